@@ -1,0 +1,417 @@
+package pkts
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	maxPacket = 1 << 18 // bytes of one packet; IP's limit is 65,575
+	maxTotal  = 1 << 26 // bytes of all packets of a file
+)
+
+// Error is what is wrong with a file, and where.
+type Error struct {
+	File string
+	Line int
+	Msg  string
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Msg) }
+
+// parser reads a file line by line.
+type parser struct {
+	c     Case
+	keys  []string // of the head, seen so far
+	data  *[]byte  // where bytes go; nil where none may come
+	total int
+}
+
+// headKeys are the keys before the first batch, in their order.
+var headKeys = [...]string{"format", "op", "why", "source", "rules", "config"}
+
+// Parse reads a case. name is what the error, a *Error, calls the file.
+func Parse(name string, text []byte) (*Case, error) {
+	var p parser
+	n := 0
+	for line := range bytes.Lines(text) {
+		n++
+		if line[len(line)-1] != '\n' {
+			return nil, &Error{name, n, "the last line does not end in a newline"}
+		}
+		if msg := p.line(string(line[:len(line)-1])); msg != "" {
+			return nil, &Error{name, n, msg}
+		}
+	}
+	if msg := p.finish(); msg != "" {
+		return nil, &Error{name, n + 1, msg}
+	}
+	return &p.c, nil
+}
+
+// line takes one line and returns what is wrong with it, or "".
+func (p *parser) line(s string) string {
+	rest, isKey := strings.CutPrefix(s, "# ")
+	if !isKey {
+		return p.hexLine(s)
+	}
+	key, value, ok := strings.Cut(rest, ":")
+	if !ok {
+		return fmt.Sprintf("want \"# key: value\", have %q", s)
+	}
+	if value != "" && (value[0] != ' ' || strings.TrimSpace(value) != value[1:] || value == " ") {
+		return fmt.Sprintf("want one space behind %q and none at the end", key+":")
+	}
+	value = strings.TrimPrefix(value, " ")
+	if slices.Contains(headKeys[:], key) {
+		return p.head(key, value)
+	}
+	if !slices.Contains(p.keys, "source") {
+		return fmt.Sprintf("key %q before the head is complete: format, op, why, source come first", key)
+	}
+	switch key {
+	case "batch":
+		return p.batch(value)
+	case "in":
+		return p.in(value)
+	case "out":
+		return p.out(value)
+	case "error":
+		return p.errorClass(value)
+	case "sum":
+		return p.sum(value)
+	case "fill":
+		return p.fill(key, value, 1)
+	case "pad":
+		return p.fill(key, value, 0)
+	}
+	return fmt.Sprintf("unknown key %q", key)
+}
+
+func (p *parser) head(key, value string) string {
+	at := slices.Index(headKeys[:], key)
+	if len(p.c.Batches) > 0 {
+		return fmt.Sprintf("key %q behind the first batch", key)
+	}
+	for _, k := range headKeys[:min(at, 4)] {
+		if !slices.Contains(p.keys, k) {
+			return fmt.Sprintf("key %q before %q", key, k)
+		}
+	}
+	for _, k := range headKeys[at:] {
+		if slices.Contains(p.keys, k) {
+			return fmt.Sprintf("key %q twice or out of order", key)
+		}
+	}
+	p.keys = append(p.keys, key)
+	if value == "" {
+		return fmt.Sprintf("key %q has no value", key)
+	}
+	switch key {
+	case "format":
+		if value != "1" {
+			return fmt.Sprintf("format %q: this program reads format 1", value)
+		}
+	case "op":
+		if value != OpCoalesce && value != OpSegment && value != OpChecksum {
+			return fmt.Sprintf("op %q: want coalesce, segment or checksum", value)
+		}
+		p.c.Op = value
+	case "why":
+		p.c.Why = value
+	case "source":
+		p.c.Source = value
+	case "rules":
+		p.c.Rules = strings.Fields(value)
+		if strings.Join(p.c.Rules, " ") != value {
+			return "rules: want one space between rules"
+		}
+		for _, r := range p.c.Rules {
+			if len(r) < 2 || !strings.ContainsAny(r[len(r)-1:], "+-") {
+				return fmt.Sprintf("rules: %q does not end in its side, + or -", r)
+			}
+		}
+	case "config":
+		return p.config(value)
+	}
+	return ""
+}
+
+func (p *parser) config(value string) string {
+	if p.c.Op != OpCoalesce {
+		return "config in a case that is not of op coalesce"
+	}
+	fields, msg := pairs(value)
+	if msg != "" {
+		return "config: " + msg
+	}
+	for _, f := range fields {
+		if !setConfig(&p.c.Config, f.key, f.value) {
+			return fmt.Sprintf("config: %s=%s: unknown key or value", f.key, f.value)
+		}
+	}
+	if formatConfig(p.c.Config) != value {
+		return fmt.Sprintf("config: want it written %q", formatConfig(p.c.Config))
+	}
+	return ""
+}
+
+func setConfig(c *Config, key, value string) bool {
+	limits := map[string]*int{
+		"max_segments": &c.MaxSegments, "max_udp_segments": &c.MaxUDPSegments,
+		"max_open": &c.MaxOpen, "max_per_flow": &c.MaxPerFlow,
+	}
+	if limit := limits[key]; limit != nil {
+		n, err := strconv.ParseUint(value, 10, 16)
+		*limit = int(n)
+		return err == nil
+	}
+	switch key + "=" + value {
+	case "order=reorder":
+		c.Reorder = true
+	case "atomic_ids=true":
+		c.AtomicIDs = true
+	case "tcp4=off":
+		c.DisableTCPv4 = true
+	case "tcp6=off":
+		c.DisableTCPv6 = true
+	case "udp=off":
+		c.DisableUDP = true
+	default:
+		return false
+	}
+	return true
+}
+
+func (p *parser) batch(value string) string {
+	p.data = nil
+	switch {
+	case value != "":
+		return "batch takes no value"
+	case len(p.c.Batches) > 0 && p.c.Op != OpCoalesce:
+		return "more than one batch in a case that is not of op coalesce"
+	}
+	p.c.Batches = append(p.c.Batches, Batch{})
+	return ""
+}
+
+// last returns the batch and packet that a line belongs to, nil if there is
+// none yet.
+func (p *parser) last() (*Batch, *In) {
+	if len(p.c.Batches) == 0 {
+		return nil, nil
+	}
+	b := &p.c.Batches[len(p.c.Batches)-1]
+	if len(b.In) == 0 {
+		return b, nil
+	}
+	return b, &b.In[len(b.In)-1]
+}
+
+func (p *parser) in(value string) string {
+	b, _ := p.last()
+	if b == nil {
+		return "in before the first batch"
+	}
+	if len(b.Out) > 0 {
+		return "in behind the first out of its batch"
+	}
+	var in In
+	switch p.c.Op {
+	case OpCoalesce:
+		in.Reason = value
+		if strings.ContainsAny(value, " =") {
+			return fmt.Sprintf("in: want a Reason, have %q", value)
+		}
+	case OpSegment:
+		var msg string
+		if in.Vnet, msg = parseVnet(value); msg != "" {
+			return "in: " + msg
+		}
+	case OpChecksum:
+		hexValue, ok := strings.CutPrefix(value, "seed=")
+		if in.Seed, ok = parseHex16(hexValue, ok); !ok {
+			return fmt.Sprintf("in: want seed=0x1234, have %q", value)
+		}
+	}
+	b.In = append(b.In, in)
+	p.data = &b.In[len(b.In)-1].Data
+	return ""
+}
+
+func (p *parser) out(value string) string {
+	b, in := p.last()
+	switch {
+	case p.c.Op == OpCoalesce && b != nil:
+		list, vnet, ok := strings.Cut(value, " ")
+		list, ok2 := strings.CutPrefix(list, "packets=")
+		if !ok || !ok2 {
+			return "out: want packets=0,1 and a VnetHdr"
+		}
+		var s Superpacket
+		for _, f := range strings.Split(list, ",") {
+			n, err := strconv.ParseUint(f, 10, 31)
+			if err != nil || int(n) >= len(b.In) || strconv.Itoa(int(n)) != f {
+				return fmt.Sprintf("out: %q is not the index of a packet of this batch", f)
+			}
+			s.Packets = append(s.Packets, int(n))
+		}
+		var msg string
+		if s.Vnet, msg = parseVnet(vnet); msg != "" {
+			return "out: " + msg
+		}
+		b.Out = append(b.Out, s)
+		p.data = &b.Out[len(b.Out)-1].Data
+	case p.c.Op == OpSegment && in != nil && in.Error == "":
+		if value != "" {
+			return "out takes no value in op segment"
+		}
+		in.Segments = append(in.Segments, nil)
+		p.data = &in.Segments[len(in.Segments)-1]
+	default:
+		return "out does not belong here"
+	}
+	return ""
+}
+
+func (p *parser) errorClass(value string) string {
+	_, in := p.last()
+	if p.c.Op != OpSegment || in == nil || in.Error != "" || in.Segments != nil {
+		return "error does not belong here"
+	}
+	if value == "" || strings.Contains(value, " ") {
+		return "error: want the name of an error class"
+	}
+	in.Error = value
+	p.data = nil
+	return ""
+}
+
+func (p *parser) sum(value string) string {
+	_, in := p.last()
+	if p.c.Op != OpChecksum || in == nil || in.HasSum {
+		return "sum does not belong here"
+	}
+	if in.Sum, in.HasSum = parseHex16(value, true); !in.HasSum {
+		return fmt.Sprintf("sum: want 0x1234, have %q", value)
+	}
+	p.data = nil
+	return ""
+}
+
+// fill takes a run of bytes, each the one before plus step.
+func (p *parser) fill(key, value string, step byte) string {
+	count, start, ok := strings.Cut(value, " ")
+	n, err := strconv.ParseUint(count, 10, 31)
+	b, err2 := hex.DecodeString(start)
+	if !ok || err != nil || err2 != nil || len(b) != 1 || n == 0 || strconv.Itoa(int(n)) != count || strings.ToLower(start) != start {
+		return fmt.Sprintf("%s: want a count and a byte such as \"1000 61\", have %q", key, value)
+	}
+	if msg := p.room(int(n)); msg != "" {
+		return msg
+	}
+	for i := range int(n) {
+		*p.data = append(*p.data, b[0]+step*byte(i))
+	}
+	return ""
+}
+
+// hexLine takes "0010  45 00 ..": the offset must be where the packet is.
+func (p *parser) hexLine(s string) string {
+	off, rest, ok := strings.Cut(s, "  ")
+	if !ok {
+		return fmt.Sprintf("want \"# key: value\" or \"0000  45 00\", have %q", s)
+	}
+	b, err := hex.DecodeString(strings.ReplaceAll(rest, " ", ""))
+	if err != nil || len(b) == 0 || len(b) > 16 || formatHex(b) != rest {
+		return fmt.Sprintf("want 1 to 16 bytes such as \"45 00\", have %q", rest)
+	}
+	if msg := p.room(len(b)); msg != "" {
+		return msg
+	}
+	if want := fmt.Sprintf("%04x", len(*p.data)); off != want {
+		return fmt.Sprintf("offset %q: want %s", off, want)
+	}
+	*p.data = append(*p.data, b...)
+	return ""
+}
+
+// room says whether n bytes may come here.
+func (p *parser) room(n int) string {
+	if p.data == nil {
+		return "bytes that belong to no packet"
+	}
+	p.total += n
+	if n+len(*p.data) > maxPacket || p.total > maxTotal {
+		return fmt.Sprintf("a packet of over %d bytes, or over %d bytes in all", maxPacket, maxTotal)
+	}
+	return ""
+}
+
+func (p *parser) finish() string {
+	if !slices.Contains(p.keys, "source") {
+		return "the file ends before the head is complete: format, op, why, source"
+	}
+	if len(p.c.Batches) == 0 {
+		return "the file has no batch"
+	}
+	return ""
+}
+
+type pair struct{ key, value string }
+
+// pairs splits "a=1 b=2".
+func pairs(s string) ([]pair, string) {
+	var list []pair
+	for _, f := range strings.Split(s, " ") {
+		key, value, ok := strings.Cut(f, "=")
+		if !ok {
+			return nil, fmt.Sprintf("want key=value, have %q", f)
+		}
+		list = append(list, pair{key, value})
+	}
+	return list, ""
+}
+
+// ParseVnet reads "flags=1 gso_type=1 hdr_len=40 gso_size=1448 csum_start=20
+// csum_offset=16".
+func ParseVnet(s string) (VnetHdr, error) {
+	h, msg := parseVnet(s)
+	if msg != "" {
+		return VnetHdr{}, fmt.Errorf("%s", msg)
+	}
+	return h, nil
+}
+
+func parseVnet(s string) (VnetHdr, string) {
+	fields, msg := pairs(s)
+	if msg != "" {
+		return VnetHdr{}, msg
+	}
+	var v [len(vnetFields)]uint64
+	if len(fields) != len(v) {
+		return VnetHdr{}, fmt.Sprintf("a VnetHdr has the fields %s", strings.Join(vnetFields[:], " "))
+	}
+	for i, f := range fields {
+		bits := 16
+		if i < 2 {
+			bits = 8
+		}
+		var err error
+		v[i], err = strconv.ParseUint(f.value, 10, bits)
+		if err != nil || f.key != vnetFields[i] || strconv.FormatUint(v[i], 10) != f.value {
+			return VnetHdr{}, fmt.Sprintf("want %s=N of %d bits, have %s=%s", vnetFields[i], bits, f.key, f.value)
+		}
+	}
+	return VnetHdr{uint8(v[0]), uint8(v[1]), uint16(v[2]), uint16(v[3]), uint16(v[4]), uint16(v[5])}, ""
+}
+
+func parseHex16(s string, ok bool) (uint16, bool) {
+	digits, ok2 := strings.CutPrefix(s, "0x")
+	n, err := strconv.ParseUint(digits, 16, 16)
+	return uint16(n), ok && ok2 && err == nil && len(digits) == 4 && strings.ToLower(digits) == digits
+}

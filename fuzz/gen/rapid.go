@@ -1,0 +1,377 @@
+package gen
+
+import (
+	"encoding/binary"
+
+	"pgregory.net/rapid"
+
+	"tunproof/corpus/pkts"
+	"tunproof/model"
+)
+
+// Batches generates a scenario of one to three batches, of flows whose packets
+// mostly follow each other, with one or two things wrong with some of them.
+func Batches() *rapid.Generator[Scenario] {
+	return rapid.Custom(func(t *rapid.T) Scenario {
+		s := Scenario{Config: configs().Draw(t, "config")}
+		flows := rapid.SliceOfN(flows(), 1, 3).Draw(t, "flows")
+		for range rapid.IntRange(1, 2).Draw(t, "batches") {
+			steps := rapid.SliceOfN(steps(len(flows)), 0, 12).Draw(t, "steps")
+			s.Batches = append(s.Batches, walk(flows, steps))
+		}
+		return s
+	})
+}
+
+// configs generates a configuration; limits are mostly the defaults, else small
+// enough to be met.
+func configs() *rapid.Generator[pkts.Config] {
+	return rapid.Custom(func(t *rapid.T) pkts.Config {
+		c := pkts.Config{
+			Reorder:   rapid.IntRange(0, 2).Draw(t, "reorder") == 1,
+			AtomicIDs: rapid.IntRange(0, 2).Draw(t, "atomic") == 1,
+		}
+		switch rapid.IntRange(0, 9).Draw(t, "config") {
+		case 1, 2:
+			c.MaxSegments = rapid.IntRange(1, 4).Draw(t, "max segments")
+			c.MaxUDPSegments = rapid.IntRange(1, 4).Draw(t, "max udp segments")
+		case 3, 4:
+			c.MaxOpen = rapid.IntRange(1, 4).Draw(t, "max open")
+			c.MaxPerFlow = rapid.IntRange(1, 3).Draw(t, "max per flow")
+		case 5:
+			c.DisableTCPv4 = rapid.Bool().Draw(t, "tcp4 off")
+			c.DisableTCPv6 = rapid.Bool().Draw(t, "tcp6 off")
+			c.DisableUDP = rapid.Bool().Draw(t, "udp off")
+		}
+		return c
+	})
+}
+
+// flows generates the first packet of a flow.
+func flows() *rapid.Generator[Packet] {
+	return rapid.Custom(func(t *rapid.T) Packet {
+		p := TCP4(rapid.SampledFrom([]int{100, 8, 9, 20, 64, 1, 7, 536, 1448, 21800, 32734}).Draw(t, "size"))
+		p.V6 = rapid.Bool().Draw(t, "v6")
+		p.UDP = rapid.IntRange(0, 2).Draw(t, "udp") == 1
+		p.Src = rapid.SampledFrom([]byte{1, 3}).Draw(t, "src")
+		p.SrcPort += rapid.Uint16Range(0, 1).Draw(t, "port")
+		p.ID = rapid.SampledFrom([]uint16{1000, 0, 0xFFFE, 0xFFFF, 255}).Draw(t, "id")
+		p.Seq = rapid.SampledFrom([]uint32{1, 0, 0xFFFFFF80, 0xFFFF, 0x7FFFFFFF}).Draw(t, "seq")
+		p.Frag = rapid.SampledFrom([]uint16{0x4000, 0}).Draw(t, "frag")
+		p.Label = rapid.SampledFrom([]uint32{0, 0xFFFFF, 0x12345}).Draw(t, "label")
+		p.Flags |= rapid.SampledFrom([]byte{0, 0, ECE}).Draw(t, "flags")
+		if rapid.Bool().Draw(t, "timestamps") {
+			p.Options = Timestamps
+		}
+		return p
+	})
+}
+
+// step is one packet of a batch: which flow's next, how long, and what is
+// special about it.
+type step struct {
+	flow, size     int
+	change, damage int
+	keep           bool // the change stays with the flow
+	place          int
+	burst          int
+}
+
+func steps(nFlows int) *rapid.Generator[step] {
+	return rapid.Custom(func(t *rapid.T) step {
+		s := step{flow: rapid.IntRange(0, nFlows-1).Draw(t, "flow"), burst: 1}
+		switch rapid.IntRange(0, 9).Draw(t, "kind") {
+		case 0, 1, 2, 3:
+		case 4:
+			s.burst = rapid.SampledFrom([]int{2, 3, 5, 66}).Draw(t, "burst")
+		case 5:
+			s.size = rapid.IntRange(1, 6).Draw(t, "size")
+		case 6:
+			s.change = rapid.IntRange(1, len(changes)).Draw(t, "change")
+			s.keep = rapid.Bool().Draw(t, "keep")
+		case 7:
+			s.damage = rapid.IntRange(1, len(damages)).Draw(t, "damage")
+		case 8:
+			s.place = rapid.IntRange(1, 5).Draw(t, "place")
+		case 9:
+			s.size = rapid.IntRange(0, 6).Draw(t, "size")
+			s.change = rapid.IntRange(0, len(changes)).Draw(t, "change")
+			s.damage = rapid.IntRange(0, len(damages)).Draw(t, "damage")
+			s.place = rapid.IntRange(0, 5).Draw(t, "place")
+		}
+		return s
+	})
+}
+
+// changes are made before lengths and checksums are put right.
+var changes = []func(p *Packet){
+	func(p *Packet) { p.Flags |= PSH },
+	func(p *Packet) { p.Flags |= FIN },
+	func(p *Packet) { p.Flags |= FIN | PSH },
+	func(p *Packet) { p.Flags ^= ECE },
+	func(p *Packet) { p.Flags |= CWR },
+	func(p *Packet) { p.Flags |= SYN },
+	func(p *Packet) { p.Flags |= RST },
+	func(p *Packet) { p.Flags |= URG },
+	func(p *Packet) { p.Flags &^= ACK },
+	func(p *Packet) { p.Offset ^= 1 },
+	func(p *Packet) { p.Offset ^= 8 },
+	func(p *Packet) { p.Ack++ },
+	func(p *Packet) { p.Window ^= 0x100 },
+	func(p *Packet) { p.Urg++ },
+	func(p *Packet) { p.Seq++ },
+	func(p *Packet) { p.Seq-- },
+	func(p *Packet) { p.ID++ },
+	func(p *Packet) { p.ID-- },
+	func(p *Packet) { p.ID = 0 },
+	func(p *Packet) { p.TTL-- },
+	func(p *Packet) { p.TOS ^= 2 },
+	func(p *Packet) { p.TOS ^= 0x80 },
+	func(p *Packet) { p.Label ^= 1 },
+	func(p *Packet) { p.Label ^= 0x10000 },
+	func(p *Packet) { p.Frag ^= 0x4000 },
+	func(p *Packet) { p.Frag ^= 0x8000 },
+	func(p *Packet) { p.Frag ^= 0x2000 },
+	func(p *Packet) { p.Frag ^= 1 },
+	func(p *Packet) { p.IPOptions = []byte{1, 1, 1, 0} },
+	func(p *Packet) { p.Extensions, p.ExtType = []byte{6, 0, 1, 4, 0, 0, 0, 0}, 60 },
+	func(p *Packet) { p.Options = append([]byte{1, 1, 1, 1}, p.Options...) },
+	func(p *Packet) { p.Options = []byte{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 3} },
+	func(p *Packet) { p.Payload = Fill(len(p.Payload), 0x55) },
+	func(p *Packet) { p.Src ^= 4 },
+	func(p *Packet) { p.DstPort ^= 1 },
+	func(p *Packet) { p.UDP = !p.UDP },
+	func(p *Packet) { zeroSum(p) },
+}
+
+// damages are made to the finished packet. They may find it shorter than any
+// header.
+var damages = []func(b []byte) []byte{
+	func(b []byte) []byte { return addWord(b, 10, 1) },        // IPv4 header checksum
+	func(b []byte) []byte { return setWord(b, 10, 0xFFFF) },   // its other zero
+	func(b []byte) []byte { return addWord(b, csumAt(b), 1) }, // L4 checksum
+	func(b []byte) []byte { return addWord(b, csumAt(b), 0x100) },
+	func(b []byte) []byte { return setWord(b, csumAt(b), 0) },
+	func(b []byte) []byte { return setWord(b, csumAt(b), 0xFFFF) },
+	func(b []byte) []byte { b = addWord(b, ipLenAt(b), 1); Fix(b, FixIPCsum); return b },
+	func(b []byte) []byte { b = addWord(b, ipLenAt(b), 0xFFFF); Fix(b, FixIPCsum); return b },
+	func(b []byte) []byte { return append(b, 0) }, // bytes behind the IP packet
+	func(b []byte) []byte { b = append(b, 0, 0); Fix(b, FixIPLen|FixIPCsum); return b },
+	func(b []byte) []byte { b = addWord(b, udpLenAt(b), 1); Fix(b, FixL4Csum); return b },
+	func(b []byte) []byte { b = addWord(b, udpLenAt(b), 0xFFFE); Fix(b, FixL4Csum); return b },
+	func(b []byte) []byte { return b[:len(b)-1] },
+	func(b []byte) []byte { return b[:min(len(b), 43)] },
+	func(b []byte) []byte { return b[:min(len(b), 23)] },
+	func(b []byte) []byte { return b[:min(len(b), 19)] },
+	func(b []byte) []byte { return b[:0] },
+	func(b []byte) []byte { return setByte(b, 0, b[0]^0x10) },      // version
+	func(b []byte) []byte { return setByte(b, 0, b[0]^0x01) },      // IHL, or the traffic class
+	func(b []byte) []byte { return setByte(b, csumAt(b)-4, 0x40) }, // doff 4
+	func(b []byte) []byte { return setByte(b, csumAt(b)-4, 0xF0) }, // doff 15
+	func(b []byte) []byte { return setByte(b, 9, 1) },              // ICMP
+	func(b []byte) []byte { return setByte(b, 6, 58) },             // ICMPv6
+	func(b []byte) []byte { return setByte(b, len(b)-1, b[len(b)-1]^1) },
+}
+
+func csumAt(b []byte) int {
+	l4Off, proto := locate(b)
+	switch proto {
+	case 6:
+		return l4Off + 16
+	case 17:
+		return l4Off + 6
+	}
+	return len(b)
+}
+
+func udpLenAt(b []byte) int {
+	if l4Off, proto := locate(b); proto == 17 {
+		return l4Off + 4
+	}
+	return len(b)
+}
+
+func ipLenAt(b []byte) int {
+	if b[0]>>4 == 6 {
+		return 4
+	}
+	return 2
+}
+
+func addWord(b []byte, at, v int) []byte {
+	if at+2 <= len(b) {
+		v += int(binary.BigEndian.Uint16(b[at:]))
+	}
+	return setWord(b, at, v)
+}
+
+func setWord(b []byte, at, v int) []byte {
+	if at+2 <= len(b) {
+		binary.BigEndian.PutUint16(b[at:], uint16(v))
+	}
+	return b
+}
+
+func setByte(b []byte, at int, v byte) []byte {
+	if at < len(b) {
+		b[at] = v
+	}
+	return b
+}
+
+// zeroSum changes the first payload word so that the L4 checksum computes to
+// zero.
+func zeroSum(p *Packet) {
+	if len(p.Payload) < 2 {
+		return
+	}
+	p.Payload = append([]byte(nil), p.Payload...)
+	p.Payload[0], p.Payload[1] = 0, 0
+	b := p.Bytes()
+	l4Off := p.L4Off()
+	n := len(b) - l4Off
+	proto, addresses := byte(6), b[12:20]
+	if p.UDP {
+		proto = 17
+	}
+	if p.V6 {
+		addresses = b[8:40]
+	}
+	at := csumAt(b)
+	sum := model.Sum(addresses, []byte{0, proto, byte(n >> 8), byte(n)}, b[l4Off:at], []byte{0, 0}, b[at+2:])
+	binary.BigEndian.PutUint16(p.Payload, uint16(0xFFFF-sum))
+}
+
+// walk turns steps into a batch.
+func walk(first []Packet, steps []step) [][]byte {
+	next := append([]Packet(nil), first...)
+	var batch [][]byte
+	total := 0
+	for _, s := range steps {
+		for range s.burst {
+			size := len(first[s.flow].Payload)
+			p := next[s.flow]
+			if s.size > 0 {
+				size = []int{0, 1, size - 1, size + 1, size / 2, 2 * size}[s.size-1]
+			}
+			if total += size; total > 100_000 {
+				return batch
+			}
+			p.Payload = Fill(size, byte(p.Seq))
+			changed := p
+			if s.change > 0 {
+				changes[s.change-1](&changed)
+			}
+			b := changed.Bytes()
+			if s.damage > 0 {
+				b = damages[s.damage-1](b)
+			}
+			if s.keep {
+				p = changed
+			}
+			next[s.flow] = p.Next(0)
+			batch = place(batch, b, s.place)
+		}
+	}
+	return batch
+}
+
+// place puts a packet into the batch: at the end, or not.
+func place(batch [][]byte, b []byte, how int) [][]byte {
+	switch {
+	case how == 1: // lost
+		return batch
+	case how == 2: // twice
+		return append(batch, b, append([]byte(nil), b...))
+	case how >= 3 && len(batch) >= how-2: // one to three packets too early
+		at := len(batch) - (how - 2)
+		return append(batch[:at:at], append([][]byte{b}, batch[at:]...)...)
+	}
+	return append(batch, b)
+}
+
+// Supers generates a scenario of superpackets to segment, valid ones and such
+// with a header value or a field at or past its edge.
+func Supers() *rapid.Generator[Scenario] {
+	return rapid.Custom(func(t *rapid.T) Scenario {
+		return Scenario{Supers: rapid.SliceOfN(supers(), 1, 3).Draw(t, "supers")}
+	})
+}
+
+func supers() *rapid.Generator[Super] {
+	return rapid.Custom(func(t *rapid.T) Super {
+		p := flows().Draw(t, "flow")
+		size := rapid.SampledFrom([]int{100, 1, 2, 7, 8, 13, 536, 1448, 40000}).Draw(t, "gso size")
+		n := rapid.SampledFrom([]int{3, 0, 1, 2, 4, 45, 127, 128, 129}).Draw(t, "segments")
+		payload := max(0, min(n*size+rapid.SampledFrom([]int{0, 1, -1}).Draw(t, "rest"), 65400))
+		p.Payload = Fill(payload, byte(p.Seq))
+		p.Flags |= rapid.SampledFrom([]byte{0, PSH | FIN, CWR, 0xFF, SYN | URG, PSH}).Draw(t, "flags")
+		p.Offset = rapid.SampledFrom([]byte{0, 1, 15}).Draw(t, "offset")
+		switch rapid.IntRange(0, 4).Draw(t, "headers") {
+		case 1:
+			p.IPOptions = Fill(rapid.SampledFrom([]int{4, 40}).Draw(t, "ip options"), 1)
+		case 2:
+			p.ExtType = rapid.SampledFrom([]byte{0, 43, 60, 44}).Draw(t, "extension")
+			p.Extensions = []byte{0, 0, 1, 4, 0, 0, 0, 0}
+			if rapid.Bool().Draw(t, "two extensions") {
+				p.Extensions = append([]byte{60, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, p.Extensions...)
+			}
+		case 3:
+			p.Options = Fill(rapid.SampledFrom([]int{4, 40}).Draw(t, "tcp options"), 1)
+		}
+		h, b := p.Super(size)
+		if !p.UDP && rapid.IntRange(0, 5).Draw(t, "csum") == 1 {
+			h.Flags = 0
+		}
+		if rapid.IntRange(0, 3).Draw(t, "odd header") == 1 {
+			h = oddVnet(t, h, b)
+		}
+		if rapid.IntRange(0, 3).Draw(t, "odd packet") == 1 {
+			b = oddPacket(t, b)
+		}
+		return Super{h, b}
+	})
+}
+
+func oddVnet(t *rapid.T, h pkts.VnetHdr, b []byte) pkts.VnetHdr {
+	around := func(name string, v int) uint16 {
+		return uint16(rapid.SampledFrom([]int{v, v - 1, v + 1, 0, 19, 20, 0xFFFF, len(b) - 2, len(b) - 1, len(b)}).Draw(t, name))
+	}
+	switch rapid.IntRange(0, 6).Draw(t, "field") {
+	case 0:
+		h.Flags = rapid.SampledFrom([]uint8{0, 1, 2, 4, 5, 0xFB, 0xFF}).Draw(t, "flags")
+	case 1:
+		h.GSOType = rapid.SampledFrom([]uint8{0, 1, 2, 3, 4, 5, 6, 0x80, 0x81, 0x83, 0x84, 0x85, 0x21}).Draw(t, "type")
+	case 2:
+		h.HdrLen = rapid.Uint16().Draw(t, "hdr_len")
+	case 3:
+		h.GSOSize = around("gso_size", int(h.GSOSize))
+	case 4:
+		h.CsumStart = around("csum_start", int(h.CsumStart))
+	case 5:
+		h.CsumOffset = around("csum_offset", int(h.CsumOffset))
+	case 6: // no GSO type, as for the packets that only want their checksum
+		h.GSOType, h.GSOSize = 0, 0
+		h.CsumStart = around("csum_start", int(h.CsumStart))
+		h.CsumOffset = around("csum_offset", int(h.CsumOffset))
+	}
+	return h
+}
+
+func oddPacket(t *rapid.T, b []byte) []byte {
+	switch rapid.IntRange(0, 6).Draw(t, "odd") {
+	case 0:
+		return damages[rapid.IntRange(0, len(damages)-1).Draw(t, "damage")](b)
+	case 1:
+		return b[:rapid.IntRange(0, min(len(b), 130)).Draw(t, "cut")]
+	case 2:
+		return setWord(b, 6, rapid.SampledFrom([]int{0x2000, 1, 0x8000, 0xE000}).Draw(t, "frag"))
+	case 3:
+		return setWord(b, csumAt(b), int(rapid.Uint16().Draw(t, "partial")))
+	case 4:
+		return setWord(b, udpLenAt(b), int(rapid.Uint16().Draw(t, "udp length")))
+	case 5:
+		return setByte(b, 0, rapid.Byte().Draw(t, "version"))
+	}
+	return append(b, make([]byte, 66_000)...)
+}

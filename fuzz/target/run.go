@@ -1,0 +1,247 @@
+package target
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/compare"
+	"tunproof/fuzz/gen"
+	"tunproof/model"
+	"tunproof/offload"
+)
+
+// Violation is a property that does not hold.
+type Violation struct {
+	Property string // ID
+	Msg      string
+	Want     []byte // of packets that differ
+	Got      []byte
+}
+
+func (v *Violation) Error() string {
+	s := v.Property + " violated: " + v.Msg
+	for _, d := range compare.Diff(v.Want, v.Got) {
+		s += "\n\t" + d.String()
+	}
+	return s
+}
+
+// Fields names the fields in which the packets differ.
+func (v *Violation) Fields() []compare.Difference { return compare.Diff(v.Want, v.Got) }
+
+func violated(property, format string, args ...any) *Violation {
+	return &Violation{Property: property, Msg: fmt.Sprintf(format, args...)}
+}
+
+func differ(property string, want, got []byte, format string, args ...any) *Violation {
+	v := violated(property, format, args...)
+	v.Want, v.Got = want, got
+	return v
+}
+
+// Tally counts what the inputs of a property reached. A nil Tally counts
+// nothing.
+type Tally struct {
+	Batches, Merged     int // batches, and those in which something merged
+	Packets, Supers     int // of the batches
+	Segments, Accepted  int // of superpackets
+	Reasons             map[string]int
+	Refusals            map[string]int
+	CoalesceNS, TotalNS int64
+}
+
+// NewTally returns an empty one.
+func NewTally() *Tally {
+	return &Tally{Reasons: map[string]int{}, Refusals: map[string]int{}}
+}
+
+func (t *Tally) batch(packets, supers int, reasons []string) {
+	if t == nil {
+		return
+	}
+	t.Batches++
+	t.Packets += packets
+	t.Supers += supers
+	if supers < packets {
+		t.Merged++
+	}
+	for _, r := range reasons {
+		t.Reasons[r]++
+	}
+}
+
+func (t *Tally) super(segments int, refusal string) {
+	switch {
+	case t == nil:
+	case refusal != "":
+		t.Refusals[refusal]++
+	default:
+		t.Accepted++
+		t.Segments += segments
+	}
+}
+
+// Add adds u to t.
+func (t *Tally) Add(u *Tally) {
+	t.Batches += u.Batches
+	t.Merged += u.Merged
+	t.Packets += u.Packets
+	t.Supers += u.Supers
+	t.Segments += u.Segments
+	t.Accepted += u.Accepted
+	for k, v := range u.Reasons {
+		t.Reasons[k] += v
+	}
+	for k, v := range u.Refusals {
+		t.Refusals[k] += v
+	}
+}
+
+// OffloadConfig and ModelConfig are c for either implementation.
+func OffloadConfig(c pkts.Config) offload.Config {
+	o := offload.Config{
+		AtomicIDs: c.AtomicIDs, MaxSegments: c.MaxSegments, MaxUDPSegments: c.MaxUDPSegments,
+		MaxOpen: c.MaxOpen, MaxPerFlow: c.MaxPerFlow,
+		DisableTCPv4: c.DisableTCPv4, DisableTCPv6: c.DisableTCPv6, DisableUDP: c.DisableUDP,
+	}
+	if c.Reorder {
+		o.Order = offload.Reorder
+	}
+	return o
+}
+
+func ModelConfig(c pkts.Config) model.Config {
+	m := model.Config{Reorder: c.Reorder, AtomicIDs: c.AtomicIDs}
+	for _, l := range []struct {
+		to       *int
+		v, unset int
+	}{{&m.MaxSegments, c.MaxSegments, 256}, {&m.MaxUDPSegments, c.MaxUDPSegments, 64},
+		{&m.MaxOpen, c.MaxOpen, 1024}, {&m.MaxPerFlow, c.MaxPerFlow, 4}} {
+		*l.to = l.v
+		if l.v == 0 {
+			*l.to = l.unset
+		}
+	}
+	for _, d := range []struct {
+		off     bool
+		gsoType uint8
+	}{{c.DisableTCPv4, 1}, {c.DisableTCPv6, 4}, {c.DisableUDP, 5}} {
+		if d.off {
+			m.Disabled = append(m.Disabled, d.gsoType)
+		}
+	}
+	return m
+}
+
+// super is a superpacket that Coalesce returned, of either implementation.
+type super struct {
+	gen.Super
+	members []int
+}
+
+// coalescer returns a Coalescer. Scenarios hold valid configurations only.
+func coalescer(c pkts.Config) *offload.Coalescer {
+	co, err := offload.NewCoalescer(OffloadConfig(c))
+	if err != nil {
+		panic(err)
+	}
+	return co
+}
+
+// coalesce runs a batch through production.
+func coalesce(co *offload.Coalescer, batch [][]byte) ([]super, []string) {
+	out := co.Coalesce(batch)
+	supers := make([]super, len(out))
+	total := 0
+	for i := range out {
+		total += out[i].Len() + offload.VnetHdrLen
+	}
+	memory := make([]byte, 0, total) // one piece for all
+	for i := range out {
+		p := &out[i]
+		at := len(memory)
+		memory = p.AppendTo(memory)
+		supers[i] = super{gen.Super{Hdr: pktsHdr(p.VnetHdr()), Data: memory[at+offload.VnetHdrLen:]}, p.Packets()}
+	}
+	reasons := make([]string, len(batch))
+	for i := range batch {
+		reasons[i] = co.Reason(i).String()
+	}
+	return supers, reasons
+}
+
+func coalesceModel(c pkts.Config, batch [][]byte) ([]super, []string) {
+	out, reasons := model.Coalesce(ModelConfig(c), batch)
+	supers := make([]super, len(out))
+	for i, p := range out {
+		supers[i] = super{gen.Super{Hdr: pkts.VnetHdr(p.Hdr), Data: p.Bytes}, p.Members}
+	}
+	return supers, reasons
+}
+
+func pktsHdr(h offload.VnetHdr) pkts.VnetHdr {
+	return pkts.VnetHdr{Flags: uint8(h.Flags), GSOType: uint8(h.GSOType), HdrLen: h.HdrLen, GSOSize: h.GSOSize,
+		CsumStart: h.CsumStart, CsumOffset: h.CsumOffset}
+}
+
+func offloadHdr(h pkts.VnetHdr) offload.VnetHdr {
+	return offload.VnetHdr{Flags: offload.Flags(h.Flags), GSOType: offload.GSOType(h.GSOType), HdrLen: h.HdrLen,
+		GSOSize: h.GSOSize, CsumStart: h.CsumStart, CsumOffset: h.CsumOffset}
+}
+
+// refusals are the names of Segmenter's errors, those that model.Refusal has.
+var refusals = map[error]string{
+	offload.ErrRSCInfo: "RSCInfo", offload.ErrGSOType: "GSOType", offload.ErrGSOSize: "GSOSize",
+	offload.ErrNoCsum: "NoCsum", offload.ErrTooLong: "TooLong", offload.ErrIPHeader: "IPHeader",
+	offload.ErrFragment: "Fragment", offload.ErrProtocol: "Protocol", offload.ErrL4Header: "L4Header",
+	offload.ErrCsumStart: "CsumStart", offload.ErrCsumOffset: "CsumOffset", offload.ErrSegments: "Segments",
+	offload.ErrCsumRange: "CsumRange",
+}
+
+// RefusalNames are the error classes.
+func RefusalNames() []string {
+	var names []string
+	for _, name := range refusals {
+		names = append(names, name)
+	}
+	return names
+}
+
+// segment runs a superpacket through production, copying.
+func segment(s *offload.Segmenter, p gen.Super) ([][]byte, string, error) {
+	if err := s.Reset(offloadHdr(p.Hdr), p.Data); err != nil {
+		name, known := refusals[err]
+		if !known {
+			return nil, "", violated("P1", "Reset returned %v, which is not one of the package's errors", err)
+		}
+		return nil, name, nil
+	}
+	return next(s)
+}
+
+// next copies out what is left in s.
+func next(s *offload.Segmenter) ([][]byte, string, error) {
+	segments := make([][]byte, 0, s.Len())
+	for s.Len() > 0 {
+		b := make([]byte, s.NextLen())
+		n, err := s.Next(b)
+		if err != nil || n != len(b) {
+			return nil, "", violated("P1", "Next into %d bytes: %d, %v", len(b), n, err)
+		}
+		segments = append(segments, b)
+	}
+	if n, err := s.Next(nil); n != 0 || !errors.Is(err, io.EOF) {
+		return nil, "", violated("P1", "Next after the last: %d, %v, want io.EOF", n, err)
+	}
+	return segments, "", nil
+}
+
+func segmentModel(p gen.Super) ([][]byte, string) {
+	segments, err := model.Segment(model.VnetHdr(p.Hdr), p.Data)
+	if err != nil {
+		return nil, string(err.(model.Refusal))
+	}
+	return segments, ""
+}

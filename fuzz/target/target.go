@@ -1,0 +1,147 @@
+// Package target holds the bodies of the fuzz targets and properties: functions
+// of one []byte, or of one Scenario, that return an error, a *Violation, if a
+// property does not hold. The native fuzz functions, the rapid properties, the
+// command, the corpus test and every other engine call these.
+//
+// A property is checked on whatever a scenario holds; any bytes are a scenario.
+package target
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/gen"
+	"tunproof/fuzz/pcap"
+)
+
+// Property is a law that holds of every scenario.
+type Property struct {
+	ID   string // of docs/properties.md
+	Name string // of the fuzz target, as Fuzz<Name>
+	Law  string
+	// Check returns nil or a *Violation, and counts what it saw in t, which may
+	// be nil.
+	Check func(s *gen.Scenario, t *Tally) error
+	// Batches and Supers say which scenarios it is about.
+	Batches, Supers bool
+}
+
+// Properties are all properties of scenarios. P8 is of bytes: Checksum.
+var Properties = []Property{
+	{"P1", "Total", "no input panics, hangs, or is written where the contract says it is not",
+		both(func(s *gen.Scenario, t *Tally) error { return totalCoalesce("P1", s, t) },
+			func(s *gen.Scenario, t *Tally) error { return totalSegment("P1", s, t) }), true, true},
+	{"P2", "Equation", "Segment(Coalesce(batch)) == batch, in all four pairings with the model", equation, true, false},
+	{"P3", "Order", "no two conflicting packets change places; no packet is lost or doubled", order, true, false},
+	{"P4", "Agree", "production and model agree on every byte, header, group, Reason and error", both(agreeCoalesce, agreeSegment), true, true},
+	{"P5", "Repair", "Coalesce repairs nothing, Segment only what the rules say", both(repairCoalesce, repairSegment), true, true},
+	{"P6", "Interleave", "packets of other flows and splitting a batch change no grouping but at the cut", interleave, true, false},
+	{"P7", "Buffers", "dirty, spare, shared and used memory change nothing",
+		both(func(s *gen.Scenario, t *Tally) error { return totalCoalesce("P7", s, t) },
+			func(s *gen.Scenario, t *Tally) error { return totalSegment("P7", s, t) }), true, true},
+	{"P11", "WellFormed", "every superpacket's lengths, header checksum, pseudo sum and VnetHdr are right", wellFormed, true, false},
+}
+
+func both(f, g func(*gen.Scenario, *Tally) error) func(*gen.Scenario, *Tally) error {
+	return func(s *gen.Scenario, t *Tally) error {
+		if err := f(s, t); err != nil {
+			return err
+		}
+		return g(s, t)
+	}
+}
+
+// Target is a fuzz target.
+type Target struct {
+	ID, Name string
+	Body     func(b []byte) error
+}
+
+// Targets returns every fuzz target: the properties, P8, the scenario codec and
+// the parsers.
+func Targets() []Target {
+	var list []Target
+	for _, p := range Properties {
+		list = append(list, Target{p.ID, p.Name, func(b []byte) error { return p.bytes(b) }})
+	}
+	return append(list,
+		Target{"P8", "Checksum", Checksum},
+		Target{"codec", "Codec", Codec},
+		Target{"pkts", "Pkts", Pkts},
+		Target{"pcap", "Pcap", Pcap})
+}
+
+// bytes is the property of the scenario that b decodes to; P1 is of b itself
+// too.
+func (p Property) bytes(b []byte) error {
+	s := gen.Decode(b)
+	if p.ID == "P1" {
+		if err := raw(b); err != nil {
+			return err
+		}
+	}
+	return p.Check(&s, nil)
+}
+
+// Checksum is P8 of bytes: a seed, an alignment, then the data.
+func Checksum(b []byte) error {
+	if len(b) < 3 {
+		return checksum(b, 0, 0)
+	}
+	return checksum(b[3:], int(b[2]%64), binary.LittleEndian.Uint16(b))
+}
+
+// Codec checks that what Decode reads is written so that it reads the same.
+func Codec(b []byte) error {
+	s := gen.Decode(b)
+	if got := gen.Decode(gen.Encode(s)); !s.Equal(got) {
+		return violated("codec", "Decode(Encode(s)) is not s, of %d batches and %d superpackets", len(s.Batches), len(s.Supers))
+	}
+	return nil
+}
+
+// Pkts checks that what Parse reads is written so that it reads the same.
+func Pkts(b []byte) error {
+	c, err := pkts.Parse("fuzz", b)
+	if err != nil {
+		return nil
+	}
+	text := pkts.Format(c)
+	again, err := pkts.Parse("formatted", text)
+	if err != nil {
+		return violated("pkts", "Parse does not read what Format wrote: %v", err)
+	}
+	if second := pkts.Format(again); string(second) != string(text) {
+		return violated("pkts", "Format writes a case that it wrote and Parse read otherwise")
+	}
+	return nil
+}
+
+func decodeLE(b []byte) pkts.VnetHdr {
+	return pkts.VnetHdr{Flags: b[0], GSOType: b[1], HdrLen: binary.LittleEndian.Uint16(b[2:]),
+		GSOSize: binary.LittleEndian.Uint16(b[4:]), CsumStart: binary.LittleEndian.Uint16(b[6:]),
+		CsumOffset: binary.LittleEndian.Uint16(b[8:])}
+}
+
+// Pcap checks that what the reader takes is written so that it reads the same.
+func Pcap(b []byte) error {
+	packets, _, err := pcap.ReadAll(bytes.NewReader(b))
+	if err != nil {
+		return nil
+	}
+	var w bytes.Buffer
+	if err := pcap.Write(&w, packets); err != nil {
+		return violated("pcap", "Write to memory: %v", err)
+	}
+	again, skipped, err := pcap.ReadAll(&w)
+	if err != nil || len(skipped) > 0 || len(again) != len(packets) {
+		return violated("pcap", "%d packets written, %d read, %d skipped: %v", len(packets), len(again), len(skipped), err)
+	}
+	for i := range packets {
+		if !bytes.Equal(packets[i].Data, again[i].Data) {
+			return differ("pcap", packets[i].Data, again[i].Data, "packet %d", i)
+		}
+	}
+	return nil
+}

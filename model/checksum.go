@@ -1,0 +1,45 @@
+package model
+
+// Sum is the one's-complement sum of RFC 1071 of the parts put one after
+// another, not complemented. It is zero only if every byte is.
+func Sum(parts ...[]byte) int {
+	sum, shift := 0, 8
+	for _, part := range parts {
+		for _, b := range part {
+			sum += int(b) << shift
+			shift = 8 - shift
+		}
+	}
+	return fold(sum)
+}
+
+func fold(sum int) int {
+	for sum > 0xFFFF {
+		sum = sum>>16 + sum&0xFFFF
+	}
+	return sum
+}
+
+func complement(sum int) int { return 0xFFFF - sum }
+
+func word(v int) []byte { return []byte{byte(v >> 8), byte(v)} }
+
+// pseudoSum is the sum of the pseudo-header of RFC 9293 or RFC 8200 for length
+// bytes of L4.
+func (p packet) pseudoSum(length int) int {
+	addresses := p.ip[8:min(40, len(p.ip))]
+	if p.version == 4 {
+		addresses = p.ip[12:20]
+	}
+	return Sum(addresses, word(p.proto), word(length))
+}
+
+// finished is the checksum of p's L4 header and payload behind a partial sum,
+// as Segment writes it: what would be zero is 0xFFFF in UDP (S6).
+func (p packet) finished(partial int) int {
+	c := complement(Sum(word(partial), p.l4[:p.csumAt], word(0), p.l4[p.csumAt+2:], p.payload))
+	if c == 0 && p.proto == udp {
+		return 0xFFFF
+	}
+	return c
+}

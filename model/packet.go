@@ -1,0 +1,114 @@
+// Package model is the reference that package offload is compared with: the
+// rules of docs/rules.md written down as plainly as they can be, without a
+// thought for speed. It shares no code, constant or table with offload.
+//
+// Segment does what the kernel does to a superpacket. Coalesce is its inverse
+// by definition: it joins packets, cuts what it joined, and compares whole
+// packets; it knows nothing of which fields must be equal.
+package model
+
+import "slices"
+
+// VnetHdr is a virtio_net_hdr.
+type VnetHdr struct {
+	Flags, GSOType                         uint8
+	HdrLen, GSOSize, CsumStart, CsumOffset uint16
+}
+
+const (
+	needsCsum, rscInfo                             = 1, 4
+	gsoNone, gsoTCPv4, gsoTCPv6, gsoUDPL4, gsoECN  = 0, 1, 4, 5, 0x80
+	hopByHop, tcp, udp, routing, fragment, dstOpts = 0, 6, 17, 43, 44, 60
+	fin, syn, rst, psh, ack, urg, cwr              = 1, 2, 4, 8, 16, 32, 128
+)
+
+// packet is an IP packet taken apart.
+type packet struct {
+	version, proto int
+	gsoType        uint8  // of a superpacket of such packets
+	ip             []byte // the IP header with its options or extension headers
+	l4             []byte // the TCP or UDP header with its options
+	csumAt         int    // where the checksum is in l4
+	payload        []byte
+}
+
+// parse takes b apart, or says what is wrong with it. Version and protocol are
+// told of a packet whose IP header is there, whatever is behind it.
+func parse(b []byte) (packet, Refusal) {
+	var p packet
+	if len(b) > 0 {
+		p.version = int(b[0] >> 4)
+	}
+	n := 0
+	switch {
+	case len(b) == 0, p.version == 4 && len(b) < 20, p.version == 6 && len(b) < 40:
+		return p, "IPHeader"
+	case p.version == 4:
+		p.proto, n = int(b[9]), 4*int(b[0]&15)
+		if n < 20 || n > len(b) {
+			return p, "IPHeader"
+		}
+	case p.version == 6:
+		p.proto, n = int(b[6]), 40
+		for p.proto == hopByHop || p.proto == routing || p.proto == dstOpts {
+			if len(b) < n+8 || len(b) < n+8+8*int(b[n+1]) {
+				return p, "IPHeader"
+			}
+			p.proto, n = int(b[n]), n+8+8*int(b[n+1])
+		}
+	}
+	l4Len := 8
+	p.ip, p.payload = b[:n], b[n:]
+	p.csumAt, p.gsoType = 6, gsoUDPL4
+	if p.proto == tcp {
+		p.csumAt, p.gsoType = 16, map[int]uint8{4: gsoTCPv4, 6: gsoTCPv6}[p.version]
+	}
+	switch {
+	case p.version == 4 && isFragment(b), p.version == 6 && p.proto == fragment:
+		return p, "Fragment"
+	case p.proto == tcp && len(p.payload) < 20:
+		return p, "L4Header"
+	case p.proto == tcp:
+		l4Len = 4 * int(p.payload[12]>>4)
+	case p.proto != udp:
+		return p, "Protocol"
+	}
+	if len(p.payload) < l4Len || p.proto == tcp && l4Len < 20 {
+		return p, "L4Header"
+	}
+	p.l4, p.payload = p.payload[:l4Len], p.payload[l4Len:]
+	return p, ""
+}
+
+// clone copies the headers, so that they can be changed.
+func (p packet) clone() packet {
+	p.ip, p.l4 = slices.Clone(p.ip), slices.Clone(p.l4)
+	return p
+}
+
+func (p packet) bytes() []byte { return slices.Concat(p.ip, p.l4, p.payload) }
+func (p packet) l4Len() int    { return len(p.l4) + len(p.payload) }
+
+// setLengths sets the IP and UDP length fields, and IPv4's header checksum.
+func (p packet) setLengths() {
+	if p.version == 4 {
+		put16(p.ip, 2, len(p.ip)+p.l4Len())
+		put16(p.ip, 10, 0)
+		put16(p.ip, 10, complement(Sum(p.ip)))
+	} else {
+		put16(p.ip, 4, len(p.ip)-40+p.l4Len())
+	}
+	if p.proto == udp {
+		put16(p.l4, 4, p.l4Len())
+	}
+}
+
+// Of an IPv4 header: more fragments or an offset, don't fragment, the evil bit.
+func isFragment(b []byte) bool   { return get16(b, 6)&0x3FFF != 0 }
+func dontFragment(b []byte) bool { return b[6]&0x40 != 0 }
+func evilBit(b []byte) bool      { return b[6]&0x80 != 0 }
+
+func get16(b []byte, at int) int    { return int(b[at])<<8 | int(b[at+1]) }
+func put16(b []byte, at int, v int) { b[at], b[at+1] = byte(v>>8), byte(v) }
+func get32(b []byte, at int) int    { return get16(b, at)<<16 | get16(b, at+2) }
+func put32(b []byte, at int, v int) { put16(b, at, v>>16); put16(b, at+2, v) }

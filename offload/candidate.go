@@ -1,0 +1,132 @@
+package offload
+
+import "encoding/binary"
+
+// parsed is what admission learns of one packet.
+type parsed struct {
+	why     Reason // Joined if the packet is a candidate
+	hasAddr bool   // key has the addresses
+	hasFlow bool   // and protocol and ports
+	key     flowKey
+	version int
+	proto   uint8
+	gsoType GSOType // of a superpacket of this flow
+	l4Off   int
+	hdrLen  int // of all headers, right for a candidate
+}
+
+// admit reads a packet's flow and applies the admission tests (C1) in the order
+// of the Reasons (C8). It only reads pkt.
+func admit(pkt []byte, cfg *Config) parsed {
+	var p parsed
+	p.why = p.parse(pkt)
+	if p.why == Joined {
+		p.why = p.verify(pkt, cfg)
+	}
+	return p
+}
+
+// parse fills in all but why from the headers.
+func (p *parsed) parse(pkt []byte) Reason {
+	if len(pkt) == 0 {
+		return NoAddresses
+	}
+	switch pkt[0] >> 4 {
+	case 4:
+		if len(pkt) < ipv4HdrLen {
+			return NoAddresses
+		}
+		p.hasAddr = true
+		p.key = flowKey{srcHi: binary.BigEndian.Uint64(pkt[12:]), ports: 4 << 40}
+		p.version, p.proto, p.l4Off, p.gsoType = 4, pkt[9], ipv4HdrLen, GSOTCPv4
+		if pkt[0] != 0x45 || p.proto != protoTCP && p.proto != protoUDP {
+			return Header
+		}
+		frag := be16(pkt[6:])
+		if frag&(ipv4MF|ipv4OffsetMask) != 0 {
+			return Fragment
+		}
+		p.setFlow(pkt)
+		if frag&ipv4Evil != 0 {
+			return Fragment
+		}
+	case 6:
+		if len(pkt) < ipv6HdrLen {
+			return NoAddresses
+		}
+		p.hasAddr = true
+		p.key = flowKey{
+			srcHi: binary.BigEndian.Uint64(pkt[8:]), srcLo: binary.BigEndian.Uint64(pkt[16:]),
+			dstHi: binary.BigEndian.Uint64(pkt[24:]), dstLo: binary.BigEndian.Uint64(pkt[32:]),
+			ports: 6 << 40,
+		}
+		p.version, p.proto, p.l4Off, p.gsoType = 6, pkt[6], ipv6HdrLen, GSOTCPv6
+		if p.proto != protoTCP && p.proto != protoUDP {
+			return Header
+		}
+		p.setFlow(pkt)
+	default:
+		return NoAddresses
+	}
+	l4 := pkt[p.l4Off:]
+	l4HdrLen := udpHdrLen
+	if p.proto == protoTCP {
+		if len(l4) < tcpHdrLen {
+			return Truncated
+		}
+		l4HdrLen = int(l4[12]>>4) * 4
+		if l4HdrLen < tcpHdrLen {
+			return Truncated
+		}
+	} else {
+		p.gsoType = GSOUDPL4
+	}
+	if len(l4) < l4HdrLen {
+		return Truncated
+	}
+	p.hdrLen = p.l4Off + l4HdrLen
+	return Joined
+}
+
+// setFlow completes the key if the ports are there.
+func (p *parsed) setFlow(pkt []byte) {
+	if len(pkt) >= p.l4Off+4 {
+		p.hasFlow = true
+		p.key.ports |= uint64(p.proto)<<32 | uint64(be32(pkt[p.l4Off:]))
+	}
+}
+
+// verify applies to a packet whose headers fit what is left of C1.
+//
+// "As Segment writes it": a folded sum of data that is not all zero is never 0,
+// so an IPv4 header checksum is never 0xFFFF, nor is a TCP checksum of a split;
+// the 0 that UDP would have is written 0xFFFF. Of the two forms of a right
+// checksum only that one comes back from Segment.
+func (p *parsed) verify(pkt []byte, cfg *Config) Reason {
+	l4 := pkt[p.l4Off:]
+	v4, udp := p.version == 4, p.proto == protoUDP
+	ipLen := int(be16(pkt[4:])) + ipv6HdrLen
+	if v4 {
+		ipLen = int(be16(pkt[2:]))
+	}
+	switch {
+	case ipLen != len(pkt), udp && int(be16(l4[4:])) != len(l4):
+		return Length
+	case !udp && l4[13]&(tcpACK|tcpSYN|tcpRST|tcpURG|tcpCWR) != tcpACK:
+		return FlagBits
+	case len(pkt) == p.hdrLen:
+		return Empty
+	case v4 && (be16(pkt[10:]) == 0xFFFF || Sum(pkt[:ipv4HdrLen], 0) != 0xFFFF):
+		return IPChecksum
+	case udp && be16(l4[6:]) == 0, !udp && be16(l4[16:]) == 0xFFFF:
+		return L4Checksum
+	}
+	src, dst := addrs(pkt, p.version)
+	if Sum(l4, PseudoHeaderSum(p.proto, src, dst, len(l4))) != 0xFFFF {
+		return L4Checksum
+	}
+	if cfg.disabled(p.gsoType) {
+		return Disabled
+	}
+	return Joined
+}

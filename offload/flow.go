@@ -1,0 +1,69 @@
+package offload
+
+import "hash/maphash"
+
+// flowKey is a flow, or with ports zero an address pair: what packets must have
+// in common to conflict (C4). It is read from the slice alone.
+type flowKey struct {
+	srcHi, srcLo, dstHi, dstLo uint64 // IPv4: source and destination in srcHi
+	ports                      uint64 // version, protocol, ports; of a pair the version only
+}
+
+// pair returns the address pair of a flow's key. A flow's protocol is never
+// zero, so no flow's key is a pair's.
+func (k flowKey) pair() flowKey {
+	k.ports &= 0xF << 40
+	return k
+}
+
+// none is no packet and no superpacket.
+const none int32 = -1
+
+// slot is what is known of one key in this batch.
+type slot struct {
+	key   flowKey
+	batch uint64 // in which it was written; it is free in any other
+	last  int32  // the latest packet with this key
+	// super is the superpacket that the flow's next packet would join: in order
+	// that of packet last if it is a candidate's, else none; in Reorder the one
+	// opened latest.
+	super int32
+}
+
+// flowTable is an open-addressed hash table of the keys in one batch. It holds
+// every key of the batch, so what is found depends on no collision; the hash is
+// keyed at random, so that nobody who chooses addresses and ports can choose
+// collisions. It is emptied by counting batches.
+type flowTable struct {
+	seed  maphash.Seed
+	slots []slot // a power of two, at least twice the keys
+	batch uint64
+}
+
+// reset empties the table and makes room for n keys.
+func (t *flowTable) reset(n int) {
+	t.batch++
+	size := max(len(t.slots), 16)
+	for size < 2*n {
+		size *= 2
+	}
+	if size > len(t.slots) {
+		t.slots = make([]slot, size)
+	}
+}
+
+// find returns the key's slot, made if it was not there: then last is none.
+// The pointer is valid until reset.
+func (t *flowTable) find(key flowKey) *slot {
+	mask := uint64(len(t.slots) - 1)
+	for i := maphash.Comparable(t.seed, key); ; i++ {
+		s := &t.slots[i&mask]
+		if s.batch != t.batch {
+			*s = slot{key: key, batch: t.batch, last: none, super: none}
+			return s
+		}
+		if s.key == key {
+			return s
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package offload
+
+// Protocol numbers and header constants (RFC 791, 8200, 9293, 768).
+const (
+	protoHopOpts  = 0
+	protoTCP      = 6
+	protoUDP      = 17
+	protoRouting  = 43
+	protoFragment = 44
+	protoDstOpts  = 60
+
+	ipv4HdrLen = 20 // without options
+	ipv6HdrLen = 40 // without extension headers
+	tcpHdrLen  = 20 // without options
+	udpHdrLen  = 8
+
+	ipv4MF, ipv4DF, ipv4Evil = 0x2000, 0x4000, 0x8000 // in the word at offset 6
+	ipv4OffsetMask           = 0x1FFF
+
+	tcpFIN, tcpSYN, tcpRST, tcpPSH, tcpACK, tcpURG, tcpCWR = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x80
+
+	tcpCsumOffset = 16
+	udpCsumOffset = 6
+
+	maxPacketLen      = 65535
+	maxUDPSegments    = 128    // UDP_MAX_SEGMENTS, include/linux/udp.h, Linux 6.9
+	gsoByFrags        = 0xFFFF // GSO_BY_FRAGS, include/linux/skbuff.h
+	minTCPGSOSize     = 8      // TCP_MIN_GSO_SIZE, which newer kernels raise gso_size to
+	minNeedsCsumStart = 20     // nh_min_len, include/linux/virtio_net.h
+)
+
+// ipLayout says where the headers of an IP packet are.
+type ipLayout struct {
+	version int // 4 or 6; 0 for anything else
+	proto   uint8
+	l4Off   int
+}
+
+// parseIP finds the L4 header behind IPv4 options or IPv6 extension headers, as
+// inet_gso_segment and ipv6_gso_pull_exthdrs do (net/ipv4/af_inet.c,
+// net/ipv6/ip6_offload.c, Linux 6.12). The protocol it stops at may be any. A
+// version nibble that is neither 4 nor 6 is no error here: no GSO type has it.
+func parseIP(pkt []byte) (ipLayout, error) {
+	if len(pkt) == 0 {
+		return ipLayout{}, ErrIPHeader
+	}
+	switch pkt[0] >> 4 {
+	case 4:
+		if len(pkt) < ipv4HdrLen {
+			return ipLayout{}, ErrIPHeader
+		}
+		hdrLen := int(pkt[0]&15) * 4
+		if hdrLen < ipv4HdrLen || hdrLen > len(pkt) {
+			return ipLayout{}, ErrIPHeader
+		}
+		if be16(pkt[6:])&(ipv4MF|ipv4OffsetMask) != 0 {
+			return ipLayout{}, ErrFragment
+		}
+		return ipLayout{version: 4, proto: pkt[9], l4Off: hdrLen}, nil
+	case 6:
+		if len(pkt) < ipv6HdrLen {
+			return ipLayout{}, ErrIPHeader
+		}
+		return walkIPv6(pkt)
+	}
+	return ipLayout{}, nil
+}
+
+// walkIPv6 follows the extension headers that the kernel can segment behind.
+// Each takes 8 bytes or more, so the walk ends.
+func walkIPv6(pkt []byte) (ipLayout, error) {
+	next, off := pkt[6], ipv6HdrLen
+	for {
+		switch next {
+		case protoHopOpts, protoRouting, protoDstOpts:
+			if len(pkt) < off+8 {
+				return ipLayout{}, ErrIPHeader
+			}
+			extLen := 8 * (int(pkt[off+1]) + 1)
+			if len(pkt) < off+extLen {
+				return ipLayout{}, ErrIPHeader
+			}
+			next, off = pkt[off], off+extLen
+		case protoFragment:
+			return ipLayout{}, ErrFragment
+		default:
+			return ipLayout{version: 6, proto: next, l4Off: off}, nil
+		}
+	}
+}
+
+// addrs returns the source and destination addresses of a packet of the given
+// version whose fixed header is there.
+func addrs(pkt []byte, version int) (src, dst []byte) {
+	if version == 4 {
+		return pkt[12:16], pkt[16:20]
+	}
+	return pkt[8:24], pkt[24:40]
+}

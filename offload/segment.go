@@ -1,0 +1,277 @@
+package offload
+
+import (
+	"io"
+	"iter"
+)
+
+// Segmenter cuts a superpacket into the segments it stands for, byte for byte
+// as Linux does (tcp_gso_segment, __udp_gso_segment, skb_checksum_help; Linux
+// 6.12). The zero value is ready; Reset starts it on a superpacket, and it can
+// be reused for any number of them. It is not safe for concurrent use.
+type Segmenter struct {
+	pkt    []byte // the superpacket, borrowed
+	hdr    []byte // its headers, ours; the fields that vary are zero
+	layout ipLayout
+	udp    bool
+	size   int // payload bytes of every segment but the last
+	n, i   int // segments in all, and produced
+
+	// If not split, pkt is the one segment and its checksum is completed over
+	// pkt[csumStart:] into pkt[csumAt:], unless csumAt is zero.
+	split             bool
+	csumStart, csumAt int
+
+	// What every segment's sums share, the varying fields counted as zero.
+	ipSum, l4Sum uint16
+	id           uint16
+	seq          uint32
+	tcpFlags     uint8
+}
+
+// Reset validates the superpacket (h, pkt) and makes its segments the next to
+// be produced. All validation is here: it returns one of the package's Err
+// values, the first in SPEC V4's order, and then the Segmenter is empty; with
+// nil no segment can fail but for a caller's short buffer.
+//
+// pkt starts with the IP header, its length is the slice's: IP and UDP length
+// fields are not read (S1), nor is HdrLen (V3). pkt is borrowed until the last
+// segment is produced or Reset is called again. Reset only reads it.
+func (s *Segmenter) Reset(h VnetHdr, pkt []byte) error {
+	hdr := s.hdr[:0]
+	*s = Segmenter{hdr: hdr}
+	if h.Flags&RSCInfo != 0 {
+		return ErrRSCInfo
+	}
+	if h.GSOType == GSONone {
+		if h.Flags&NeedsCsum != 0 {
+			at := int(h.CsumStart) + int(h.CsumOffset)
+			if h.CsumStart < minNeedsCsumStart || at+2 > len(pkt) {
+				return ErrCsumRange
+			}
+			s.csumStart, s.csumAt = int(h.CsumStart), at
+		}
+		s.pkt, s.n = pkt, 1
+		return nil
+	}
+	layout, hdrLen, err := checkGSO(h, pkt)
+	if err != nil {
+		return err
+	}
+	s.pkt, s.layout, s.udp = pkt, layout, layout.proto == protoUDP
+	payload := len(pkt) - hdrLen
+	if payload <= int(h.GSOSize) {
+		s.n = 1
+		if h.Flags&NeedsCsum != 0 {
+			s.csumStart, s.csumAt = int(h.CsumStart), int(h.CsumStart)+int(h.CsumOffset)
+		}
+		return nil
+	}
+	s.split = true
+	s.size = int(h.GSOSize)
+	s.n = (payload + s.size - 1) / s.size
+	s.hdr = append(hdr, pkt[:hdrLen]...)
+	s.prepare(h.Flags&NeedsCsum != 0)
+	return nil
+}
+
+// checkGSO applies SPEC V4 to a superpacket with a GSO type.
+func checkGSO(h VnetHdr, pkt []byte) (ipLayout, int, error) {
+	var version int
+	proto, csumOffset := uint8(protoTCP), uint16(tcpCsumOffset)
+	switch h.GSOType {
+	case GSOTCPv4, GSOTCPv4 | GSOECN:
+		version = 4
+	case GSOTCPv6, GSOTCPv6 | GSOECN:
+		version = 6
+	case GSOUDPL4:
+		proto, csumOffset = protoUDP, udpCsumOffset
+	default:
+		return ipLayout{}, 0, ErrGSOType
+	}
+	if h.GSOSize == 0 || h.GSOSize == gsoByFrags {
+		return ipLayout{}, 0, ErrGSOSize
+	}
+	partial := h.Flags&NeedsCsum != 0
+	if proto == protoUDP && !partial {
+		return ipLayout{}, 0, ErrNoCsum
+	}
+	if len(pkt) > maxPacketLen {
+		return ipLayout{}, 0, ErrTooLong
+	}
+	layout, err := parseIP(pkt)
+	if err != nil {
+		return ipLayout{}, 0, err
+	}
+	if layout.version == 0 || version != 0 && layout.version != version || layout.proto != proto {
+		return ipLayout{}, 0, ErrProtocol
+	}
+	l4 := pkt[layout.l4Off:]
+	l4HdrLen := udpHdrLen
+	if proto == protoTCP {
+		if len(l4) < tcpHdrLen {
+			return ipLayout{}, 0, ErrL4Header
+		}
+		l4HdrLen = int(l4[12]>>4) * 4
+		if l4HdrLen < tcpHdrLen {
+			return ipLayout{}, 0, ErrL4Header
+		}
+	}
+	if len(l4) < l4HdrLen {
+		return ipLayout{}, 0, ErrL4Header
+	}
+	if partial && int(h.CsumStart) != layout.l4Off {
+		return ipLayout{}, 0, ErrCsumStart
+	}
+	if partial && h.CsumOffset != csumOffset {
+		return ipLayout{}, 0, ErrCsumOffset
+	}
+	if proto == protoUDP && len(l4)-l4HdrLen > maxUDPSegments*int(h.GSOSize) {
+		return ipLayout{}, 0, ErrSegments
+	}
+	return layout, layout.l4Off + l4HdrLen, nil
+}
+
+// prepare takes the varying fields out of the header copy and sums the rest,
+// once for all segments.
+//
+// L4 checksum (S6): the kernel does not recompute the pseudo-header, it takes
+// the old length out of the partial sum and puts the segment's in
+// (tcp_gso_segment: delta; __udp_gso_segment: csum16_sub), so that a wrong
+// partial sum gives segments wrong by the same amount. Sums are kept modulo
+// 0xFFFF; TCP's data offset and UDP's length make every whole sum non-zero, and
+// then its folded value is unique, so the order of additions does not matter.
+func (s *Segmenter) prepare(partial bool) {
+	hdr, l4Off := s.hdr, s.layout.l4Off
+	l4 := hdr[l4Off:]
+	src, dst := addrs(hdr, s.layout.version)
+	seed := uint32(PseudoHeaderSum(s.layout.proto, src, dst, 0))
+	if s.layout.version == 4 {
+		s.id = be16(hdr[4:])
+		putBE32(hdr[2:], 0) // total length, ID
+		putBE16(hdr[10:], 0)
+		s.ipSum = Sum(hdr[:l4Off], 0)
+	}
+	if s.udp {
+		seed = uint32(be16(l4[6:])) + neg(be16(l4[4:]))
+		putBE32(l4[4:], 0) // length, checksum
+	} else {
+		if partial {
+			seed = uint32(be16(l4[16:])) + neg(uint16(len(s.pkt)-l4Off))
+		}
+		s.seq, s.tcpFlags = be32(l4[4:]), l4[13]
+		putBE32(l4[4:], 0)
+		l4[13] = 0
+		putBE16(l4[16:], 0)
+	}
+	s.l4Sum = Sum(l4, fold(seed))
+}
+
+// Len returns how many segments are left. It is known before the first (S7).
+func (s *Segmenter) Len() int { return s.n - s.i }
+
+// NextLen returns the size in bytes of the next segment, 0 if there is none.
+// The first segment is the longest.
+func (s *Segmenter) NextLen() int {
+	switch {
+	case s.i == s.n:
+		return 0
+	case !s.split:
+		return len(s.pkt)
+	case s.i < s.n-1:
+		return len(s.hdr) + s.size
+	}
+	return len(s.pkt) - s.i*s.size
+}
+
+// Next copies the next segment to dst and returns its length. After the last it
+// returns io.EOF. A dst shorter than the segment gives io.ErrShortBuffer, and
+// nothing is written or consumed. dst must not overlap the superpacket, which
+// is only read.
+func (s *Segmenter) Next(dst []byte) (int, error) {
+	n := s.NextLen()
+	switch {
+	case s.i == s.n:
+		return 0, io.EOF
+	case len(dst) < n:
+		return 0, io.ErrShortBuffer
+	}
+	dst = dst[:n]
+	if s.split {
+		copy(dst[len(s.hdr):], s.pkt[len(s.hdr)+s.i*s.size:])
+	} else {
+		copy(dst, s.pkt)
+	}
+	s.finish(dst)
+	return n, nil
+}
+
+// InPlace yields the segments that are left without copying payload: each is a
+// slice of the superpacket, whose bytes it overwrites from the front, headers
+// written over payload that was yielded before. A yielded segment is the
+// caller's, to change as well, until the next is produced; its capacity ends
+// with it, so that appending cannot reach the next segment's payload. Stopping
+// early leaves the rest to a later InPlace or Next.
+func (s *Segmenter) InPlace() iter.Seq[[]byte] { return s.inPlace }
+
+func (s *Segmenter) inPlace(yield func([]byte) bool) {
+	for s.i < s.n {
+		// Segment i's payload is at len(hdr) + i*size, its header just before.
+		off := s.i * s.size
+		end := off + s.NextLen()
+		seg := s.pkt[off:end:end]
+		s.finish(seg)
+		if !yield(seg) {
+			return
+		}
+	}
+}
+
+// finish makes seg, which holds the payload of segment i at its end, that
+// segment, and counts it.
+func (s *Segmenter) finish(seg []byte) {
+	i := s.i
+	s.i++
+	if !s.split {
+		if s.csumAt != 0 {
+			c := Checksum(seg[s.csumStart:], 0)
+			if c == 0 {
+				c = 0xFFFF // skb_checksum_help: CSUM_MANGLED_0, TCP too
+			}
+			putBE16(seg[s.csumAt:], c)
+		}
+		return
+	}
+	hdrLen, l4Off := len(s.hdr), s.layout.l4Off
+	copy(seg, s.hdr)
+	if s.layout.version == 4 {
+		id := s.id + uint16(i)
+		putBE16(seg[2:], uint16(len(seg)))
+		putBE16(seg[4:], id)
+		putBE16(seg[10:], ^fold(uint32(s.ipSum)+uint32(len(seg))+uint32(id)))
+	} else {
+		putBE16(seg[4:], uint16(len(seg)-ipv6HdrLen))
+	}
+	l4 := seg[l4Off:]
+	sum := uint32(s.l4Sum) + uint32(len(l4)) + uint32(Sum(seg[hdrLen:], 0))
+	if s.udp {
+		putBE16(l4[4:], uint16(len(l4)))
+		c := ^fold(sum + uint32(len(l4)))
+		if c == 0 {
+			c = 0xFFFF // 0 would say that there is none (RFC 768)
+		}
+		putBE16(l4[6:], c)
+		return
+	}
+	seq := s.seq + uint32(i*s.size)
+	flags := s.tcpFlags
+	if i > 0 {
+		flags &^= tcpCWR
+	}
+	if i < s.n-1 {
+		flags &^= tcpFIN | tcpPSH
+	}
+	putBE32(l4[4:], seq)
+	l4[13] = flags
+	putBE16(l4[16:], ^fold(sum+seq>>16+seq&0xFFFF+uint32(flags)))
+}

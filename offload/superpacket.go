@@ -1,0 +1,122 @@
+package offload
+
+// maxHdrLen is the most that a candidate's headers take: IPv6 and TCP with
+// options.
+const maxHdrLen = ipv6HdrLen + 60
+
+// Superpacket is what Coalesce makes of one or more packets: a VnetHdr and one
+// IP packet. It is a view of the batch and of the Coalescer's memory, both
+// borrowed: valid until the Coalescer's next call.
+type Superpacket struct {
+	hdr     VnetHdr
+	front   []byte // hdr as written to the descriptor, then the rebuilt headers if any
+	skip    int    // bytes of each member that front stands for
+	length  int
+	members []int
+	pkts    [][]byte
+}
+
+// VnetHdr returns the header to write before the packet: all zero if it is one
+// packet of the batch, passed as it is (C3).
+func (p *Superpacket) VnetHdr() VnetHdr { return p.hdr }
+
+// Len returns the length in bytes of the IP packet, without the VnetHdr.
+func (p *Superpacket) Len() int { return p.length }
+
+// Packets returns its members in the order in which they were joined, as
+// indices into the batch. The slice is the Coalescer's: it must not be changed.
+func (p *Superpacket) Packets() []int { return p.members }
+
+// Buffers appends to iov the pieces of VnetHdr and packet for writev(2), at most
+// one more than there are members: first VnetHdr and rebuilt headers, of the
+// Coalescer's memory, then slices of the borrowed packets. None of them may be
+// changed.
+func (p *Superpacket) Buffers(iov [][]byte) [][]byte {
+	iov = append(iov, p.front)
+	for _, m := range p.members {
+		iov = append(iov, p.pkts[m][p.skip:])
+	}
+	return iov
+}
+
+// AppendTo appends the same bytes to dst in one piece, VnetHdrLen + Len() of
+// them. dst must not overlap the batch.
+func (p *Superpacket) AppendTo(dst []byte) []byte {
+	dst = append(dst, p.front...)
+	for _, m := range p.members {
+		dst = append(dst, p.pkts[m][p.skip:]...)
+	}
+	return dst
+}
+
+// zeroVnetHdr goes before every packet that is passed as it is.
+const zeroVnetHdr = "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+
+// finish makes the superpackets of the finished runs.
+func (c *Coalescer) finish() []Superpacket {
+	c.supers = resize(c.supers, len(c.runs))
+	c.members = resize(c.members, len(c.pkts))[:0]
+	room := VnetHdrLen
+	for i := range c.runs {
+		if c.runs[i].n > 1 {
+			room += VnetHdrLen + maxHdrLen
+		}
+	}
+	c.hdrs = append(resize(c.hdrs, room)[:0], zeroVnetHdr...)
+	for i := range c.runs {
+		r := &c.runs[i]
+		start := len(c.members)
+		for m := r.head; m != none; m = c.next[m] {
+			c.members = append(c.members, int(m))
+		}
+		p := &c.supers[i]
+		*p = Superpacket{front: c.hdrs[:VnetHdrLen:VnetHdrLen], members: c.members[start:len(c.members):len(c.members)], pkts: c.pkts}
+		if r.n == 1 {
+			p.length = len(c.pkts[r.head])
+			continue
+		}
+		p.skip = r.hdrLen
+		p.length = r.hdrLen + r.payload
+		p.hdr = VnetHdr{
+			Flags:      NeedsCsum,
+			GSOType:    r.gsoType,
+			HdrLen:     uint16(r.hdrLen),
+			GSOSize:    uint16(r.size),
+			CsumStart:  uint16(r.l4Off),
+			CsumOffset: tcpCsumOffset,
+		}
+		if r.proto == protoUDP {
+			p.hdr.CsumOffset = udpCsumOffset
+		}
+		at := len(c.hdrs)
+		c.hdrs = p.hdr.AppendTo(c.hdrs)
+		c.hdrs = append(c.hdrs, c.pkts[r.head][:r.hdrLen]...)
+		p.front = c.hdrs[at:len(c.hdrs):len(c.hdrs)]
+		rebuild(p.front[VnetHdrLen:], r, p.length, c.pkts[r.tail])
+	}
+	return c.supers
+}
+
+// rebuild makes hdr, a copy of the first packet's headers, those of the whole
+// (SPEC 0, Join): its lengths, a right IPv4 header checksum, FIN and PSH of the
+// last packet, and the pseudo-header sum for NEEDS_CSUM.
+func rebuild(hdr []byte, r *run, length int, last []byte) {
+	l4 := hdr[r.l4Off:]
+	l4Len := length - r.l4Off
+	if r.version == 4 {
+		putBE16(hdr[2:], uint16(length))
+		putBE16(hdr[10:], 0)
+		putBE16(hdr[10:], Checksum(hdr[:ipv4HdrLen], 0))
+	} else {
+		putBE16(hdr[4:], uint16(l4Len))
+	}
+	src, dst := addrs(hdr, r.version)
+	partial := PseudoHeaderSum(r.proto, src, dst, l4Len)
+	if r.proto == protoUDP {
+		putBE16(l4[4:], uint16(l4Len))
+		putBE16(l4[6:], partial)
+		return
+	}
+	l4[13] |= last[r.l4Off+13] & (tcpFIN | tcpPSH) // none of the others has them
+	putBE16(l4[16:], partial)
+}
