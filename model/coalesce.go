@@ -62,7 +62,7 @@ packets:
 					}
 					if why == "Joined" {
 						q.Members, superOf[i] = members, q
-						q.Hdr, q.Bytes = join(batch, members)
+						q.Hdr, q.Bytes = Join(batch, members)
 						continue packets
 					}
 				}
@@ -89,7 +89,7 @@ func newest(supers []*Superpacket, flow string, n int) []*Superpacket {
 // verdict is the equation: packets join, within the limits (C2), if and only if
 // what they join to is cut to exactly them.
 func verdict(cfg Config, batch [][]byte, members []int) string {
-	h, whole := join(batch, members)
+	h, whole := Join(batch, members)
 	most, least := cfg.MaxSegments, 8
 	if h.GSOType == gsoUDPL4 {
 		most, least = cfg.MaxUDPSegments, 1
@@ -113,8 +113,8 @@ func (cfg Config) same(a, b []byte) bool {
 	return string(a) == string(b)
 }
 
-// join makes one superpacket of two or more candidates of one flow.
-func join(batch [][]byte, members []int) (VnetHdr, []byte) {
+// Join makes one superpacket of two or more candidates of one flow.
+func Join(batch [][]byte, members []int) (VnetHdr, []byte) {
 	first, _ := parse(batch[members[0]])
 	whole, last := first.clone(), first
 	whole.payload = nil

@@ -44,12 +44,12 @@ func parse(b []byte) (packet, Refusal) {
 	case len(b) == 0, p.version == 4 && len(b) < 20, p.version == 6 && len(b) < 40:
 		return p, "IPHeader"
 	case p.version == 4:
-		p.proto, n = int(b[9]), 4*int(b[0]&15)
+		p.proto, p.gsoType, n = int(b[9]), gsoTCPv4, 4*int(b[0]&15)
 		if n < 20 || n > len(b) {
 			return p, "IPHeader"
 		}
 	case p.version == 6:
-		p.proto, n = int(b[6]), 40
+		p.proto, p.gsoType, n = int(b[6]), gsoTCPv6, 40
 		for p.proto == hopByHop || p.proto == routing || p.proto == dstOpts {
 			if len(b) < n+8 || len(b) < n+8+8*int(b[n+1]) {
 				return p, "IPHeader"
@@ -58,10 +58,9 @@ func parse(b []byte) (packet, Refusal) {
 		}
 	}
 	l4Len := 8
-	p.ip, p.payload = b[:n], b[n:]
-	p.csumAt, p.gsoType = 6, gsoUDPL4
-	if p.proto == tcp {
-		p.csumAt, p.gsoType = 16, map[int]uint8{4: gsoTCPv4, 6: gsoTCPv6}[p.version]
+	p.ip, p.payload, p.csumAt = b[:n], b[n:], 16
+	if p.proto == udp {
+		p.csumAt, p.gsoType = 6, gsoUDPL4
 	}
 	switch {
 	case p.version == 4 && isFragment(b), p.version == 6 && p.proto == fragment:

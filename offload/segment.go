@@ -31,7 +31,7 @@ type Segmenter struct {
 
 // Reset validates the superpacket (h, pkt) and makes its segments the next to
 // be produced. All validation is here: it returns one of the package's Err
-// values, the first in SPEC V4's order, and then the Segmenter is empty; with
+// values, the first in V4's order, and then the Segmenter is empty; with
 // nil no segment can fail but for a caller's short buffer.
 //
 // pkt starts with the IP header, its length is the slice's: IP and UDP length
@@ -75,7 +75,7 @@ func (s *Segmenter) Reset(h VnetHdr, pkt []byte) error {
 	return nil
 }
 
-// checkGSO applies SPEC V4 to a superpacket with a GSO type.
+// checkGSO applies V4 to a superpacket with a GSO type.
 func checkGSO(h VnetHdr, pkt []byte) (ipLayout, int, error) {
 	var version int
 	proto, csumOffset := uint8(protoTCP), uint16(tcpCsumOffset)

@@ -98,7 +98,7 @@ func (c *Coalescer) finish() []Superpacket {
 }
 
 // rebuild makes hdr, a copy of the first packet's headers, those of the whole
-// (SPEC 0, Join): its lengths, a right IPv4 header checksum, FIN and PSH of the
+// (what Join means): its lengths, a right IPv4 header checksum, FIN and PSH of the
 // last packet, and the pseudo-header sum for NEEDS_CSUM.
 func rebuild(hdr []byte, r *run, length int, last []byte) {
 	l4 := hdr[r.l4Off:]

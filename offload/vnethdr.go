@@ -32,14 +32,14 @@ const (
 type VnetHdr struct {
 	Flags      Flags
 	GSOType    GSOType
-	HdrLen     uint16 // bytes of all headers; a hint, never used on input (SPEC V3)
+	HdrLen     uint16 // bytes of all headers; a hint, never used on input (V3)
 	GSOSize    uint16 // payload bytes of every segment but the last
 	CsumStart  uint16 // offset of the L4 header from the packet's first byte
 	CsumOffset uint16 // offset of the checksum field from CsumStart
 }
 
 // ParseVnetHdr decodes the VnetHdr that starts b, in the machine's byte order
-// as the descriptor has it (SPEC V1). Bytes beyond VnetHdrLen are not looked at.
+// as the descriptor has it (V1). Bytes beyond VnetHdrLen are not looked at.
 // A b that is too short gives ErrVnetHdr.
 func ParseVnetHdr(b []byte) (VnetHdr, error) {
 	if len(b) < VnetHdrLen {

@@ -3,6 +3,7 @@
 package gen
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"tunproof/corpus/pkts"
@@ -146,6 +147,38 @@ func (p Packet) header() []byte {
 		b = append(b, p.Options...)
 	}
 	return append(b, p.Payload...)
+}
+
+// ZeroSum returns p with its first payload word such that the L4 checksum
+// computes to zero; p itself if its payload is shorter.
+func ZeroSum(p Packet) Packet {
+	if len(p.Payload) < 2 {
+		return p
+	}
+	p.Payload = bytes.Clone(p.Payload)
+	p.Payload[0], p.Payload[1] = 0, 0
+	b := p.Bytes()
+	l4Off := p.L4Off()
+	if p.UDP {
+		b[l4Off+6], b[l4Off+7] = 0, 0
+	} else {
+		b[l4Off+16], b[l4Off+17] = 0, 0
+	}
+	pseudo := p.pseudoHeader(len(b) - l4Off)
+	binary.BigEndian.PutUint16(p.Payload, uint16(0xFFFF-model.Sum(pseudo, b[l4Off:])))
+	return p
+}
+
+func (p Packet) pseudoHeader(l4Len int) []byte {
+	b := p.header()
+	addresses, proto := b[12:20], byte(6)
+	if p.V6 {
+		addresses = b[8:40]
+	}
+	if p.UDP {
+		proto = 17
+	}
+	return append(bytes.Clone(addresses), 0, proto, byte(l4Len>>8), byte(l4Len))
 }
 
 // Super returns p as a superpacket with NEEDS_CSUM that stands for segments of

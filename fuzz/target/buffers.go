@@ -93,11 +93,13 @@ func raw(b []byte) error {
 	h := decodeLE(b)
 	s.Supers = []gen.Super{{Hdr: h, Data: b[10:]}}
 	size := 1 + int(binary.LittleEndian.Uint16(b))%200
-	for batch := b[2:]; len(batch) > 0 && len(s.Batches) < 64; {
-		n := min(size, len(batch))
-		s.Batches = append(s.Batches, [][]byte{batch[:n], batch[n:min(2*n, len(batch))]})
-		batch = batch[n:]
+	var batch [][]byte
+	for rest := b[2:]; len(rest) > 0 && len(batch) < 64; {
+		n := min(size, len(rest))
+		batch = append(batch, rest[:n])
+		rest = rest[n:]
 	}
+	s.Batches = [][][]byte{batch}
 	if err := totalSegment("P1", &s, nil); err != nil {
 		return err
 	}

@@ -1,0 +1,108 @@
+package fuzz
+
+import (
+	"os"
+	"testing"
+
+	"tunproof/corpus"
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/gen"
+	"tunproof/fuzz/pcap"
+	"tunproof/fuzz/target"
+)
+
+// fuzz runs a target natively, from the corpus.
+func fuzz(f *testing.F, name string) {
+	for _, t := range target.Targets() {
+		if t.Name != name {
+			continue
+		}
+		for _, b := range seeds(f, name) {
+			f.Add(b)
+		}
+		f.Fuzz(func(t2 *testing.T, b []byte) {
+			if err := t.Body(b); err != nil {
+				t2.Fatal(err)
+			}
+		})
+		return
+	}
+	f.Fatalf("no target %s", name)
+}
+
+// maxSeed keeps seeds small: large ones slow an engine down more than they
+// teach it.
+const maxSeed = 2048
+
+// seeds returns the corpus in the form that a target reads.
+func seeds(f *testing.F, name string) [][]byte {
+	cases, err := corpus.Cases()
+	if err != nil {
+		f.Fatal(err)
+	}
+	var list [][]byte
+	for _, c := range cases {
+		var b []byte
+		switch {
+		case name == "Pkts":
+			b = pkts.Format(c.Case)
+		case name == "Checksum" && c.Op == pkts.OpChecksum:
+			in := c.Batches[0].In[0]
+			b = append([]byte{byte(in.Seed), byte(in.Seed >> 8), 0}, in.Data...)
+		case name == "Pcap" && c.Op == pkts.OpCoalesce:
+			b = capture(f, c.Case)
+		case name != "Checksum" && name != "Pcap" && c.Op != pkts.OpChecksum:
+			b = gen.Encode(gen.FromCase(c.Case))
+		}
+		if b != nil && len(b) <= maxSeed {
+			list = append(list, b)
+		}
+	}
+	return list
+}
+
+func capture(f *testing.F, c *pkts.Case) []byte {
+	var list []pcap.Packet
+	for _, in := range c.Batches[0].In {
+		list = append(list, pcap.Packet{Data: in.Data})
+	}
+	var w sliceWriter
+	if err := pcap.Write(&w, list); err != nil {
+		f.Fatal(err)
+	}
+	return w
+}
+
+type sliceWriter []byte
+
+func (w *sliceWriter) Write(b []byte) (int, error) {
+	*w = append(*w, b...)
+	return len(b), nil
+}
+
+func FuzzTotal(f *testing.F)      { fuzz(f, "Total") }
+func FuzzEquation(f *testing.F)   { fuzz(f, "Equation") }
+func FuzzOrder(f *testing.F)      { fuzz(f, "Order") }
+func FuzzAgree(f *testing.F)      { fuzz(f, "Agree") }
+func FuzzRepair(f *testing.F)     { fuzz(f, "Repair") }
+func FuzzInterleave(f *testing.F) { fuzz(f, "Interleave") }
+func FuzzBuffers(f *testing.F)    { fuzz(f, "Buffers") }
+func FuzzWellFormed(f *testing.F) { fuzz(f, "WellFormed") }
+func FuzzChecksum(f *testing.F)   { fuzz(f, "Checksum") }
+func FuzzCodec(f *testing.F)      { fuzz(f, "Codec") }
+func FuzzPkts(f *testing.F)       { fuzz(f, "Pkts") }
+func FuzzPcap(f *testing.F)       { fuzz(f, "Pcap") }
+
+// TestTargets checks that each target has its native fuzz function.
+func TestTargets(t *testing.T) {
+	src, err := os.ReadFile("native_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tg := range target.Targets() {
+		want := "func Fuzz" + tg.Name + "(f *testing.F)"
+		if !contains(string(src), want) {
+			t.Errorf("no %s", want)
+		}
+	}
+}

@@ -1,0 +1,34 @@
+package target
+
+import (
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/gen"
+	"tunproof/fuzz/pcap"
+)
+
+// Mode is a configuration with a name.
+type Mode struct {
+	Name   string
+	Config pkts.Config
+}
+
+// Modes are the ways of coalescing that captures are run in.
+var Modes = []Mode{
+	{"in order", pkts.Config{}},
+	{"in order, atomic IDs", pkts.Config{AtomicIDs: true}},
+	{"reorder", pkts.Config{Reorder: true}},
+	{"reorder, atomic IDs", pkts.Config{Reorder: true, AtomicIDs: true}},
+}
+
+// Capture returns the packets of a capture as batches of n.
+func Capture(packets []pcap.Packet, n int, c pkts.Config) gen.Scenario {
+	s := gen.Scenario{Config: c}
+	for at := 0; at < len(packets); at += n {
+		var batch [][]byte
+		for _, p := range packets[at:min(at+n, len(packets))] {
+			batch = append(batch, p.Data)
+		}
+		s.Batches = append(s.Batches, batch)
+	}
+	return s
+}
