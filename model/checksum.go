@@ -1,13 +1,16 @@
 package model
 
 // Sum is the one's-complement sum of RFC 1071 of the parts put one after
-// another, not complemented. It is zero only if every byte is.
+// another, all but the last of even length, not complemented. It is zero only
+// if every byte is.
 func Sum(parts ...[]byte) int {
-	sum, shift := 0, 8
+	sum := 0
 	for _, part := range parts {
-		for _, b := range part {
-			sum += int(b) << shift
-			shift = 8 - shift
+		for i := 0; i+1 < len(part); i += 2 {
+			sum += get16(part, i)
+		}
+		if len(part)%2 == 1 {
+			sum += int(part[len(part)-1]) << 8
 		}
 	}
 	return fold(sum)

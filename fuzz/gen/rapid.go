@@ -1,3 +1,4 @@
+// Package gen generates scenarios with rapid, biased to the edges of the rules.
 package gen
 
 import (
@@ -6,13 +7,14 @@ import (
 	"pgregory.net/rapid"
 
 	"tunproof/corpus/pkts"
+	"tunproof/fuzz/scenario"
 )
 
 // Batches generates a scenario of one to three batches, of flows whose packets
 // mostly follow each other, with one or two things wrong with some of them.
-func Batches() *rapid.Generator[Scenario] {
-	return rapid.Custom(func(t *rapid.T) Scenario {
-		s := Scenario{Config: configs().Draw(t, "config")}
+func Batches() *rapid.Generator[scenario.Scenario] {
+	return rapid.Custom(func(t *rapid.T) scenario.Scenario {
+		s := scenario.Scenario{Config: configs().Draw(t, "config")}
 		flows := rapid.SliceOfN(flows(), 1, 3).Draw(t, "flows")
 		for range rapid.IntRange(1, 2).Draw(t, "batches") {
 			steps := rapid.SliceOfN(steps(len(flows)), 1, 12).Draw(t, "steps")
@@ -47,9 +49,9 @@ func configs() *rapid.Generator[pkts.Config] {
 }
 
 // flows generates the first packet of a flow.
-func flows() *rapid.Generator[Packet] {
-	return rapid.Custom(func(t *rapid.T) Packet {
-		p := TCP4(rapid.SampledFrom([]int{100, 8, 9, 20, 64, 100, 7, 536, 1448, 21800, 32734, 1}).Draw(t, "size"))
+func flows() *rapid.Generator[scenario.Packet] {
+	return rapid.Custom(func(t *rapid.T) scenario.Packet {
+		p := scenario.TCP4(rapid.SampledFrom([]int{100, 8, 9, 20, 64, 100, 7, 536, 1448, 21800, 32734, 1}).Draw(t, "size"))
 		p.V6 = rapid.Bool().Draw(t, "v6")
 		p.UDP = rapid.IntRange(0, 2).Draw(t, "udp") == 1
 		p.Src = rapid.SampledFrom([]byte{1, 3}).Draw(t, "src")
@@ -58,9 +60,9 @@ func flows() *rapid.Generator[Packet] {
 		p.Seq = rapid.SampledFrom([]uint32{1, 0, 0xFFFFFF80, 0xFFFF, 0x7FFFFFFF}).Draw(t, "seq")
 		p.Frag = rapid.SampledFrom([]uint16{0x4000, 0}).Draw(t, "frag")
 		p.Label = rapid.SampledFrom([]uint32{0, 0xFFFFF, 0x12345}).Draw(t, "label")
-		p.Flags |= rapid.SampledFrom([]byte{0, 0, ECE}).Draw(t, "flags")
+		p.Flags |= rapid.SampledFrom([]byte{0, 0, scenario.ECE}).Draw(t, "flags")
 		if rapid.Bool().Draw(t, "timestamps") {
-			p.Options = Timestamps
+			p.Options = scenario.Timestamps
 		}
 		return p
 	})
@@ -103,44 +105,44 @@ func steps(nFlows int) *rapid.Generator[step] {
 }
 
 // changes are made before lengths and checksums are put right.
-var changes = []func(p *Packet){
-	func(p *Packet) { p.Flags |= PSH },
-	func(p *Packet) { p.Flags |= FIN },
-	func(p *Packet) { p.Flags |= FIN | PSH },
-	func(p *Packet) { p.Flags ^= ECE },
-	func(p *Packet) { p.Flags |= CWR },
-	func(p *Packet) { p.Flags |= SYN },
-	func(p *Packet) { p.Flags |= RST },
-	func(p *Packet) { p.Flags |= URG },
-	func(p *Packet) { p.Flags &^= ACK },
-	func(p *Packet) { p.Offset ^= 1 },
-	func(p *Packet) { p.Offset ^= 8 },
-	func(p *Packet) { p.Ack++ },
-	func(p *Packet) { p.Window ^= 0x100 },
-	func(p *Packet) { p.Urg++ },
-	func(p *Packet) { p.Seq++ },
-	func(p *Packet) { p.Seq-- },
-	func(p *Packet) { p.ID++ },
-	func(p *Packet) { p.ID-- },
-	func(p *Packet) { p.ID = 0 },
-	func(p *Packet) { p.TTL-- },
-	func(p *Packet) { p.TOS ^= 2 },
-	func(p *Packet) { p.TOS ^= 0x80 },
-	func(p *Packet) { p.Label ^= 1 },
-	func(p *Packet) { p.Label ^= 0x10000 },
-	func(p *Packet) { p.Frag ^= 0x4000 },
-	func(p *Packet) { p.Frag ^= 0x8000 },
-	func(p *Packet) { p.Frag ^= 0x2000 },
-	func(p *Packet) { p.Frag ^= 1 },
-	func(p *Packet) { p.IPOptions = []byte{1, 1, 1, 0} },
-	func(p *Packet) { p.Extensions, p.ExtType = []byte{6, 0, 1, 4, 0, 0, 0, 0}, 60 },
-	func(p *Packet) { p.Options = append([]byte{1, 1, 1, 1}, p.Options...) },
-	func(p *Packet) { p.Options = []byte{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 3} },
-	func(p *Packet) { p.Payload = Fill(len(p.Payload), 0x55) },
-	func(p *Packet) { p.Src ^= 4 },
-	func(p *Packet) { p.DstPort ^= 1 },
-	func(p *Packet) { p.UDP = !p.UDP },
-	func(p *Packet) { *p = ZeroSum(*p) },
+var changes = []func(p *scenario.Packet){
+	func(p *scenario.Packet) { p.Flags |= scenario.PSH },
+	func(p *scenario.Packet) { p.Flags |= scenario.FIN },
+	func(p *scenario.Packet) { p.Flags |= scenario.FIN | scenario.PSH },
+	func(p *scenario.Packet) { p.Flags ^= scenario.ECE },
+	func(p *scenario.Packet) { p.Flags |= scenario.CWR },
+	func(p *scenario.Packet) { p.Flags |= scenario.SYN },
+	func(p *scenario.Packet) { p.Flags |= scenario.RST },
+	func(p *scenario.Packet) { p.Flags |= scenario.URG },
+	func(p *scenario.Packet) { p.Flags &^= scenario.ACK },
+	func(p *scenario.Packet) { p.Offset ^= 1 },
+	func(p *scenario.Packet) { p.Offset ^= 8 },
+	func(p *scenario.Packet) { p.Ack++ },
+	func(p *scenario.Packet) { p.Window ^= 0x100 },
+	func(p *scenario.Packet) { p.Urg++ },
+	func(p *scenario.Packet) { p.Seq++ },
+	func(p *scenario.Packet) { p.Seq-- },
+	func(p *scenario.Packet) { p.ID++ },
+	func(p *scenario.Packet) { p.ID-- },
+	func(p *scenario.Packet) { p.ID = 0 },
+	func(p *scenario.Packet) { p.TTL-- },
+	func(p *scenario.Packet) { p.TOS ^= 2 },
+	func(p *scenario.Packet) { p.TOS ^= 0x80 },
+	func(p *scenario.Packet) { p.Label ^= 1 },
+	func(p *scenario.Packet) { p.Label ^= 0x10000 },
+	func(p *scenario.Packet) { p.Frag ^= 0x4000 },
+	func(p *scenario.Packet) { p.Frag ^= 0x8000 },
+	func(p *scenario.Packet) { p.Frag ^= 0x2000 },
+	func(p *scenario.Packet) { p.Frag ^= 1 },
+	func(p *scenario.Packet) { p.IPOptions = []byte{1, 1, 1, 0} },
+	func(p *scenario.Packet) { p.Extensions, p.ExtType = []byte{6, 0, 1, 4, 0, 0, 0, 0}, 60 },
+	func(p *scenario.Packet) { p.Options = append([]byte{1, 1, 1, 1}, p.Options...) },
+	func(p *scenario.Packet) { p.Options = []byte{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 3} },
+	func(p *scenario.Packet) { p.Payload = scenario.Fill(len(p.Payload), 0x55) },
+	func(p *scenario.Packet) { p.Src ^= 4 },
+	func(p *scenario.Packet) { p.DstPort ^= 1 },
+	func(p *scenario.Packet) { p.UDP = !p.UDP },
+	func(p *scenario.Packet) { *p = scenario.ZeroSum(*p) },
 }
 
 // damages are made to the finished packet. They may find it shorter than any
@@ -152,12 +154,24 @@ var damages = []func(b []byte) []byte{
 	func(b []byte) []byte { return addWord(b, csumAt(b), 0x100) },
 	func(b []byte) []byte { return setWord(b, csumAt(b), 0) },
 	func(b []byte) []byte { return setWord(b, csumAt(b), 0xFFFF) },
-	func(b []byte) []byte { b = addWord(b, ipLenAt(b), 1); Fix(b, FixIPCsum); return b },
-	func(b []byte) []byte { b = addWord(b, ipLenAt(b), 0xFFFF); Fix(b, FixIPCsum); return b },
+	func(b []byte) []byte { b = addWord(b, ipLenAt(b), 1); scenario.Fix(b, scenario.FixIPCsum); return b },
+	func(b []byte) []byte {
+		b = addWord(b, ipLenAt(b), 0xFFFF)
+		scenario.Fix(b, scenario.FixIPCsum)
+		return b
+	},
 	func(b []byte) []byte { return append(b, 0) }, // bytes behind the IP packet
-	func(b []byte) []byte { b = append(b, 0, 0); Fix(b, FixIPLen|FixIPCsum); return b },
-	func(b []byte) []byte { b = addWord(b, udpLenAt(b), 1); Fix(b, FixL4Csum); return b },
-	func(b []byte) []byte { b = addWord(b, udpLenAt(b), 0xFFFE); Fix(b, FixL4Csum); return b },
+	func(b []byte) []byte {
+		b = append(b, 0, 0)
+		scenario.Fix(b, scenario.FixIPLen|scenario.FixIPCsum)
+		return b
+	},
+	func(b []byte) []byte { b = addWord(b, udpLenAt(b), 1); scenario.Fix(b, scenario.FixL4Csum); return b },
+	func(b []byte) []byte {
+		b = addWord(b, udpLenAt(b), 0xFFFE)
+		scenario.Fix(b, scenario.FixL4Csum)
+		return b
+	},
 	func(b []byte) []byte { return b[:len(b)-1] },
 	func(b []byte) []byte { return b[:min(len(b), 43)] },
 	func(b []byte) []byte { return b[:min(len(b), 23)] },
@@ -173,7 +187,7 @@ var damages = []func(b []byte) []byte{
 }
 
 func csumAt(b []byte) int {
-	l4Off, proto := locate(b)
+	l4Off, proto := scenario.Locate(b)
 	switch proto {
 	case 6:
 		return l4Off + 16
@@ -184,7 +198,7 @@ func csumAt(b []byte) int {
 }
 
 func udpLenAt(b []byte) int {
-	if l4Off, proto := locate(b); proto == 17 {
+	if l4Off, proto := scenario.Locate(b); proto == 17 {
 		return l4Off + 4
 	}
 	return len(b)
@@ -219,8 +233,8 @@ func setByte(b []byte, at int, v byte) []byte {
 }
 
 // walk turns steps into a batch.
-func walk(first []Packet, steps []step) [][]byte {
-	next := append([]Packet(nil), first...)
+func walk(first []scenario.Packet, steps []step) [][]byte {
+	next := append([]scenario.Packet(nil), first...)
 	var batch [][]byte
 	total := 0
 	for _, s := range steps {
@@ -233,7 +247,7 @@ func walk(first []Packet, steps []step) [][]byte {
 			if total += size; total > 100_000 {
 				return batch
 			}
-			p.Payload = Fill(size, byte(p.Seq))
+			p.Payload = scenario.Fill(size, byte(p.Seq))
 			changed := p
 			if s.change > 0 {
 				changes[s.change-1](&changed)
@@ -268,24 +282,24 @@ func place(batch [][]byte, b []byte, how int) [][]byte {
 
 // Supers generates a scenario of superpackets to segment, valid ones and such
 // with a header value or a field at or past its edge.
-func Supers() *rapid.Generator[Scenario] {
-	return rapid.Custom(func(t *rapid.T) Scenario {
-		return Scenario{Supers: rapid.SliceOfN(supers(), 1, 3).Draw(t, "supers")}
+func Supers() *rapid.Generator[scenario.Scenario] {
+	return rapid.Custom(func(t *rapid.T) scenario.Scenario {
+		return scenario.Scenario{Supers: rapid.SliceOfN(supers(), 1, 3).Draw(t, "supers")}
 	})
 }
 
-func supers() *rapid.Generator[Super] {
-	return rapid.Custom(func(t *rapid.T) Super {
+func supers() *rapid.Generator[scenario.Super] {
+	return rapid.Custom(func(t *rapid.T) scenario.Super {
 		p := flows().Draw(t, "flow")
 		size := rapid.SampledFrom([]int{100, 1, 2, 7, 8, 13, 536, 1448, 40000}).Draw(t, "gso size")
 		n := rapid.SampledFrom([]int{3, 0, 1, 2, 4, 45, 127, 128, 129}).Draw(t, "segments")
 		payload := max(0, min(n*size+rapid.SampledFrom([]int{0, 1, -1}).Draw(t, "rest"), 65400))
-		p.Payload = Fill(payload, byte(p.Seq))
-		p.Flags |= rapid.SampledFrom([]byte{0, PSH | FIN, CWR, 0xFF, SYN | URG, PSH}).Draw(t, "flags")
+		p.Payload = scenario.Fill(payload, byte(p.Seq))
+		p.Flags |= rapid.SampledFrom([]byte{0, scenario.PSH | scenario.FIN, scenario.CWR, 0xFF, scenario.SYN | scenario.URG, scenario.PSH}).Draw(t, "flags")
 		p.Offset = rapid.SampledFrom([]byte{0, 1, 15}).Draw(t, "offset")
 		switch rapid.IntRange(0, 4).Draw(t, "headers") {
 		case 1:
-			p.IPOptions = Fill(rapid.SampledFrom([]int{4, 40}).Draw(t, "ip options"), 1)
+			p.IPOptions = scenario.Fill(rapid.SampledFrom([]int{4, 40}).Draw(t, "ip options"), 1)
 		case 2:
 			p.ExtType = rapid.SampledFrom([]byte{0, 43, 60, 44}).Draw(t, "extension")
 			p.Extensions = []byte{0, 0, 1, 4, 0, 0, 0, 0}
@@ -293,7 +307,7 @@ func supers() *rapid.Generator[Super] {
 				p.Extensions = append([]byte{60, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, p.Extensions...)
 			}
 		case 3:
-			p.Options = Fill(rapid.SampledFrom([]int{4, 40}).Draw(t, "tcp options"), 1)
+			p.Options = scenario.Fill(rapid.SampledFrom([]int{4, 40}).Draw(t, "tcp options"), 1)
 		}
 		h, b := p.Super(size)
 		if !p.UDP && rapid.IntRange(0, 5).Draw(t, "csum") == 1 {
@@ -305,7 +319,7 @@ func supers() *rapid.Generator[Super] {
 		if rapid.IntRange(0, 3).Draw(t, "odd packet") == 1 {
 			b = oddPacket(t, b)
 		}
-		return Super{h, b}
+		return scenario.Super{Hdr: h, Data: b}
 	})
 }
 

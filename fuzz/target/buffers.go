@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"tunproof/fuzz/gen"
+	"tunproof/fuzz/scenario"
 	"tunproof/model"
 	"tunproof/offload"
 )
@@ -13,7 +13,7 @@ import (
 // totalCoalesce is P1 and P7 for batches: what is borrowed is not written, and
 // neither spare capacity nor shared memory nor what the Coalescer did before
 // change a result.
-func totalCoalesce(property string, s *gen.Scenario, t *Tally) error {
+func totalCoalesce(property string, s *scenario.Scenario, t *Tally) error {
 	used := coalescer(s.Config)
 	for _, batch := range s.Batches {
 		want, reasons := coalesce(coalescer(s.Config), batch)
@@ -89,9 +89,9 @@ func raw(b []byte) error {
 	if len(b) < 12 {
 		return nil
 	}
-	var s gen.Scenario
+	var s scenario.Scenario
 	h := decodeLE(b)
-	s.Supers = []gen.Super{{Hdr: h, Data: b[10:]}}
+	s.Supers = []scenario.Super{{Hdr: h, Data: b[10:]}}
 	size := 1 + int(binary.LittleEndian.Uint16(b))%200
 	var batch [][]byte
 	for rest := b[2:]; len(rest) > 0 && len(batch) < 64; {

@@ -2,8 +2,8 @@ package target
 
 import (
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/gen"
 	"tunproof/fuzz/pcap"
+	"tunproof/fuzz/scenario"
 )
 
 // Mode is a configuration with a name.
@@ -21,8 +21,8 @@ var Modes = []Mode{
 }
 
 // Capture returns the packets of a capture as batches of n.
-func Capture(packets []pcap.Packet, n int, c pkts.Config) gen.Scenario {
-	s := gen.Scenario{Config: c}
+func Capture(packets []pcap.Packet, n int, c pkts.Config) scenario.Scenario {
+	s := scenario.Scenario{Config: c}
 	for at := 0; at < len(packets); at += n {
 		var batch [][]byte
 		for _, p := range packets[at:min(at+n, len(packets))] {

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/gen"
+	"tunproof/fuzz/scenario"
 	"tunproof/model"
 	"tunproof/offload"
 )
@@ -23,7 +23,7 @@ var pairings = []struct {
 }
 
 // equation is P2: Segment(Coalesce(batch)) == batch, in every pairing.
-func equation(s *gen.Scenario, t *Tally) error {
+func equation(s *scenario.Scenario, t *Tally) error {
 	co := coalescer(s.Config)
 	var seg offload.Segmenter
 	for _, batch := range s.Batches {
@@ -96,7 +96,7 @@ func same(c pkts.Config, k int, want, got []byte) bool {
 // order is P3: each packet is in one superpacket; in order, no two that conflict
 // change places, and superpackets leave in the order of their first packets; in
 // Reorder, packets of a superpacket are of one flow and UDP keeps its order.
-func order(s *gen.Scenario, t *Tally) error {
+func order(s *scenario.Scenario, t *Tally) error {
 	co := coalescer(s.Config)
 	for _, batch := range s.Batches {
 		supers, reasons := coalesce(co, batch)
@@ -157,7 +157,7 @@ func isTCP(b []byte) bool {
 
 // agreeCoalesce is P4 for batches: production's superpackets, members and
 // Reasons are the model's.
-func agreeCoalesce(s *gen.Scenario, t *Tally) error {
+func agreeCoalesce(s *scenario.Scenario, t *Tally) error {
 	co := coalescer(s.Config)
 	for _, batch := range s.Batches {
 		got, gotReasons := coalesce(co, batch)
@@ -198,7 +198,7 @@ var admissionReasons = []string{"NoAddresses", "Header", "Fragment", "Truncated"
 
 // repairCoalesce is P5 for batches: a packet that is no candidate leaves alone
 // and as it came; and so does any packet once it is damaged.
-func repairCoalesce(s *gen.Scenario, t *Tally) error {
+func repairCoalesce(s *scenario.Scenario, t *Tally) error {
 	co := coalescer(s.Config)
 	for _, batch := range s.Batches {
 		supers, reasons := coalesce(co, batch)
@@ -288,7 +288,7 @@ func l4Right(l4 []byte, proto byte, pseudo int) bool {
 // interleave is P6: packets of other flows change nothing in how a flow's
 // packets are grouped, and splitting a batch changes nothing but the grouping
 // (C9).
-func interleave(s *gen.Scenario, t *Tally) error {
+func interleave(s *scenario.Scenario, t *Tally) error {
 	c := s.Config
 	c.MaxOpen = 0 // packets of fewer than MaxOpen flows: the default's 1,024
 	co := coalescer(c)
@@ -407,7 +407,7 @@ func splitBatch(c pkts.Config, co *offload.Coalescer, batch [][]byte) error {
 
 // wellFormed is P11: the superpackets that joined are packets that a receiver
 // takes: lengths, header checksum and pseudo-header sum are right.
-func wellFormed(s *gen.Scenario, t *Tally) error {
+func wellFormed(s *scenario.Scenario, t *Tally) error {
 	co := coalescer(s.Config)
 	for _, batch := range s.Batches {
 		supers, reasons := coalesce(co, batch)
@@ -417,12 +417,12 @@ func wellFormed(s *gen.Scenario, t *Tally) error {
 				continue
 			}
 			want := bytes.Clone(p.Data)
-			gen.Fix(want, gen.FixIPLen|gen.FixUDPLen|gen.FixIPCsum|gen.FixPartial)
+			scenario.Fix(want, scenario.FixIPLen|scenario.FixUDPLen|scenario.FixIPCsum|scenario.FixPartial)
 			if !bytes.Equal(want, p.Data) {
 				return differ("P11", want, p.Data, "superpacket %d of packets %v", i, p.members)
 			}
 			first := batch[p.members[0]]
-			h := gen.DeriveVnet(p.Data, 0)
+			h := scenario.DeriveVnet(p.Data, 0)
 			h.GSOSize = uint16(len(first)) - h.HdrLen
 			if p.Hdr != h {
 				return violated("P11", "superpacket %d: VnetHdr %v, want %v", i, p.Hdr, h)

@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/gen"
+	"tunproof/fuzz/scenario"
 	"tunproof/model"
 )
 
@@ -29,7 +29,7 @@ func Expect(c *pkts.Case) {
 		case pkts.OpSegment:
 			for i := range batch.In {
 				in := &batch.In[i]
-				in.Segments, in.Error = segmentModel(gen.Super{Hdr: in.Vnet, Data: in.Data})
+				in.Segments, in.Error = segmentModel(scenario.Super{Hdr: in.Vnet, Data: in.Data})
 			}
 		case pkts.OpChecksum:
 			for i := range batch.In {
@@ -61,7 +61,7 @@ func Case(c *pkts.Case, t *Tally) error {
 			}
 		}
 	}
-	s := gen.FromCase(c)
+	s := scenario.FromCase(c)
 	for _, p := range Properties {
 		u := t
 		if p.ID != "P4" {
@@ -97,10 +97,10 @@ func expected(op string, i int, stated, model pkts.Batch) error {
 		return nil
 	}
 	for _, p := range stated.Out {
-		want = append(want, super{gen.Super{Hdr: p.Vnet, Data: p.Data}, p.Packets})
+		want = append(want, super{scenario.Super{Hdr: p.Vnet, Data: p.Data}, p.Packets})
 	}
 	for _, p := range model.Out {
-		got = append(got, super{gen.Super{Hdr: p.Vnet, Data: p.Data}, p.Packets})
+		got = append(got, super{scenario.Super{Hdr: p.Vnet, Data: p.Data}, p.Packets})
 	}
 	return equalSupers("case", want, got)
 }

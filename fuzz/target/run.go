@@ -7,7 +7,7 @@ import (
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/compare"
-	"tunproof/fuzz/gen"
+	"tunproof/fuzz/scenario"
 	"tunproof/model"
 	"tunproof/offload"
 )
@@ -137,7 +137,7 @@ func ModelConfig(c pkts.Config) model.Config {
 
 // super is a superpacket that Coalesce returned, of either implementation.
 type super struct {
-	gen.Super
+	scenario.Super
 	members []int
 }
 
@@ -163,7 +163,7 @@ func coalesce(co *offload.Coalescer, batch [][]byte) ([]super, []string) {
 		p := &out[i]
 		at := len(memory)
 		memory = p.AppendTo(memory)
-		supers[i] = super{gen.Super{Hdr: pktsHdr(p.VnetHdr()), Data: memory[at+offload.VnetHdrLen:]}, p.Packets()}
+		supers[i] = super{scenario.Super{Hdr: pktsHdr(p.VnetHdr()), Data: memory[at+offload.VnetHdrLen:]}, p.Packets()}
 	}
 	reasons := make([]string, len(batch))
 	for i := range batch {
@@ -176,7 +176,7 @@ func coalesceModel(c pkts.Config, batch [][]byte) ([]super, []string) {
 	out, reasons := model.Coalesce(ModelConfig(c), batch)
 	supers := make([]super, len(out))
 	for i, p := range out {
-		supers[i] = super{gen.Super{Hdr: pkts.VnetHdr(p.Hdr), Data: p.Bytes}, p.Members}
+		supers[i] = super{scenario.Super{Hdr: pkts.VnetHdr(p.Hdr), Data: p.Bytes}, p.Members}
 	}
 	return supers, reasons
 }
@@ -210,7 +210,7 @@ func RefusalNames() []string {
 }
 
 // segment runs a superpacket through production, copying.
-func segment(s *offload.Segmenter, p gen.Super) ([][]byte, string, error) {
+func segment(s *offload.Segmenter, p scenario.Super) ([][]byte, string, error) {
 	if err := s.Reset(offloadHdr(p.Hdr), p.Data); err != nil {
 		name, known := refusals[err]
 		if !known {
@@ -238,7 +238,7 @@ func next(s *offload.Segmenter) ([][]byte, string, error) {
 	return segments, "", nil
 }
 
-func segmentModel(p gen.Super) ([][]byte, string) {
+func segmentModel(p scenario.Super) ([][]byte, string) {
 	segments, err := model.Segment(model.VnetHdr(p.Hdr), p.Data)
 	if err != nil {
 		return nil, string(err.(model.Refusal))

@@ -7,14 +7,14 @@ import (
 	"io"
 	"slices"
 
-	"tunproof/fuzz/gen"
+	"tunproof/fuzz/scenario"
 	"tunproof/model"
 	"tunproof/offload"
 )
 
 // agreeSegment is P4 for superpackets: production accepts and refuses what the
 // model does, with the same error class, and gives the same segments.
-func agreeSegment(s *gen.Scenario, t *Tally) error {
+func agreeSegment(s *scenario.Scenario, t *Tally) error {
 	var seg offload.Segmenter
 	for i, p := range s.Supers {
 		got, gotRefusal, err := segment(&seg, p)
@@ -48,11 +48,11 @@ func equalSegments(property string, i int, want, got [][]byte) error {
 // totalSegment is P1 and P7 for superpackets: whatever the bytes, nothing is
 // written but where the contract says, and neither dirty buffers nor reuse nor
 // the way of asking change a segment.
-func totalSegment(property string, s *gen.Scenario, t *Tally) error {
+func totalSegment(property string, s *scenario.Scenario, t *Tally) error {
 	var seg offload.Segmenter
 	for i, p := range s.Supers {
 		memory, guarded := guard(p.Data)
-		p := gen.Super{Hdr: p.Hdr, Data: guarded}
+		p := scenario.Super{Hdr: p.Hdr, Data: guarded}
 		before := bytes.Clone(memory)
 		want, refusal, err := segment(&seg, p)
 		if err != nil {
@@ -92,7 +92,7 @@ func guard(b []byte) (memory, guarded []byte) {
 
 // nextIntoDirty takes the segments by Next into a used buffer, each after a try
 // with one that is too short.
-func nextIntoDirty(property string, i int, seg *offload.Segmenter, p gen.Super, want [][]byte) error {
+func nextIntoDirty(property string, i int, seg *offload.Segmenter, p scenario.Super, want [][]byte) error {
 	if err := seg.Reset(offloadHdr(p.Hdr), p.Data); err != nil {
 		return violated(property, "superpacket %d is accepted once, then refused: %v", i, err)
 	}
@@ -127,7 +127,7 @@ func nextIntoDirty(property string, i int, seg *offload.Segmenter, p gen.Super, 
 
 // inPlace takes the first segments by Next, the others in place, stopping once
 // on the way, and uses up each as a caller may.
-func inPlace(property string, i int, seg *offload.Segmenter, p gen.Super, want [][]byte) error {
+func inPlace(property string, i int, seg *offload.Segmenter, p scenario.Super, want [][]byte) error {
 	if err := seg.Reset(offloadHdr(p.Hdr), p.Data); err != nil {
 		return violated(property, "superpacket %d is accepted twice, then refused: %v", i, err)
 	}
@@ -162,7 +162,7 @@ func inPlace(property string, i int, seg *offload.Segmenter, p gen.Super, want [
 // repairSegment is P5 for superpackets: an error in the partial checksum goes on
 // to every segment as it is, and of a superpacket that is split IP length and
 // IPv4 header checksum are not read.
-func repairSegment(s *gen.Scenario, t *Tally) error {
+func repairSegment(s *scenario.Scenario, t *Tally) error {
 	var seg offload.Segmenter
 	for i, p := range s.Supers {
 		want, refusal, err := segment(&seg, p)
@@ -173,7 +173,7 @@ func repairSegment(s *gen.Scenario, t *Tally) error {
 		if refusal != "" || len(want) < 2 {
 			continue
 		}
-		q := gen.Super{Hdr: p.Hdr, Data: bytes.Clone(p.Data)}
+		q := scenario.Super{Hdr: p.Hdr, Data: bytes.Clone(p.Data)}
 		lengthAt := 4
 		if q.Data[0]>>4 == 4 {
 			lengthAt = 2
@@ -198,10 +198,10 @@ func repairSegment(s *gen.Scenario, t *Tally) error {
 }
 
 // sumErrorGoesOn adds an error to the partial sum and wants it in each checksum.
-func sumErrorGoesOn(i int, seg *offload.Segmenter, p gen.Super, want [][]byte) error {
+func sumErrorGoesOn(i int, seg *offload.Segmenter, p scenario.Super, want [][]byte) error {
 	at := int(p.Hdr.CsumStart) + int(p.Hdr.CsumOffset)
 	wrong := 0x1234 + i
-	q := gen.Super{Hdr: p.Hdr, Data: bytes.Clone(p.Data)}
+	q := scenario.Super{Hdr: p.Hdr, Data: bytes.Clone(p.Data)}
 	q.Data[at], q.Data[at+1] = 0, 0
 	sum := model.Sum([]byte{byte(wrong >> 8), byte(wrong)}, p.Data[at:at+2])
 	binary.BigEndian.PutUint16(q.Data[at:], uint16(sum))

@@ -11,8 +11,8 @@ import (
 	"encoding/binary"
 
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/gen"
 	"tunproof/fuzz/pcap"
+	"tunproof/fuzz/scenario"
 )
 
 // Property is a law that holds of every scenario.
@@ -22,7 +22,7 @@ type Property struct {
 	Law  string
 	// Check returns nil or a *Violation, and counts what it saw in t, which may
 	// be nil.
-	Check func(s *gen.Scenario, t *Tally) error
+	Check func(s *scenario.Scenario, t *Tally) error
 	// Batches and Supers say which scenarios it is about.
 	Batches, Supers bool
 }
@@ -30,21 +30,21 @@ type Property struct {
 // Properties are all properties of scenarios. P8 is of bytes: Checksum.
 var Properties = []Property{
 	{"P1", "Total", "no input panics, hangs, or is written where the contract says it is not",
-		both(func(s *gen.Scenario, t *Tally) error { return totalCoalesce("P1", s, t) },
-			func(s *gen.Scenario, t *Tally) error { return totalSegment("P1", s, t) }), true, true},
+		both(func(s *scenario.Scenario, t *Tally) error { return totalCoalesce("P1", s, t) },
+			func(s *scenario.Scenario, t *Tally) error { return totalSegment("P1", s, t) }), true, true},
 	{"P2", "Equation", "Segment(Coalesce(batch)) == batch, in all four pairings with the model", equation, true, false},
 	{"P3", "Order", "no two conflicting packets change places; no packet is lost or doubled", order, true, false},
 	{"P4", "Agree", "production and model agree on every byte, header, group, Reason and error", both(agreeCoalesce, agreeSegment), true, true},
 	{"P5", "Repair", "Coalesce repairs nothing, Segment only what the rules say", both(repairCoalesce, repairSegment), true, true},
 	{"P6", "Interleave", "packets of other flows and splitting a batch change no grouping but at the cut", interleave, true, false},
 	{"P7", "Buffers", "dirty, spare, shared and used memory change nothing",
-		both(func(s *gen.Scenario, t *Tally) error { return totalCoalesce("P7", s, t) },
-			func(s *gen.Scenario, t *Tally) error { return totalSegment("P7", s, t) }), true, true},
+		both(func(s *scenario.Scenario, t *Tally) error { return totalCoalesce("P7", s, t) },
+			func(s *scenario.Scenario, t *Tally) error { return totalSegment("P7", s, t) }), true, true},
 	{"P11", "WellFormed", "every superpacket's lengths, header checksum, pseudo sum and VnetHdr are right", wellFormed, true, false},
 }
 
-func both(f, g func(*gen.Scenario, *Tally) error) func(*gen.Scenario, *Tally) error {
-	return func(s *gen.Scenario, t *Tally) error {
+func both(f, g func(*scenario.Scenario, *Tally) error) func(*scenario.Scenario, *Tally) error {
+	return func(s *scenario.Scenario, t *Tally) error {
 		if err := f(s, t); err != nil {
 			return err
 		}
@@ -75,7 +75,7 @@ func Targets() []Target {
 // bytes is the property of the scenario that b decodes to; P1 is of b itself
 // too.
 func (p Property) bytes(b []byte) error {
-	s := gen.Decode(b)
+	s := scenario.Decode(b)
 	if p.ID == "P1" {
 		if err := raw(b); err != nil {
 			return err
@@ -94,8 +94,8 @@ func Checksum(b []byte) error {
 
 // Codec checks that what Decode reads is written so that it reads the same.
 func Codec(b []byte) error {
-	s := gen.Decode(b)
-	if got := gen.Decode(gen.Encode(s)); !s.Equal(got) {
+	s := scenario.Decode(b)
+	if got := scenario.Decode(scenario.Encode(s)); !s.Equal(got) {
 		return violated("codec", "Decode(Encode(s)) is not s, of %d batches and %d superpackets", len(s.Batches), len(s.Supers))
 	}
 	return nil

@@ -1,4 +1,4 @@
-package fuzz
+package properties
 
 import (
 	"bytes"
@@ -11,13 +11,11 @@ import (
 
 	"tunproof/corpus"
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/gen"
 	"tunproof/fuzz/pcap"
 	"tunproof/fuzz/rules"
+	"tunproof/fuzz/scenario"
 	"tunproof/fuzz/target"
 )
-
-func contains(s, sub string) bool { return strings.Contains(s, sub) }
 
 func cases(t *testing.T) []corpus.Case {
 	t.Helper()
@@ -37,7 +35,7 @@ func TestCorpus(t *testing.T) {
 			if err := target.Case(c.Case, tally); err != nil {
 				t.Error(err)
 			}
-			text, err := os.ReadFile(filepath.Join("..", "corpus", c.ID+".pkts"))
+			text, err := os.ReadFile(filepath.Join("..", "..", "corpus", c.ID+".pkts"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -53,7 +51,7 @@ func TestCorpus(t *testing.T) {
 			if !bytes.Equal(text, pkts.Format(&complete)) {
 				t.Error("states less than the model gives: tunproof corpus -write completes it")
 			}
-			if s := gen.FromCase(c.Case); len(s.Batches)+len(s.Supers) > 0 && !s.Equal(gen.Decode(gen.Encode(s))) {
+			if s := scenario.FromCase(c.Case); len(s.Batches)+len(s.Supers) > 0 && !s.Equal(scenario.Decode(scenario.Encode(s))) {
 				t.Error("Decode(Encode(s)) is not s")
 			}
 		})

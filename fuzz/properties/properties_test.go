@@ -1,4 +1,6 @@
-package fuzz
+// Package properties holds the properties as rapid checks, on generated input,
+// on the corpus and on the captures.
+package properties
 
 import (
 	"testing"
@@ -7,6 +9,7 @@ import (
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/gen"
+	"tunproof/fuzz/scenario"
 	"tunproof/fuzz/target"
 )
 
@@ -24,7 +27,7 @@ func property(name string) target.Property {
 // that can be committed.
 func check(t *testing.T, name string) {
 	p := property(name)
-	run := func(t *rapid.T, s gen.Scenario) {
+	run := func(t *rapid.T, s scenario.Scenario) {
 		if err := p.Check(&s, nil); err != nil {
 			for _, c := range s.Cases(p.Law, "rapid, property "+p.ID) {
 				t.Logf("the case:\n%s", pkts.Format(c))
@@ -54,10 +57,10 @@ func TestBuffers(t *testing.T)    { check(t, "Buffers") }
 func TestWellFormed(t *testing.T) { check(t, "WellFormed") }
 
 func TestCodec(t *testing.T) {
-	for _, g := range []*rapid.Generator[gen.Scenario]{gen.Batches(), gen.Supers()} {
+	for _, g := range []*rapid.Generator[scenario.Scenario]{gen.Batches(), gen.Supers()} {
 		rapid.Check(t, func(t *rapid.T) {
 			s := g.Draw(t, "scenario")
-			if got := gen.Decode(gen.Encode(s)); !s.Equal(got) {
+			if got := scenario.Decode(scenario.Encode(s)); !s.Equal(got) {
 				for _, c := range s.Cases("Decode(Encode(s)) == s", "rapid") {
 					t.Logf("the case:\n%s", pkts.Format(c))
 				}

@@ -1,4 +1,4 @@
-package gen
+package scenario
 
 import (
 	"bytes"
@@ -174,7 +174,7 @@ func decodePacket(op byte, r *reader, before [][]byte, fill *int, partial bool) 
 		} else {
 			n = min(n, *fill)
 			*fill -= n
-			b = append(b, Fill(n, r.u8())...)
+			b = appendFill(b, n, r.u8())
 		}
 	}
 	if hasPatches {
@@ -212,7 +212,7 @@ func template(kind int) []byte {
 
 // headerLen returns the length of all headers, as far as b has them.
 func headerLen(b []byte) int {
-	l4Off, proto := locate(b)
+	l4Off, proto := Locate(b)
 	n := 40
 	switch proto {
 	case 6:
@@ -227,7 +227,7 @@ func headerLen(b []byte) int {
 func successor(b []byte) []byte {
 	n := headerLen(b)
 	h := bytes.Clone(b[:n])
-	l4Off, proto := locate(b)
+	l4Off, proto := Locate(b)
 	if len(h) >= 20 && h[0]>>4 == 4 {
 		binary.BigEndian.PutUint16(h[4:], binary.BigEndian.Uint16(h[4:])+1)
 	}

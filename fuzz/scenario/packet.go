@@ -1,10 +1,11 @@
-// Package gen builds packets and scenarios: from a description, by hand, or at
-// random with rapid, biased to the edges of the rules.
-package gen
+// Package scenario is the input of a property, as packets, as bytes that an
+// engine mutates, and as cases; and packets by description.
+package scenario
 
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"tunproof/corpus/pkts"
 	"tunproof/model"
@@ -67,10 +68,17 @@ func UDP6(n int) Packet {
 }
 
 // Fill returns n bytes that count up from start.
-func Fill(n int, start byte) []byte {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = start + byte(i)
+func Fill(n int, start byte) []byte { return appendFill(make([]byte, 0, n), n, start) }
+
+func appendFill(b []byte, n int, start byte) []byte {
+	at := len(b)
+	b = slices.Grow(b, n)[:at+n]
+	fill := b[at:]
+	for i := range min(n, 256) {
+		fill[i] = start + byte(i)
+	}
+	for done := 256; done < n; done *= 2 { // it repeats every 256 bytes
+		copy(fill[done:], fill[:done])
 	}
 	return b
 }
@@ -199,8 +207,8 @@ const (
 	FixAll     = FixIPLen | FixUDPLen | FixL4Csum | FixIPCsum
 )
 
-// locate finds the L4 header as far as b goes: 0 if there is none.
-func locate(b []byte) (l4Off int, proto byte) {
+// Locate finds the L4 header as far as b goes: 0 if there is none.
+func Locate(b []byte) (l4Off int, proto byte) {
 	if len(b) >= 20 && b[0]>>4 == 4 {
 		l4Off, proto = 4*int(b[0]&15), b[9]
 	} else if len(b) >= 40 && b[0]>>4 == 6 {
@@ -217,7 +225,7 @@ func locate(b []byte) (l4Off int, proto byte) {
 
 // Fix puts right in b what is asked for, as far as b has it.
 func Fix(b []byte, what int) {
-	l4Off, proto := locate(b)
+	l4Off, proto := Locate(b)
 	if what&FixIPLen != 0 && len(b) >= 20 && b[0]>>4 == 4 {
 		binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
 	} else if what&FixIPLen != 0 && len(b) >= 40 && b[0]>>4 == 6 {
@@ -257,7 +265,7 @@ func Fix(b []byte, what int) {
 // DeriveVnet returns the header that a superpacket b needs, as far as its
 // headers say; zero but for size where they do not.
 func DeriveVnet(b []byte, size uint16) pkts.VnetHdr {
-	l4Off, proto := locate(b)
+	l4Off, proto := Locate(b)
 	h := pkts.VnetHdr{GSOSize: size}
 	switch {
 	case proto == 17:
