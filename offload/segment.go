@@ -212,7 +212,9 @@ func (s *Segmenter) Next(dst []byte) (int, error) {
 // caller's, to change as well, until the next is produced; its capacity ends
 // with it, so that appending cannot reach the next segment's payload. Stopping
 // early leaves the rest to a later InPlace or Next.
-func (s *Segmenter) InPlace() iter.Seq[[]byte] { return s.inPlace }
+func (s *Segmenter) InPlace() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) { s.inPlace(yield) } // a literal: inlined, nothing is allocated
+}
 
 func (s *Segmenter) inPlace(yield func([]byte) bool) {
 	for s.i < s.n {

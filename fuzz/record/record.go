@@ -78,14 +78,6 @@ func cpuModel() string {
 	return ""
 }
 
-func kernelRelease() string {
-	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(b))
-}
-
 // hashed are the directories whose files the tree hash is of.
 var hashed = []string{"offload", "model", "fuzz", "corpus", "tunlive"}
 

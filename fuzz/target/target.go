@@ -20,6 +20,8 @@ type Property struct {
 	ID   string // of docs/properties.md
 	Name string // of the fuzz target, as Fuzz<Name>
 	Law  string
+	// Judge is what says that it holds.
+	Judge string
 	// Check returns nil or a *Violation, and counts what it saw in t, which may
 	// be nil.
 	Check func(s *scenario.Scenario, t *Tally) error
@@ -29,18 +31,18 @@ type Property struct {
 
 // Properties are all properties of scenarios. P8 is of bytes: Checksum.
 var Properties = []Property{
-	{"P1", "Total", "no input panics, hangs, or is written where the contract says it is not",
+	{"P1", "Total", "no input panics, hangs, or is written where the contract says it is not", "contract",
 		both(func(s *scenario.Scenario, t *Tally) error { return totalCoalesce("P1", s, t) },
 			func(s *scenario.Scenario, t *Tally) error { return totalSegment("P1", s, t) }), true, true},
-	{"P2", "Equation", "Segment(Coalesce(batch)) == batch, in all four pairings with the model", equation, true, false},
-	{"P3", "Order", "no two conflicting packets change places; no packet is lost or doubled", order, true, false},
-	{"P4", "Agree", "production and model agree on every byte, header, group, Reason and error", both(agreeCoalesce, agreeSegment), true, true},
-	{"P5", "Repair", "Coalesce repairs nothing, Segment only what the rules say", both(repairCoalesce, repairSegment), true, true},
-	{"P6", "Interleave", "packets of other flows and splitting a batch change no grouping but at the cut", interleave, true, false},
-	{"P7", "Buffers", "dirty, spare, shared and used memory change nothing",
+	{"P2", "Equation", "Segment(Coalesce(batch)) == batch, in all four pairings with the model", "the batch", equation, true, false},
+	{"P3", "Order", "no two conflicting packets change places; no packet is lost or doubled", "the batch", order, true, false},
+	{"P4", "Agree", "production and model agree on every byte, header, group, Reason and error", "model", both(agreeCoalesce, agreeSegment), true, true},
+	{"P5", "Repair", "Coalesce repairs nothing, Segment only what the rules say", "the damage done", both(repairCoalesce, repairSegment), true, true},
+	{"P6", "Interleave", "packets of other flows and splitting a batch change no grouping but at the cut", "the flow alone", interleave, true, false},
+	{"P7", "Buffers", "dirty, spare, shared and used memory change nothing", "clean buffers",
 		both(func(s *scenario.Scenario, t *Tally) error { return totalCoalesce("P7", s, t) },
 			func(s *scenario.Scenario, t *Tally) error { return totalSegment("P7", s, t) }), true, true},
-	{"P11", "WellFormed", "every superpacket's lengths, header checksum, pseudo sum and VnetHdr are right", wellFormed, true, false},
+	{"P11", "WellFormed", "every superpacket's lengths, header checksum, pseudo sum and VnetHdr are right", "recomputed", wellFormed, true, false},
 }
 
 func both(f, g func(*scenario.Scenario, *Tally) error) func(*scenario.Scenario, *Tally) error {
@@ -54,8 +56,8 @@ func both(f, g func(*scenario.Scenario, *Tally) error) func(*scenario.Scenario, 
 
 // Target is a fuzz target.
 type Target struct {
-	ID, Name string
-	Body     func(b []byte) error
+	ID, Name, Judge string
+	Body            func(b []byte) error
 }
 
 // Targets returns every fuzz target: the properties, P8, the scenario codec and
@@ -63,13 +65,13 @@ type Target struct {
 func Targets() []Target {
 	var list []Target
 	for _, p := range Properties {
-		list = append(list, Target{p.ID, p.Name, func(b []byte) error { return p.bytes(b) }})
+		list = append(list, Target{p.ID, p.Name, p.Judge, func(b []byte) error { return p.bytes(b) }})
 	}
 	return append(list,
-		Target{"P8", "Checksum", Checksum},
-		Target{"codec", "Codec", Codec},
-		Target{"pkts", "Pkts", Pkts},
-		Target{"pcap", "Pcap", Pcap})
+		Target{"P8", "Checksum", "model", Checksum},
+		Target{"codec", "Codec", "its inverse", Codec},
+		Target{"pkts", "Pkts", "its inverse", Pkts},
+		Target{"pcap", "Pcap", "its inverse", Pcap})
 }
 
 // bytes is the property of the scenario that b decodes to; P1 is of b itself

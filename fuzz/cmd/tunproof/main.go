@@ -1,0 +1,83 @@
+// Command tunproof checks that package offload is right, and shows what it makes
+// of packets.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"tunproof/fuzz/record"
+)
+
+// command is one of tunproof's.
+type command struct {
+	name, args, about string
+	run               func(ctx context.Context, io streams, args []string) (int, error)
+}
+
+// streams are where a command reads and writes.
+type streams struct {
+	out, err io.Writer
+}
+
+var commands = []command{
+	{"verify", "[-seed N] [-checks N] [-fuzz N] [-cache DIR] [-run REGEXP] [-json]",
+		"the corpus, the captures, each property and each fuzz target, then a table", verify},
+	{"replay", "[-batch N] [-order reorder] [-atomic] [-target NAME] [-json] FILE...",
+		"what offload makes of a .pkts case, a pcap file or a fuzz crasher, and whether it is right", replay},
+	{"corpus", "[-write] [FILE...]", "check that cases are complete and well written, or make them so by the model", corpusCommand},
+	{"rules", "", "print docs/rules.md: each rule and its cases", rulesCommand},
+}
+
+func usage() string {
+	var b strings.Builder
+	b.WriteString("usage: tunproof COMMAND [ARGUMENTS]\n\n")
+	for _, c := range commands {
+		fmt.Fprintf(&b, "  tunproof %s %s\n        %s\n", c.name, c.args, c.about)
+	}
+	b.WriteString("\nExit codes: 0 holds, 1 a property is violated, 2 usage or infrastructure, 3 nothing ran.\n")
+	return b.String()
+}
+
+// errUsage is an error in how the command was called.
+var errUsage = errors.New("usage")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, streams{os.Stdout, os.Stderr}, os.Args[1:]))
+}
+
+// run runs the command line and returns the exit code.
+func run(ctx context.Context, s streams, args []string) int {
+	if len(args) == 0 {
+		fmt.Fprint(s.err, usage())
+		return record.ExitUsage
+	}
+	if args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+		fmt.Fprint(s.out, usage())
+		return record.ExitHolds
+	}
+	for _, c := range commands {
+		if c.name != args[0] {
+			continue
+		}
+		code, err := c.run(ctx, s, args[1:])
+		if err != nil {
+			fmt.Fprintf(s.err, "tunproof %s: %v\n", c.name, err)
+			if errors.Is(err, errUsage) {
+				fmt.Fprintf(s.err, "usage: tunproof %s %s\n", c.name, c.args)
+			}
+			return record.ExitUsage
+		}
+		return code
+	}
+	fmt.Fprintf(s.err, "tunproof: unknown command %q\n\n%s", args[0], usage())
+	return record.ExitUsage
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tunproof/fuzz/record"
+)
+
+// call runs the command line and returns what it wrote and its exit code.
+func call(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, err bytes.Buffer
+	code = run(context.Background(), streams{&out, &err}, args)
+	return out.String(), err.String(), code
+}
+
+const corpusDir = "../../../corpus/"
+
+// edited writes a copy of a case with one string changed.
+func edited(t *testing.T, id, from, to string) string {
+	t.Helper()
+	b, err := os.ReadFile(corpusDir + id + ".pkts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(b), from) {
+		t.Fatalf("%s has no %q", id, from)
+	}
+	name := filepath.Join(t.TempDir(), "edited.pkts")
+	if err := os.WriteFile(name, []byte(strings.Replace(string(b), from, to, 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func file(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestExitCodes runs every kind of outcome.
+func TestExitCodes(t *testing.T) {
+	crasher := func(target, input string) string {
+		return file(t, "Fuzz"+target+"/0123", "go test fuzz v1\n[]byte("+input+")\n")
+	}
+	for _, test := range []struct {
+		name string
+		args []string
+		code int
+		want string // in what is written
+	}{
+		{"nothing said", nil, 2, "usage: tunproof COMMAND"},
+		{"help", []string{"help"}, 0, "Exit codes: 0 holds"},
+		{"unknown command", []string{"prove"}, 2, `unknown command "prove"`},
+		{"unknown flag", []string{"verify", "-x"}, 2, "usage: tunproof verify"},
+		{"bad regexp", []string{"verify", "-run", "("}, 2, "-run"},
+		{"bad count", []string{"verify", "-checks", "0"}, 2, "-checks must be positive"},
+		{"verify nothing", []string{"verify", "-run", "no such row"}, 3, "nothing ran"},
+		{"verify not run only", []string{"verify", "-run", "K1"}, 3, "not run: K1 (live)"},
+		{"verify one", []string{"verify", "-seed", "1", "-checks", "50", "-fuzz", "0", "-run", "P2 rapid"}, 0, "all that ran holds (1 rows)"},
+		{"replay nothing", []string{"replay"}, 2, "which file?"},
+		{"replay no file", []string{"replay", "/nonexistent"}, 2, "no such file"},
+		{"replay an odd file", []string{"replay", file(t, "x", "hello")}, 2, "neither a .pkts case"},
+		{"replay a bad case", []string{"replay", file(t, "x.pkts", "# format: 1\n# colour: red\n")}, 2, "x.pkts:2: key \"colour\" before the head"},
+		{"replay a bad crasher", []string{"replay", file(t, "FuzzTotal/x", "go test fuzz v1\nstring(\"\")\n")}, 2, "x:2: want one line"},
+		{"replay a crasher of nothing", []string{"replay", crasher("Nothing", `"\x01"`)}, 2, `no fuzz target "Nothing"`},
+		{"replay a case", []string{"replay", corpusDir + "coalesce/id-gap-tcp4.pkts"}, 0, "Mismatch: packet 1 would come back with ip.id 0065, not 0007"},
+		{"replay a capture", []string{"replay", "-batch", "32", "-order", "reorder", "-atomic", corpusDir + "captures/tcp4-reordered.pcap"}, 0, "holds: 261 packets"},
+		{"replay a crasher", []string{"replay", crasher("Equation", `"\x01\x00\x01\x00\x10\x00\x02\x00\x10\x00"`)}, 0, "input of fuzz target Equation"},
+		{"replay an empty case", []string{"replay", corpusDir + "coalesce/empty-batch.pkts"}, 3, "nothing to judge"},
+		{"a wrong Reason", []string{"replay", edited(t, "coalesce/id-gap-tcp4", "in: Mismatch", "in: Joined")}, 1, "packet 1: the case says Joined, the model Mismatch"},
+		{"a wrong field", []string{"replay", edited(t, "coalesce/data-same-tcp4", "hdr_len=40 gso_size=100 csum_start=20 csum_offset=16\n0000  45 00 00 f0", "hdr_len=40 gso_size=100 csum_start=20 csum_offset=16\n0000  45 00 00 f1")}, 1, "ip.total_length (offset 2)"},
+		{"a wrong error class", []string{"replay", edited(t, "segment/refuse-segments-129-udp4", "error: Segments", "error: Fragment")}, 1, `the case says "Fragment", the model "Segments"`},
+		{"a wrong sum", []string{"replay", edited(t, "checksum/rfc1071-example", "sum: 0xddf2", "sum: 0xddf3")}, 1, "the case says sum 0xddf3"},
+		{"corpus is complete", []string{"corpus"}, 0, "0 changed"},
+		{"corpus of a wrong case", []string{"corpus", edited(t, "coalesce/id-gap-tcp4", "in: Mismatch", "in: Joined")}, 1, "is not what the model gives"},
+		{"corpus of a bad case", []string{"corpus", file(t, "x.pkts", "x\n")}, 2, "x.pkts:1:"},
+		{"rules of something", []string{"rules", "x"}, 2, "it takes no arguments"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			stdout, stderr, code := call(t, test.args...)
+			if code != test.code || !strings.Contains(stdout+stderr, test.want) {
+				t.Errorf("exit code %d, want %d with %q in\n%s%s", code, test.code, test.want, stdout, stderr)
+			}
+		})
+	}
+}
+
+func TestCorpusWrite(t *testing.T) {
+	name := edited(t, "coalesce/id-gap-tcp4", "in: Mismatch", "in: Joined")
+	if out, _, code := call(t, "corpus", "-write", name); code != 0 || !strings.Contains(out, "written") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	want, err := os.ReadFile(corpusDir + "coalesce/id-gap-tcp4.pkts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("(-corpus +written):\n%s", diff)
+	}
+}
+
+// TestJSON reads the records and reports back.
+func TestJSON(t *testing.T) {
+	out, _, _ := call(t, "verify", "-seed", "7", "-checks", "20", "-fuzz", "0", "-run", "P3|K2", "-json")
+	d := json.NewDecoder(strings.NewReader(out))
+	results := map[string]record.Result{}
+	for d.More() {
+		var r record.Result
+		if err := d.Decode(&r); err != nil {
+			t.Fatal(err)
+		}
+		results[r.Property+" "+r.Method] = r
+	}
+	if r := results["P3 rapid"]; r.Result != record.Holds || r.Count != 20 || r.Seed != 7 || r.Tree == "" || r.Env.Go == "" || r.Format != 1 {
+		t.Errorf("P3 rapid: %+v", r)
+	}
+	if r := results["K2 live"]; r.Result != record.NotRun || r.Detail == "" {
+		t.Errorf("K2 live: %+v", r)
+	}
+	if r := results["P3 captures"]; r.Count != 19512 || r.Result != record.Holds {
+		t.Errorf("P3 captures: %+v", r)
+	}
+
+	out, _, code := call(t, "replay", "-json", edited(t, "coalesce/data-same-tcp4", "hdr_len=40 gso_size=100 csum_start=20 csum_offset=16\n0000  45 00 00 f0", "hdr_len=40 gso_size=100 csum_start=20 csum_offset=16\n0000  45 00 00 f1"))
+	var r report
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 1 {
+		t.Fatalf("exit code %d, %v", code, err)
+	}
+	if len(r.Violations) != 1 || len(r.Violations[0].Fields) != 1 || r.Violations[0].Fields[0].Field != "ip.total_length" || len(r.Batches) != 1 || r.Record.Result != record.Violated {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestInterrupted checks that an interrupt ends with what ran and says so.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var out, err bytes.Buffer
+	code := run(ctx, streams{&out, &err}, []string{"verify", "-fuzz", "0"})
+	if code != record.ExitNothing || !strings.Contains(out.String(), "interrupted") {
+		t.Errorf("exit code %d:\n%s", code, out.String())
+	}
+}
+
+// TestRulesDoc checks that docs/rules.md is what the command prints.
+func TestRulesDoc(t *testing.T) {
+	want, _, _ := call(t, "rules")
+	got, err := os.ReadFile("../../../docs/rules.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("docs/rules.md is not what tunproof rules prints (-want +got):\n%s", diff)
+	}
+}
+
+func TestTree(t *testing.T) {
+	root, err := record.Root(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := record.Tree(root)
+	if err != nil || len(a) != 16 {
+		t.Fatal(a, err)
+	}
+	dir := t.TempDir()
+	if _, err := record.Root(dir); err == nil {
+		t.Error("a temporary directory is a checkout")
+	}
+	b, err := record.Tree(dir)
+	if err != nil || a == b {
+		t.Errorf("%s and %s: %v", a, b, err)
+	}
+}

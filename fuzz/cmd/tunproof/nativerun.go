@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"tunproof/fuzz/record"
+	"tunproof/fuzz/target"
+)
+
+// nativeBinary is the test binary of the fuzz targets, instrumented, on its way.
+type nativeBinary struct {
+	dir   string // of its own, removed by close
+	cache string // of the inputs that engines found
+	ready chan error
+	why   error // why there is none
+}
+
+// startNative starts compiling the fuzz targets.
+func startNative(ctx context.Context, root, cache string, wanted bool) *nativeBinary {
+	b := &nativeBinary{ready: make(chan error, 1)}
+	switch _, err := exec.LookPath("go"); {
+	case !wanted:
+		b.why = errors.New("not asked for")
+	case root == "":
+		b.why = errors.New("not in a checkout of tunproof")
+	case err != nil:
+		b.why = errors.New("no go command to compile the fuzz targets with")
+	default:
+		b.dir, b.why = os.MkdirTemp("", "tunproof-verify-")
+	}
+	if b.why != nil {
+		return b
+	}
+	b.cache = cache
+	if cache == "" {
+		b.cache = filepath.Join(b.dir, "cache")
+	}
+	go func() {
+		c := exec.CommandContext(ctx, "go", "test", "-c", "-fuzz=Fuzz", "-o", b.path(), "./fuzz/native")
+		c.Dir = root
+		out, err := c.CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("go test -c ./fuzz/native: %w\n%s", err, out)
+		}
+		b.ready <- err
+	}()
+	return b
+}
+
+func (b *nativeBinary) path() string { return filepath.Join(b.dir, "native.test") }
+
+func (b *nativeBinary) close() {
+	if b.dir != "" {
+		os.RemoveAll(b.dir)
+	}
+}
+
+func (v *verification) anyFuzz() bool {
+	for _, t := range target.Targets() {
+		if v.wanted(t.ID, "fuzz") {
+			return true
+		}
+	}
+	return false
+}
+
+// fuzz runs each target for a count of executions. Budgets by duration can fail
+// without a finding (golang/go#75804), so can minimisation take most of a run.
+func (v *verification) fuzz() error {
+	if v.native.why == nil {
+		v.say("waiting for the fuzz targets to be compiled")
+		select {
+		case v.native.why = <-v.native.ready:
+		case <-v.ctx.Done():
+			return nil
+		}
+		if v.native.why != nil && v.ctx.Err() == nil {
+			return v.native.why
+		}
+	}
+	for _, t := range target.Targets() {
+		switch {
+		case v.ctx.Err() != nil:
+			return nil
+		case v.native.why != nil:
+			v.notRun(t.ID, "fuzz", t.Judge, v.native.why.Error())
+			continue
+		case !v.wanted(t.ID, "fuzz"):
+			continue
+		}
+		start := time.Now()
+		n, failed, err := v.fuzzOne(t)
+		if err != nil {
+			return err
+		}
+		v.add(record.Result{Property: t.ID, Method: "fuzz", Judge: t.Judge, Count: n, Unit: "executions"}, start, failed)
+	}
+	return nil
+}
+
+var (
+	execsLine   = regexp.MustCompile(`execs: (\d+) \((\d+)/sec\)`)
+	failingLine = regexp.MustCompile(`Failing input written to (\S+)`)
+)
+
+// fuzzOne runs one target. failed is a violation, with the file that shows it;
+// err is all else that went wrong.
+func (v *verification) fuzzOne(t target.Target) (n int, failed, err error) {
+	c := exec.Command(v.native.path(), "-test.run=^$", "-test.fuzz=^Fuzz"+t.Name+"$",
+		"-test.fuzztime="+strconv.Itoa(v.execs)+"x", "-test.fuzzminimizetime=1x",
+		"-test.fuzzcachedir="+v.native.cache)
+	c.Dir = filepath.Join(v.root, "fuzz", "native")
+	c.SysProcAttr = ownGroup() // an interrupt is ours to pass on
+	out, err := c.StdoutPipe()
+	if err != nil {
+		return 0, nil, err
+	}
+	c.Stderr = c.Stdout
+	if err := c.Start(); err != nil {
+		return 0, nil, err
+	}
+	stop := context.AfterFunc(v.ctx, func() {
+		if c.Process.Signal(os.Interrupt) != nil {
+			c.Process.Kill() // systems without signals
+		}
+	})
+	defer stop()
+	var text, reproducer string
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		line := lines.Text()
+		text += line + "\n"
+		if m := execsLine.FindStringSubmatch(line); m != nil {
+			n, _ = strconv.Atoi(m[1])
+			v.say("%s fuzz: %s executions, %s a second", t.ID, m[1], m[2])
+		}
+		if m := failingLine.FindStringSubmatch(line); m != nil {
+			reproducer = m[1]
+		}
+	}
+	err = c.Wait()
+	switch {
+	case err == nil || v.ctx.Err() != nil:
+		return n, nil, nil
+	case reproducer != "":
+		return n, fmt.Errorf("fuzz/native/%s shows it (tunproof replay it):\n%s", reproducer, firstViolation(text)), nil
+	}
+	return n, nil, fmt.Errorf("fuzz target %s ended without a finding: %w\n%s", t.Name, err, text)
+}
+
+// firstViolation is the part of a failed test's output that says what is wrong.
+func firstViolation(text string) string {
+	if i := strings.Index(text, "violated:"); i >= 0 {
+		start := strings.LastIndex(text[:i], "\n") + 1
+		return strings.TrimSpace(text[start:min(len(text), i+2000)])
+	}
+	return text[:min(len(text), 4000)]
+}
+
+// allocations is P9, which is a Go test: counting allocations takes an
+// uninstrumented build of its own.
+func (v *verification) allocations() error {
+	if !v.wanted("P9", "go test") {
+		return nil
+	}
+	if _, err := exec.LookPath("go"); err != nil || v.root == "" {
+		v.notRun("P9", "go test", "runtime", "takes a checkout and the go command")
+		return nil
+	}
+	v.say("P9: allocations")
+	start := time.Now()
+	c := exec.CommandContext(v.ctx, "go", "test", "-count=1", "-v", "-run=^TestAllocations$", "./offload")
+	c.Dir = v.root
+	out, err := c.CombinedOutput()
+	if v.ctx.Err() != nil {
+		return nil
+	}
+	n := strings.Count(string(out), "    --- PASS: TestAllocations/")
+	switch {
+	case err != nil && strings.Contains(string(out), "--- FAIL: TestAllocations"):
+		err = fmt.Errorf("P9 violated:\n%s", out)
+	case err != nil || n == 0:
+		return fmt.Errorf("go test ./offload: %w, %d paths\n%s", err, n, out)
+	}
+	v.add(record.Result{Property: "P9", Method: "go test", Judge: "runtime", Count: n, Unit: "paths"}, start, err)
+	return nil
+}

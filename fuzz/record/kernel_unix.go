@@ -1,0 +1,14 @@
+//go:build linux || darwin
+
+package record
+
+import "golang.org/x/sys/unix"
+
+// kernelRelease is what uname -r prints.
+func kernelRelease() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}

@@ -1,0 +1,197 @@
+package offload
+
+import (
+	"bytes"
+	"errors"
+	"hash/maphash"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestVnetHdr(t *testing.T) {
+	// V1, on all values of each field.
+	for v := range 1 << 16 {
+		h := VnetHdr{Flags(v), GSOType(v >> 8), uint16(v), ^uint16(v), uint16(v) * 7, uint16(v) ^ 0x5555}
+		got, err := ParseVnetHdr(append(h.AppendTo([]byte("x"))[1:], "more"...))
+		if err != nil || got != h {
+			t.Fatalf("%+v comes back as %+v, %v", h, got, err)
+		}
+	}
+	if _, err := ParseVnetHdr(make([]byte, 9)); !errors.Is(err, ErrVnetHdr) {
+		t.Errorf("9 bytes: %v", err)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	for field, c := range map[string]Config{
+		"Order":          {Order: 2},
+		"MaxSegments":    {MaxSegments: 1023},
+		"MaxUDPSegments": {MaxUDPSegments: 129},
+		"MaxOpen":        {MaxOpen: -1},
+		"MaxPerFlow":     {MaxPerFlow: 65},
+	} {
+		if _, err := NewCoalescer(c); err == nil || !strings.Contains(err.Error(), "Config."+field+" ") {
+			t.Errorf("%+v: %v, want an error that names %s", c, err, field)
+		}
+	}
+	if _, err := NewCoalescer(Config{MaxSegments: 1022, MaxUDPSegments: 128, MaxOpen: 65535, MaxPerFlow: 64}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReasonString(t *testing.T) {
+	seen := map[string]bool{}
+	for r := range NumReasons {
+		seen[Reason(r).String()] = true
+	}
+	if len(seen) != NumReasons || seen[""] {
+		t.Errorf("names of %d Reasons: %v", NumReasons, seen)
+	}
+	if got := Reason(200).String(); got != "Reason(?)" {
+		t.Error(got)
+	}
+}
+
+// TestZeroSegmenter checks that before the first Reset, and after a refusal,
+// there is nothing.
+func TestZeroSegmenter(t *testing.T) {
+	var s Segmenter
+	check := func() {
+		t.Helper()
+		if _, err := s.Next(make([]byte, 100)); !errors.Is(err, io.EOF) || s.Len() != 0 || s.NextLen() != 0 {
+			t.Errorf("Next: %v; %d left", err, s.Len())
+		}
+		for range s.InPlace() {
+			t.Error("a segment")
+		}
+	}
+	check()
+	if err := s.Reset(VnetHdr{}, []byte("a packet")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reset(VnetHdr{Flags: RSCInfo}, []byte("a packet")); !errors.Is(err, ErrRSCInfo) {
+		t.Fatal(err)
+	}
+	check()
+}
+
+// TestReuse checks that what a Coalescer returned stays valid until its
+// next call, and that it does not mix batches.
+func TestReuse(t *testing.T) {
+	co, err := NewCoalescer(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	large, small := batch(500, 100, flow{port: 1}, flow{port: 2}), batch(3, 100, flow{port: 1})
+	for _, pkts := range [][][]byte{large, small, nil, large, small} {
+		fresh, err := NewCoalescer(Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, got := wire(fresh.Coalesce(pkts)), wire(co.Coalesce(pkts))
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%d packets (-fresh +used):\n%s", len(pkts), diff)
+		}
+	}
+}
+
+func wire(supers []Superpacket) [][]byte {
+	var list [][]byte
+	for i := range supers {
+		list = append(list, supers[i].AppendTo(nil))
+	}
+	return list
+}
+
+// TestManyFlows takes more flows than any table was made for.
+func TestManyFlows(t *testing.T) {
+	var flows []flow
+	for i := range 5000 {
+		flows = append(flows, flow{port: uint16(i)})
+	}
+	co, err := NewCoalescer(Config{MaxOpen: 65535})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkts := batch(10000, 20, flows...)
+	supers := co.Coalesce(pkts)
+	if len(supers) != 5000 {
+		t.Fatalf("%d superpackets, want 5000", len(supers))
+	}
+	for i, p := range supers {
+		if !slices.Equal(p.Packets(), []int{i, i + 5000}) {
+			t.Fatalf("superpacket %d has packets %v", i, p.Packets())
+		}
+	}
+	co, err = NewCoalescer(Config{}) // MaxOpen 1,024
+	if err != nil {
+		t.Fatal(err)
+	}
+	if supers := co.Coalesce(pkts); len(supers) != 10000 || co.Reason(9999) != Closed {
+		t.Errorf("%d superpackets, the last packet %v: want 10000, Closed", len(supers), co.Reason(9999))
+	}
+}
+
+// TestCollisions makes every key collide: the table must stay exact.
+func TestCollisions(t *testing.T) {
+	var table flowTable
+	table.seed = maphash.MakeSeed()
+	table.reset(8)
+	slots := len(table.slots)
+	for i := range slots - 1 { // as full as probing bears
+		s := table.find(flowKey{srcHi: uint64(i)})
+		if s.last != none {
+			t.Fatalf("key %d was there", i)
+		}
+		s.last = int32(i)
+	}
+	for i := range slots - 1 {
+		if s := table.find(flowKey{srcHi: uint64(i)}); s.last != int32(i) {
+			t.Errorf("key %d has packet %d", i, s.last)
+		}
+	}
+	table.reset(8)
+	if s := table.find(flowKey{srcHi: 1}); s.last != none {
+		t.Error("a key of the last batch is there")
+	}
+}
+
+// TestAppendAfterInPlace checks that appending to a segment, as a VPN does with
+// its tag, does not reach the next one's payload.
+func TestAppendAfterInPlace(t *testing.T) {
+	pkt := flow{port: 1}.packet(0, 300)
+	h := VnetHdr{GSOType: GSOTCPv4, GSOSize: 100}
+	var s Segmenter
+	if err := s.Reset(h, bytes.Clone(pkt)); err != nil {
+		t.Fatal(err)
+	}
+	want := segments(t, &s)
+	if err := s.Reset(h, pkt); err != nil {
+		t.Fatal(err)
+	}
+	var got [][]byte
+	for seg := range s.InPlace() {
+		got = append(got, bytes.Clone(seg))
+		_ = append(seg, "sixteen byte tag"...)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-Next +InPlace):\n%s", diff)
+	}
+}
+
+func segments(t *testing.T, s *Segmenter) [][]byte {
+	t.Helper()
+	var list [][]byte
+	for s.Len() > 0 {
+		b := make([]byte, s.NextLen())
+		if _, err := s.Next(b); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, b)
+	}
+	return list
+}
