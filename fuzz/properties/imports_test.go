@@ -34,7 +34,7 @@ var standard = map[string][]string{
 func TestImports(t *testing.T) {
 	for _, goos := range []string{"linux", "darwin", "windows"} {
 		cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "tunproof/...")
-		cmd.Env = append(os.Environ(), "GOOS="+goos, "GOFLAGS=-mod=readonly")
+		cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH=amd64", "GOFLAGS=-mod=readonly")
 		out, err := cmd.Output()
 		if err != nil {
 			t.Fatalf("go list: %v", err)

@@ -26,6 +26,7 @@ func property(name string) target.Property {
 // check runs a property on generated scenarios. What fails is printed as a case
 // that can be committed.
 func check(t *testing.T, name string) {
+	t.Parallel()
 	p := property(name)
 	run := func(t *rapid.T, s scenario.Scenario) {
 		if err := p.Check(&s, nil); err != nil {

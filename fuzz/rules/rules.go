@@ -68,8 +68,8 @@ var Sections = []Section{
 			{"S9.small", "gso_size below the length of the headers (+), down to 1", "skb_segment", "split"},
 			{"S9.large", "superpackets up to 65,535 bytes (+); over that V4.total (-)", "skb_segment", "split"},
 		}},
-	{"E: the equation", "Packets join if, and only if, cutting what they join to gives back exactly them (" +
-		"model: joinable, as verdict). Each of these is a consequence of what Segment writes; the model has no such list.",
+	{"E: the equation", "Packets join if, and only if, cutting what they join to gives back exactly them. " +
+		"Each of these is a consequence of what Segment writes; the model has no such list.",
 		[]Rule{
 			{"E.size", "all payloads have the first's size, but for the last, which may be shorter", "S1", "verdict"},
 			{"E.id", "IPv4 IDs count up by 1, with DF too", "S2", "verdict"},
@@ -129,7 +129,7 @@ var Sections = []Section{
 		}},
 }
 
-// Refusal and Reason are what a case on a rule's "-" side must show.
+// Refusal is the error class that a case on a rule's "-" side must show.
 var Refusal = map[string]string{
 	"V4.rsc_info": "RSCInfo", "V4.type": "GSOType", "V4.ecn": "GSOType", "V4.gso_size": "GSOSize", "V4.needs_csum": "NoCsum",
 	"V4.total": "TooLong", "V4.ip_header": "IPHeader", "V4.fragment": "Fragment", "V4.protocol": "Protocol",
@@ -137,6 +137,7 @@ var Refusal = map[string]string{
 	"V4.csum_range": "CsumRange",
 }
 
+// Reason is the Reason that a case on a rule's "-" side must show.
 var Reason = map[string]string{
 	"C1.fragment": "Fragment", "C1.evil": "Fragment", "C1.truncated": "Truncated", "C1.length": "Length", "C1.udp_length": "Length",
 	"C1.flags": "Flags", "C1.empty": "Empty", "C1.ip_checksum": "IPChecksum", "C1.l4_checksum": "L4Checksum", "C1.zero": "L4Checksum",
@@ -146,6 +147,3 @@ var Reason = map[string]string{
 	"E.seq": "Mismatch", "E.ack": "Mismatch", "E.window": "Mismatch", "E.flags": "Mismatch", "E.reserved": "Mismatch",
 	"E.urgent": "Mismatch", "E.options": "Mismatch", "E.last": "Mismatch",
 }
-
-// OneSided are the sides that no input can lie on.
-var OneSided = map[string]bool{}

@@ -1,0 +1,64 @@
+# Bare make prints this help. Needs Go and nothing else; GNU make 3.81 is enough.
+
+GO ?= go
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# Fixed, so that make test is the same everywhere; verify and long runs draw
+# their own and print it.
+TEST_SEED = 20261121
+# Executions of each fuzz target in make fuzz-long: 12 targets, 10 million in all.
+FUZZ_N = 834000
+PROPERTY_N = 1000000
+
+help:
+	@echo "make verify         the corpus, captures, properties and fuzz targets, then a table (1 minute)"
+	@echo "make test           all tests, deterministic (2 minutes)"
+	@echo "make lint           gofmt, go vet for Linux, macOS and Windows, staticcheck"
+	@echo "make test-386       the tests as a 32-bit program, short"
+	@echo "make test-race      the tests under the race detector, short"
+	@echo "make cover          coverage of offload by all tests, and what is not covered"
+	@echo "make bench          benchmarks of offload and of the fuzz targets"
+	@echo "make docs           write docs/rules.md"
+	@echo "make corpus         check that each case states what the model gives"
+	@echo "make properties-long  each property on PROPERTY_N=$(PROPERTY_N) scenarios"
+	@echo "make fuzz-long      each fuzz target for FUZZ_N=$(FUZZ_N) executions; goes on where it stopped"
+
+verify:
+	$(GO) run ./fuzz/cmd/tunproof verify
+
+test:
+	RAPID_SEED=$(TEST_SEED) RAPID_CHECKS=10000 $(GO) test -count=1 ./...
+
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt would change these"; exit 1; }
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./...
+	GOOS=windows $(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+test-386:
+	CGO_ENABLED=0 GOARCH=386 RAPID_SEED=$(TEST_SEED) $(GO) test -count=1 -short ./...
+
+test-race:
+	RAPID_SEED=$(TEST_SEED) $(GO) test -count=1 -short -race ./...
+
+cover:
+	@mkdir -p .cache
+	RAPID_SEED=$(TEST_SEED) $(GO) test -coverpkg=./offload -coverprofile=.cache/cover.out ./...
+	@$(GO) tool cover -func=.cache/cover.out | grep -v '100.0%'
+
+bench:
+	$(GO) test -run '^$$' -bench . ./offload ./fuzz/native
+
+docs:
+	$(GO) run ./fuzz/cmd/tunproof rules > .rules.new && mv .rules.new docs/rules.md
+
+corpus:
+	$(GO) run ./fuzz/cmd/tunproof corpus
+
+properties-long:
+	$(GO) run ./fuzz/cmd/tunproof verify -run 'P[0-9]+ rapid' -checks $(PROPERTY_N) -fuzz 0
+
+fuzz-long:
+	$(GO) run ./fuzz/cmd/tunproof verify -run '^[a-zP0-9]+ fuzz' -fuzz $(FUZZ_N) -cache .cache/fuzz
+
+.PHONY: help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long
