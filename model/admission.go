@@ -50,7 +50,7 @@ func admission(cfg Config, b []byte) string {
 	if why != "" {
 		return "Truncated"
 	}
-	s := p.clone() // as Segment would write it
+	s, _ := p.with(p.payload) // as Segment would write it
 	s.setLengths()
 	put16(s.l4, s.csumAt, p.finished(p.pseudoSum(p.l4Len())))
 	switch {

@@ -116,12 +116,13 @@ func (cfg Config) same(a, b []byte) bool {
 // Join makes one superpacket of two or more candidates of one flow.
 func Join(batch [][]byte, members []int) (VnetHdr, []byte) {
 	first, _ := parse(batch[members[0]])
-	whole, last := first.clone(), first
-	whole.payload = nil
+	var last packet
+	var payload []byte
 	for _, m := range members {
 		last, _ = parse(batch[m])
-		whole.payload = append(whole.payload, last.payload...)
+		payload = append(payload, last.payload...)
 	}
+	whole, b := first.with(payload)
 	if first.proto == tcp {
 		whole.l4[13] = whole.l4[13]&^(fin|psh) | last.l4[13]&(fin|psh)
 	}
@@ -131,5 +132,5 @@ func Join(batch [][]byte, members []int) (VnetHdr, []byte) {
 		Flags: needsCsum, GSOType: first.gsoType,
 		HdrLen: uint16(len(first.ip) + len(first.l4)), GSOSize: uint16(len(first.payload)),
 		CsumStart: uint16(len(first.ip)), CsumOffset: uint16(first.csumAt),
-	}, whole.bytes()
+	}, b
 }

@@ -79,14 +79,16 @@ func parse(b []byte) (packet, Refusal) {
 	return p, ""
 }
 
-// clone copies the headers, so that they can be changed.
-func (p packet) clone() packet {
-	p.ip, p.l4 = slices.Clone(p.ip), slices.Clone(p.l4)
-	return p
+// with is a copy of p with another payload, taken apart and whole: changing one
+// changes the other.
+func (p packet) with(payload []byte) (packet, []byte) {
+	b := slices.Concat(p.ip, p.l4, payload)
+	l4Off, hdrLen := len(p.ip), len(p.ip)+len(p.l4)
+	p.ip, p.l4, p.payload = b[:l4Off], b[l4Off:hdrLen], b[hdrLen:]
+	return p, b
 }
 
-func (p packet) bytes() []byte { return slices.Concat(p.ip, p.l4, p.payload) }
-func (p packet) l4Len() int    { return len(p.l4) + len(p.payload) }
+func (p packet) l4Len() int { return len(p.l4) + len(p.payload) }
 
 // setLengths sets the IP and UDP length fields, and IPv4's header checksum.
 func (p packet) setLengths() {

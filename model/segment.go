@@ -85,8 +85,7 @@ func split(p packet, size int, partial bool) [][]byte {
 	var segments [][]byte
 	for at := 0; at < len(p.payload); at += size {
 		end := min(at+size, len(p.payload))
-		s := p.clone()
-		s.payload = p.payload[at:end]
+		s, b := p.with(p.payload[at:end])
 		if s.version == 4 {
 			put16(s.ip, 4, get16(p.ip, 4)+at/size)
 		}
@@ -101,7 +100,7 @@ func split(p packet, size int, partial bool) [][]byte {
 			}
 		}
 		put16(s.l4, s.csumAt, s.finished(fold(pseudo+s.l4Len())))
-		segments = append(segments, s.bytes())
+		segments = append(segments, b)
 	}
 	return segments
 }
