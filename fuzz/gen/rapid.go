@@ -76,13 +76,16 @@ type step struct {
 	keep           bool // the change stays with the flow
 	place          int
 	burst          int
+	fill           int // 1, 2: packets up to 65,535 bytes in all, or one byte more
 }
 
 func steps(nFlows int) *rapid.Generator[step] {
 	return rapid.Custom(func(t *rapid.T) step {
 		s := step{flow: rapid.IntRange(0, nFlows-1).Draw(t, "flow"), burst: 1}
-		switch rapid.IntRange(0, 9).Draw(t, "kind") {
+		switch rapid.IntRange(0, 10).Draw(t, "kind") {
 		case 0, 1, 2, 3:
+		case 10:
+			s.fill = rapid.IntRange(1, 2).Draw(t, "fill")
 		case 4:
 			s.burst = rapid.SampledFrom([]int{2, 3, 5, 2, 3, 5, 66}).Draw(t, "burst")
 		case 5:
@@ -238,10 +241,17 @@ func walk(first []scenario.Packet, steps []step) [][]byte {
 	var batch [][]byte
 	total := 0
 	for _, s := range steps {
-		for range s.burst {
-			size := len(first[s.flow].Payload)
+		size := len(first[s.flow].Payload)
+		full, rest := fillUp(first[s.flow])
+		if s.fill > 0 && full <= 3 { // of large packets
+			s.burst = full + 1
+		}
+		for k := range s.burst {
+			size := size
 			p := next[s.flow]
-			if s.size > 0 {
+			if s.fill > 0 && k == full {
+				size = rest + s.fill - 1
+			} else if s.size > 0 {
 				size = []int{0, 1, size - 1, size + 1, size / 2, 2 * size}[s.size-1]
 			}
 			if total += size; total > 100_000 {
@@ -264,6 +274,14 @@ func walk(first []scenario.Packet, steps []step) [][]byte {
 		}
 	}
 	return batch
+}
+
+// fillUp returns how many packets as long as p, and how many bytes of payload
+// behind them, make 65,535 bytes with one header.
+func fillUp(p scenario.Packet) (full, rest int) {
+	size := len(p.Payload)
+	payload := 65535 - (len(p.Bytes()) - size)
+	return payload / size, payload % size
 }
 
 // place puts a packet into the batch: at the end, or not.
@@ -313,7 +331,7 @@ func supers() *rapid.Generator[scenario.Super] {
 		if !p.UDP && rapid.IntRange(0, 5).Draw(t, "csum") == 1 {
 			h.Flags = 0
 		}
-		if rapid.IntRange(0, 3).Draw(t, "odd header") == 1 {
+		for range []int{0, 0, 0, 1, 2, 5}[rapid.IntRange(0, 5).Draw(t, "odd fields")] {
 			h = oddVnet(t, h, b)
 		}
 		if rapid.IntRange(0, 3).Draw(t, "odd packet") == 1 {
