@@ -22,7 +22,7 @@ func BenchmarkTarget(b *testing.B) {
 				in := scenario.Encode(s)
 				b.ReportAllocs()
 				for b.Loop() {
-					if err := t.Body(in); err != nil {
+					if err := t.Body(in, nil); err != nil {
 						b.Fatal(err)
 					}
 				}

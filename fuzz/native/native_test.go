@@ -3,7 +3,10 @@
 package native
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -24,14 +27,42 @@ func fuzz(f *testing.F, name string) {
 		for _, b := range seeds(f, name) {
 			f.Add(b)
 		}
+		reach := newReach(name)
 		f.Fuzz(func(t2 *testing.T, b []byte) {
-			if err := t.Body(b); err != nil {
+			if err := t.Body(b, reach.tally); err != nil {
 				t2.Fatal(err)
 			}
+			reach.executed()
 		})
 		return
 	}
 	f.Fatalf("no target %s", name)
+}
+
+// reach counts what the executions of one process met, for who asks by naming a
+// directory in TUNPROOF_REACH: engines run in several processes, and are killed.
+type reach struct {
+	file  string
+	tally *target.Tally // nil if nobody asks
+	n     int
+}
+
+func newReach(name string) *reach {
+	dir := os.Getenv("TUNPROOF_REACH")
+	if dir == "" {
+		return &reach{}
+	}
+	return &reach{file: filepath.Join(dir, fmt.Sprintf("%s-%d.json", name, os.Getpid())), tally: target.NewTally()}
+}
+
+// executed writes the tally now and then; what came after the last time is lost.
+func (r *reach) executed() {
+	if r.n++; r.tally == nil || r.n%1000 != 0 {
+		return
+	}
+	if b, err := json.Marshal(r.tally); err == nil {
+		_ = os.WriteFile(r.file, b, 0o644) // a missing count is seen, a failed one changes no verdict
+	}
 }
 
 // Large seeds slow an engine down more than they teach it: of those above

@@ -15,6 +15,7 @@ import (
 	"tunproof/fuzz/rules"
 	"tunproof/fuzz/scenario"
 	"tunproof/fuzz/target"
+	"tunproof/offload"
 )
 
 func cases(t *testing.T) []corpus.Case {
@@ -56,10 +57,9 @@ func TestCorpus(t *testing.T) {
 			}
 		})
 	}
-	for _, r := range []string{"NoAddresses", "Header", "Fragment", "Truncated", "Length", "Flags", "Empty", "IPChecksum",
-		"L4Checksum", "Disabled", "First", "Closed", "Limit", "Mismatch", "Joined"} {
-		if tally.Reasons[r] == 0 {
-			t.Errorf("no packet of the corpus has Reason %s", r)
+	for r := range offload.NumReasons {
+		if name := offload.Reason(r).String(); tally.Reasons[name] == 0 {
+			t.Errorf("no packet of the corpus has Reason %s", name)
 		}
 	}
 	for _, r := range target.RefusalNames() {

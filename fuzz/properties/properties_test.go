@@ -11,6 +11,7 @@ import (
 	"tunproof/fuzz/gen"
 	"tunproof/fuzz/scenario"
 	"tunproof/fuzz/target"
+	"tunproof/offload"
 )
 
 // property returns the property with a fuzz target's name.
@@ -68,5 +69,34 @@ func TestCodec(t *testing.T) {
 				t.Fatal("Decode(Encode(s)) is not s")
 			}
 		})
+	}
+}
+
+// TestReach checks that generated input meets every Reason and every refusal,
+// and that at least half of the batches merge something: a property of inputs
+// that never get there is worth nothing.
+func TestReach(t *testing.T) {
+	tally := target.NewTally()
+	p := property("Agree")
+	batches, supers := gen.Batches(), gen.Supers()
+	for i := range 4000 {
+		for _, s := range []scenario.Scenario{batches.Example(i), supers.Example(i)} {
+			if err := p.Check(&s, tally); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if 2*tally.Merged < tally.Batches {
+		t.Errorf("%d of %d batches merge something, want half", tally.Merged, tally.Batches)
+	}
+	for r := range offload.NumReasons {
+		if name := offload.Reason(r).String(); tally.Reasons[name] < 10 {
+			t.Errorf("%d packets are %s", tally.Reasons[name], name)
+		}
+	}
+	for _, name := range target.RefusalNames() {
+		if tally.Refusals[name] < 10 {
+			t.Errorf("%d superpackets are refused with %s", tally.Refusals[name], name)
+		}
 	}
 }

@@ -14,38 +14,53 @@ import (
 // few changed bytes, and which lengths and checksums are to be put right after
 // the change. Encode is Decode's inverse.
 //
-//	scenario  version, flags, [limits: 4 x u16], item...
-//	item      op, then for a superpacket its VnetHdr, then by base:
-//	          literal    0, length, bytes
-//	          template   kind
+//	scenario  version, flags, [limits: switches, 4 x u16], item...
+//	item      op, [what Fix leaves alone], then for a superpacket its VnetHdr, then by form:
 //	          successor  which (0 is the packet before)
+//	          template   kind
 //	          copy       which
+//	          literal    a constant, length, bytes
 //	          batch      nothing: what follows is in a new batch
 //	          then but for copy and batch a payload: length, bytes or the first of a fill;
 //	          then, if the byte behind op has its top bit set, count, (offset, value)...
-//	length    one byte; lenWide is followed by three
+//	length    one byte, of a payload 0 for that of the packet referred to and lenZero
+//	          for none; lenWide is followed by three
+//
+// Most bytes, zeros above all, are packets that follow each other, right in all
+// lengths and checksums: an engine that loses its place in the input still
+// writes batches that merge.
 const (
 	codecVersion = 1
 
-	// flags
-	flagSegment, flagReorder, flagAtomic, flagNoTCP4 = 1, 2, 4, 8
-	flagNoTCP6, flagNoUDP, flagLimits                = 16, 32, 64
+	flagSegment, flagReorder, flagAtomic, flagLimits, flagLong = 1, 2, 4, 8, 128
 
-	// op: base, payload, and what Fix does at the end
-	opBase                                             = 7
-	baseLiteral, baseTemplate, baseSuccessor, baseCopy = 0, 1, 2, 3
-	baseBatch                                          = 4 // 5 to 7 are successors
-	opPayloadBytes                                     = 8 // else a fill
-	opFixShift                                         = 4 // FixIPLen to FixIPCsum
+	offTCP4, offTCP6, offUDP = 1, 2, 4 // switches, the first byte of the limits
 
-	patched    = 0x80 // in the byte behind op: patches follow
+	// op: the form of the packet, and in the upper half, if all ones, that a byte
+	// follows which says what Fix leaves alone
+	opForm                      = 0x0F
+	formSuccessor, formTemplate = 0, 1 // what is not named here is a successor too
+	formCopy, formBatch         = 5, 6 // batch: if nothing else is in op
+	formLiteral                 = 7
+	formBytes                   = 8 // added to successor, template or literal: the payload is bytes, else a fill
+	opOdd                       = 0xF0
+
+	// the byte behind op
+	literal    = 0x4C // wanted of a literal, which without is a successor
+	patched    = 0x80 // else, if set: patches follow
 	maxPatches = 15
+	lenZero    = 0xFE
 	lenWide    = 0xFF
 
-	vnetDerived = 1
+	vnetOwn = 7 // all these bits: a VnetHdr follows, else gso_size, and the packet says the rest
 
-	maxItems = 4096
-	maxFill  = 1 << 18 // bytes of all fills
+	// Without flagLong a scenario ends after shortItems, so that the inputs that
+	// an engine makes stay quick.
+	shortItems, maxItems = 16, 4096
+
+	maxFill = 1 << 18 // bytes of all fills
+
+	templatePayload = 100
 )
 
 // reader gives the bytes of the input, then zeros.
@@ -62,11 +77,25 @@ func (r *reader) u8() byte {
 
 func (r *reader) u16() int { return int(r.u8()) | int(r.u8())<<8 }
 
-func (r *reader) length() int {
-	if n := r.u8(); n != lenWide {
-		return int(n)
+func (r *reader) length() int { return r.lengthAfter(r.u8()) }
+
+func (r *reader) lengthAfter(first byte) int {
+	if first != lenWide {
+		return int(first)
 	}
 	return r.u16() | int(r.u8())<<16
+}
+
+// payloadLength reads a length that may be the same as another.
+func (r *reader) payloadLength(same int) int {
+	switch first := r.u8(); first {
+	case 0:
+		return same
+	case lenZero:
+		return 0
+	default:
+		return r.lengthAfter(first)
+	}
 }
 
 func (r *reader) take(n int) []byte {
@@ -77,10 +106,20 @@ func (r *reader) take(n int) []byte {
 }
 
 func appendLength(b []byte, n int) []byte {
-	if n < lenWide {
+	if n < lenZero {
 		return append(b, byte(n))
 	}
 	return append(b, lenWide, byte(n), byte(n>>8), byte(n>>16))
+}
+
+func appendPayloadLength(b []byte, n, same int) []byte {
+	switch n {
+	case same:
+		return append(b, 0)
+	case 0:
+		return append(b, lenZero)
+	}
+	return appendLength(b, n)
 }
 
 // Decode reads a scenario. Bytes that do not start with the version are an
@@ -95,15 +134,20 @@ func Decode(b []byte) Scenario {
 	if flags&flagSegment == 0 {
 		s.Config = decodeConfig(flags, r)
 	}
-	fill := maxFill
-	for items := 0; len(r.b) > 0 && items < maxItems; items++ {
+	fill, most := maxFill, shortItems
+	if flags&flagLong != 0 {
+		most = maxItems
+	}
+	for items := 0; len(r.b) > 0 && items < most; items++ {
 		op := r.u8()
 		if flags&flagSegment != 0 {
 			p := Super{}
-			derived := r.u8()&vnetDerived != 0
+			derived := r.u8()&vnetOwn != vnetOwn
 			size := 0
 			if derived {
-				size = r.u16()
+				if size = r.u16(); size == 0 {
+					size = templatePayload
+				}
 			} else {
 				p.Hdr = decodeVnet(r)
 			}
@@ -118,10 +162,10 @@ func Decode(b []byte) Scenario {
 			s.Supers = append(s.Supers, p)
 			continue
 		}
-		if op&opBase == baseBatch || len(s.Batches) == 0 {
+		if op == formBatch || len(s.Batches) == 0 {
 			s.Batches = append(s.Batches, nil)
 		}
-		if op&opBase != baseBatch {
+		if op != formBatch {
 			batch := &s.Batches[len(s.Batches)-1]
 			*batch = append(*batch, decodePacket(op, r, *batch, &fill, false))
 		}
@@ -130,11 +174,10 @@ func Decode(b []byte) Scenario {
 }
 
 func decodeConfig(flags byte, r *reader) pkts.Config {
-	c := pkts.Config{
-		Reorder: flags&flagReorder != 0, AtomicIDs: flags&flagAtomic != 0,
-		DisableTCPv4: flags&flagNoTCP4 != 0, DisableTCPv6: flags&flagNoTCP6 != 0, DisableUDP: flags&flagNoUDP != 0,
-	}
+	c := pkts.Config{Reorder: flags&flagReorder != 0, AtomicIDs: flags&flagAtomic != 0}
 	if flags&flagLimits != 0 {
+		off := r.u8()
+		c.DisableTCPv4, c.DisableTCPv6, c.DisableUDP = off&offTCP4 != 0, off&offTCP6 != 0, off&offUDP != 0
 		c.MaxSegments, c.MaxUDPSegments = r.u16()%1023, r.u16()%129
 		c.MaxOpen, c.MaxPerFlow = r.u16(), r.u16()%65
 	}
@@ -149,27 +192,36 @@ func decodeVnet(r *reader) pkts.VnetHdr {
 // decodePacket reads what is behind op (and the VnetHdr). before are the packets
 // that it can refer to; partial says that a checksum put right is partial.
 func decodePacket(op byte, r *reader, before [][]byte, fill *int, partial bool) []byte {
-	base := op & opBase
+	leave := byte(0)
+	if op&opOdd == opOdd {
+		leave = r.u8()
+	}
+	form := op & opForm
 	which := int(r.u8())
+	if form&^formBytes == formLiteral && which != literal {
+		form = formSuccessor
+	}
 	hasPatches := which&patched != 0
 	which &^= patched
-	if base != baseLiteral && base != baseTemplate && len(before) == 0 {
-		base = baseTemplate
+	isTemplate := form&^formBytes == formTemplate
+	if form&^formBytes != formLiteral && len(before) == 0 {
+		isTemplate = true
 	}
 	var b []byte
-	switch base {
-	case baseLiteral:
+	same := 0
+	switch {
+	case isTemplate:
+		b, same = template(which), templatePayload
+	case form&^formBytes == formLiteral:
 		b = bytes.Clone(r.take(r.length()))
-	case baseTemplate:
-		b = template(which)
-	case baseCopy:
+	case form == formCopy:
 		b = bytes.Clone(before[len(before)-1-which%len(before)])
 	default:
-		b = successor(before[len(before)-1-which%len(before)])
+		b, same = successor(before[len(before)-1-which%len(before)])
 	}
-	if base != baseCopy {
-		n := r.length()
-		if op&opPayloadBytes != 0 {
+	if form != formCopy || isTemplate {
+		n := r.payloadLength(same)
+		if form == formBytes+formSuccessor || form == formBytes+formTemplate || form == formBytes+formLiteral {
 			b = append(b, r.take(n)...)
 		} else {
 			n = min(n, *fill)
@@ -185,13 +237,13 @@ func decodePacket(op byte, r *reader, before [][]byte, fill *int, partial bool) 
 			}
 		}
 	}
-	Fix(b, fixes(op, partial))
+	Fix(b, fixes(leave, partial))
 	return b
 }
 
-// fixes is what op asks Fix for.
-func fixes(op byte, partial bool) int {
-	what := int(op >> opFixShift)
+// fixes is what Fix is asked for, but for what it is to leave alone.
+func fixes(leave byte, partial bool) int {
+	what := FixAll &^ int(leave)
 	if partial && what&FixL4Csum != 0 {
 		what = what&^FixL4Csum | FixPartial
 	}
@@ -223,8 +275,9 @@ func headerLen(b []byte) int {
 	return min(n, len(b))
 }
 
-// successor returns the headers of the packet that follows b in its flow.
-func successor(b []byte) []byte {
+// successor returns the headers of the packet that follows b in its flow, and
+// the length of b's payload.
+func successor(b []byte) ([]byte, int) {
 	n := headerLen(b)
 	h := bytes.Clone(b[:n])
 	l4Off, proto := Locate(b)
@@ -235,7 +288,7 @@ func successor(b []byte) []byte {
 		binary.BigEndian.PutUint32(h[l4Off+4:], binary.BigEndian.Uint32(h[l4Off+4:])+uint32(len(b)-n))
 		h[l4Off+13] &^= FIN | PSH | CWR
 	}
-	return h
+	return h, len(b) - n
 }
 
 // Encode writes a scenario that Decode reads: batches or superpackets, at most
@@ -245,34 +298,42 @@ func Encode(s Scenario) []byte {
 	w := []byte{codecVersion, 0}
 	if len(s.Supers) > 0 {
 		w[1] = flagSegment
-		w = encodeSupers(w, s.Supers)
-		return w
+		if len(s.Supers) > shortItems {
+			w[1] |= flagLong
+		}
+		return encodeSupers(w, s.Supers)
+	}
+	items := len(s.Batches)
+	for _, batch := range s.Batches {
+		items += len(batch)
 	}
 	c := s.Config
-	for _, f := range []struct {
-		on   bool
-		flag byte
-	}{{c.Reorder, flagReorder}, {c.AtomicIDs, flagAtomic}, {c.DisableTCPv4, flagNoTCP4},
-		{c.DisableTCPv6, flagNoTCP6}, {c.DisableUDP, flagNoUDP},
-		{c.MaxSegments+c.MaxUDPSegments+c.MaxOpen+c.MaxPerFlow > 0, flagLimits}} {
-		if f.on {
-			w[1] |= f.flag
-		}
-	}
-	if w[1]&flagLimits != 0 {
-		for _, v := range []int{c.MaxSegments, c.MaxUDPSegments, c.MaxOpen, c.MaxPerFlow} {
+	off := bits(c.DisableTCPv4, offTCP4) | bits(c.DisableTCPv6, offTCP6) | bits(c.DisableUDP, offUDP)
+	limits := []int{c.MaxSegments, c.MaxUDPSegments, c.MaxOpen, c.MaxPerFlow}
+	hasLimits := off != 0 || slices.Max(limits) > 0
+	w[1] = bits(c.Reorder, flagReorder) | bits(c.AtomicIDs, flagAtomic) | bits(hasLimits, flagLimits) | bits(items > shortItems, flagLong)
+	if hasLimits {
+		w = append(w, off)
+		for _, v := range limits {
 			w = binary.LittleEndian.AppendUint16(w, uint16(v))
 		}
 	}
 	fill := maxFill
 	for _, batch := range s.Batches {
-		w = append(w, baseBatch)
+		w = append(w, formBatch)
 		for i, p := range batch {
 			op, rest := encodePacket(p, batch[:i], &fill, false)
 			w = append(append(w, op), rest...)
 		}
 	}
 	return w
+}
+
+func bits(on bool, b byte) byte {
+	if on {
+		return b
+	}
+	return 0
 }
 
 func encodeSupers(w []byte, supers []Super) []byte {
@@ -282,13 +343,13 @@ func encodeSupers(w []byte, supers []Super) []byte {
 		for _, q := range supers[max(0, i-256):i] {
 			before = append(before, q.Data)
 		}
-		derived := p.Hdr == DeriveVnet(p.Data, p.Hdr.GSOSize)
+		derived := p.Hdr.GSOSize != 0 && p.Hdr == DeriveVnet(p.Data, p.Hdr.GSOSize)
 		op, rest := encodePacket(p.Data, before, &fill, derived || p.Hdr.Flags&1 != 0)
 		if w = append(w, op); derived {
-			w = append(w, vnetDerived)
+			w = append(w, 0)
 			w = binary.LittleEndian.AppendUint16(w, p.Hdr.GSOSize)
 		} else {
-			w = append(w, 0, p.Hdr.Flags, p.Hdr.GSOType)
+			w = append(w, vnetOwn, p.Hdr.Flags, p.Hdr.GSOType)
 			for _, v := range []uint16{p.Hdr.HdrLen, p.Hdr.GSOSize, p.Hdr.CsumStart, p.Hdr.CsumOffset} {
 				w = binary.LittleEndian.AppendUint16(w, v)
 			}
@@ -298,65 +359,86 @@ func encodeSupers(w []byte, supers []Super) []byte {
 	return w
 }
 
-// encodePacket returns the op and what follows it. Of the forms that Decode
-// reads as p it takes the first: successor of one of the last packets, literal
-// headers, with as many fixes as leave p as it is.
+// encodePacket returns the op and, apart, what follows it (and the VnetHdr). Of
+// the forms that Decode reads as p it takes the first: successor of one of the
+// last packets, template, literal headers; with as many fixes as leave p as it
+// is.
 func encodePacket(p []byte, before [][]byte, fill *int, partial bool) (byte, []byte) {
-	var op byte
+	var op, leave byte
 	for what := byte(FixIPLen); what <= FixIPCsum; what <<= 1 {
 		fixed := bytes.Clone(p)
-		Fix(fixed, fixes(what<<opFixShift, partial))
-		if bytes.Equal(fixed, p) {
-			op |= what << opFixShift
+		Fix(fixed, fixes(^what, partial))
+		if !bytes.Equal(fixed, p) {
+			op, leave = opOdd, leave|what
 		}
+	}
+	var odd []byte
+	if op == opOdd {
+		odd = []byte{leave}
 	}
 	n := headerLen(p)
-	payload := appendLength(nil, len(p)-n)
-	spent := 0
+	payload := []byte{}
 	if n < len(p) && len(p)-n <= *fill && isFill(p[n:]) {
 		payload = append(payload, p[n])
-		spent = len(p) - n
+		defer func() { *fill -= len(p) - n }()
 	} else {
-		op |= opPayloadBytes
+		op |= formBytes
 		payload = append(payload, p[n:]...)
 	}
-	for which := 0; which < min(8, len(before)); which++ {
-		h := successor(before[len(before)-1-which])
+	covered := fixed(p, fixes(leave, partial))
+	try := func(form, which byte, h []byte, same int) []byte {
 		if len(h) != n || n > 256 {
-			continue
+			return nil
 		}
-		guess := append(bytes.Clone(h), p[n:]...)
-		fixed := bytes.Clone(p)
-		Fix(guess, fixes(op, partial))
 		var patches []byte
 		for i := range n {
-			if guess[i] != fixed[i] {
+			if h[i] != p[i] && !covered[i] {
 				patches = append(patches, byte(i), p[i])
 			}
 		}
-		first := byte(which)
-		tail := payload
 		if len(patches) > 0 {
-			if len(patches) > 2*maxPatches {
-				continue
-			}
-			first |= patched
-			tail = append(append(slices.Clone(payload), byte(len(patches)/2)), patches...)
+			which |= patched
 		}
-		rest := append([]byte{first}, tail...)
-		if readsAs(p, op|baseSuccessor, rest, before, *fill, partial) {
-			*fill -= spent
-			return op | baseSuccessor, rest
+		rest := append(appendPayloadLength(append(bytes.Clone(odd), which), len(p)-n, same), payload...)
+		if len(patches) > 0 {
+			rest = append(append(rest, byte(len(patches)/2)), patches...)
+		}
+		again := *fill
+		if len(patches) > 2*maxPatches || !bytes.Equal(p, decodePacket(op|form, &reader{rest}, before, &again, partial)) {
+			return nil
+		}
+		return rest
+	}
+	for which := range min(8, len(before)) {
+		h, same := successor(before[len(before)-1-which])
+		if rest := try(formSuccessor, byte(which), h, same); rest != nil {
+			return op | formSuccessor, rest
 		}
 	}
-	rest := append([]byte{0}, appendLength(nil, n)...)
-	rest = append(append(rest, p[:n]...), payload...)
-	*fill -= spent
-	return op | baseLiteral, rest
+	for kind := range 64 {
+		if rest := try(formTemplate, byte(kind), template(kind), templatePayload); rest != nil {
+			return op | formTemplate, rest
+		}
+	}
+	rest := append(appendLength(append(odd, literal), n), p[:n]...)
+	return op | formLiteral, append(appendPayloadLength(rest, len(p)-n, 0), payload...)
 }
 
-func readsAs(p []byte, op byte, rest []byte, before [][]byte, fill int, partial bool) bool {
-	return bytes.Equal(p, decodePacket(op, &reader{rest}, before, &fill, partial))
+// fixed says which bytes of p Fix writes: those that it puts back.
+func fixed(p []byte, what int) map[int]bool {
+	covered := map[int]bool{}
+	l4Off, _ := Locate(p)
+	for _, i := range []int{2, 4, 10, l4Off + 4, l4Off + 6, l4Off + 16} {
+		if i+2 > len(p) {
+			continue
+		}
+		q := bytes.Clone(p)
+		q[i], q[i+1] = ^q[i], ^q[i+1]
+		if Fix(q, what); bytes.Equal(p, q) {
+			covered[i], covered[i+1] = true, true
+		}
+	}
+	return covered
 }
 
 // isFill says whether the bytes count up from the first.

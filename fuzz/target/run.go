@@ -44,12 +44,11 @@ func differ(property string, want, got []byte, format string, args ...any) *Viol
 // Tally counts what the inputs of a property reached. A nil Tally counts
 // nothing.
 type Tally struct {
-	Batches, Merged     int // batches, and those in which something merged
-	Packets, Supers     int // of the batches
-	Segments, Accepted  int // of superpackets
-	Reasons             map[string]int
-	Refusals            map[string]int
-	CoalesceNS, TotalNS int64
+	Batches, Merged    int // batches of two packets and more, and those in which something merged
+	Packets, Supers    int // of the batches
+	Segments, Accepted int // of superpackets
+	Reasons            map[string]int
+	Refusals           map[string]int
 }
 
 // NewTally returns an empty one.
@@ -61,9 +60,11 @@ func (t *Tally) batch(packets, supers int, reasons []string) {
 	if t == nil {
 		return
 	}
-	t.Batches++
 	t.Packets += packets
 	t.Supers += supers
+	if packets > 1 {
+		t.Batches++
+	}
 	if supers < packets {
 		t.Merged++
 	}

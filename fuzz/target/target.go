@@ -57,7 +57,9 @@ func both(f, g func(*scenario.Scenario, *Tally) error) func(*scenario.Scenario, 
 // Target is a fuzz target.
 type Target struct {
 	ID, Name, Judge string
-	Body            func(b []byte) error
+	// Body returns nil or a *Violation, and counts what it saw in t, which may
+	// be nil.
+	Body func(b []byte, t *Tally) error
 }
 
 // Targets returns every fuzz target: the properties, P8, the scenario codec and
@@ -65,25 +67,30 @@ type Target struct {
 func Targets() []Target {
 	var list []Target
 	for _, p := range Properties {
-		list = append(list, Target{p.ID, p.Name, p.Judge, func(b []byte) error { return p.bytes(b) }})
+		list = append(list, Target{p.ID, p.Name, p.Judge, p.bytes})
 	}
 	return append(list,
-		Target{"P8", "Checksum", "model", Checksum},
-		Target{"codec", "Codec", "its inverse", Codec},
-		Target{"pkts", "Pkts", "its inverse", Pkts},
-		Target{"pcap", "Pcap", "its inverse", Pcap})
+		Target{"P8", "Checksum", "model", plain(Checksum)},
+		Target{"codec", "Codec", "its inverse", plain(Codec)},
+		Target{"pkts", "Pkts", "its inverse", plain(Pkts)},
+		Target{"pcap", "Pcap", "its inverse", plain(Pcap)})
+}
+
+// plain is a body that counts nothing.
+func plain(f func(b []byte) error) func([]byte, *Tally) error {
+	return func(b []byte, _ *Tally) error { return f(b) }
 }
 
 // bytes is the property of the scenario that b decodes to; P1 is of b itself
 // too.
-func (p Property) bytes(b []byte) error {
+func (p Property) bytes(b []byte, t *Tally) error {
 	s := scenario.Decode(b)
 	if p.ID == "P1" {
 		if err := raw(b); err != nil {
 			return err
 		}
 	}
-	return p.Check(&s, nil)
+	return p.Check(&s, t)
 }
 
 // Checksum is P8 of bytes: a seed, an alignment, then the data.

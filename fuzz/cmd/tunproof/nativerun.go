@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -105,6 +106,26 @@ func (v *verification) fuzz() error {
 		}
 		v.add(record.Result{Property: t.ID, Method: "fuzz", Judge: t.Judge, Count: n, Unit: "executions"}, start, failed)
 	}
+	return v.reach()
+}
+
+// reach adds up what the executions met, as the targets wrote it down.
+func (v *verification) reach() error {
+	files, err := filepath.Glob(filepath.Join(v.native.dir, "*.json"))
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		t := target.NewTally()
+		if err := json.Unmarshal(b, t); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		v.executed.Add(t)
+	}
 	return nil
 }
 
@@ -120,6 +141,7 @@ func (v *verification) fuzzOne(t target.Target) (n int, failed, err error) {
 		"-test.fuzztime="+strconv.Itoa(v.execs)+"x", "-test.fuzzminimizetime=1x",
 		"-test.fuzzcachedir="+v.native.cache)
 	c.Dir = filepath.Join(v.root, "fuzz", "native")
+	c.Env = append(os.Environ(), "TUNPROOF_REACH="+v.native.dir)
 	c.SysProcAttr = ownGroup() // an interrupt is ours to pass on
 	out, err := c.StdoutPipe()
 	if err != nil {

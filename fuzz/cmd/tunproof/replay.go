@@ -146,11 +146,11 @@ func replayFile(name string, f replayFlags) (*report, error) {
 
 // crasher reads the one []byte of a fuzz input file.
 func crasher(b []byte) ([]byte, error) {
-	line := strings.TrimSuffix(string(b[len(fuzzMagic):]), "\n")
-	quoted, ok := strings.CutPrefix(line, "[]byte(")
+	text, ok0 := strings.CutPrefix(string(b), fuzzMagic)
+	quoted, ok := strings.CutPrefix(strings.TrimSuffix(text, "\n"), "[]byte(")
 	quoted, ok2 := strings.CutSuffix(quoted, ")")
 	s, err := strconv.Unquote(quoted)
-	if !ok || !ok2 || err != nil {
+	if !ok0 || !ok || !ok2 || err != nil {
 		return nil, errors.New("2: want one line []byte(\"...\")")
 	}
 	return []byte(s), nil
@@ -171,7 +171,7 @@ func (r *report) judgeCrasher(name, targetName string, input []byte) error {
 		}
 		r.Notes = append(r.Notes, fmt.Sprintf("input of fuzz target %s, %d bytes", t.Name, len(input)))
 		r.Record.Count, r.Record.Unit = 1, "inputs"
-		r.violate(guarded(func() error { return t.Body(input) }))
+		r.violate(guarded(func() error { return t.Body(input, nil) }))
 		if len(r.Violations) == 0 || t.ID != "P8" && t.ID != "pkts" && t.ID != "pcap" {
 			r.show(scenario.Decode(input))
 		}

@@ -35,6 +35,7 @@ type verification struct {
 	rows     []record.Result
 	captures []captureRow
 	tally    *target.Tally // of the generated scenarios
+	executed *target.Tally // of what the fuzzing engine executed
 	native   *nativeBinary
 }
 
@@ -69,7 +70,7 @@ func verify(ctx context.Context, s streams, args []string) (int, error) {
 	for *seed == 0 {
 		*seed = rand.Uint64()
 	}
-	v := &verification{ctx: ctx, progress: s.err, seed: *seed, checks: *checks, execs: *execs, only: re, tally: target.NewTally()}
+	v := &verification{ctx: ctx, progress: s.err, seed: *seed, checks: *checks, execs: *execs, only: re, tally: target.NewTally(), executed: target.NewTally()}
 	v.root, _ = record.Root(".")
 	if *cache != "" {
 		if v.cache, err = filepath.Abs(*cache); err != nil {
@@ -339,11 +340,17 @@ func (v *verification) table(out io.Writer) {
 		}
 		w.Flush()
 	}
-	if t := v.tally; t.Batches > 0 {
-		fmt.Fprintf(out, "\nGenerated: %d batches, %.0f %% merge something; %d superpackets accepted\nReasons: %s\nRefusals: %s\n",
-			t.Batches, 100*float64(t.Merged)/float64(t.Batches), t.Accepted, counts(t.Reasons), counts(t.Refusals))
-	}
+	reached(out, fmt.Sprintf("Generated: %d batches of two packets and more", v.tally.Batches), v.tally)
+	reached(out, fmt.Sprintf("Executed by the fuzzing engine: %d batches of two packets and more", v.executed.Batches), v.executed)
 	fmt.Fprintln(out)
+}
+
+// reached writes what inputs met.
+func reached(out io.Writer, what string, t *target.Tally) {
+	if t.Batches > 0 {
+		fmt.Fprintf(out, "\n%s, %.0f %% merge something; %d superpackets accepted\nReasons: %s\nRefusals: %s\n", what,
+			100*float64(t.Merged)/float64(t.Batches), t.Accepted, counts(t.Reasons), counts(t.Refusals))
+	}
 }
 
 func counts(m map[string]int) string {
