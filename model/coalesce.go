@@ -56,13 +56,13 @@ packets:
 					arrangements = append(arrangements, slices.Concat(own.Members, q.Members))
 				}
 				for _, members := range arrangements {
-					why := verdict(cfg, batch, members)
+					h, whole, why := verdict(cfg, batch, members)
 					if reasons[i] == "Closed" || why == "Joined" {
 						reasons[i] = why
 					}
 					if why == "Joined" {
-						q.Members, superOf[i] = members, q
-						q.Hdr, q.Bytes = Join(batch, members)
+						q.Hdr, q.Bytes, q.Members = h, whole, members
+						superOf[i] = q
 						continue packets
 					}
 				}
@@ -88,21 +88,21 @@ func newest(supers []*Superpacket, flow string, n int) []*Superpacket {
 
 // verdict is the equation: packets join, within the limits (C2), if and only if
 // what they join to is cut to exactly them.
-func verdict(cfg Config, batch [][]byte, members []int) string {
+func verdict(cfg Config, batch [][]byte, members []int) (VnetHdr, []byte, string) {
 	h, whole := Join(batch, members)
 	most, least := cfg.MaxSegments, 8
 	if h.GSOType == gsoUDPL4 {
 		most, least = cfg.MaxUDPSegments, 1
 	}
 	if len(whole) > 65535 || len(members) > most || int(h.GSOSize) < least {
-		return "Limit"
+		return h, whole, "Limit"
 	}
 	segments, err := Segment(h, whole)
 	same := func(segment []byte, m int) bool { return cfg.same(segment, batch[m]) }
 	if err != nil || !slices.EqualFunc(segments, members, same) {
-		return "Mismatch"
+		return h, whole, "Mismatch"
 	}
-	return "Joined"
+	return h, whole, "Joined"
 }
 
 // same compares two packets; with AtomicIDs (C6) all but four bytes of them.

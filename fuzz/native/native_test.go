@@ -68,7 +68,7 @@ func (r *reach) executed() {
 // Large seeds slow an engine down more than they teach it: of those above
 // maxSeed bytes, or maxSeedPackets as packets, only the shortest batches are
 // seeds. The corpus test runs them all.
-const maxSeed, maxSeedPackets = 2048, 4096
+const maxSeed, maxSeedPackets = 512, 2048
 
 func quick(s scenario.Scenario) bool {
 	n, total := 0, 0
