@@ -56,7 +56,7 @@ const (
 
 	// Without flagLong a scenario ends after shortItems, so that the inputs that
 	// an engine makes stay quick.
-	shortItems, maxItems = 12, 4096
+	shortItems, maxItems = 8, 4096
 
 	maxFill = 1 << 18 // bytes of all fills
 
