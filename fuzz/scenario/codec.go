@@ -15,7 +15,7 @@ import (
 // the change. Encode is Decode's inverse.
 //
 //	scenario  version, flags, [limits: switches, 4 x u16], item...
-//	item      op, [what Fix leaves alone], then for a superpacket its VnetHdr, then by form:
+//	item      op, for a superpacket its VnetHdr, [what Fix leaves alone], then by form:
 //	          successor  which (0 is the packet before)
 //	          template   kind
 //	          copy       which
@@ -58,7 +58,8 @@ const (
 	// an engine makes stay quick.
 	shortItems, maxItems = 8, 4096
 
-	maxFill = 1 << 18 // bytes of all fills
+	maxFill    = 1 << 18 // bytes of all fills and copies
+	maxHeaders = 256     // that a patch's offset reaches
 
 	templatePayload = 100
 )
@@ -216,6 +217,8 @@ func decodePacket(op byte, r *reader, before [][]byte, fill *int, partial bool) 
 		b = bytes.Clone(r.take(r.length()))
 	case form == formCopy:
 		b = bytes.Clone(before[len(before)-1-which%len(before)])
+		b = b[:min(len(b), *fill)]
+		*fill -= len(b)
 	default:
 		b, same = successor(before[len(before)-1-which%len(before)])
 	}
@@ -278,7 +281,7 @@ func headerLen(b []byte) int {
 // successor returns the headers of the packet that follows b in its flow, and
 // the length of b's payload.
 func successor(b []byte) ([]byte, int) {
-	n := headerLen(b)
+	n := min(headerLen(b), maxHeaders)
 	h := bytes.Clone(b[:n])
 	l4Off, proto := Locate(b)
 	if len(h) >= 20 && h[0]>>4 == 4 {
@@ -387,7 +390,7 @@ func encodePacket(p []byte, before [][]byte, fill *int, partial bool) (byte, []b
 	}
 	covered := fixed(p, fixes(leave, partial))
 	try := func(form, which byte, h []byte, same int) []byte {
-		if len(h) != n || n > 256 {
+		if len(h) != n || n > maxHeaders {
 			return nil
 		}
 		var patches []byte
