@@ -26,7 +26,7 @@ verify:
 	$(GO) run ./fuzz/cmd/tunproof verify
 
 test:
-	RAPID_SEED=$(TEST_SEED) RAPID_CHECKS=10000 $(GO) test -count=1 ./...
+	RAPID_SEED=$(TEST_SEED) RAPID_CHECKS=5000 $(GO) test -count=1 ./...
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt would change these"; exit 1; }

@@ -162,7 +162,7 @@ func (c *Coalescer) place(i int32, r *run) Reason {
 	}
 	lastOfPair := none
 	if c.pairs {
-		lastOfPair = c.table.find(r.key.pair()).last
+		lastOfPair = c.table.last(r.key.pair())
 	}
 	s := c.table.find(r.key)
 	lastOfFlow := s.last

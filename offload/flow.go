@@ -40,7 +40,7 @@ type flowTable struct {
 	batch uint64
 }
 
-// reset empties the table and makes room for n keys.
+// reset empties the table and makes room for n keys, half of it free.
 func (t *flowTable) reset(n int) {
 	t.batch++
 	size := max(len(t.slots), 16)
@@ -55,14 +55,27 @@ func (t *flowTable) reset(n int) {
 // find returns the key's slot, made if it was not there: then last is none.
 // The pointer is valid until reset.
 func (t *flowTable) find(key flowKey) *slot {
+	s := t.probe(key)
+	if s.batch != t.batch {
+		*s = slot{key: key, batch: t.batch, last: none, super: none}
+	}
+	return s
+}
+
+// last returns the latest packet with the key. It adds no slot: at most one for
+// each packet of a batch is what reset makes room for.
+func (t *flowTable) last(key flowKey) int32 {
+	if s := t.probe(key); s.batch == t.batch {
+		return s.last
+	}
+	return none
+}
+
+// probe returns the key's slot, or the free one where it would be.
+func (t *flowTable) probe(key flowKey) *slot {
 	mask := uint64(len(t.slots) - 1)
 	for i := maphash.Comparable(t.seed, key); ; i++ {
-		s := &t.slots[i&mask]
-		if s.batch != t.batch {
-			*s = slot{key: key, batch: t.batch, last: none, super: none}
-			return s
-		}
-		if s.key == key {
+		if s := &t.slots[i&mask]; s.batch != t.batch || s.key == key {
 			return s
 		}
 	}

@@ -136,27 +136,53 @@ func TestManyFlows(t *testing.T) {
 	}
 }
 
-// TestCollisions makes every key collide: the table must stay exact.
-func TestCollisions(t *testing.T) {
-	var table flowTable
-	table.seed = maphash.MakeSeed()
+// TestTable fills a table until every probe runs into others: it must stay
+// exact.
+func TestTable(t *testing.T) {
+	table := flowTable{seed: maphash.MakeSeed()}
 	table.reset(8)
-	slots := len(table.slots)
-	for i := range slots - 1 { // as full as probing bears
-		s := table.find(flowKey{srcHi: uint64(i)})
-		if s.last != none {
-			t.Fatalf("key %d was there", i)
+	n := len(table.slots) - 1 // as full as probing bears
+	for i := range n {
+		key := flowKey{srcHi: uint64(i)}
+		if got := table.last(key); got != none {
+			t.Fatalf("key %d has packet %d", i, got)
 		}
-		s.last = int32(i)
+		table.find(key).last = int32(i)
 	}
-	for i := range slots - 1 {
-		if s := table.find(flowKey{srcHi: uint64(i)}); s.last != int32(i) {
-			t.Errorf("key %d has packet %d", i, s.last)
+	for i := range n {
+		key := flowKey{srcHi: uint64(i)}
+		if got := table.last(key); got != int32(i) || table.find(key).last != got {
+			t.Errorf("key %d has packet %d", i, got)
 		}
 	}
 	table.reset(8)
-	if s := table.find(flowKey{srcHi: 1}); s.last != none {
-		t.Error("a key of the last batch is there")
+	if got := table.last(flowKey{srcHi: 1}); got != none {
+		t.Errorf("in the next batch key 1 has packet %d", got)
+	}
+}
+
+// TestTableRoom counts the slots that a batch takes: half of the table stays
+// free, whatever the packets are, so that probing stays short.
+func TestTableRoom(t *testing.T) {
+	co, err := NewCoalescer(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkts := batch(1024, 20, flow{port: 1})
+	for i, p := range pkts { // each its own address pair; the first has no flow
+		p[14], p[15] = byte(i>>8), byte(i)
+		seal(p, 20, protoTCP)
+	}
+	pkts[0][9] = 1
+	co.Coalesce(pkts)
+	used := 0
+	for _, s := range co.table.slots {
+		if s.batch == co.table.batch {
+			used++
+		}
+	}
+	if used > len(pkts) || 2*used > len(co.table.slots) {
+		t.Errorf("%d packets take %d of %d slots", len(pkts), used, len(co.table.slots))
 	}
 }
 
