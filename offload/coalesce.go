@@ -129,7 +129,8 @@ func NewCoalescer(cfg Config) (*Coalescer, error) {
 // never fails, whatever the packets are, and takes any number of them (C7).
 //
 // pkts and what it holds are borrowed and only read. They must stay unchanged,
-// and what is returned is valid, until the next call.
+// and what is returned is valid, until the next call; Coalesce(nil) lets go of
+// them. Packets may share memory.
 //
 // Why it is right: a packet joins only what settle and joins accept, which hold
 // exactly if cutting the joined superpacket gives back its packets (see joins);
