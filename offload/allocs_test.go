@@ -1,6 +1,7 @@
 package offload
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"testing"
@@ -56,6 +57,25 @@ func TestAllocations(t *testing.T) {
 	var s Segmenter
 	short := make([]byte, 10)
 	pkt := flow{port: 1}.packet(0, 300)
+	tcp := VnetHdr{Flags: NeedsCsum, GSOType: GSOTCPv4, GSOSize: 100, CsumStart: 20, CsumOffset: 16}
+	for name, bad := range map[string]struct {
+		h   VnetHdr
+		pkt []byte
+	}{
+		"TooLong":    {tcp, make([]byte, 65536)},
+		"IPHeader":   {tcp, pkt[:19]},
+		"Fragment":   {tcp, append(append(bytes.Clone(pkt[:6]), 0x20, 0), pkt[8:]...)},
+		"L4Header":   {tcp, pkt[:39]},
+		"CsumOffset": {VnetHdr{Flags: NeedsCsum, GSOType: GSOTCPv4, GSOSize: 100, CsumStart: 20, CsumOffset: 6}, pkt},
+		"Segments": {VnetHdr{Flags: NeedsCsum, GSOType: GSOUDPL4, GSOSize: 1, CsumStart: 20, CsumOffset: 6},
+			flow{udp: true}.packet(0, 129)},
+	} {
+		allocates("refused/"+name, func() {
+			if s.Reset(bad.h, bad.pkt) == nil {
+				t.Fatal("accepted")
+			}
+		})
+	}
 	for name, h := range map[string]VnetHdr{
 		"RSCInfo":   {Flags: RSCInfo},
 		"GSOType":   {GSOType: GSOUDP},

@@ -82,9 +82,10 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// Coalescer joins the packets of a batch into superpackets. It keeps nothing
-// from one batch to the next but memory, in proportion to the largest batch it
-// was given. It is not safe for concurrent use.
+// Coalescer joins the packets of a batch into superpackets. NewCoalescer makes
+// one; the zero value joins nothing. It keeps nothing from one batch to the next
+// but memory, in proportion to the largest batch it was given. It is not safe
+// for concurrent use.
 type Coalescer struct {
 	cfg     Config
 	table   flowTable
@@ -288,7 +289,8 @@ func (c *Coalescer) joins(a, b *run) Reason {
 	return Joined
 }
 
-// Reason says what became of packet i of the last batch.
+// Reason says what became of packet i of the last batch. It panics if that has
+// no packet i.
 func (c *Coalescer) Reason(i int) Reason { return c.reasons[i] }
 
 // resize returns a slice of length n, b's memory if that is enough. Its

@@ -43,6 +43,73 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+func TestDefaults(t *testing.T) {
+	got, err := Config{}.withDefaults()
+	want := Config{MaxSegments: 256, MaxUDPSegments: 64, MaxOpen: 1024, MaxPerFlow: 4}
+	if err != nil || got != want {
+		t.Errorf("%+v, %v, want %+v", got, err, want)
+	}
+}
+
+// TestKeys checks that packets of the two versions never share a key, even where
+// the bytes of their addresses allow it.
+func TestKeys(t *testing.T) {
+	v4, v6 := flow{port: 1}.packet(0, 20), flow{v6: true, port: 1}.packet(0, 20)
+	clear(v6[8:40])
+	copy(v6[8:16], v4[12:20])
+	for _, cut := range []int{len(v6), 43, 40} { // with a flow and without
+		var p, q parsed
+		p.parse(v4[:min(cut-20, len(v4))])
+		q.parse(v6[:cut])
+		if p.key == q.key || p.key.pair() == q.key.pair() {
+			t.Errorf("keys %+v and %+v", p.key, q.key)
+		}
+	}
+}
+
+// TestSegmentersApart cuts two superpackets in turn: they share nothing.
+func TestSegmentersApart(t *testing.T) {
+	var want [2][][]byte
+	var s [2]Segmenter
+	for i, f := range []flow{{port: 1}, {v6: true, port: 2}} {
+		h := VnetHdr{GSOType: []GSOType{GSOTCPv4, GSOTCPv6}[i], GSOSize: 100}
+		if err := s[i].Reset(h, f.packet(0, 350)); err != nil {
+			t.Fatal(err)
+		}
+		want[i] = segments(t, &s[i])
+	}
+	for i, f := range []flow{{port: 1}, {v6: true, port: 2}} {
+		h := VnetHdr{GSOType: []GSOType{GSOTCPv4, GSOTCPv6}[i], GSOSize: 100}
+		if err := s[i].Reset(h, f.packet(0, 350)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for k := range want[0] {
+		for i := range s {
+			b := make([]byte, s[i].NextLen())
+			if _, err := s[i].Next(b); err != nil || !bytes.Equal(b, want[i][k]) {
+				t.Errorf("Segmenter %d, segment %d: %v", i, k, err)
+			}
+		}
+	}
+}
+
+// TestRelease checks that a small batch after a large one keeps no packet of the
+// large one.
+func TestRelease(t *testing.T) {
+	co, err := NewCoalescer(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	co.Coalesce(batch(64, 20, flow{udp: true, port: 1}, flow{port: 1}, flow{port: 2}))
+	co.Coalesce(nil)
+	for i, p := range co.supers[:cap(co.supers)] {
+		if p.pkts != nil {
+			t.Errorf("superpacket %d still refers to a batch", i)
+		}
+	}
+}
+
 func TestReasonString(t *testing.T) {
 	seen := map[string]bool{}
 	for r := range NumReasons {

@@ -54,7 +54,11 @@ const zeroVnetHdr = "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 
 // finish makes the superpackets of the finished runs.
 func (c *Coalescer) finish() []Superpacket {
+	last := len(c.supers)
 	c.supers = resize(c.supers, len(c.runs))
+	if len(c.supers) < last {
+		clear(c.supers[len(c.supers):last]) // they refer to packets of the last batch
+	}
 	c.members = resize(c.members, len(c.pkts))[:0]
 	room := VnetHdrLen
 	for i := range c.runs {

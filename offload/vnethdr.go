@@ -34,7 +34,7 @@ type VnetHdr struct {
 	GSOType    GSOType
 	HdrLen     uint16 // bytes of all headers; a hint, never used on input (V3)
 	GSOSize    uint16 // payload bytes of every segment but the last
-	CsumStart  uint16 // offset of the L4 header from the packet's first byte
+	CsumStart  uint16 // offset from the packet's first byte of what the checksum is over: a TCP or UDP header
 	CsumOffset uint16 // offset of the checksum field from CsumStart
 }
 

@@ -161,14 +161,18 @@ func (p *parser) config(value string) string {
 }
 
 func setConfig(c *Config, key, value string) bool {
-	limits := map[string]*int{
-		"max_segments": &c.MaxSegments, "max_udp_segments": &c.MaxUDPSegments,
-		"max_open": &c.MaxOpen, "max_per_flow": &c.MaxPerFlow,
+	type limit struct {
+		n    *int
+		most uint64 // that offload takes
 	}
-	if limit := limits[key]; limit != nil {
+	limits := map[string]limit{
+		"max_segments": {&c.MaxSegments, 1022}, "max_udp_segments": {&c.MaxUDPSegments, 128},
+		"max_open": {&c.MaxOpen, 65535}, "max_per_flow": {&c.MaxPerFlow, 64},
+	}
+	if l, ok := limits[key]; ok {
 		n, err := strconv.ParseUint(value, 10, 16)
-		*limit = int(n)
-		return err == nil
+		*l.n = int(n)
+		return err == nil && n <= l.most
 	}
 	switch key + "=" + value {
 	case "order=reorder":

@@ -115,6 +115,7 @@ func TestErrors(t *testing.T) {
 		{head + "# config: order\n", "f:5: config: want key=value"},
 		{head + "# config: order=inorder\n", "f:5: config: order=inorder: unknown"},
 		{head + "# config: max_open=65536\n", "f:5: config: max_open=65536: unknown"},
+		{head + "# config: max_segments=1023\n", "f:5: config: max_segments=1023: unknown key or value"},
 		{head + "# config: udp=off tcp4=off\n", "f:5: config: want it written \"tcp4=off udp=off\""},
 		{segment[:len(segment)-len("# batch:\n")] + "# config: udp=off\n", "f:5: config in a case"},
 		{head + "# batch: 1\n", "f:5: batch takes no value"},

@@ -10,7 +10,7 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// Batches generates a scenario of one to three batches, of flows whose packets
+// Batches generates a scenario of one or two batches, of flows whose packets
 // mostly follow each other, with one or two things wrong with some of them.
 func Batches() *rapid.Generator[scenario.Scenario] {
 	return rapid.Custom(func(t *rapid.T) scenario.Scenario {
@@ -55,6 +55,14 @@ func flows() *rapid.Generator[scenario.Packet] {
 		p.V6 = rapid.Bool().Draw(t, "v6")
 		p.UDP = rapid.IntRange(0, 2).Draw(t, "udp") == 1
 		p.Src = rapid.SampledFrom([]byte{1, 3}).Draw(t, "src")
+		switch rapid.IntRange(0, 9).Draw(t, "address") {
+		case 1:
+			p.Dst = 4
+		case 2:
+			p.SrcNet = 1
+		case 3:
+			p.DstNet = 1
+		}
 		p.SrcPort += rapid.Uint16Range(0, 1).Draw(t, "port")
 		p.ID = rapid.SampledFrom([]uint16{1000, 0, 0xFFFE, 0xFFFF, 255}).Draw(t, "id")
 		p.Seq = rapid.SampledFrom([]uint32{1, 0, 0xFFFFFF80, 0xFFFF, 0x7FFFFFFF}).Draw(t, "seq")
@@ -143,13 +151,16 @@ var changes = []func(p *scenario.Packet){
 	func(p *scenario.Packet) { p.Options = []byte{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 3} },
 	func(p *scenario.Packet) { p.Payload = scenario.Fill(len(p.Payload), 0x55) },
 	func(p *scenario.Packet) { p.Src ^= 4 },
+	func(p *scenario.Packet) { p.Dst ^= 4 },
+	func(p *scenario.Packet) { p.SrcNet ^= 4 },
+	func(p *scenario.Packet) { p.DstNet ^= 4 },
+	func(p *scenario.Packet) { p.SrcPort ^= 4 },
 	func(p *scenario.Packet) { p.DstPort ^= 1 },
 	func(p *scenario.Packet) { p.UDP = !p.UDP },
 	func(p *scenario.Packet) { *p = scenario.ZeroSum(*p) },
 }
 
-// damages are made to the finished packet. They may find it shorter than any
-// header.
+// damages are made to the finished packet, which has its headers.
 var damages = []func(b []byte) []byte{
 	func(b []byte) []byte { return addWord(b, 10, 1) },        // IPv4 header checksum
 	func(b []byte) []byte { return setWord(b, 10, 0xFFFF) },   // its other zero

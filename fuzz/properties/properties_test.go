@@ -3,6 +3,7 @@
 package properties
 
 import (
+	"bytes"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -57,6 +58,17 @@ func TestRepair(t *testing.T)     { check(t, "Repair") }
 func TestInterleave(t *testing.T) { check(t, "Interleave") }
 func TestBuffers(t *testing.T)    { check(t, "Buffers") }
 func TestWellFormed(t *testing.T) { check(t, "WellFormed") }
+
+func TestChecksum(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		b := rapid.SliceOfN(rapid.Byte(), 3, -1).Draw(t, "seed, alignment, bytes")
+		b = append(b, bytes.Repeat(b[:3], rapid.IntRange(0, 3000).Draw(t, "more"))...)
+		if err := target.Checksum(b); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
 
 func TestCodec(t *testing.T) {
 	for _, g := range []*rapid.Generator[scenario.Scenario]{gen.Batches(), gen.Supers()} {

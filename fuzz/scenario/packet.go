@@ -24,6 +24,7 @@ var Timestamps = []byte{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2}
 type Packet struct {
 	V6, UDP          bool
 	Src, Dst         byte // last byte of the address
+	SrcNet, DstNet   byte // its third (IPv4) or eighth byte (IPv6)
 	SrcPort, DstPort uint16
 
 	TOS        byte   // IPv4 TOS or IPv6 traffic class
@@ -123,8 +124,8 @@ func (p Packet) header() []byte {
 	if p.V6 {
 		b = binary.BigEndian.AppendUint32(b, 6<<28|uint32(p.TOS)<<20|p.Label&0xFFFFF)
 		b = append(b, 0, 0, proto, p.TTL)
-		b = append(b, 0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, p.Src)
-		b = append(b, 0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, p.Dst)
+		b = append(b, 0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, p.SrcNet, 0, 0, 0, 0, 0, 0, 0, p.Src)
+		b = append(b, 0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, p.DstNet, 0, 0, 0, 0, 0, 0, 0, p.Dst)
 		if len(p.Extensions) > 0 {
 			b[6] = p.ExtType
 			b = append(b, p.Extensions...)
@@ -138,7 +139,7 @@ func (p Packet) header() []byte {
 		b = append(b, 0x45+byte(len(p.IPOptions)/4), p.TOS, 0, 0)
 		b = binary.BigEndian.AppendUint16(b, p.ID)
 		b = binary.BigEndian.AppendUint16(b, p.Frag)
-		b = append(b, p.TTL, proto, 0, 0, 192, 0, 2, p.Src, 192, 0, 2, p.Dst)
+		b = append(b, p.TTL, proto, 0, 0, 192, 0, 2^p.SrcNet, p.Src, 192, 0, 2^p.DstNet, p.Dst)
 		b = append(b, p.IPOptions...)
 	}
 	b = binary.BigEndian.AppendUint16(b, p.SrcPort)

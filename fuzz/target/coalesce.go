@@ -98,8 +98,8 @@ func same(c pkts.Config, k int, want, got []byte) bool {
 }
 
 // order is P3: each packet is in one superpacket; in order, no two that conflict
-// change places, and superpackets leave in the order of their first packets; in
-// Reorder, packets of a superpacket are of one flow and UDP keeps its order.
+// change places, and superpackets leave in the order in which they were opened;
+// in Reorder that holds of all but TCP.
 func order(s *scenario.Scenario, t *Tally) error {
 	co := coalescer(s.Config)
 	for _, batch := range s.Batches {

@@ -2,6 +2,7 @@ package target
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"tunproof/corpus/pkts"
@@ -90,7 +91,7 @@ func Explain(s scenario.Scenario) ([]BatchReport, []SuperReport) {
 // says how what comes back differs: of packet i, or, if it comes back unharmed,
 // of the first member that does not.
 func mismatch(c pkts.Config, batch [][]byte, i int) (int, []compare.Difference) {
-	before, _ := model.Coalesce(ModelConfig(c), batch[:i])
+	before, reasons := model.Coalesce(ModelConfig(c), batch[:i])
 	id := model.Identify(batch[i])
 	for k := len(before) - 1; k >= 0; k-- {
 		members := before[k].Members
@@ -98,8 +99,8 @@ func mismatch(c pkts.Config, batch [][]byte, i int) (int, []compare.Difference) 
 		for _, m := range members {
 			latest = max(latest, m)
 		}
-		if !id.Conflicts(model.Identify(batch[latest])) {
-			continue
+		if !id.Conflicts(model.Identify(batch[latest])) || slices.Contains(admissionReasons, reasons[latest]) {
+			continue // not of its flow, or never open
 		}
 		members = append(append([]int(nil), members...), i)
 		h, whole := model.Join(batch, members)

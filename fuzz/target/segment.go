@@ -152,6 +152,13 @@ func inPlace(property string, i int, seg *offload.Segmenter, p scenario.Super, w
 				break
 			}
 		}
+		if seg.Len() > 0 { // and by Next after a stop
+			b := make([]byte, seg.NextLen())
+			if _, err := seg.Next(b); err != nil {
+				return violated(property, "superpacket %d, segment %d: %v", i, len(got), err)
+			}
+			got = append(got, b)
+		}
 	}
 	if seg.Len() != 0 {
 		return violated(property, "superpacket %d: %d segments left at the end", i, seg.Len())

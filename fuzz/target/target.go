@@ -38,7 +38,7 @@ var Properties = []Property{
 	{"P3", "Order", "no two conflicting packets change places; no packet is lost or doubled", "the batch", order, true, false},
 	{"P4", "Agree", "production and model agree on every byte, header, group, Reason and error", "model", both(agreeCoalesce, agreeSegment), true, true},
 	{"P5", "Repair", "Coalesce repairs nothing, Segment only what the rules say", "the damage done", both(repairCoalesce, repairSegment), true, true},
-	{"P6", "Interleave", "packets of other flows and splitting a batch change no grouping but at the cut", "the flow alone", interleave, true, false},
+	{"P6", "Interleave", "packets of other flows change no grouping; cutting a batch in two keeps order and content", "the flow alone", interleave, true, false},
 	{"P7", "Buffers", "dirty, spare, shared and used memory change nothing", "clean buffers",
 		both(func(s *scenario.Scenario, t *Tally) error { return totalCoalesce("P7", s, t) },
 			func(s *scenario.Scenario, t *Tally) error { return totalSegment("P7", s, t) }), true, true},
