@@ -11,7 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"tunproof/corpus/pkts"
 	"tunproof/fuzz/record"
+	"tunproof/fuzz/scenario"
 )
 
 // call runs the command line and returns what it wrote and its exit code.
@@ -190,5 +192,19 @@ func TestTree(t *testing.T) {
 	b, err := record.Tree(dir)
 	if err != nil || a == b {
 		t.Errorf("%s and %s: %v", a, b, err)
+	}
+}
+
+// TestExplainClosed replays a batch whose latest superpacket was never open: a
+// packet that ends in its header, then one that matches nothing.
+func TestExplainClosed(t *testing.T) {
+	a := scenario.TCP4(100)
+	b := a.Next(100)
+	b.Ack++
+	c := &pkts.Case{Op: pkts.OpCoalesce, Why: "w", Source: "s", Config: pkts.Config{Reorder: true},
+		Batches: []pkts.Batch{{In: []pkts.In{{Data: a.Bytes()}, {Data: a.Bytes()[:24]}, {Data: b.Bytes()}}}}}
+	name := file(t, "x.pkts", string(pkts.Format(c)))
+	if out, _, code := call(t, "replay", name); code != 0 || !strings.Contains(out, "Mismatch: packet 2 would come back with tcp.ack") {
+		t.Errorf("exit code %d:\n%s", code, out)
 	}
 }
