@@ -332,8 +332,11 @@ func supers() *rapid.Generator[scenario.Super] {
 		case 2:
 			p.ExtType = rapid.SampledFrom([]byte{0, 43, 60, 44}).Draw(t, "extension")
 			p.Extensions = []byte{0, 0, 1, 4, 0, 0, 0, 0}
-			if rapid.Bool().Draw(t, "two extensions") {
+			for range rapid.IntRange(0, 4).Draw(t, "more extensions") {
 				p.Extensions = append([]byte{60, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, p.Extensions...)
+			}
+			if rapid.IntRange(0, 3).Draw(t, "long extension") == 1 {
+				p.Extensions = append(append([]byte{60, 255}, make([]byte, 2046)...), p.Extensions...)
 			}
 		case 3:
 			p.Options = scenario.Fill(rapid.SampledFrom([]int{4, 40}).Draw(t, "tcp options"), 1)
