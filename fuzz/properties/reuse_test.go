@@ -63,8 +63,7 @@ func (m *machine) Check(*rapid.T) {}
 // Segment cuts superpackets, some of them not to the end.
 func (m *machine) Segment(t *rapid.T) {
 	for _, p := range gen.Supers().Draw(t, "scenario").Supers {
-		h := offload.VnetHdr{Flags: offload.Flags(p.Hdr.Flags), GSOType: offload.GSOType(p.Hdr.GSOType), HdrLen: p.Hdr.HdrLen,
-			GSOSize: p.Hdr.GSOSize, CsumStart: p.Hdr.CsumStart, CsumOffset: p.Hdr.CsumOffset}
+		h := target.OffloadHdr(p.Hdr)
 		var fresh offload.Segmenter
 		wantErr, gotErr := fresh.Reset(h, p.Data), m.seg.Reset(h, p.Data)
 		if wantErr != gotErr || fresh.Len() != m.seg.Len() {

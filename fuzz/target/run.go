@@ -187,7 +187,8 @@ func pktsHdr(h offload.VnetHdr) pkts.VnetHdr {
 		CsumStart: h.CsumStart, CsumOffset: h.CsumOffset}
 }
 
-func offloadHdr(h pkts.VnetHdr) offload.VnetHdr {
+// OffloadHdr is h for production.
+func OffloadHdr(h pkts.VnetHdr) offload.VnetHdr {
 	return offload.VnetHdr{Flags: offload.Flags(h.Flags), GSOType: offload.GSOType(h.GSOType), HdrLen: h.HdrLen,
 		GSOSize: h.GSOSize, CsumStart: h.CsumStart, CsumOffset: h.CsumOffset}
 }
@@ -212,7 +213,7 @@ func RefusalNames() []string {
 
 // segment runs a superpacket through production, copying.
 func segment(s *offload.Segmenter, p scenario.Super) ([][]byte, string, error) {
-	if err := s.Reset(offloadHdr(p.Hdr), p.Data); err != nil {
+	if err := s.Reset(OffloadHdr(p.Hdr), p.Data); err != nil {
 		name, known := refusals[err]
 		if !known {
 			return nil, "", violated("P1", "Reset returned %v, which is not one of the package's errors", err)

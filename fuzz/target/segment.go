@@ -93,7 +93,7 @@ func guard(b []byte) (memory, guarded []byte) {
 // nextIntoDirty takes the segments by Next into a used buffer, each after a try
 // with one that is too short.
 func nextIntoDirty(property string, i int, seg *offload.Segmenter, p scenario.Super, want [][]byte) error {
-	if err := seg.Reset(offloadHdr(p.Hdr), p.Data); err != nil {
+	if err := seg.Reset(OffloadHdr(p.Hdr), p.Data); err != nil {
 		return violated(property, "superpacket %d is accepted once, then refused: %v", i, err)
 	}
 	longest := 0
@@ -128,7 +128,7 @@ func nextIntoDirty(property string, i int, seg *offload.Segmenter, p scenario.Su
 // inPlace takes the first segments by Next, the others in place, stopping once
 // on the way, and uses up each as a caller may.
 func inPlace(property string, i int, seg *offload.Segmenter, p scenario.Super, want [][]byte) error {
-	if err := seg.Reset(offloadHdr(p.Hdr), p.Data); err != nil {
+	if err := seg.Reset(OffloadHdr(p.Hdr), p.Data); err != nil {
 		return violated(property, "superpacket %d is accepted twice, then refused: %v", i, err)
 	}
 	var got [][]byte
