@@ -60,8 +60,10 @@ func (r *reach) executed() {
 	if r.n++; r.tally == nil || r.n%1000 != 0 {
 		return
 	}
-	if b, err := json.Marshal(r.tally); err == nil {
-		_ = os.WriteFile(r.file, b, 0o644) // a missing count is seen, a failed one changes no verdict
+	// Beside it first: a process that is killed leaves a whole file or none. A
+	// count that is missing changes no verdict.
+	if b, err := json.Marshal(r.tally); err == nil && os.WriteFile(r.file+".new", b, 0o644) == nil {
+		_ = os.Rename(r.file+".new", r.file)
 	}
 }
 

@@ -152,11 +152,7 @@ func Decode(b []byte) Scenario {
 			} else {
 				p.Hdr = decodeVnet(r)
 			}
-			var before [][]byte
-			for _, q := range s.Supers[max(0, len(s.Supers)-256):] {
-				before = append(before, q.Data)
-			}
-			p.Data = decodePacket(op, r, before, &fill, derived || p.Hdr.Flags&1 != 0)
+			p.Data = decodePacket(op, r, recent(s.Supers), &fill, derived || p.Hdr.Flags&1 != 0)
 			if derived {
 				p.Hdr = DeriveVnet(p.Data, uint16(size))
 			}
@@ -183,6 +179,16 @@ func decodeConfig(flags byte, r *reader) pkts.Config {
 		c.MaxOpen, c.MaxPerFlow = r.u16(), r.u16()%65
 	}
 	return c
+}
+
+// recent are the packets of the last superpackets, those that the next can refer
+// to.
+func recent(supers []Super) [][]byte {
+	var packets [][]byte
+	for _, p := range supers[max(0, len(supers)-256):] {
+		packets = append(packets, p.Data)
+	}
+	return packets
 }
 
 func decodeVnet(r *reader) pkts.VnetHdr {
@@ -342,12 +348,8 @@ func bits(on bool, b byte) byte {
 func encodeSupers(w []byte, supers []Super) []byte {
 	fill := maxFill
 	for i, p := range supers {
-		var before [][]byte
-		for _, q := range supers[max(0, i-256):i] {
-			before = append(before, q.Data)
-		}
 		derived := p.Hdr.GSOSize != 0 && p.Hdr == DeriveVnet(p.Data, p.Hdr.GSOSize)
-		op, rest := encodePacket(p.Data, before, &fill, derived || p.Hdr.Flags&1 != 0)
+		op, rest := encodePacket(p.Data, recent(supers[:i]), &fill, derived || p.Hdr.Flags&1 != 0)
 		if w = append(w, op); derived {
 			w = append(w, 0)
 			w = binary.LittleEndian.AppendUint16(w, p.Hdr.GSOSize)
