@@ -37,6 +37,7 @@ func Format(c *Case) []byte {
 			fmt.Fprintf(&w, "# out: packets=%s %v\n", list, s.Vnet)
 			formatBytes(&w, s.Data)
 		}
+		formatAsked(&w, b.Asked)
 	}
 	return []byte(w.String())
 }
@@ -60,6 +61,20 @@ func formatIn(w *strings.Builder, op string, in In) {
 	}
 	if in.HasSum {
 		fmt.Fprintf(w, "# sum: 0x%04x\n", in.Sum)
+	}
+	formatAsked(w, in.Asked)
+}
+
+func formatAsked(w *strings.Builder, a Asked) {
+	for _, k := range a.Kernel {
+		if k.Feature != "" {
+			fmt.Fprintf(w, "# kernel: if %s %s\n", k.Feature, k.Does)
+		} else {
+			fmt.Fprintf(w, "# kernel: %s\n", k.Does)
+		}
+	}
+	if a.Diverges != "" {
+		fmt.Fprintf(w, "# diverges: %s\n", a.Diverges)
 	}
 }
 

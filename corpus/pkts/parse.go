@@ -84,6 +84,10 @@ func (p *parser) line(s string) string {
 		return p.errorClass(value)
 	case "sum":
 		return p.sum(value)
+	case "kernel":
+		return p.kernel(value)
+	case "diverges":
+		return p.diverges(value)
 	case "fill":
 		return p.fill(key, value, 1)
 	case "pad":
@@ -221,8 +225,8 @@ func (p *parser) in(value string) string {
 	if b == nil {
 		return "in before the first batch"
 	}
-	if len(b.Out) > 0 {
-		return "in behind the first out of its batch"
+	if len(b.Out)+len(b.Kernel) > 0 {
+		return "in behind the first out or kernel of its batch"
 	}
 	var in In
 	switch p.c.Op {
@@ -244,66 +248,6 @@ func (p *parser) in(value string) string {
 	}
 	b.In = append(b.In, in)
 	p.data = &b.In[len(b.In)-1].Data
-	return ""
-}
-
-func (p *parser) out(value string) string {
-	b, in := p.last()
-	switch {
-	case p.c.Op == OpCoalesce && b != nil:
-		list, vnet, ok := strings.Cut(value, " ")
-		list, ok2 := strings.CutPrefix(list, "packets=")
-		if !ok || !ok2 {
-			return "out: want packets=0,1 and a VnetHdr"
-		}
-		var s Superpacket
-		for _, f := range strings.Split(list, ",") {
-			n, err := strconv.ParseUint(f, 10, 31)
-			if err != nil || int(n) >= len(b.In) || strconv.Itoa(int(n)) != f {
-				return fmt.Sprintf("out: %q is not the index of a packet of this batch", f)
-			}
-			s.Packets = append(s.Packets, int(n))
-		}
-		var msg string
-		if s.Vnet, msg = parseVnet(vnet); msg != "" {
-			return "out: " + msg
-		}
-		b.Out = append(b.Out, s)
-		p.data = &b.Out[len(b.Out)-1].Data
-	case p.c.Op == OpSegment && in != nil && in.Error == "":
-		if value != "" {
-			return "out takes no value in op segment"
-		}
-		in.Segments = append(in.Segments, nil)
-		p.data = &in.Segments[len(in.Segments)-1]
-	default:
-		return "out does not belong here"
-	}
-	return ""
-}
-
-func (p *parser) errorClass(value string) string {
-	_, in := p.last()
-	if p.c.Op != OpSegment || in == nil || in.Error != "" || in.Segments != nil {
-		return "error does not belong here"
-	}
-	if value == "" || strings.Contains(value, " ") {
-		return "error: want the name of an error class"
-	}
-	in.Error = value
-	p.data = nil
-	return ""
-}
-
-func (p *parser) sum(value string) string {
-	_, in := p.last()
-	if p.c.Op != OpChecksum || in == nil || in.HasSum {
-		return "sum does not belong here"
-	}
-	if in.Sum, in.HasSum = parseHex16(value, true); !in.HasSum {
-		return fmt.Sprintf("sum: want 0x1234, have %q", value)
-	}
-	p.data = nil
 	return ""
 }
 

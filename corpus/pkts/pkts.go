@@ -30,6 +30,20 @@
 //	          a segment each, or "error: CLASS"
 //	checksum  in: seed=0x1234, then bytes; behind each "sum: 0x1234"
 //
+// What a Linux kernel does with the same input may stand behind all that: of a
+// superpacket of op segment, or of a batch of op coalesce,
+//
+//	# kernel: if small-gso delivered
+//	# kernel: if !small-gso other
+//	# diverges: newer kernels raise a gso_size under 8 to 8
+//
+// The first line whose feature, a name of tunlive.FeatureTable, the kernel has,
+// or with "!" has not, or that names none, must hold. Of op segment it says what
+// becomes of the superpacket: "delivered" as the segments stated, "other" bytes,
+// "refused", "frame-error", "rx-dropped" or "dropped". Of op coalesce it lists the
+// packets that GRO hands out, in order, each as indices: "0,2 1". Where the
+// kernel and the case disagree, diverges says why.
+//
 // The package imports nothing of the module, and carries no case.
 package pkts
 
@@ -68,7 +82,18 @@ type Case struct {
 type Batch struct {
 	In  []In
 	Out []Superpacket // coalesce only
+	Asked
 }
+
+// Asked is what a kernel does when it is asked the same.
+type Asked struct {
+	Kernel   []Kernel
+	Diverges string // why that is not what the case states, "" if it is
+}
+
+// Kernel is what kernels do that have a feature, or with "!" in front lack it, or
+// all if the feature is "".
+type Kernel struct{ Feature, Does string }
 
 // In is one packet, superpacket or string of bytes.
 type In struct {
@@ -79,6 +104,7 @@ type In struct {
 	Vnet     VnetHdr  // segment
 	Error    string   // segment: the expected error class, or
 	Segments [][]byte // the expected segments
+	Asked
 
 	Seed, Sum uint16 // checksum
 	HasSum    bool

@@ -24,6 +24,9 @@ const example = `# format: 1
 # pad: 256 00
 # out: packets=0 flags=1 gso_type=4 hdr_len=60 gso_size=1 csum_start=40 csum_offset=16
 0000  60
+# kernel: if fixed-ids 0
+# kernel: if !cwr-2 0
+# diverges: one and the other
 `
 
 const exampleSegment = `# format: 1
@@ -35,10 +38,14 @@ const exampleSegment = `# format: 1
 0000  00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f
 0010  10
 # error: CsumStart
+# kernel: frame-error
 # in: flags=0 gso_type=0 hdr_len=0 gso_size=0 csum_start=0 csum_offset=0
 # out:
 # out:
 0000  aa
+# kernel: if small-gso delivered
+# kernel: other
+# diverges: it is raised
 `
 
 const exampleChecksum = `# format: 1
@@ -79,7 +86,8 @@ func TestParse(t *testing.T) {
 		Batches: []Batch{
 			{In: []In{{Reason: "First", Data: append(first, 0)}, {}}},
 			{In: []In{{Reason: "Joined", Data: make([]byte, 256)}},
-				Out: []Superpacket{{Packets: []int{0}, Vnet: VnetHdr{1, 4, 60, 1, 40, 16}, Data: []byte{0x60}}}},
+				Out: []Superpacket{{Packets: []int{0}, Vnet: VnetHdr{1, 4, 60, 1, 40, 16}, Data: []byte{0x60}}},
+				Asked: Asked{Kernel: []Kernel{{"fixed-ids", "0"}, {"!cwr-2", "0"}}, Diverges: "one and the other"}},
 		},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
@@ -145,6 +153,19 @@ func TestErrors(t *testing.T) {
 		{segment + "# in: " + vnet + "\n# error: a b\n", "f:7: error: want the name"},
 		{segment + "# in: " + vnet + "\n# error: X\n# out:\n", "f:8: out does not belong here"},
 		{segment + "# batch:\n", "f:6: more than one batch"},
+		{segment + "# kernel: dropped\n", "f:6: kernel does not belong here"},
+		{checksum + "# in: seed=0x0000\n# kernel: dropped\n", "f:7: kernel does not belong here"},
+		{segment + "# in: " + vnet + "\n# kernel: lost\n", "f:7: kernel: \"lost\": want one of delivered, "},
+		{segment + "# in: " + vnet + "\n# kernel: if X dropped\n", "f:7: kernel: want the name of a feature"},
+		{segment + "# in: " + vnet + "\n# kernel: if x\n", "f:7: kernel: want the name of a feature"},
+		{segment + "# in: " + vnet + "\n# kernel: dropped\n# out:\n", "f:8: out does not belong here"},
+		{segment + "# in: " + vnet + "\n# kernel: dropped\n0000  45\n", "f:8: bytes that belong to no packet"},
+		{segment + "# in: " + vnet + "\n# diverges: w\n", "f:7: diverges: want why"},
+		{segment + "# in: " + vnet + "\n# kernel: dropped\n# diverges: w\n# kernel: other\n", "f:9: kernel does not belong here"},
+		{head + "# batch:\n# kernel: 0\n", "f:6: kernel does not belong here"},
+		{head + "# batch:\n# in:\n# kernel: 0 1\n", "f:7: kernel: \"1\" is not the index"},
+		{head + "# batch:\n# in:\n# kernel: 0,0\n", "f:7: kernel: packet 0 twice"},
+		{head + "# batch:\n# in:\n# kernel: 0\n# in:\n", "f:8: in behind the first out or kernel"},
 		{checksum + "# in: seed=12\n", "f:6: in: want seed=0x1234"},
 		{checksum + "# in: seed=0x0000\n# sum: 1\n", "f:7: sum: want 0x1234"},
 	} {

@@ -16,9 +16,9 @@ import (
 // neither spare capacity nor shared memory nor what the Coalescer did before
 // change a result.
 func totalCoalesce(property string, s *scenario.Scenario, t *Tally) error {
-	used := coalescer(s.Config)
+	used := Coalescer(s.Config)
 	for _, batch := range s.Batches {
-		want, reasons := coalesce(coalescer(s.Config), batch)
+		want, reasons := Coalesce(Coalescer(s.Config), batch)
 		t.batch(len(batch), len(want), reasons)
 
 		var arena []byte
@@ -40,14 +40,14 @@ func totalCoalesce(property string, s *scenario.Scenario, t *Tally) error {
 		}
 		backwards := slices.Clone(batch)
 		slices.Reverse(backwards)
-		coalesce(used, backwards)
+		Coalesce(used, backwards)
 		slicesBefore := slices.Clone(shared)
-		got, gotReasons := coalesce(used, shared)
+		got, gotReasons := Coalesce(used, shared)
 		if !bytes.Equal(before, arena) || !slices.EqualFunc(slicesBefore, shared, sameSlice) {
-			return violated(property, "Coalesce wrote to the batch")
+			return Violated(property, "Coalesce wrote to the batch")
 		}
 		if !slices.Equal(reasons, gotReasons) {
-			return violated(property, "Reasons %v with shared memory, want %v", gotReasons, reasons)
+			return Violated(property, "Reasons %v with shared memory, want %v", gotReasons, reasons)
 		}
 		if err := equalSupers(property, want, got); err != nil {
 			return err
@@ -61,7 +61,7 @@ func totalCoalesce(property string, s *scenario.Scenario, t *Tally) error {
 
 // buffers checks that Buffers and AppendTo give the same bytes behind what was
 // there, and VnetHdr at their front.
-func buffers(property string, co *offload.Coalescer, batch [][]byte, want []super) error {
+func buffers(property string, co *offload.Coalescer, batch [][]byte, want []Super) error {
 	head := []byte("head")
 	supers := co.Coalesce(batch)
 	iovs := make([][][]byte, len(supers))
@@ -70,21 +70,21 @@ func buffers(property string, co *offload.Coalescer, batch [][]byte, want []supe
 	}
 	// All of them are looked at only now, and after another Coalescer's work.
 	if len(batch) > 1 {
-		coalesce(coalescer(pkts.Config{}), batch[1:])
+		Coalesce(Coalescer(pkts.Config{}), batch[1:])
 	}
 	for i, p := range supers {
 		appended := p.AppendTo(append(make([]byte, 0, 4096), head...))
 		iov := iovs[i]
 		if joined := bytes.Join(iov, nil); !bytes.Equal(appended, joined) {
-			return violated(property, "superpacket %d: Buffers has %d bytes, AppendTo others, %d", i, len(joined), len(appended))
+			return Violated(property, "superpacket %d: Buffers has %d bytes, AppendTo others, %d", i, len(joined), len(appended))
 		}
 		if len(iov) != 2+len(p.Packets()) {
-			return violated(property, "superpacket %d of %d packets has %d buffers", i, len(p.Packets()), len(iov)-1)
+			return Violated(property, "superpacket %d of %d packets has %d buffers", i, len(p.Packets()), len(iov)-1)
 		}
 		wire := appended[len(head):]
 		h, err := offload.ParseVnetHdr(wire)
 		if err != nil || h != p.VnetHdr() || p.Len() != len(wire)-offload.VnetHdrLen || !bytes.Equal(wire[offload.VnetHdrLen:], want[i].Data) {
-			return violated(property, "superpacket %d as written is not what it says", i)
+			return Violated(property, "superpacket %d as written is not what it says", i)
 		}
 	}
 	return nil
@@ -99,9 +99,9 @@ func sameSlice(a, b []byte) bool {
 // same bytes cut into a batch.
 func raw(b []byte) error {
 	if h, err := offload.ParseVnetHdr(b); (err != nil) != (len(b) < offload.VnetHdrLen) {
-		return violated("P1", "ParseVnetHdr of %d bytes: %v", len(b), err)
+		return Violated("P1", "ParseVnetHdr of %d bytes: %v", len(b), err)
 	} else if err == nil && !bytes.Equal(h.AppendTo(nil), b[:offload.VnetHdrLen]) {
-		return violated("P1", "VnetHdr %v is written otherwise than it was read", h)
+		return Violated("P1", "VnetHdr %v is written otherwise than it was read", h)
 	}
 	if len(b) < 12 {
 		return nil
@@ -135,12 +135,12 @@ func checksum(data []byte, align int, seed uint16) error {
 		f    func([]byte, uint16) uint16
 	}{{"Sum", offload.Sum}, {"Checksum", func(b []byte, s uint16) uint16 { return ^offload.Checksum(b, s) }}} {
 		if got := sum.f(b, seed); got != want {
-			return violated("P8", "%s of %d bytes at alignment %d with seed %#x: %#04x, want %#04x", sum.name, len(b), align, seed, got, want)
+			return Violated("P8", "%s of %d bytes at alignment %d with seed %#x: %#04x, want %#04x", sum.name, len(b), align, seed, got, want)
 		}
 	}
 	cut := len(b) / 2 &^ 1
 	if got := offload.Sum(b[cut:], offload.Sum(b[:cut], seed)); got != want {
-		return violated("P8", "sums of %d and %d bytes chain to %#04x, want %#04x", cut, len(b)-cut, got, want)
+		return Violated("P8", "sums of %d and %d bytes chain to %#04x, want %#04x", cut, len(b)-cut, got, want)
 	}
 	if len(b) < 36 {
 		return nil
@@ -149,7 +149,7 @@ func checksum(data []byte, align int, seed uint16) error {
 		src, dst, proto, l4Len := b[:n], b[n:2*n], b[32], int(binary.BigEndian.Uint16(b[33:]))<<int(b[35]&7)
 		want := model.Sum(src, dst, []byte{0, proto, 0, 0, byte(l4Len >> 24), byte(l4Len >> 16), byte(l4Len >> 8), byte(l4Len)})
 		if got := offload.PseudoHeaderSum(proto, src, dst, l4Len); int(got) != want {
-			return violated("P8", "PseudoHeaderSum of %d bytes of L4: %#04x, want %#04x", l4Len, got, want)
+			return Violated("P8", "PseudoHeaderSum of %d bytes of L4: %#04x, want %#04x", l4Len, got, want)
 		}
 	}
 	return nil

@@ -36,7 +36,7 @@ func Capture(packets []pcap.Packet, n int, c pkts.Config) scenario.Scenario {
 // MeanSegments returns how many packets production puts in a superpacket, on
 // average over all superpackets of the scenario, lone packets too.
 func MeanSegments(s *scenario.Scenario) float64 {
-	co := coalescer(s.Config)
+	co := Coalescer(s.Config)
 	packets, supers := 0, 0
 	for _, batch := range s.Batches {
 		packets += len(batch)

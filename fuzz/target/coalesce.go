@@ -24,11 +24,11 @@ var pairings = []struct {
 
 // equation is P2: Segment(Coalesce(batch)) == batch, in every pairing.
 func equation(s *scenario.Scenario, t *Tally) error {
-	co := coalescer(s.Config)
+	co := Coalescer(s.Config)
 	var seg offload.Segmenter
 	for _, batch := range s.Batches {
-		production, reasons := coalesce(co, batch)
-		reference, _ := coalesceModel(s.Config, batch)
+		production, reasons := Coalesce(co, batch)
+		reference, _ := CoalesceModel(s.Config, batch)
 		t.batch(len(batch), len(production), reasons)
 		equal := equalSupers("", reference, production) == nil
 		for _, p := range pairings {
@@ -48,43 +48,43 @@ func equation(s *scenario.Scenario, t *Tally) error {
 }
 
 // backTo checks that the superpackets are cut to the packets of the batch.
-func backTo(c pkts.Config, seg *offload.Segmenter, batch [][]byte, supers []super, pairing string, useModel bool) error {
+func backTo(c pkts.Config, seg *offload.Segmenter, batch [][]byte, supers []Super, pairing string, useModel bool) error {
 	seen := 0
 	for i, p := range supers {
 		var segments [][]byte
 		var refused string
 		var err error
 		if useModel {
-			segments, refused = segmentModel(p.Super)
-		} else if segments, refused, err = segment(seg, p.Super); err != nil {
+			segments, refused = SegmentModel(p.Super)
+		} else if segments, refused, err = Segment(seg, p.Super); err != nil {
 			return err
 		}
 		if refused != "" {
-			return violated("P2", "(%s) superpacket %d is refused: %s", pairing, i, refused)
+			return Violated("P2", "(%s) superpacket %d is refused: %s", pairing, i, refused)
 		}
-		if len(segments) != len(p.members) {
-			return violated("P2", "(%s) superpacket %d of packets %v is cut to %d", pairing, i, p.members, len(segments))
+		if len(segments) != len(p.Members) {
+			return Violated("P2", "(%s) superpacket %d of packets %v is cut to %d", pairing, i, p.Members, len(segments))
 		}
-		for k, m := range p.members {
+		for k, m := range p.Members {
 			if m < 0 || m >= len(batch) {
-				return violated("P2", "(%s) superpacket %d has packet %d of %d", pairing, i, m, len(batch))
+				return Violated("P2", "(%s) superpacket %d has packet %d of %d", pairing, i, m, len(batch))
 			}
-			if !same(c, k, batch[m], segments[k]) {
-				return differ("P2", batch[m], segments[k], "(%s) packet %d comes back changed as segment %d of superpacket %d", pairing, m, k, i)
+			if !Same(c, k, batch[m], segments[k]) {
+				return Differ("P2", batch[m], segments[k], "(%s) packet %d comes back changed as segment %d of superpacket %d", pairing, m, k, i)
 			}
 		}
 		seen += len(segments)
 	}
 	if seen != len(batch) {
-		return violated("P2", "(%s) %d packets come back of %d", pairing, seen, len(batch))
+		return Violated("P2", "(%s) %d packets come back of %d", pairing, seen, len(batch))
 	}
 	return nil
 }
 
-// same compares a packet with segment k of its superpacket: byte for byte, but
+// Same compares a packet with segment k of its superpacket: byte for byte, but
 // with AtomicIDs and DF the ID, and the header checksum as long as it is right
 // (C6).
-func same(c pkts.Config, k int, want, got []byte) bool {
+func Same(c pkts.Config, k int, want, got []byte) bool {
 	if bytes.Equal(want, got) {
 		return true
 	}
@@ -101,25 +101,25 @@ func same(c pkts.Config, k int, want, got []byte) bool {
 // change places, and superpackets leave in the order in which they were opened;
 // in Reorder that holds of all but TCP.
 func order(s *scenario.Scenario, t *Tally) error {
-	co := coalescer(s.Config)
+	co := Coalescer(s.Config)
 	for _, batch := range s.Batches {
-		supers, reasons := coalesce(co, batch)
+		supers, reasons := Coalesce(co, batch)
 		t.batch(len(batch), len(supers), reasons)
 		var out []int
 		for _, p := range supers {
-			out = append(out, p.members...)
+			out = append(out, p.Members...)
 		}
 		if err := ordered(s.Config, batch, out); err != nil {
 			return err
 		}
 		last := -1
 		for i, p := range supers {
-			first := p.members[0]
+			first := p.Members[0]
 			if s.Config.Reorder {
-				first = slices.Min(p.members) // the one that opened it
+				first = slices.Min(p.Members) // the one that opened it
 			}
 			if first < last {
-				return violated("P3", "superpacket %d of packets %v leaves behind one that was opened later", i, p.members)
+				return Violated("P3", "superpacket %d of packets %v leaves behind one that was opened later", i, p.Members)
 			}
 			last = first
 		}
@@ -135,19 +135,19 @@ func ordered(c pkts.Config, batch [][]byte, out []int) error {
 	}
 	for at, m := range out {
 		if m < 0 || m >= len(batch) || position[m] >= 0 {
-			return violated("P3", "packet %d of %d leaves twice or never came", m, len(batch))
+			return Violated("P3", "packet %d of %d leaves twice or never came", m, len(batch))
 		}
 		position[m] = at
 	}
 	if len(out) != len(batch) {
-		return violated("P3", "%d packets leave of %d", len(out), len(batch))
+		return Violated("P3", "%d packets leave of %d", len(out), len(batch))
 	}
 	ids := make([]model.Identity, len(batch))
 	for j, b := range batch {
 		ids[j] = model.Identify(b)
 		for i := range j {
 			if position[i] > position[j] && ids[i].Conflicts(ids[j]) && !(c.Reorder && (isTCP(batch[i]) || isTCP(b))) {
-				return violated("P3", "packet %d leaves before packet %d, with which it conflicts", j, i)
+				return Violated("P3", "packet %d leaves before packet %d, with which it conflicts", j, i)
 			}
 		}
 	}
@@ -162,14 +162,14 @@ func isTCP(b []byte) bool {
 // agreeCoalesce is P4 for batches: production's superpackets, members and
 // Reasons are the model's.
 func agreeCoalesce(s *scenario.Scenario, t *Tally) error {
-	co := coalescer(s.Config)
+	co := Coalescer(s.Config)
 	for _, batch := range s.Batches {
-		got, gotReasons := coalesce(co, batch)
-		want, wantReasons := coalesceModel(s.Config, batch)
+		got, gotReasons := Coalesce(co, batch)
+		want, wantReasons := CoalesceModel(s.Config, batch)
 		t.batch(len(batch), len(got), gotReasons)
 		for i := range batch {
 			if gotReasons[i] != wantReasons[i] {
-				return violated("P4", "packet %d: production says %s, the model %s", i, gotReasons[i], wantReasons[i])
+				return Violated("P4", "packet %d: production says %s, the model %s", i, gotReasons[i], wantReasons[i])
 			}
 		}
 		if err := equalSupers("P4", want, got); err != nil {
@@ -179,33 +179,33 @@ func agreeCoalesce(s *scenario.Scenario, t *Tally) error {
 	return nil
 }
 
-func equalSupers(property string, want, got []super) error {
+func equalSupers(property string, want, got []Super) error {
 	if len(want) != len(got) {
-		return violated(property, "%d superpackets, want %d", len(got), len(want))
+		return Violated(property, "%d superpackets, want %d", len(got), len(want))
 	}
 	for i := range want {
 		switch {
-		case !slices.Equal(want[i].members, got[i].members):
-			return violated(property, "superpacket %d has packets %v, want %v", i, got[i].members, want[i].members)
+		case !slices.Equal(want[i].Members, got[i].Members):
+			return Violated(property, "superpacket %d has packets %v, want %v", i, got[i].Members, want[i].Members)
 		case want[i].Hdr != got[i].Hdr:
-			return violated(property, "superpacket %d: VnetHdr %v, want %v", i, got[i].Hdr, want[i].Hdr)
+			return Violated(property, "superpacket %d: VnetHdr %v, want %v", i, got[i].Hdr, want[i].Hdr)
 		case !bytes.Equal(want[i].Data, got[i].Data):
-			return differ(property, want[i].Data, got[i].Data, "superpacket %d of packets %v", i, want[i].members)
+			return Differ(property, want[i].Data, got[i].Data, "superpacket %d of packets %v", i, want[i].Members)
 		}
 	}
 	return nil
 }
 
-// admissionReasons are those of packets that are no candidates.
-var admissionReasons = []string{"NoAddresses", "Header", "Fragment", "Truncated", "Length", "Flags", "Empty",
+// AdmissionReasons are those of packets that are no candidates.
+var AdmissionReasons = []string{"NoAddresses", "Header", "Fragment", "Truncated", "Length", "Flags", "Empty",
 	"IPChecksum", "L4Checksum", "Disabled"}
 
 // repairCoalesce is P5 for batches: a packet that is no candidate leaves alone
 // and as it came; and so does any packet once it is damaged.
 func repairCoalesce(s *scenario.Scenario, t *Tally) error {
-	co := coalescer(s.Config)
+	co := Coalescer(s.Config)
 	for _, batch := range s.Batches {
-		supers, reasons := coalesce(co, batch)
+		supers, reasons := Coalesce(co, batch)
 		t.batch(len(batch), len(supers), reasons)
 		if err := leavesAsItCame(batch, supers, reasons); err != nil {
 			return err
@@ -216,9 +216,9 @@ func repairCoalesce(s *scenario.Scenario, t *Tally) error {
 			if damaged[k] == nil {
 				continue
 			}
-			supers, reasons := coalesce(co, damaged)
-			if r := reasons[k]; !slices.Contains(admissionReasons, r) {
-				return differ("P5", batch[k], damaged[k], "packet %d, damaged so, is taken for a candidate: %s", k, r)
+			supers, reasons := Coalesce(co, damaged)
+			if r := reasons[k]; !slices.Contains(AdmissionReasons, r) {
+				return Differ("P5", batch[k], damaged[k], "packet %d, damaged so, is taken for a candidate: %s", k, r)
 			}
 			if err := leavesAsItCame(damaged, supers, reasons); err != nil {
 				return err
@@ -228,21 +228,21 @@ func repairCoalesce(s *scenario.Scenario, t *Tally) error {
 	return nil
 }
 
-func leavesAsItCame(batch [][]byte, supers []super, reasons []string) error {
+func leavesAsItCame(batch [][]byte, supers []Super, reasons []string) error {
 	for i, p := range supers {
-		if len(p.members) == 1 {
-			m := p.members[0]
+		if len(p.Members) == 1 {
+			m := p.Members[0]
 			if p.Hdr != (pkts.VnetHdr{}) {
-				return violated("P5", "superpacket %d is one packet but has VnetHdr %v", i, p.Hdr)
+				return Violated("P5", "superpacket %d is one packet but has VnetHdr %v", i, p.Hdr)
 			}
 			if !bytes.Equal(batch[m], p.Data) {
-				return differ("P5", batch[m], p.Data, "packet %d, alone in its superpacket, is changed", m)
+				return Differ("P5", batch[m], p.Data, "packet %d, alone in its superpacket, is changed", m)
 			}
 			continue
 		}
-		for _, m := range p.members {
-			if slices.Contains(admissionReasons, reasons[m]) {
-				return violated("P5", "packet %d (%s) shares superpacket %d", m, reasons[m], i)
+		for _, m := range p.Members {
+			if slices.Contains(AdmissionReasons, reasons[m]) {
+				return Violated("P5", "packet %d (%s) shares superpacket %d", m, reasons[m], i)
 			}
 		}
 	}
@@ -295,21 +295,21 @@ func l4Right(l4 []byte, proto byte, pseudo int) bool {
 func interleave(s *scenario.Scenario, t *Tally) error {
 	c := s.Config
 	c.MaxOpen = 0 // packets of fewer than MaxOpen flows: the default's 1,024
-	co := coalescer(c)
+	co := Coalescer(c)
 	for _, batch := range s.Batches {
 		batch = batch[:min(len(batch), 200)]
-		supers, reasons := coalesce(co, batch)
+		supers, reasons := Coalesce(co, batch)
 		t.batch(len(batch), len(supers), reasons)
 		want := groups(supers, nil)
 		if others := strangers(batch); others != nil {
 			mixed, from := mix(batch, others)
-			supers, mixedReasons := coalesce(co, mixed)
+			supers, mixedReasons := Coalesce(co, mixed)
 			if got := groups(supers, from); !slices.EqualFunc(want, got, slices.Equal) {
-				return violated("P6", "packets of other flows in between: grouping %v, want %v", got, want)
+				return Violated("P6", "packets of other flows in between: grouping %v, want %v", got, want)
 			}
 			for k, m := range from {
 				if m >= 0 && mixedReasons[k] != reasons[m] {
-					return violated("P6", "packets of other flows in between: packet %d is %s, want %s", m, mixedReasons[k], reasons[m])
+					return Violated("P6", "packets of other flows in between: packet %d is %s, want %s", m, mixedReasons[k], reasons[m])
 				}
 			}
 		}
@@ -322,10 +322,10 @@ func interleave(s *scenario.Scenario, t *Tally) error {
 
 // groups returns the members of each superpacket; with from, where the packets
 // of a mixed batch are from, those that are of the batch.
-func groups(supers []super, from []int) [][]int {
+func groups(supers []Super, from []int) [][]int {
 	var list [][]int
 	for _, p := range supers {
-		members := slices.Clone(p.members)
+		members := slices.Clone(p.Members)
 		if from != nil {
 			if from[members[0]] < 0 {
 				continue
@@ -395,13 +395,13 @@ func splitBatch(c pkts.Config, co *offload.Coalescer, batch [][]byte) error {
 	cut := 1 + len(batch)*5/7%(len(batch)-1)
 	var out []int
 	for _, part := range []struct{ from, to int }{{0, cut}, {cut, len(batch)}} {
-		got, _ := coalesce(co, batch[part.from:part.to])
-		want, _ := coalesce(coalescer(c), batch[part.from:part.to])
+		got, _ := Coalesce(co, batch[part.from:part.to])
+		want, _ := Coalesce(Coalescer(c), batch[part.from:part.to])
 		if err := equalSupers("P6", want, got); err != nil {
 			return err
 		}
 		for _, p := range got {
-			for _, m := range p.members {
+			for _, m := range p.Members {
 				out = append(out, part.from+m)
 			}
 		}
@@ -412,27 +412,27 @@ func splitBatch(c pkts.Config, co *offload.Coalescer, batch [][]byte) error {
 // wellFormed is P11: the superpackets that joined are packets that a receiver
 // takes: lengths, header checksum and pseudo-header sum are right.
 func wellFormed(s *scenario.Scenario, t *Tally) error {
-	co := coalescer(s.Config)
+	co := Coalescer(s.Config)
 	for _, batch := range s.Batches {
-		supers, reasons := coalesce(co, batch)
+		supers, reasons := Coalesce(co, batch)
 		t.batch(len(batch), len(supers), reasons)
 		for i, p := range supers {
-			if len(p.members) < 2 {
+			if len(p.Members) < 2 {
 				continue
 			}
 			want := bytes.Clone(p.Data)
 			scenario.Fix(want, scenario.FixIPLen|scenario.FixUDPLen|scenario.FixIPCsum|scenario.FixPartial)
 			if !bytes.Equal(want, p.Data) {
-				return differ("P11", want, p.Data, "superpacket %d of packets %v", i, p.members)
+				return Differ("P11", want, p.Data, "superpacket %d of packets %v", i, p.Members)
 			}
-			first := batch[p.members[0]]
+			first := batch[p.Members[0]]
 			h := scenario.DeriveVnet(p.Data, 0)
 			h.GSOSize = uint16(len(first)) - h.HdrLen
 			if p.Hdr != h {
-				return violated("P11", "superpacket %d: VnetHdr %v, want %v", i, p.Hdr, h)
+				return Violated("P11", "superpacket %d: VnetHdr %v, want %v", i, p.Hdr, h)
 			}
 			if len(p.Data) > 65535 {
-				return violated("P11", "superpacket %d has %d bytes", i, len(p.Data))
+				return Violated("P11", "superpacket %d has %d bytes", i, len(p.Data))
 			}
 		}
 	}

@@ -18,18 +18,18 @@ func Expect(c *pkts.Case) {
 			for _, in := range batch.In {
 				packets = append(packets, in.Data)
 			}
-			supers, reasons := coalesceModel(c.Config, packets)
+			supers, reasons := CoalesceModel(c.Config, packets)
 			batch.Out = nil
 			for i := range batch.In {
 				batch.In[i].Reason = reasons[i]
 			}
 			for _, p := range supers {
-				batch.Out = append(batch.Out, pkts.Superpacket{Packets: p.members, Vnet: p.Hdr, Data: p.Data})
+				batch.Out = append(batch.Out, pkts.Superpacket{Packets: p.Members, Vnet: p.Hdr, Data: p.Data})
 			}
 		case pkts.OpSegment:
 			for i := range batch.In {
 				in := &batch.In[i]
-				in.Segments, in.Error = segmentModel(scenario.Super{Hdr: in.Vnet, Data: in.Data})
+				in.Segments, in.Error = SegmentModel(scenario.Super{Hdr: in.Vnet, Data: in.Data})
 			}
 		case pkts.OpChecksum:
 			for i := range batch.In {
@@ -77,30 +77,30 @@ func Case(c *pkts.Case, t *Tally) error {
 // expected compares what a case states with what the model gives; P4 does the
 // rest.
 func expected(op string, i int, stated, model pkts.Batch) error {
-	var want, got []super
+	var want, got []Super
 	for k, in := range stated.In {
 		m := model.In[k]
 		switch {
 		case op == pkts.OpCoalesce && in.Reason != "" && in.Reason != m.Reason:
-			return violated("case", "batch %d, packet %d: the case says %s, the model %s", i, k, in.Reason, m.Reason)
+			return Violated("case", "batch %d, packet %d: the case says %s, the model %s", i, k, in.Reason, m.Reason)
 		case op == pkts.OpSegment && (in.Error != "" || in.Segments != nil) && in.Error != m.Error:
-			return violated("case", "superpacket %d: the case says %q, the model %q", k, in.Error, m.Error)
+			return Violated("case", "superpacket %d: the case says %q, the model %q", k, in.Error, m.Error)
 		case op == pkts.OpSegment && in.Segments != nil:
 			if err := equalSegments("case", k, in.Segments, m.Segments); err != nil {
 				return err
 			}
 		case op == pkts.OpChecksum && in.HasSum && in.Sum != m.Sum:
-			return violated("case", "bytes %d: the case says sum %#04x, the model %#04x", k, in.Sum, m.Sum)
+			return Violated("case", "bytes %d: the case says sum %#04x, the model %#04x", k, in.Sum, m.Sum)
 		}
 	}
 	if len(stated.Out) == 0 {
 		return nil
 	}
 	for _, p := range stated.Out {
-		want = append(want, super{scenario.Super{Hdr: p.Vnet, Data: p.Data}, p.Packets})
+		want = append(want, Super{scenario.Super{Hdr: p.Vnet, Data: p.Data}, p.Packets})
 	}
 	for _, p := range model.Out {
-		got = append(got, super{scenario.Super{Hdr: p.Vnet, Data: p.Data}, p.Packets})
+		got = append(got, Super{scenario.Super{Hdr: p.Vnet, Data: p.Data}, p.Packets})
 	}
 	return equalSupers("case", want, got)
 }

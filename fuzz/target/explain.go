@@ -54,10 +54,10 @@ type SuperReport struct {
 // Explain runs a scenario through production and says what came of it.
 func Explain(s scenario.Scenario) ([]BatchReport, []SuperReport) {
 	var batches []BatchReport
-	co := coalescer(s.Config)
+	co := Coalescer(s.Config)
 	for _, batch := range s.Batches {
 		var r BatchReport
-		supers, reasons := coalesce(co, batch)
+		supers, reasons := Coalesce(co, batch)
 		for i, b := range batch {
 			p := PacketReport{Line: compare.Line(b), Reason: reasons[i]}
 			if p.Reason == offload.Mismatch.String() {
@@ -66,7 +66,7 @@ func Explain(s scenario.Scenario) ([]BatchReport, []SuperReport) {
 			r.Packets = append(r.Packets, p)
 		}
 		for _, p := range supers {
-			r.Supers = append(r.Supers, SuperReport{Packets: p.members, Vnet: p.Hdr, Line: compare.Line(p.Data)})
+			r.Supers = append(r.Supers, SuperReport{Packets: p.Members, Vnet: p.Hdr, Line: compare.Line(p.Data)})
 		}
 		batches = append(batches, r)
 	}
@@ -74,7 +74,7 @@ func Explain(s scenario.Scenario) ([]BatchReport, []SuperReport) {
 	var seg offload.Segmenter
 	for _, p := range s.Supers {
 		r := SuperReport{Vnet: p.Hdr, Line: compare.Line(p.Data)}
-		segments, refused, err := segment(&seg, p)
+		segments, refused, err := Segment(&seg, p)
 		if err != nil {
 			refused = err.Error()
 		}
@@ -99,7 +99,7 @@ func mismatch(c pkts.Config, batch [][]byte, i int) (int, []compare.Difference) 
 		for _, m := range members {
 			latest = max(latest, m)
 		}
-		if !id.Conflicts(model.Identify(batch[latest])) || slices.Contains(admissionReasons, reasons[latest]) {
+		if !id.Conflicts(model.Identify(batch[latest])) || slices.Contains(AdmissionReasons, reasons[latest]) {
 			continue // not of its flow, or never open
 		}
 		members = append(append([]int(nil), members...), i)

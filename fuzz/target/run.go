@@ -31,12 +31,13 @@ func (v *Violation) Error() string {
 // Fields names the fields in which the packets differ.
 func (v *Violation) Fields() []compare.Difference { return compare.Diff(v.Want, v.Got) }
 
-func violated(property, format string, args ...any) *Violation {
+// Violated and Differ make violations; the latter of packets that differ.
+func Violated(property, format string, args ...any) *Violation {
 	return &Violation{Property: property, Msg: fmt.Sprintf(format, args...)}
 }
 
-func differ(property string, want, got []byte, format string, args ...any) *Violation {
-	v := violated(property, format, args...)
+func Differ(property string, want, got []byte, format string, args ...any) *Violation {
+	v := Violated(property, format, args...)
 	v.Want, v.Got = want, got
 	return v
 }
@@ -136,14 +137,14 @@ func ModelConfig(c pkts.Config) model.Config {
 	return m
 }
 
-// super is a superpacket that Coalesce returned, of either implementation.
-type super struct {
+// Super is a superpacket that Coalesce returned, of either implementation.
+type Super struct {
 	scenario.Super
-	members []int
+	Members []int // indices of the batch
 }
 
-// coalescer returns a Coalescer. Scenarios hold valid configurations only.
-func coalescer(c pkts.Config) *offload.Coalescer {
+// Coalescer returns a Coalescer. Scenarios hold valid configurations only.
+func Coalescer(c pkts.Config) *offload.Coalescer {
 	co, err := offload.NewCoalescer(OffloadConfig(c))
 	if err != nil {
 		panic(err)
@@ -151,10 +152,10 @@ func coalescer(c pkts.Config) *offload.Coalescer {
 	return co
 }
 
-// coalesce runs a batch through production.
-func coalesce(co *offload.Coalescer, batch [][]byte) ([]super, []string) {
+// Coalesce runs a batch through production.
+func Coalesce(co *offload.Coalescer, batch [][]byte) ([]Super, []string) {
 	out := co.Coalesce(batch)
-	supers := make([]super, len(out))
+	supers := make([]Super, len(out))
 	total := 0
 	for i := range out {
 		total += out[i].Len() + offload.VnetHdrLen
@@ -164,7 +165,7 @@ func coalesce(co *offload.Coalescer, batch [][]byte) ([]super, []string) {
 		p := &out[i]
 		at := len(memory)
 		memory = p.AppendTo(memory)
-		supers[i] = super{scenario.Super{Hdr: pktsHdr(p.VnetHdr()), Data: memory[at+offload.VnetHdrLen:]}, p.Packets()}
+		supers[i] = Super{scenario.Super{Hdr: pktsHdr(p.VnetHdr()), Data: memory[at+offload.VnetHdrLen:]}, p.Packets()}
 	}
 	reasons := make([]string, len(batch))
 	for i := range batch {
@@ -173,11 +174,12 @@ func coalesce(co *offload.Coalescer, batch [][]byte) ([]super, []string) {
 	return supers, reasons
 }
 
-func coalesceModel(c pkts.Config, batch [][]byte) ([]super, []string) {
+// CoalesceModel runs a batch through the model.
+func CoalesceModel(c pkts.Config, batch [][]byte) ([]Super, []string) {
 	out, reasons := model.Coalesce(ModelConfig(c), batch)
-	supers := make([]super, len(out))
+	supers := make([]Super, len(out))
 	for i, p := range out {
-		supers[i] = super{scenario.Super{Hdr: pkts.VnetHdr(p.Hdr), Data: p.Bytes}, p.Members}
+		supers[i] = Super{scenario.Super{Hdr: pkts.VnetHdr(p.Hdr), Data: p.Bytes}, p.Members}
 	}
 	return supers, reasons
 }
@@ -211,12 +213,12 @@ func RefusalNames() []string {
 	return names
 }
 
-// segment runs a superpacket through production, copying.
-func segment(s *offload.Segmenter, p scenario.Super) ([][]byte, string, error) {
+// Segment runs a superpacket through production, copying.
+func Segment(s *offload.Segmenter, p scenario.Super) ([][]byte, string, error) {
 	if err := s.Reset(OffloadHdr(p.Hdr), p.Data); err != nil {
 		name, known := refusals[err]
 		if !known {
-			return nil, "", violated("P1", "Reset returned %v, which is not one of the package's errors", err)
+			return nil, "", Violated("P1", "Reset returned %v, which is not one of the package's errors", err)
 		}
 		return nil, name, nil
 	}
@@ -230,17 +232,18 @@ func next(s *offload.Segmenter) ([][]byte, string, error) {
 		b := make([]byte, s.NextLen())
 		n, err := s.Next(b)
 		if err != nil || n != len(b) {
-			return nil, "", violated("P1", "Next into %d bytes: %d, %v", len(b), n, err)
+			return nil, "", Violated("P1", "Next into %d bytes: %d, %v", len(b), n, err)
 		}
 		segments = append(segments, b)
 	}
 	if n, err := s.Next(nil); n != 0 || !errors.Is(err, io.EOF) {
-		return nil, "", violated("P1", "Next after the last: %d, %v, want io.EOF", n, err)
+		return nil, "", Violated("P1", "Next after the last: %d, %v, want io.EOF", n, err)
 	}
 	return segments, "", nil
 }
 
-func segmentModel(p scenario.Super) ([][]byte, string) {
+// SegmentModel runs a superpacket through the model; refused is the error class.
+func SegmentModel(p scenario.Super) ([][]byte, string) {
 	segments, err := model.Segment(model.VnetHdr(p.Hdr), p.Data)
 	if err != nil {
 		return nil, string(err.(model.Refusal))

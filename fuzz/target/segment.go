@@ -17,14 +17,14 @@ import (
 func agreeSegment(s *scenario.Scenario, t *Tally) error {
 	var seg offload.Segmenter
 	for i, p := range s.Supers {
-		got, gotRefusal, err := segment(&seg, p)
+		got, gotRefusal, err := Segment(&seg, p)
 		if err != nil {
 			return err
 		}
-		want, wantRefusal := segmentModel(p)
+		want, wantRefusal := SegmentModel(p)
 		t.super(len(got), gotRefusal)
 		if gotRefusal != wantRefusal {
-			return violated("P4", "superpacket %d: production says %q, the model %q (\"\" is accepted)", i, gotRefusal, wantRefusal)
+			return Violated("P4", "superpacket %d: production says %q, the model %q (\"\" is accepted)", i, gotRefusal, wantRefusal)
 		}
 		if err := equalSegments("P4", i, want, got); err != nil {
 			return err
@@ -35,11 +35,11 @@ func agreeSegment(s *scenario.Scenario, t *Tally) error {
 
 func equalSegments(property string, i int, want, got [][]byte) error {
 	if len(want) != len(got) {
-		return violated(property, "superpacket %d is cut to %d segments, want %d", i, len(got), len(want))
+		return Violated(property, "superpacket %d is cut to %d segments, want %d", i, len(got), len(want))
 	}
 	for k := range want {
 		if !bytes.Equal(want[k], got[k]) {
-			return differ(property, want[k], got[k], "superpacket %d, segment %d", i, k)
+			return Differ(property, want[k], got[k], "superpacket %d, segment %d", i, k)
 		}
 	}
 	return nil
@@ -54,17 +54,17 @@ func totalSegment(property string, s *scenario.Scenario, t *Tally) error {
 		memory, guarded := guard(p.Data)
 		p := scenario.Super{Hdr: p.Hdr, Data: guarded}
 		before := bytes.Clone(memory)
-		want, refusal, err := segment(&seg, p)
+		want, refusal, err := Segment(&seg, p)
 		if err != nil {
 			return err
 		}
 		t.super(len(want), refusal)
 		if !bytes.Equal(before, memory) {
-			return differ(property, before, memory, "superpacket %d (refusal %q): Reset or Next changed it", i, refusal)
+			return Differ(property, before, memory, "superpacket %d (refusal %q): Reset or Next changed it", i, refusal)
 		}
 		if refusal != "" {
 			if seg.Len() != 0 || seg.NextLen() != 0 {
-				return violated(property, "superpacket %d is refused, but %d segments are left", i, seg.Len())
+				return Violated(property, "superpacket %d is refused, but %d segments are left", i, seg.Len())
 			}
 			continue
 		}
@@ -75,7 +75,7 @@ func totalSegment(property string, s *scenario.Scenario, t *Tally) error {
 			return err
 		}
 		if !bytes.Equal(before[len(before)-guardLen:], memory[len(memory)-guardLen:]) {
-			return violated(property, "superpacket %d: InPlace wrote behind it", i)
+			return Violated(property, "superpacket %d: InPlace wrote behind it", i)
 		}
 	}
 	return nil
@@ -94,7 +94,7 @@ func guard(b []byte) (memory, guarded []byte) {
 // with one that is too short.
 func nextIntoDirty(property string, i int, seg *offload.Segmenter, p scenario.Super, want [][]byte) error {
 	if err := seg.Reset(OffloadHdr(p.Hdr), p.Data); err != nil {
-		return violated(property, "superpacket %d is accepted once, then refused: %v", i, err)
+		return Violated(property, "superpacket %d is accepted once, then refused: %v", i, err)
 	}
 	longest := 0
 	for _, w := range want {
@@ -106,20 +106,20 @@ func nextIntoDirty(property string, i int, seg *offload.Segmenter, p scenario.Su
 			buf[j] = 0xC3
 		}
 		if seg.Len() != len(want)-k || seg.NextLen() != len(w) {
-			return violated(property, "superpacket %d, segment %d: Len %d, NextLen %d, want %d, %d", i, k, seg.Len(), seg.NextLen(), len(want)-k, len(w))
+			return Violated(property, "superpacket %d, segment %d: Len %d, NextLen %d, want %d, %d", i, k, seg.Len(), seg.NextLen(), len(want)-k, len(w))
 		}
 		if len(w) > 0 {
 			n, err := seg.Next(buf[:len(w)-1])
 			if n != 0 || !errors.Is(err, io.ErrShortBuffer) || bytes.Count(buf, []byte{0xC3}) != len(buf) {
-				return violated(property, "superpacket %d, segment %d: a short buffer gives %d, %v, or is written", i, k, n, err)
+				return Violated(property, "superpacket %d, segment %d: a short buffer gives %d, %v, or is written", i, k, n, err)
 			}
 		}
 		n, err := seg.Next(buf)
 		if err != nil || !bytes.Equal(w, buf[:n]) {
-			return differ(property, w, buf[:n], "superpacket %d, segment %d into a dirty buffer: %v", i, k, err)
+			return Differ(property, w, buf[:n], "superpacket %d, segment %d into a dirty buffer: %v", i, k, err)
 		}
 		if rest := buf[n:]; bytes.Count(rest, []byte{0xC3}) != len(rest) {
-			return violated(property, "superpacket %d, segment %d: Next wrote behind the segment", i, k)
+			return Violated(property, "superpacket %d, segment %d: Next wrote behind the segment", i, k)
 		}
 	}
 	return nil
@@ -129,20 +129,20 @@ func nextIntoDirty(property string, i int, seg *offload.Segmenter, p scenario.Su
 // on the way, and uses up each as a caller may.
 func inPlace(property string, i int, seg *offload.Segmenter, p scenario.Super, want [][]byte) error {
 	if err := seg.Reset(OffloadHdr(p.Hdr), p.Data); err != nil {
-		return violated(property, "superpacket %d is accepted twice, then refused: %v", i, err)
+		return Violated(property, "superpacket %d is accepted twice, then refused: %v", i, err)
 	}
 	var got [][]byte
 	for len(got) < len(want)/3 {
 		b := make([]byte, seg.NextLen())
 		if _, err := seg.Next(b); err != nil {
-			return violated(property, "superpacket %d, segment %d: %v", i, len(got), err)
+			return Violated(property, "superpacket %d, segment %d: %v", i, len(got), err)
 		}
 		got = append(got, b)
 	}
 	for range 2 {
 		for b := range seg.InPlace() {
 			if len(b) != cap(b) {
-				return violated(property, "superpacket %d, segment %d in place: capacity %d of %d bytes", i, len(got), cap(b), len(b))
+				return Violated(property, "superpacket %d, segment %d in place: capacity %d of %d bytes", i, len(got), cap(b), len(b))
 			}
 			got = append(got, bytes.Clone(b))
 			for j := range b {
@@ -155,13 +155,13 @@ func inPlace(property string, i int, seg *offload.Segmenter, p scenario.Super, w
 		if seg.Len() > 0 { // and by Next after a stop
 			b := make([]byte, seg.NextLen())
 			if _, err := seg.Next(b); err != nil {
-				return violated(property, "superpacket %d, segment %d: %v", i, len(got), err)
+				return Violated(property, "superpacket %d, segment %d: %v", i, len(got), err)
 			}
 			got = append(got, b)
 		}
 	}
 	if seg.Len() != 0 {
-		return violated(property, "superpacket %d: %d segments left at the end", i, seg.Len())
+		return Violated(property, "superpacket %d: %d segments left at the end", i, seg.Len())
 	}
 	return equalSegments(property, i, want, got)
 }
@@ -172,7 +172,7 @@ func inPlace(property string, i int, seg *offload.Segmenter, p scenario.Super, w
 func repairSegment(s *scenario.Scenario, t *Tally) error {
 	var seg offload.Segmenter
 	for i, p := range s.Supers {
-		want, refusal, err := segment(&seg, p)
+		want, refusal, err := Segment(&seg, p)
 		if err != nil {
 			return err
 		}
@@ -187,7 +187,7 @@ func repairSegment(s *scenario.Scenario, t *Tally) error {
 			binary.BigEndian.PutUint16(q.Data[10:], ^binary.BigEndian.Uint16(q.Data[10:]))
 		}
 		binary.BigEndian.PutUint16(q.Data[lengthAt:], ^binary.BigEndian.Uint16(q.Data[lengthAt:]))
-		got, _, err := segment(&seg, q)
+		got, _, err := Segment(&seg, q)
 		if err != nil {
 			return err
 		}
@@ -212,12 +212,12 @@ func sumErrorGoesOn(i int, seg *offload.Segmenter, p scenario.Super, want [][]by
 	q.Data[at], q.Data[at+1] = 0, 0
 	sum := model.Sum([]byte{byte(wrong >> 8), byte(wrong)}, p.Data[at:at+2])
 	binary.BigEndian.PutUint16(q.Data[at:], uint16(sum))
-	got, _, err := segment(seg, q)
+	got, _, err := Segment(seg, q)
 	if err != nil {
 		return err
 	}
 	if len(got) != len(want) {
-		return violated("P5", "superpacket %d: a wrong partial sum gives %d segments, want %d", i, len(got), len(want))
+		return Violated("P5", "superpacket %d: a wrong partial sum gives %d segments, want %d", i, len(got), len(want))
 	}
 	for k := range want {
 		// Complements: what the sum has more, the checksum has less.
@@ -229,7 +229,7 @@ func sumErrorGoesOn(i int, seg *offload.Segmenter, p scenario.Super, want [][]by
 			copy(b[at:], want[k][at:at+2])
 		}
 		if !bytes.Equal(want[k], b) {
-			return differ("P5", want[k], b, "superpacket %d, segment %d: a partial sum wrong by %#x, taken out again", i, k, wrong)
+			return Differ("P5", want[k], b, "superpacket %d, segment %d: a partial sum wrong by %#x, taken out again", i, k, wrong)
 		}
 	}
 	return nil

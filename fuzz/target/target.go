@@ -105,7 +105,7 @@ func Checksum(b []byte) error {
 func Codec(b []byte) error {
 	s := scenario.Decode(b)
 	if got := scenario.Decode(scenario.Encode(s)); !s.Equal(got) {
-		return violated("codec", "Decode(Encode(s)) is not s, of %d batches and %d superpackets", len(s.Batches), len(s.Supers))
+		return Violated("codec", "Decode(Encode(s)) is not s, of %d batches and %d superpackets", len(s.Batches), len(s.Supers))
 	}
 	return nil
 }
@@ -119,10 +119,10 @@ func Pkts(b []byte) error {
 	text := pkts.Format(c)
 	again, err := pkts.Parse("formatted", text)
 	if err != nil {
-		return violated("pkts", "Parse does not read what Format wrote: %v", err)
+		return Violated("pkts", "Parse does not read what Format wrote: %v", err)
 	}
 	if second := pkts.Format(again); string(second) != string(text) {
-		return violated("pkts", "Format writes a case that it wrote and Parse read otherwise")
+		return Violated("pkts", "Format writes a case that it wrote and Parse read otherwise")
 	}
 	return nil
 }
@@ -141,15 +141,15 @@ func Pcap(b []byte) error {
 	}
 	var w bytes.Buffer
 	if err := pcap.Write(&w, packets); err != nil {
-		return violated("pcap", "Write to memory: %v", err)
+		return Violated("pcap", "Write to memory: %v", err)
 	}
 	again, skipped, err := pcap.ReadAll(&w)
 	if err != nil || len(skipped) > 0 || len(again) != len(packets) {
-		return violated("pcap", "%d packets written, %d read, %d skipped: %v", len(packets), len(again), len(skipped), err)
+		return Violated("pcap", "%d packets written, %d read, %d skipped: %v", len(packets), len(again), len(skipped), err)
 	}
 	for i := range packets {
 		if !bytes.Equal(packets[i].Data, again[i].Data) {
-			return differ("pcap", packets[i].Data, again[i].Data, "packet %d", i)
+			return Differ("pcap", packets[i].Data, again[i].Data, "packet %d", i)
 		}
 	}
 	return nil

@@ -1,0 +1,188 @@
+package live
+
+import (
+	"bytes"
+	"slices"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/scenario"
+	"tunproof/fuzz/target"
+	"tunproof/tunlive"
+	"tunproof/tunlive/gro"
+)
+
+// Back is K2: what Coalesce makes of a batch, superpackets and lone packets,
+// comes out of the kernel as the packets that went in.
+func (k *Kernel) Back(o *Oracle, s *scenario.Scenario, t *Tally) error {
+	co := target.Coalescer(s.Config)
+	for n, batch := range s.Batches {
+		supers, _ := target.Coalesce(co, batch)
+		t.Rounds++
+		for i, p := range supers {
+			if len(p.Members) == 1 && (!o.takes(p.Super) || p.Data[0]>>4 != 4 && p.Data[0]>>4 != 6) {
+				t.count("left out", "a lone packet that no TUN takes")
+				continue
+			}
+			got, err := o.segmenter.Segment(tunlive.VnetHdr(p.Hdr), p.Data)
+			if err != nil {
+				return at(err, "batch %d, superpacket %d", n, i)
+			}
+			if err := back(s.Config, batch, p, got); err != nil {
+				return at(err, "batch %d, superpacket %d", n, i)
+			}
+			t.Segments += len(got.Segments)
+			if len(p.Members) > 1 {
+				t.count("superpackets", "cut to the packets of which they are")
+			} else {
+				t.count("superpackets", "passed as one packet")
+			}
+		}
+	}
+	return nil
+}
+
+func back(c pkts.Config, batch [][]byte, p target.Super, got tunlive.Answer) error {
+	if got.Class != tunlive.Delivered || len(got.Segments) != len(p.Members) {
+		return target.Violated("K2", "of packets %v the kernel's answer is %v (%v), %d packets", p.Members, got.Class, got.Errno, len(got.Segments))
+	}
+	for i, m := range p.Members {
+		if data := got.Segments[i].Data; !target.Same(c, i, batch[m], data) {
+			return target.Differ("K2", batch[m], bytes.Clone(data), "packet %d comes out of the kernel changed", m)
+		}
+	}
+	return nil
+}
+
+// Groups is K3 of each superpacket: given its packets alone, the kernel's GRO
+// makes one superpacket with the same bytes and, but for hdr_len, the same
+// header. With AtomicIDs superpackets are made that the kernel leaves apart;
+// they are not asked about.
+func (k *Kernel) Groups(o *Oracle, s *scenario.Scenario, t *Tally) error {
+	c := s.Config
+	c.AtomicIDs = false
+	co := target.Coalescer(c)
+	for n, batch := range s.Batches {
+		supers, _ := target.Coalesce(co, batch)
+		t.Rounds++
+		for i, p := range supers {
+			switch {
+			case len(p.Members) == 1:
+				continue
+			case len(p.Members) > tunlive.MaxBatch:
+				t.count("left out", "more packets than one poll takes")
+				continue
+			}
+			var members [][]byte
+			for _, m := range p.Members {
+				members = append(members, batch[m])
+			}
+			got, err := o.gro.Coalesce(members)
+			if err != nil {
+				return at(err, "batch %d, superpacket %d", n, i)
+			}
+			if err := oneGroup(p, got); err != nil {
+				return at(err, "batch %d, superpacket %d of packets %v", n, i, p.Members)
+			}
+			t.count("superpackets", "made by the kernel too")
+			t.Segments += len(members)
+		}
+	}
+	return nil
+}
+
+func oneGroup(p target.Super, got []tunlive.Packet) error {
+	if len(got) != 1 {
+		return target.Violated("K3", "the kernel's GRO makes %d of it", len(got))
+	}
+	if !bytes.Equal(p.Data, got[0].Data) {
+		return target.Differ("K3", bytes.Clone(got[0].Data), p.Data, "the superpacket is not the kernel's")
+	}
+	h := got[0].Hdr
+	h.HdrLen = p.Hdr.HdrLen // the kernel's is the length of its first memory
+	if pkts.VnetHdr(h) != p.Hdr {
+		return target.Violated("K3", "VnetHdr %v, the kernel's is %v", p.Hdr, pkts.VnetHdr(h))
+	}
+	return nil
+}
+
+// Batches is K3 of whole batches: the kernel's GRO does what package gro
+// describes, byte for byte and in that order, and whatever it joins that Coalesce
+// leaves apart carries the rule that forbids it.
+func (k *Kernel) Batches(o *Oracle, s *scenario.Scenario, t *Tally) error {
+	for n, batch := range s.Batches {
+		var sent [][]byte
+		for _, b := range batch {
+			if len(b) >= ipv4Header && len(b) <= total && gro.Knows(b) {
+				sent = append(sent, b)
+			}
+		}
+		for part := range slices.Chunk(sent, tunlive.MaxBatch) {
+			if err := k.batch(o, part, t); err != nil {
+				return at(err, "batch %d", n)
+			}
+		}
+	}
+	return nil
+}
+
+func (k *Kernel) batch(o *Oracle, batch [][]byte, t *Tally) error {
+	got, err := o.gro.Coalesce(batch)
+	if err != nil {
+		return err
+	}
+	t.Rounds++
+	t.Segments += len(batch)
+	want := gro.Coalesce(batch, k.Rules)
+	if err := asDescribed(want, got); err != nil {
+		return err
+	}
+	supers, reasons := target.Coalesce(target.Coalescer(pkts.Config{}), batch)
+	ours := make([]int, len(batch))
+	for i, p := range supers {
+		for _, m := range p.Members {
+			ours[m] = i
+		}
+	}
+	for _, g := range want {
+		for i := 1; i < len(g.Members); i++ {
+			a, b := g.Members[i-1], g.Members[i]
+			if ours[a] == ours[b] {
+				t.count("joins", "by both")
+				continue
+			}
+			rule := why(batch, reasons, g, i)
+			if rule == "" {
+				return target.Violated("K3", "the kernel joins packets %d and %d (of %v), Coalesce does not (%s, %s), and no rule says why",
+					a, b, g.Members, reasons[a], reasons[b])
+			}
+			t.count("joined only by the kernel", rule)
+		}
+	}
+	return nil
+}
+
+// asDescribed compares what the kernel joined with package gro's description.
+func asDescribed(want []gro.Group, got []tunlive.Packet) error {
+	for i := range min(len(want), len(got)) {
+		w, g := want[i], got[i]
+		if !bytes.Equal(w.Data, g.Data) {
+			return target.Differ("K3", w.Data, bytes.Clone(g.Data), "output %d of the kernel's GRO is not as described, packets %v", i, w.Members)
+		}
+		h := tunlive.VnetHdr{GSOType: w.GSOType, GSOSize: uint16(w.GSOSize), CsumStart: uint16(w.CsumStart), CsumOffset: uint16(w.CsumAt)}
+		if len(w.Members) > 1 {
+			h.Flags = needsCsum
+		}
+		is := g.Hdr
+		is.HdrLen = 0
+		if is.Flags&^needsCsum != 0 && len(w.Members) == 1 {
+			is.Flags = 0 // DATA_VALID: GRO verified the checksum
+		}
+		if is != h {
+			return target.Violated("K3", "output %d of the kernel's GRO, packets %v, has %v, described is %v", i, w.Members, pkts.VnetHdr(is), pkts.VnetHdr(h))
+		}
+	}
+	if len(want) != len(got) {
+		return target.Violated("K3", "the kernel's GRO makes %d packets, described are %d", len(got), len(want))
+	}
+	return nil
+}

@@ -1,0 +1,260 @@
+package live
+
+import (
+	"bytes"
+	"fmt"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/scenario"
+	"tunproof/fuzz/target"
+	"tunproof/offload"
+	"tunproof/tunlive"
+	"tunproof/tunlive/guard"
+)
+
+// Values of virtio_net.h.
+const (
+	needsCsum, rscInfo                   = 1, 4
+	typeNone, typeTCP4, typeUFO          = 0, 1, 3
+	typeTCP6, typeUDP, ecnBit            = 4, 5, 0x80
+	ipv4Header, ipv6Header               = 20, 40
+	tcpHeader, udpHeader                 = 20, 8
+	ipv4Fragment, shortestMatched, total = 0x3F, 4, 65535
+)
+
+// Segment is K1 and K4: what Segment accepts the kernel cuts to the same bytes,
+// what Segment refuses the kernel refuses or drops, but for divergences that are
+// known, and which have to diverge as they are known to.
+func (k *Kernel) Segment(o *Oracle, s *scenario.Scenario, t *Tally) error {
+	for i, p := range s.Supers {
+		if err := k.segment(o, p, t); err != nil {
+			return at(err, "superpacket %d (%v, %d bytes)", i, p.Hdr, len(p.Data))
+		}
+	}
+	return nil
+}
+
+// at says of a violation in which part of the scenario it is.
+func at(err error, format string, args ...any) error {
+	v, ok := err.(*target.Violation)
+	if !ok {
+		return fmt.Errorf(format+": %w", append(args, err)...)
+	}
+	w := *v
+	w.Msg = fmt.Sprintf(format, args...) + ": " + v.Msg
+	return &w
+}
+
+func (k *Kernel) segment(o *Oracle, p scenario.Super, t *Tally) error {
+	p, ok := harmless(p)
+	var seg offload.Segmenter
+	want, refusal, err := target.Segment(&seg, p)
+	if err != nil {
+		return err
+	}
+	if !ok || !o.takes(p) {
+		t.count("left out", "fragment header, or a value that this way does not take")
+		return nil
+	}
+	got, err := o.segmenter.Segment(tunlive.VnetHdr(p.Hdr), p.Data)
+	if err == tunlive.ErrPacket {
+		t.count("left out", "no IP version, which this way does not take")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t.Rounds++
+	t.count("kernel", got.Class.String())
+	if name, expected := k.divergence(o, p, refusal); name != "" {
+		t.count("divergence", name)
+		if err := expected(got); err != nil {
+			return at(err, "%s", name)
+		}
+		return nil
+	}
+	if refusal != "" {
+		if got.Class == tunlive.Delivered {
+			return target.Violated("K4", "Segment refuses it (%s), the kernel hands out %d packets", refusal, len(got.Segments))
+		}
+		t.count("refused", refusal)
+		return nil
+	}
+	if err := sameSegments("K1", want, got); err != nil {
+		return err
+	}
+	model, refusal := target.SegmentModel(p)
+	if refusal != "" {
+		return target.Violated("K1", "the model refuses it: %s", refusal)
+	}
+	t.Segments += len(want)
+	return sameSegments("K1", model, got)
+}
+
+// takes says whether an oracle can be asked of a superpacket. The filter behind a TUN matches no packet under 4 bytes. Over a veth
+// offsets count from the Ethernet header, and MTU and queue are limits.
+func (o *Oracle) takes(p scenario.Super) bool {
+	h := p.Hdr
+	segments := len(p.Data) / max(1, int(h.GSOSize))
+	if o.linkLen == 0 {
+		return len(p.Data) >= shortestMatched && (len(p.Data) <= total || segments <= longSegments)
+	}
+	return (h.GSOType == typeNone || segments <= vethQueue) && (h.GSOType != typeNone || len(p.Data) <= total) && int(h.HdrLen) <= total-o.linkLen &&
+		(h.Flags&needsCsum == 0 || ipv4Header <= h.CsumStart && int(h.CsumStart) <= total-o.linkLen)
+}
+
+const (
+	vethQueue    = 900   // less than net.core.netdev_max_backlog by default, 1,000 packets
+	longSegments = 2_000 // of what is over 65,535 bytes, which takes its time
+)
+
+// harmless clears the fragment bits of an IPv4 packet with a GSO type, and
+// returns false for what the guard refuses all the same.
+func harmless(p scenario.Super) (scenario.Super, bool) {
+	if guard.Check(p.Hdr.GSOType, p.Data) == nil {
+		return p, true
+	}
+	p.Data = bytes.Clone(p.Data)
+	if len(p.Data) > 7 {
+		p.Data[6] &^= ipv4Fragment
+		p.Data[7] = 0
+	}
+	return p, p.Data[0]>>4 != 6 && guard.Check(p.Hdr.GSOType, p.Data) == nil
+}
+
+func sameSegments(property string, want [][]byte, got tunlive.Answer) error {
+	if got.Class != tunlive.Delivered {
+		return target.Violated(property, "%d segments, but the kernel's answer is %v (%v)", len(want), got.Class, got.Errno)
+	}
+	for i := range min(len(want), len(got.Segments)) {
+		g := got.Segments[i]
+		if !bytes.Equal(want[i], g.Data) {
+			return target.Differ(property, bytes.Clone(g.Data), want[i], "segment %d of %d is not the kernel's", i, len(want))
+		}
+		if g.Hdr.GSOType != typeNone || g.Hdr.Flags&needsCsum != 0 {
+			return target.Violated(property, "the kernel hands out segment %d with %v", i, pkts.VnetHdr(g.Hdr))
+		}
+	}
+	if len(want) != len(got.Segments) {
+		return target.Violated(property, "%d segments, the kernel's are %d", len(want), len(got.Segments))
+	}
+	return nil
+}
+
+// expectation says whether an answer is the divergence that is known.
+type expectation func(tunlive.Answer) error
+
+func isClass(classes ...tunlive.Class) expectation {
+	return func(a tunlive.Answer) error {
+		for _, c := range classes {
+			if a.Class == c {
+				return nil
+			}
+		}
+		return target.Violated("K4", "the kernel's answer is %v (%v), expected %v", a.Class, a.Errno, classes)
+	}
+}
+
+// likeOther expects what is made of another superpacket, whatever Segment makes
+// of this one.
+func likeOther(p scenario.Super) expectation {
+	return func(a tunlive.Answer) error {
+		segments, refusal := target.SegmentModel(p)
+		if refusal != "" {
+			if a.Class == tunlive.Delivered {
+				return target.Violated("K4", "the kernel hands out %d packets, expected %s", len(a.Segments), refusal)
+			}
+			return nil
+		}
+		return sameSegments("K4", segments, a)
+	}
+}
+
+func anything(tunlive.Answer) error { return nil }
+
+// divergence names the disagreement with the kernel that a superpacket shows,
+// "" if none is known, and returns what the kernel is expected to do. refusal is
+// Segment's, "" if it accepts. Sources: tun_get_user, virtio_net_hdr_to_skb,
+// tcp_gso_segment of Linux 6.18.
+func (k *Kernel) divergence(o *Oracle, p scenario.Super, refusal string) (string, expectation) {
+	h, n := p.Hdr, len(p.Data)
+	gso := h.GSOType != typeNone
+	hdrLen := int(h.HdrLen)
+	if h.Flags&needsCsum != 0 {
+		hdrLen = max(hdrLen, int(h.CsumStart+h.CsumOffset+2)) // in 16 bits, as there
+	}
+	refuses := isClass(tunlive.Refused, tunlive.FrameError, tunlive.RxDropped)
+	switch {
+	case refusal == "" && hdrLen > n:
+		return "hdr_len past the end is refused", isClass(tunlive.Refused)
+	case refusal == "" && (n == 0 || p.Data[0]>>4 != 4 && p.Data[0]>>4 != 6):
+		return "no IP version is refused", refuses
+	case refusal == "" && h.Flags&needsCsum != 0 && int(h.CsumStart)+o.headroom >= total:
+		return "csum_start near 65,535 is refused", refuses
+	case h.Flags&rscInfo != 0:
+		p.Hdr.Flags &^= rscInfo
+		if name, e := k.divergence(o, p, modelRefusal(p)); name != "" {
+			return "RSC_INFO is ignored", e
+		}
+		return "RSC_INFO is ignored", likeOther(p)
+	case refusal == "TooLong":
+		return "over 65,535 bytes is cut", anything
+	case h.GSOType&^ecnBit == typeUFO:
+		return "UFO becomes fragments", anything
+	}
+	if !gso || h.GSOSize == 0 {
+		return "", nil
+	}
+	return k.divergenceOfGSO(o, p, refusal)
+}
+
+func modelRefusal(p scenario.Super) string {
+	_, refusal := target.SegmentModel(p)
+	return refusal
+}
+
+// divergenceOfGSO is about what the kernel takes for a superpacket: it knows
+// neither options nor, without NEEDS_CSUM, extension headers when it asks whether
+// the payload is longer than gso_size.
+func (k *Kernel) divergenceOfGSO(o *Oracle, p scenario.Super, refusal string) (string, expectation) {
+	h, n := p.Hdr, len(p.Data)
+	l4, ip := tcpHeader, ipv4Header
+	switch h.GSOType &^ ecnBit {
+	case typeTCP4:
+	case typeTCP6:
+		ip = ipv6Header
+	case typeUDP:
+		l4 = udpHeader
+	default:
+		return "", nil
+	}
+	payloadAt := ip + l4
+	if h.Flags&needsCsum != 0 {
+		payloadAt = int(h.CsumStart) + l4
+	} else if o.linkLen > 0 || k.Features["dissects"] {
+		l4Off, _ := scenario.Locate(p.Data)
+		payloadAt = l4Off + l4
+	}
+	size := int(h.GSOSize)
+	switch isGSO := n-payloadAt > size; {
+	case !isGSO && refusal != "" && h.GSOType != typeUDP|ecnBit:
+		// One packet, of which nothing but the checksum is looked at.
+		one := p
+		one.Hdr.GSOType, one.Hdr.GSOSize = typeNone, 0
+		return "one packet with odd headers is taken", func(a tunlive.Answer) error {
+			if a.Class != tunlive.Delivered {
+				return nil
+			}
+			return likeOther(one)(a)
+		}
+	case isGSO && refusal == "" && h.GSOType != typeUDP:
+		if segments, _ := target.SegmentModel(p); len(segments) == 1 {
+			return "payload <= gso_size < payload + options is dropped", isClass(tunlive.Dropped)
+		}
+		if size < 8 && !k.Features["small-gso"] {
+			p.Hdr.GSOSize = 8
+			return "gso_size under 8 is raised to 8", likeOther(p)
+		}
+	}
+	return "", nil
+}

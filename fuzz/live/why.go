@@ -1,0 +1,90 @@
+package live
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"tunproof/fuzz/compare"
+	"tunproof/fuzz/scenario"
+	"tunproof/fuzz/target"
+	"tunproof/model"
+	"tunproof/tunlive/gro"
+)
+
+// why names the rule that forbids Coalesce to join members i-1 and i of a group
+// that the kernel made, "" if there is none. It looks at packets and the kernel's
+// superpacket alone: whether they are candidates (C1), whether the superpacket
+// would come back as the packets (the equation), what stood between them (C4).
+func why(batch [][]byte, reasons []string, g gro.Group, i int) string {
+	a, b := g.Members[i-1], g.Members[i]
+	for _, m := range []int{a, b} {
+		if rule := notCandidate(batch[m], reasons[m]); rule != "" {
+			return rule
+		}
+	}
+	for _, m := range []int{b, a} {
+		at := slices.Index(g.Members, m)
+		if rule := notBack(batch, g, at); rule != "" {
+			return rule
+		}
+	}
+	l4, proto := scenario.Locate(batch[a])
+	if proto == 6 && g.GSOSize < 8 && len(batch[a]) > l4 {
+		return "C2: a first payload under 8 bytes"
+	}
+	id := model.Identify(batch[b])
+	for m := a + 1; m < b; m++ {
+		if !slices.Contains(g.Members, m) && id.Conflicts(model.Identify(batch[m])) {
+			return "C4: another packet of the flow stood between"
+		}
+	}
+	return ""
+}
+
+// notCandidate names the test of admission that a packet fails which the kernel
+// does not make.
+func notCandidate(b []byte, reason string) string {
+	l4, proto := scenario.Locate(b)
+	switch reason {
+	case "Header":
+		if b[0]>>4 == 6 {
+			return "C1: IPv6 extension headers"
+		}
+	case "IPChecksum":
+		if binary.BigEndian.Uint16(b[10:]) == 0xFFFF {
+			return "C1: IPv4 header checksum 0xFFFF, which comes back as 0"
+		}
+	case "L4Checksum":
+		if proto == 6 && binary.BigEndian.Uint16(b[l4+16:]) == 0xFFFF {
+			return "C1: TCP checksum 0xFFFF, which comes back as 0"
+		}
+	case "Flags":
+		const ack, cwr = 0x10, 0x80
+		if proto == 6 && b[l4+13]&ack == 0 {
+			return "C1: no ACK"
+		}
+		if proto == 6 && b[l4+13]&cwr != 0 {
+			return "C1: CWR"
+		}
+	}
+	return ""
+}
+
+// notBack names the field in which a member of the kernel's superpacket would
+// not come back from it.
+func notBack(batch [][]byte, g gro.Group, member int) string {
+	h := scenario.Super{Data: g.Data}
+	h.Hdr.Flags, h.Hdr.GSOType, h.Hdr.GSOSize = needsCsum, g.GSOType, uint16(g.GSOSize)
+	h.Hdr.CsumStart, h.Hdr.CsumOffset = uint16(g.CsumStart), uint16(g.CsumAt)
+	segments, refusal := target.SegmentModel(h)
+	switch {
+	case refusal != "":
+		return "equation: refused as " + refusal
+	case len(segments) != len(g.Members):
+		return "equation: other boundaries"
+	}
+	for _, d := range compare.Diff(batch[g.Members[member]], segments[member]) {
+		return "equation: " + d.Field
+	}
+	return ""
+}

@@ -1,0 +1,165 @@
+package tunlive
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Features are what a kernel does, found by trying it: names of features, as
+// FeatureTable has them, to whether the kernel has them. One that could not be
+// tried is not in it.
+type Features map[string]bool
+
+// Probe tries out what kernels differ in. It takes what the oracles take; what
+// cannot be tried for want of a device is left out.
+func Probe() (Features, error) {
+	p := &prober{found: Features{}}
+	defer p.close()
+	for _, step := range []func() error{p.mask, p.cuts, p.joins} {
+		var missing *Missing
+		if err := step(); err != nil && !errors.As(err, &missing) {
+			return nil, fmt.Errorf("probe: %w", err)
+		}
+	}
+	return p.found, nil
+}
+
+type prober struct {
+	found Features
+	tun   *tunSegmenter
+	gro   GRO
+}
+
+func (p *prober) close() {
+	if p.tun != nil {
+		p.tun.Close()
+	}
+	if p.gro != nil {
+		p.gro.Close()
+	}
+}
+
+// mask tries which offloads a TUN takes.
+func (p *prober) mask() (err error) {
+	if p.tun, err = newTUNSegmenter(noOffloads); err != nil {
+		p.tun = nil
+		return err
+	}
+	const tunnel, tunnelCsum = 0x80, 0x100
+	for name, bits := range map[string]int{
+		"uso": unix.TUN_F_CSUM | unix.TUN_F_USO4 | unix.TUN_F_USO6,
+		"tunnel-gso": unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6 | unix.TUN_F_USO4 | unix.TUN_F_USO6 |
+			tunnel | tunnelCsum,
+	} {
+		p.found[name] = unix.IoctlSetInt(p.tun.b.fd, unix.TUNSETOFFLOAD, bits) == nil
+	}
+	return unix.IoctlSetInt(p.tun.b.fd, unix.TUNSETOFFLOAD, noOffloads)
+}
+
+// cuts tries how superpackets are cut.
+func (p *prober) cuts() error {
+	if p.tun == nil {
+		return nil
+	}
+	for _, try := range []struct {
+		name   string
+		h      VnetHdr
+		packet []byte
+		segs   int // with the feature; 0: it refuses
+	}{
+		{"small-gso", VnetHdr{1, 1, 40, 1, 20, 16}, probeTCP(1, 0, 0, 100), 100},
+		{"uso-128", VnetHdr{1, 5, 28, 1, 20, 6}, probeUDP(128), 128},
+		{"csum-start-check", VnetHdr{1, 0, 0, 0, 0, 4}, probeTCP(1, 0, 0, 100), 0},
+		{"dissects", VnetHdr{0, 4, 60, 20, 0, 0}, probeTCP(1, 0, 0, 100), 0},
+	} {
+		a, err := p.tun.Segment(try.h, try.packet)
+		if err != nil {
+			return err
+		}
+		p.found[try.name] = len(a.Segments) == try.segs && (try.segs > 0 || a.Errno != nil)
+	}
+	return nil
+}
+
+// joins tries what GRO joins.
+func (p *prober) joins() (err error) {
+	if p.gro, err = NewGate(); err != nil {
+		p.gro = nil
+		return err
+	}
+	const dontFragment, cwr = 0x4000, 0x80
+	for _, try := range []struct {
+		name   string
+		packet [2][]byte
+	}{
+		{"fixed-ids", [2][]byte{probeTCP(1, 0, 0, 100), probeTCP(1, 0, 100, 100)}},
+		{"held-cwr", [2][]byte{probeTCP(1, cwr, 0, 100), probeTCP(2, 0, 100, 100)}},
+		{"equal-cwr", [2][]byte{probeTCP(1, cwr, 0, 100), probeTCP(2, cwr, 100, 100)}},
+		{"hop-by-hop", [2][]byte{probeHopByHop(0, 100), probeHopByHop(100, 100)}},
+	} {
+		out, err := p.gro.Coalesce(try.packet[:])
+		if err != nil {
+			return err
+		}
+		p.found[try.name] = len(out) == 1
+	}
+	return nil
+}
+
+// FeatureTable says what the names of features mean.
+var FeatureTable = []struct{ Name, About string }{
+	{"uso", "TUNSETOFFLOAD takes USO4 and USO6 (6.2)"},
+	{"tunnel-gso", "TUNSETOFFLOAD takes UDP_TUNNEL_GSO (6.17)"},
+	{"small-gso", "a TCP gso_size below 8 is used as it is, not raised to 8 (until the fix for CVE-2026-90063)"},
+	{"uso-128", "128 UDP segments are taken, not 64 (6.9)"},
+	{"csum-start-check", "NEEDS_CSUM with csum_start before the end of the IP header is refused (6.12)"},
+	{"dissects", "GSO without NEEDS_CSUM is refused if its type is not the packet's (7.2.11)"},
+	{"fixed-ids", "GRO joins TCP packets of equal IPv4 IDs without DF (6.18)"},
+	{"held-cwr", "GRO joins TCP packets without CWR to one with it (up to 6.12)"},
+	{"equal-cwr", "GRO joins TCP packets that all have CWR (7.0)"},
+	{"hop-by-hop", "GRO joins packets with equal hop-by-hop options (6.12)"},
+}
+
+// probeTCP is an IPv4 TCP packet without DF, right in all checksums.
+func probeTCP(id uint16, flags byte, seq uint32, payload int) []byte {
+	b := probeIPv4(id, unix.IPPROTO_TCP, 20+payload)
+	return append(b, probeSegment(flags, seq, payload, b[12:20])...)
+}
+
+func probeIPv4(id uint16, proto byte, l4Len int) []byte {
+	b := make([]byte, 20, 20+l4Len)
+	copy(b, []byte{0x45, 0, 0, 0, 0, 0, 0, 0, 64, proto, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2})
+	binary.BigEndian.PutUint16(b[2:], uint16(20+l4Len))
+	binary.BigEndian.PutUint16(b[4:], id)
+	binary.BigEndian.PutUint16(b[10:], ^sum(b, 0))
+	return b
+}
+
+func probeSegment(flags byte, seq uint32, payload int, addresses []byte) []byte {
+	b := make([]byte, 20+payload)
+	copy(b, []byte{1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 1, 5 << 4, 0x10 | flags, 1, 0})
+	binary.BigEndian.PutUint32(b[4:], seq)
+	binary.BigEndian.PutUint16(b[16:], ^sum(b, uint32(sum(addresses, unix.IPPROTO_TCP+uint32(len(b))))))
+	return b
+}
+
+// probeUDP is a datagram with a partial checksum.
+func probeUDP(payload int) []byte {
+	b := probeIPv4(1, unix.IPPROTO_UDP, 8+payload)
+	length := uint16(8 + payload)
+	b = append(b, 1, 2, 3, 4, byte(length>>8), byte(length))
+	b = binary.BigEndian.AppendUint16(b, sum(b[12:20], unix.IPPROTO_UDP+uint32(length)))
+	return append(b, make([]byte, payload)...)
+}
+
+// probeHopByHop is an IPv6 TCP packet with 8 bytes of hop-by-hop options.
+func probeHopByHop(seq uint32, payload int) []byte {
+	b := make([]byte, 48)
+	b[0], b[6], b[7], b[23], b[39] = 0x60, unix.IPPROTO_HOPOPTS, 64, 1, 2
+	copy(b[40:], []byte{unix.IPPROTO_TCP, 0, 1, 4})
+	binary.BigEndian.PutUint16(b[4:], uint16(8+20+payload))
+	return append(b, probeSegment(0, seq, payload, b[8:40])...)
+}

@@ -1,0 +1,236 @@
+package tunlive
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// toggle is kernel GRO on a TUN with IFF_NAPI. While gro_flush_timeout is long,
+// what is written is held; when it is 0 the next write flushes all. A flow whose
+// first packet is of an earlier jiffy is flushed too, so a batch during which the
+// kernel's clock ticks is done again.
+type toggle struct {
+	tun       *tun
+	in        *socket
+	nl        *netlink
+	timeout   *os.File
+	clock     int // a TCP socket that never connects
+	markers   markers
+	collector collector
+}
+
+// NewToggle returns the oracle of a TUN's own GRO. It takes a TUN device, root
+// and sysfs, else the error is a *Missing. It is for one goroutine at a time.
+func NewToggle() (GRO, error) {
+	g := &toggle{clock: -1}
+	if err := g.open(); err != nil {
+		g.Close()
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *toggle) open() (err error) {
+	g.markers.init()
+	if g.nl, err = openNetlink(); err != nil {
+		return err
+	}
+	if g.tun, err = openTUN(unix.IFF_NAPI, noOffloads); err != nil {
+		return err
+	}
+	timeout := "/sys/class/net/" + g.tun.name + "/gro_flush_timeout"
+	if g.timeout, err = os.OpenFile(timeout, os.O_WRONLY, 0); err == nil {
+		err = g.hold(false)
+	}
+	if err != nil {
+		return &Missing{"leave to write gro_flush_timeout", "run it as root, with /sys mounted", err}
+	}
+	if _, err := setFeatures(g.tun.name, true, udpGROFeatures...); err != nil {
+		return err
+	}
+	if err := g.nl.discard(g.tun.index); err != nil {
+		return err
+	}
+	if err := g.nl.setUp(g.tun.index, queueLen, 0); err != nil {
+		return err
+	}
+	if g.clock, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
+		return fmt.Errorf("TCP socket: %w", err)
+	}
+	if g.in, err = openSocket(g.tun.index, 0); err != nil {
+		return err
+	}
+	return g.in.receive()
+}
+
+func (g *toggle) Close() error {
+	var err error
+	if g.in != nil {
+		err = errors.Join(err, g.in.close())
+	}
+	if g.clock >= 0 {
+		err = errors.Join(err, unix.Close(g.clock))
+	}
+	if g.timeout != nil {
+		err = errors.Join(err, g.timeout.Close())
+	}
+	if g.tun != nil {
+		err = errors.Join(err, g.tun.close())
+	}
+	if g.nl != nil {
+		err = errors.Join(err, g.nl.close())
+	}
+	return err
+}
+
+func (g *toggle) hold(on bool) error {
+	value := "0"
+	if on {
+		value = "1000000000" // nanoseconds
+	}
+	_, err := g.timeout.WriteAt([]byte(value), 0)
+	return err
+}
+
+// jiffies is the kernel's clock, exactly, in milliseconds: of a socket that
+// never sent, tcpi_last_data_sent counts from 0.
+func (g *toggle) jiffies() (uint32, error) {
+	var info [unix.SizeofTCPInfo]byte
+	size := uint32(len(info))
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(g.clock), unix.IPPROTO_TCP, unix.TCP_INFO,
+		uintptr(unsafe.Pointer(&info[0])), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 {
+		return 0, fmt.Errorf("TCP_INFO: %w", errno)
+	}
+	const lastDataSent = 44 // offset in struct tcp_info
+	return binary.NativeEndian.Uint32(info[lastDataSent:]), nil
+}
+
+func (g *toggle) Coalesce(batch [][]byte) ([]Packet, error) {
+	for range 1000 {
+		ticked, err := g.write(batch)
+		if err != nil {
+			return nil, err
+		}
+		out, err := g.collector.collect(g.in, g.in.fd, g.markers.judge)
+		if err != nil {
+			return nil, err
+		}
+		if !ticked {
+			return out, nil
+		}
+	}
+	return nil, errors.New("the clock ticks during every batch")
+}
+
+// write writes the batch, then a marker, which flushes all and itself.
+func (g *toggle) write(batch [][]byte) (ticked bool, err error) {
+	if len(batch) > MaxBatch {
+		return false, fmt.Errorf("a batch of %d packets, at most %d are one poll", len(batch), MaxBatch)
+	}
+	if err := g.hold(true); err != nil {
+		return false, err
+	}
+	before, err := g.jiffies()
+	if err != nil {
+		return false, err
+	}
+	for _, b := range batch {
+		if _, ok := etherType(b); !ok || len(b) > 65535 {
+			return false, errors.Join(ErrPacket, g.hold(false))
+		}
+		if err := g.tun.write(VnetHdr{}, b); err != nil {
+			return false, fmt.Errorf("write to %s: %w", g.tun.name, err)
+		}
+	}
+	after, err := g.jiffies()
+	if err != nil {
+		return false, err
+	}
+	if err := g.hold(false); err != nil {
+		return false, err
+	}
+	return before != after, g.tun.write(VnetHdr{}, g.markers.next())
+}
+
+// gate is kernel GRO on a veth, for which an ordinary user will do. A token
+// bucket filter in front of the wire is shut while a batch is sent; opened, it
+// lets all pass at once, into one poll of the NAPI at the other end, at whose end
+// everything is flushed. No clock is involved.
+type gate struct {
+	wire
+	collector collector
+	filler    []byte
+}
+
+const (
+	smallBurst = 16384               // bytes of a batch's longest frame, most times
+	largeBurst = wireMTU + etherLen  // the longest there is
+	slow       = 1                   // bytes a second
+	fast       = 4_000_000_000       // of an open gate
+	fastBurst  = uint32(200_000_000) //
+)
+
+// NewGate returns the oracle of a veth's GRO. It is for one goroutine at a time.
+func NewGate() (GRO, error) {
+	g := &gate{}
+	if err := g.open(); err != nil {
+		g.Close()
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *gate) open() error {
+	if err := g.wire.open(segmentationFeatures, append(groFeatures, udpGROFeatures...)); err != nil {
+		return err
+	}
+	return g.nl.tokenBucket(g.near, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, fast, fastBurst)
+}
+
+func (g *gate) Coalesce(batch [][]byte) ([]Packet, error) {
+	if len(batch) > MaxBatch {
+		return nil, fmt.Errorf("a batch of %d packets, at most %d are one poll", len(batch), MaxBatch)
+	}
+	burst := smallBurst
+	for _, b := range batch {
+		switch _, ok := etherType(b); {
+		case !ok || len(b) > wireMTU:
+			return nil, ErrPacket
+		case len(b)+etherLen > burst:
+			burst = largeBurst
+		}
+	}
+	// Shut, with a full bucket that one frame empties.
+	if err := g.nl.tokenBucket(g.near, 0, slow, uint32(burst)); err != nil {
+		return nil, err
+	}
+	if err := g.out.write(VnetHdr{}, g.fill(burst-etherLen)); err != nil {
+		return nil, fmt.Errorf("filler: %w", err)
+	}
+	for i, b := range batch {
+		if err := g.out.write(VnetHdr{}, b); err != nil {
+			return nil, fmt.Errorf("packet %d of %d: %w", i, len(batch), err)
+		}
+	}
+	if err := g.nl.tokenBucket(g.near, 0, fast, fastBurst); err != nil {
+		return nil, err
+	}
+	if err := g.out.write(VnetHdr{}, g.markers.next()); err != nil {
+		return nil, fmt.Errorf("marker: %w", err)
+	}
+	return g.collector.collect(g.in, g.in.fd, g.markers.judge)
+}
+
+// fill is a packet of n bytes, of which its header knows nothing, that is read
+// as a marker but not the last.
+func (g *gate) fill(n int) []byte {
+	g.filler = append(g.filler[:0], g.markers.next()...)
+	g.filler = append(g.filler, make([]byte, n-len(g.filler))...)
+	return g.filler
+}

@@ -1,0 +1,228 @@
+package tunlive
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// message is a netlink message that grows: a family's header, then attributes.
+type message []byte
+
+func (m message) u8(v uint8) message   { return append(m, v) }
+func (m message) u16(v uint16) message { return binary.NativeEndian.AppendUint16(m, v) }
+func (m message) u32(v uint32) message { return binary.NativeEndian.AppendUint32(m, v) }
+
+// attr appends an attribute, padded to 4 bytes.
+func (m message) attr(kind uint16, value []byte) message {
+	m = append(m.u16(uint16(4+len(value))).u16(kind), value...)
+	return append(m, make([]byte, -len(value)&3)...)
+}
+
+func (m message) text(kind uint16, s string) message { return m.attr(kind, append([]byte(s), 0)) }
+func (m message) num(kind uint16, v uint32) message  { return m.attr(kind, message{}.u32(v)) }
+
+// netlink is a route netlink socket of one network namespace.
+type netlink struct {
+	fd  int
+	seq uint32
+	in  []byte
+}
+
+func openNetlink() (*netlink, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("netlink socket: %w", err)
+	}
+	return &netlink{fd: fd, in: make([]byte, 1<<16)}, nil
+}
+
+func (n *netlink) close() error { return unix.Close(n.fd) }
+
+// do sends a request and returns the body of the last answer before the
+// acknowledgement, if any, valid until the next call.
+func (n *netlink) do(kind, flags uint16, body message) ([]byte, error) {
+	n.seq++
+	out := message{}.u32(uint32(16 + len(body))).u16(kind).u16(flags | unix.NLM_F_REQUEST | unix.NLM_F_ACK).u32(n.seq).u32(0)
+	if err := unix.Sendto(n.fd, append(out, body...), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return nil, err
+	}
+	var answer []byte
+	for {
+		size, _, err := unix.Recvfrom(n.fd, n.in, 0)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for b := n.in[:size]; len(b) >= 16; {
+			length := int(binary.NativeEndian.Uint32(b))
+			kind, seq := binary.NativeEndian.Uint16(b[4:]), binary.NativeEndian.Uint32(b[8:])
+			if length < 16 || length > len(b) {
+				return nil, fmt.Errorf("netlink: message of %d bytes in %d", length, len(b))
+			}
+			body := b[16:length]
+			b = b[min(len(b), (length+3)&^3):]
+			switch {
+			case seq != n.seq: // of a request that was interrupted
+			case kind == unix.NLMSG_ERROR:
+				if errno := int32(binary.NativeEndian.Uint32(body)); errno != 0 {
+					return nil, unix.Errno(-errno)
+				}
+				return answer, nil
+			default:
+				answer = append(answer[:0], body...)
+			}
+		}
+	}
+}
+
+// ifinfo is struct ifinfomsg.
+func ifinfo(index int, flags, change uint32) message {
+	return message{}.u8(unix.AF_UNSPEC).u8(0).u16(0).u32(uint32(index)).u32(flags).u32(change)
+}
+
+// setUp sets a link's queue length, and MTU if it is not 0, and switches it on.
+func (n *netlink) setUp(index, queueLen, mtu int) error {
+	m := ifinfo(index, unix.IFF_UP, unix.IFF_UP).num(unix.IFLA_TXQLEN, uint32(queueLen))
+	if mtu > 0 {
+		m = m.num(unix.IFLA_MTU, uint32(mtu))
+	}
+	if _, err := n.do(unix.RTM_NEWLINK, 0, m); err != nil {
+		return fmt.Errorf("link %d up: %w", index, err)
+	}
+	return nil
+}
+
+// addVeth makes a pair of Ethernet devices wired to each other.
+func (n *netlink) addVeth(name, peer string, mtu int) error {
+	const vethInfoPeer = 1
+	other := ifinfo(0, 0, 0).text(unix.IFLA_IFNAME, peer).num(unix.IFLA_MTU, uint32(mtu))
+	info := message{}.text(unix.IFLA_INFO_KIND, "veth").attr(unix.IFLA_INFO_DATA, message{}.attr(vethInfoPeer, other))
+	m := ifinfo(0, 0, 0).text(unix.IFLA_IFNAME, name).num(unix.IFLA_MTU, uint32(mtu)).attr(unix.IFLA_LINKINFO, info)
+	_, err := n.do(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, m)
+	return err
+}
+
+func (n *netlink) deleteLink(index int) error {
+	_, err := n.do(unix.RTM_DELLINK, 0, ifinfo(index, 0, 0))
+	return err
+}
+
+// addAddress gives a link an address, without duplicate address detection.
+func (n *netlink) addAddress(index int, p netip.Prefix) error {
+	family := uint8(unix.AF_INET)
+	if p.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	a := p.Addr().AsSlice()
+	m := message{}.u8(family).u8(uint8(p.Bits())).u8(unix.IFA_F_NODAD).u8(0).u32(uint32(index))
+	m = m.attr(unix.IFA_LOCAL, a).attr(unix.IFA_ADDRESS, a)
+	if _, err := n.do(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, m); err != nil {
+		return fmt.Errorf("address %v: %w", p, err)
+	}
+	return nil
+}
+
+// counters are those of a link that say what became of a packet.
+type counters struct{ rxDropped, rxFrameErrors, txDropped uint64 }
+
+func (n *netlink) counters(index int) (counters, error) {
+	answer, err := n.do(unix.RTM_GETLINK, 0, ifinfo(index, 0, 0))
+	if err != nil {
+		return counters{}, fmt.Errorf("counters of link %d: %w", index, err)
+	}
+	for b := answer[min(len(answer), 16):]; len(b) >= 4; {
+		length, kind := int(binary.NativeEndian.Uint16(b)), binary.NativeEndian.Uint16(b[2:])
+		if length < 4 || length > len(b) {
+			break
+		}
+		if v := b[4:length]; kind == unix.IFLA_STATS64 && len(v) >= 14*8 { // struct rtnl_link_stats64
+			at := func(i int) uint64 { return binary.NativeEndian.Uint64(v[8*i:]) }
+			return counters{rxDropped: at(6), txDropped: at(7), rxFrameErrors: at(13)}, nil
+		}
+		b = b[min(len(b), (length+3)&^3):]
+	}
+	return counters{}, fmt.Errorf("link %d has no IFLA_STATS64", index)
+}
+
+// htons is v in network byte order, as it lies in memory.
+func htons(v uint16) uint16 {
+	return binary.NativeEndian.Uint16([]byte{byte(v >> 8), byte(v)})
+}
+
+// Handles of traffic control: linux/pkt_sched.h.
+const (
+	tcRoot       = 0xFFFFFFFF
+	tcClsact     = 0xFFFFFFF1
+	tcIngress    = 0xFFFFFFF2 // of clsact
+	tcHandleTBF  = 0x00010000
+	tcHandleClsa = 0xFFFF0000
+)
+
+// tcmsg is struct tcmsg.
+func tcmsg(index int, handle, parent, info uint32) message {
+	return message{}.u8(unix.AF_UNSPEC).u8(0).u16(0).u32(uint32(index)).u32(handle).u32(parent).u32(info)
+}
+
+// redirect sends everything that arrives at one link out of another, below the
+// IP stack: nothing is routed, delivered, reassembled or changed.
+func (n *netlink) redirect(from, to int) error {
+	create := uint16(unix.NLM_F_CREATE | unix.NLM_F_EXCL)
+	m := tcmsg(from, tcHandleClsa, tcClsact, 0).text(unix.TCA_KIND, "clsact")
+	if _, err := n.do(unix.RTM_NEWQDISC, create, m); err != nil {
+		return fmt.Errorf("clsact: %w", err)
+	}
+	const (
+		u32Sel, u32Act      = 5, 7
+		actKind, actOptions = 1, 2
+		mirredParms         = 2
+		stolen, egressRedir = 4, 1
+		terminal            = 1
+	)
+	info := 1<<16 | uint32(htons(unix.ETH_P_ALL))         // priority, protocol
+	selector := message{}.u8(terminal).u8(0).u8(1).u8(0). // flags, offshift, nkeys, pad
+								u16(0).u16(0).u16(0).u16(0).u32(0). // offmask, off, offoff, hoff, hmask
+								u32(0).u32(0).u32(0).u32(0)         // one key: mask 0, value 0
+	parms := message{}.u32(0).u32(0).u32(stolen).u32(0).u32(0).u32(egressRedir).u32(uint32(to))
+	action := message{}.text(actKind, "mirred").attr(actOptions, message{}.attr(mirredParms, parms))
+	options := message{}.attr(u32Sel, selector).attr(u32Act, message{}.attr(1, action))
+	m = tcmsg(from, 0, tcIngress, info).text(unix.TCA_KIND, "u32").attr(unix.TCA_OPTIONS, options)
+	if _, err := n.do(unix.RTM_NEWTFILTER, create, m); err != nil {
+		return fmt.Errorf("filter u32 with mirred: %w", err)
+	}
+	return nil
+}
+
+// discard makes a link drop everything that arrives, and all it is to send.
+func (n *netlink) discard(index int) error {
+	m := tcmsg(index, tcHandleTBF, tcRoot, 0).text(unix.TCA_KIND, "blackhole")
+	if _, err := n.do(unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, m); err != nil {
+		return fmt.Errorf("qdisc blackhole: %w", err)
+	}
+	return n.redirect(index, index)
+}
+
+// tokenBucket puts a token bucket filter on a link, or changes the one that is
+// there, whose bucket is then full: rate in bytes a second, burst in bytes.
+func (n *netlink) tokenBucket(index int, flags uint16, rate, burst uint32) error {
+	const (
+		parms, burstBytes = 1, 6
+		linkLayerEthernet = 1
+		limit             = 64 << 20 // bytes queued
+	)
+	ratespec := func(rate uint32) message {
+		return message{}.u8(0).u8(linkLayerEthernet).u16(0).u16(0).u16(0).u32(rate)
+	}
+	opt := append(append(message{}, ratespec(rate)...), make([]byte, 12)...) // no peak rate
+	opt = opt.u32(limit).u32(0).u32(0)
+	m := tcmsg(index, tcHandleTBF, tcRoot, 0).text(unix.TCA_KIND, "tbf").
+		attr(unix.TCA_OPTIONS, message{}.attr(parms, opt).num(burstBytes, burst))
+	if _, err := n.do(unix.RTM_NEWQDISC, flags, m); err != nil {
+		return fmt.Errorf("qdisc tbf: %w", err)
+	}
+	return nil
+}

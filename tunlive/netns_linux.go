@@ -1,0 +1,206 @@
+package tunlive
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// The environment by which a process tells those that it starts.
+const (
+	envOutside = "TUNLIVE_OUTSIDE" // inode of the network namespace that must not be touched
+	envReady   = "TUNLIVE_READY"   // the namespaces are set up
+	envUser    = "TUNLIVE_USER"    // a user ID to become first, for root
+	envDevice  = "TUNLIVE_DEVICE"  // the node to open instead of /dev/net/tun
+)
+
+// Enter puts the program into network and mount namespaces of its own, and into
+// a user namespace if it is not root's. The first call starts the program again
+// in there, with the same arguments, waits, and exits with its code; called
+// inside, and in processes started from inside such as fuzz workers, it returns
+// nil. The error is a *Missing.
+//
+// Root may set TUNLIVE_USER to a user ID, to do the same as that user.
+func Enter() error {
+	inode, err := namespace()
+	if err != nil {
+		return &Missing{"/proc", "mount it", err}
+	}
+	outside := os.Getenv(envOutside)
+	if outside == "" || outside == inode {
+		code, err := again(inode)
+		if err != nil {
+			return err
+		}
+		os.Exit(code)
+	}
+	if os.Getenv(envReady) != "" {
+		return nil
+	}
+	if err := setUpNamespaces(); err != nil {
+		return err
+	}
+	return os.Setenv(envReady, "1")
+}
+
+// namespace identifies the network namespace of this thread.
+func namespace() (string, error) {
+	var st unix.Stat_t
+	err := unix.Stat("/proc/thread-self/ns/net", &st)
+	return strconv.FormatUint(st.Ino, 10), err
+}
+
+// again runs the program once more, one step further in: as another user, or in
+// namespaces.
+func again(inode string) (code int, err error) {
+	c := exec.Command("/proc/self/exe")
+	c.Args = slices.DeleteFunc(slices.Clone(os.Args), func(a string) bool {
+		return strings.HasPrefix(a, "-test.testlogfile=") // another user cannot write it
+	})
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	c.Env = os.Environ()
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	user, uid := os.Getenv(envUser), os.Getuid()
+	switch {
+	case uid == 0 && user != "":
+		id, err := strconv.ParseUint(user, 10, 32)
+		if err != nil {
+			return 0, fmt.Errorf("%s=%s: want a user ID", envUser, user)
+		}
+		node, err := ownNode()
+		if err != nil {
+			return 0, err
+		}
+		defer os.RemoveAll(filepath.Dir(node))
+		c.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(id), Gid: uint32(id)}
+		c.Env = append(c.Env, envUser+"=", envDevice+"="+node)
+	case uid == 0:
+		c.SysProcAttr.Cloneflags = unix.CLONE_NEWNET | unix.CLONE_NEWNS
+		c.Env = append(c.Env, envOutside+"="+inode)
+	default:
+		c.SysProcAttr.Cloneflags = unix.CLONE_NEWUSER | unix.CLONE_NEWNET | unix.CLONE_NEWNS
+		c.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: uid, Size: 1}}
+		c.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
+		c.Env = append(c.Env, envOutside+"="+inode)
+	}
+	if code, err = wait(c); err != nil {
+		how := "run it as root, or allow user namespaces: sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns=0; in a container, CAP_SYS_ADMIN"
+		return 0, &Missing{"namespaces of its own", how, err}
+	}
+	return code, nil
+}
+
+// wait runs a command to its end and passes signals on. Its thread must live as
+// long: the parent-death signal is the thread's.
+func wait(c *exec.Cmd) (code int, err error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
+	defer signal.Stop(signals)
+	if err := c.Start(); err != nil {
+		return 0, err
+	}
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		for {
+			select {
+			case s := <-signals:
+				_ = c.Process.Signal(s) // it may have ended already
+			case <-done:
+				return
+			}
+		}
+	}()
+	err = c.Wait()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		if code := exit.ExitCode(); code >= 0 {
+			return code, nil
+		}
+		fmt.Fprintln(os.Stderr, err)
+		return 2, nil // by a signal
+	}
+	return 0, err
+}
+
+// ownNode makes a node of the TUN device that everyone may open.
+func ownNode() (string, error) {
+	dir, err := os.MkdirTemp("", "tunlive-")
+	if err != nil {
+		return "", err
+	}
+	node := filepath.Join(dir, "tun")
+	err = errors.Join(os.Chmod(dir, 0o755), unix.Mknod(node, unix.S_IFCHR|0o666, int(unix.Mkdev(10, 200))))
+	if err == nil {
+		err = os.Chmod(node, 0o666) // whatever the umask
+	}
+	if err != nil {
+		os.RemoveAll(dir)
+		return "", fmt.Errorf("a node for the TUN device: %w", err)
+	}
+	return node, nil
+}
+
+// setUpNamespaces does what takes namespaces that are new: IPv6 is off on every
+// device made from now on, which silences neighbour discovery but neither
+// redirects nor GRO, and /sys, where it can be mounted, is this namespace's.
+func setUpNamespaces() error {
+	if err := setSysctl("net/ipv6/conf/default/disable_ipv6", "1"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("private mounts: %w", err)
+	}
+	// Without it there is no toggle, which says so.
+	_ = unix.Mount("sysfs", "/sys", "sysfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+	return nil
+}
+
+// setSysctl sets a network setting of this thread's namespace.
+func setSysctl(name, value string) error {
+	return os.WriteFile(filepath.Join("/proc/sys", name), []byte(value), 0)
+}
+
+// namespaceThread is a network namespace within the process: a goroutine on a
+// thread of its own. Descriptors made there stay in it and may be used anywhere.
+type namespaceThread struct {
+	calls chan func()
+}
+
+// newNamespace makes a namespace. Close ends its thread.
+func newNamespace() (*namespaceThread, error) {
+	n := &namespaceThread{make(chan func())}
+	ready := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		ready <- unix.Unshare(unix.CLONE_NEWNET)
+		for f := range n.calls {
+			f()
+		}
+	}()
+	if err := <-ready; err != nil {
+		n.Close()
+		return nil, fmt.Errorf("unshare: %w", err)
+	}
+	return n, nil
+}
+
+// do runs f in the namespace.
+func (n *namespaceThread) do(f func() error) error {
+	done := make(chan error)
+	n.calls <- func() { done <- f() }
+	return <-done
+}
+
+func (n *namespaceThread) Close() { close(n.calls) }

@@ -1,0 +1,183 @@
+package tunlive
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"tunproof/tunlive/guard"
+)
+
+// queueLen is how many packets a reader's queue takes: a superpacket can be cut
+// to 65,000. What does not fit is dropped without a sign; the default is 500.
+const queueLen = 70_000
+
+// tunSegmenter writes to TUN A, of which everything is redirected to TUN B,
+// which has no offloads: the kernel cuts what it sends there. When the write
+// returns, all is in B's queue.
+type tunSegmenter struct {
+	a, b      *tun
+	nl        *netlink
+	collector collector
+	seen      [2]counters // of A and B, after the last packet that was not delivered
+}
+
+// NewSegmenter returns the oracle that writes to one TUN and reads from another.
+// The error is a *Missing where TUN devices cannot be had. It is for one
+// goroutine at a time.
+func NewSegmenter() (Segmenter, error) { return newTUNSegmenter(noOffloads) }
+
+func newTUNSegmenter(offloads int) (*tunSegmenter, error) {
+	s := &tunSegmenter{}
+	if err := s.open(offloads); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *tunSegmenter) open(offloads int) (err error) {
+	if s.nl, err = openNetlink(); err != nil {
+		return err
+	}
+	if s.a, err = openTUN(0, noOffloads); err != nil {
+		return err
+	}
+	if s.b, err = openTUN(0, offloads); err != nil {
+		return err
+	}
+	if err := s.nl.redirect(s.a.index, s.b.index); err != nil {
+		return err
+	}
+	for _, t := range []*tun{s.a, s.b} {
+		if err := s.nl.setUp(t.index, queueLen, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *tunSegmenter) Close() error {
+	var err error
+	for _, t := range []*tun{s.a, s.b} {
+		if t != nil {
+			err = errors.Join(err, t.close())
+		}
+	}
+	if s.nl != nil {
+		err = errors.Join(err, s.nl.close())
+	}
+	return err
+}
+
+func (s *tunSegmenter) Segment(h VnetHdr, packet []byte) (Answer, error) {
+	err := s.a.write(h, packet)
+	if err == guard.ErrFragment || err != nil && !errors.As(err, new(unix.Errno)) {
+		return Answer{}, err
+	}
+	segments, readErr := s.collector.collect(s.b, s.b.fd, nil)
+	if readErr != nil {
+		return Answer{}, readErr
+	}
+	a := Answer{Errno: err, Segments: segments}
+	if err == nil && len(segments) > 0 {
+		return a, nil
+	}
+	a.Class, err = s.class(err != nil)
+	return a, err
+}
+
+// class says by what the counters have moved what became of a packet.
+func (s *tunSegmenter) class(errno bool) (Class, error) {
+	var moved [2]counters
+	for i, t := range []*tun{s.a, s.b} {
+		c, err := s.nl.counters(t.index)
+		if err != nil {
+			return 0, err
+		}
+		was := s.seen[i]
+		moved[i] = counters{c.rxDropped - was.rxDropped, c.rxFrameErrors - was.rxFrameErrors, c.txDropped - was.txDropped}
+		s.seen[i] = c
+	}
+	switch a, b := moved[0], moved[1]; {
+	case errno && a == counters{rxFrameErrors: 1}:
+		return FrameError, nil
+	case errno && a == counters{rxDropped: 1}:
+		return RxDropped, nil
+	case errno && a == counters{}:
+		return Refused, nil
+	case errno:
+		return 0, fmt.Errorf("a refused write moves the counters of %s by %+v", s.a.name, a)
+	case b.txDropped == 1:
+		return Dropped, nil
+	default:
+		return Lost, nil
+	}
+}
+
+// vethSegmenter sends from a packet socket over a veth that cannot segment: the
+// kernel cuts, and a packet socket at the other end reads. It needs no TUN. A
+// marker packet says where the segments of one superpacket end.
+type vethSegmenter struct {
+	wire
+	collector collector
+}
+
+// NewVethSegmenter returns the oracle that needs no TUN device. It is for one
+// goroutine at a time.
+func NewVethSegmenter() (Segmenter, error) {
+	s := &vethSegmenter{}
+	if err := s.wire.open(append(segmentationFeatures, checksumFeatures...), nil); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Segment has no counters to tell classes apart: an errno of the send is Refused,
+// but for ENOMEM, with which a queue says that what it was to cut was dropped.
+func (s *vethSegmenter) Segment(h VnetHdr, packet []byte) (Answer, error) {
+	unpin := pin()
+	defer unpin()
+	err := s.out.write(h, packet)
+	if err == guard.ErrFragment || err == ErrPacket {
+		return Answer{}, err
+	}
+	if err := s.out.write(VnetHdr{}, s.markers.next()); err != nil {
+		return Answer{}, fmt.Errorf("marker: %w", err)
+	}
+	a := Answer{Errno: err}
+	if a.Segments, err = s.collector.collect(s.in, s.in.fd, s.markers.judge); err != nil {
+		return Answer{}, err
+	}
+	switch {
+	case a.Errno == nil && len(a.Segments) > 0:
+	case a.Errno == nil, a.Errno == unix.ENOMEM, a.Errno == unix.ENOBUFS:
+		a.Class = Dropped
+	default:
+		a.Class = Refused
+	}
+	return a, nil
+}
+
+// pin keeps the goroutine on the CPU on which it is, until the function that it
+// returns is called: what one CPU sends over a veth stays in order. Where that is
+// refused a marker may, rarely, overtake segments.
+func pin() (unpin func()) {
+	runtime.LockOSThread()
+	var before, one unix.CPUSet
+	var cpu uint32
+	_, _, errno := unix.RawSyscall(unix.SYS_GETCPU, uintptr(unsafe.Pointer(&cpu)), 0, 0)
+	if errno != 0 || unix.SchedGetaffinity(0, &before) != nil {
+		return runtime.UnlockOSThread
+	}
+	one.Set(int(cpu))
+	_ = unix.SchedSetaffinity(0, &one)
+	return func() {
+		_ = unix.SchedSetaffinity(0, &before)
+		runtime.UnlockOSThread()
+	}
+}

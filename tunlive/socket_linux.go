@@ -1,0 +1,182 @@
+package tunlive
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tunproof/tunlive/guard"
+)
+
+// etherLen is the length of the header in front of a packet on a veth. All its
+// addresses are 0: what is sent on a wire of our own arrives.
+const etherLen = 14
+
+// socket is a packet socket with virtio_net_hdrs on one device: what is written
+// leaves there, what is read arrived there, as GRO left it and before anything
+// else saw it.
+type socket struct {
+	fd, index int
+	linkLen   int // of the header in front of the packet: etherLen, or 0 on a TUN
+	frame     []byte
+}
+
+func openSocket(index, linkLen int) (*socket, error) {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("packet socket: %w", err)
+	}
+	s := &socket{fd: fd, index: index, linkLen: linkLen}
+	for _, o := range []struct{ name, value int }{{unix.PACKET_VNET_HDR, 1}, {unix.PACKET_IGNORE_OUTGOING, 1}} {
+		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, o.name, o.value); err != nil {
+			s.close()
+			return nil, fmt.Errorf("packet socket option %d: %w", o.name, err)
+		}
+	}
+	for _, name := range []int{unix.SO_RCVBUFFORCE, unix.SO_SNDBUFFORCE} {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, name, 16<<20) // root's; else a batch has to fit the default
+	}
+	return s, nil
+}
+
+// receive binds the socket, so that it reads.
+func (s *socket) receive() error {
+	if err := unix.Bind(s.fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: s.index}); err != nil {
+		return fmt.Errorf("bind packet socket: %w", err)
+	}
+	return nil
+}
+
+func (s *socket) close() error { return unix.Close(s.fd) }
+
+// write sends one packet, past the guard.
+func (s *socket) write(h VnetHdr, packet []byte) error {
+	if err := guard.Check(h.GSOType, packet); err != nil {
+		return err
+	}
+	protocol, ok := etherType(packet)
+	if !ok {
+		return ErrPacket
+	}
+	if h.Flags&1 != 0 { // VIRTIO_NET_HDR_F_NEEDS_CSUM
+		h.CsumStart += uint16(s.linkLen)
+	}
+	if h.HdrLen > 0 {
+		h.HdrLen += uint16(s.linkLen)
+	}
+	s.frame = append(h.append(s.frame[:0]), make([]byte, s.linkLen)...)
+	if s.linkLen == etherLen {
+		s.frame[vnetHdrLen+12], s.frame[vnetHdrLen+13] = byte(protocol>>8), byte(protocol)
+	}
+	s.frame = append(s.frame, packet...)
+	to := &unix.SockaddrLinklayer{Protocol: htons(protocol), Ifindex: s.index}
+	for {
+		if err := unix.Sendto(s.fd, s.frame, 0, to); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func etherType(packet []byte) (uint16, bool) {
+	switch {
+	case len(packet) == 0:
+	case packet[0]>>4 == 4:
+		return unix.ETH_P_IP, true
+	case packet[0]>>4 == 6:
+		return unix.ETH_P_IPV6, true
+	}
+	return 0, false
+}
+
+// read reads one packet, EAGAIN if there is none.
+func (s *socket) read(buf []byte) (Packet, error) {
+	n, _, err := unix.Recvfrom(s.fd, buf, unix.MSG_TRUNC)
+	switch {
+	case err != nil:
+		return Packet{}, err
+	case n > len(buf) || n < vnetHdrLen+s.linkLen:
+		return Packet{}, fmt.Errorf("packet socket: %d bytes read into %d", n, len(buf))
+	}
+	p := Packet{parseVnetHdr(buf), buf[vnetHdrLen+s.linkLen : n]}
+	if p.Hdr.Flags&1 != 0 {
+		p.Hdr.CsumStart -= uint16(s.linkLen)
+	}
+	if p.Hdr.HdrLen > 0 {
+		p.Hdr.HdrLen -= uint16(s.linkLen)
+	}
+	return p, nil
+}
+
+// reader is what packets are read from.
+type reader interface {
+	read(buf []byte) (Packet, error)
+}
+
+// errLost is a marker that did not come: the harness, not the kernel's answer.
+var errLost = errors.New("the packet that marks the end did not arrive")
+
+// collector reads packets into memory that it uses again.
+type collector struct {
+	buf     []byte
+	packets []Packet
+}
+
+// maxRead is room for any packet that a test writes, and one byte to see that it
+// was not cut; IP's limit is 65,575.
+const maxRead = 1 << 18
+
+// verdict is what becomes of a packet that was read.
+type verdict int
+
+const (
+	keep verdict = iota
+	skip
+	stop
+)
+
+// collect reads from r, whose descriptor is fd, until judge says stop, of a
+// packet that is not kept; it waits at most two seconds. If judge is nil it reads
+// what is there, where delivery is synchronous.
+func (c *collector) collect(r reader, fd int, judge func(Packet) verdict) ([]Packet, error) {
+	if c.buf == nil {
+		c.buf = make([]byte, 4*maxRead)
+	}
+	c.packets = c.packets[:0]
+	at := 0
+	var deadline time.Time
+	for {
+		if len(c.buf)-at < maxRead {
+			c.buf, at = make([]byte, 2*len(c.buf)), 0 // what was read keeps the old one
+		}
+		p, err := r.read(c.buf[at : at+maxRead])
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN && judge == nil:
+			return c.packets, nil
+		case err == unix.EAGAIN && deadline.IsZero():
+			deadline = time.Now().Add(2 * time.Second)
+			continue
+		case err == unix.EAGAIN && time.Now().After(deadline):
+			return c.packets, errLost
+		case err == unix.EAGAIN:
+			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 100)
+			continue
+		case err != nil:
+			return nil, err
+		}
+		v := keep
+		if judge != nil {
+			v = judge(p)
+		}
+		switch v {
+		case stop:
+			return c.packets, nil
+		case keep:
+			c.packets = append(c.packets, p)
+			at += vnetHdrLen + etherLen + len(p.Data)
+		}
+	}
+}
