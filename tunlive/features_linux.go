@@ -4,21 +4,19 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
-
-// Features are what a kernel does, found by trying it: names of features, as
-// FeatureTable has them, to whether the kernel has them. One that could not be
-// tried is not in it.
-type Features map[string]bool
 
 // Probe tries out what kernels differ in. It takes what the oracles take; what
 // cannot be tried for want of a device is left out.
 func Probe() (Features, error) {
 	p := &prober{found: Features{}}
 	defer p.close()
-	for _, step := range []func() error{p.mask, p.cuts, p.joins} {
+	for _, step := range []func() error{p.user, p.mask, p.cuts, p.joins} {
 		var missing *Missing
 		if err := step(); err != nil && !errors.As(err, &missing) {
 			return nil, fmt.Errorf("probe: %w", err)
@@ -57,6 +55,13 @@ func (p *prober) mask() (err error) {
 		p.found[name] = unix.IoctlSetInt(p.tun.b.fd, unix.TUNSETOFFLOAD, bits) == nil
 	}
 	return unix.IoctlSetInt(p.tun.b.fd, unix.TUNSETOFFLOAD, noOffloads)
+}
+
+// user tries who we are: in a user namespace root is not all of root.
+func (p *prober) user() error {
+	ids, err := os.ReadFile("/proc/self/uid_map")
+	p.found["root"] = slices.Equal(strings.Fields(string(ids)), []string{"0", "0", "4294967295"}) && os.Getuid() == 0
+	return err
 }
 
 // cuts tries how superpackets are cut.
@@ -107,20 +112,6 @@ func (p *prober) joins() (err error) {
 		p.found[try.name] = len(out) == 1
 	}
 	return nil
-}
-
-// FeatureTable says what the names of features mean.
-var FeatureTable = []struct{ Name, About string }{
-	{"uso", "TUNSETOFFLOAD takes USO4 and USO6 (6.2)"},
-	{"tunnel-gso", "TUNSETOFFLOAD takes UDP_TUNNEL_GSO (6.17)"},
-	{"small-gso", "a TCP gso_size below 8 is used as it is, not raised to 8 (until the fix for CVE-2026-90063)"},
-	{"uso-128", "128 UDP segments are taken, not 64 (6.9)"},
-	{"csum-start-check", "NEEDS_CSUM with csum_start before the end of the IP header is refused (6.12)"},
-	{"dissects", "GSO without NEEDS_CSUM is refused if its type is not the packet's (7.2.11)"},
-	{"fixed-ids", "GRO joins TCP packets of equal IPv4 IDs without DF (6.18)"},
-	{"held-cwr", "GRO joins TCP packets without CWR to one with it (up to 6.12)"},
-	{"equal-cwr", "GRO joins TCP packets that all have CWR (7.0)"},
-	{"hop-by-hop", "GRO joins packets with equal hop-by-hop options (6.12)"},
 }
 
 // probeTCP is an IPv4 TCP packet without DF, right in all checksums.

@@ -53,7 +53,11 @@ func (t *tun) configure(flags uint16, offloads int) error {
 		return fmt.Errorf("TUNSETIFF: %w", err)
 	}
 	t.name = ifr.Name()
-	if err := unix.IoctlSetInt(t.fd, unix.TUNSETOFFLOAD, offloads); err != nil {
+	err = unix.IoctlSetInt(t.fd, unix.TUNSETOFFLOAD, offloads)
+	if without := offloads &^ (unix.TUN_F_USO4 | unix.TUN_F_USO6); err == unix.EINVAL && without != offloads {
+		err = unix.IoctlSetInt(t.fd, unix.TUNSETOFFLOAD, without) // before 6.2
+	}
+	if err != nil {
 		return fmt.Errorf("TUNSETOFFLOAD %#x: %w", offloads, err)
 	}
 	t.index, err = linkIndex(t.name)

@@ -86,7 +86,7 @@ func TestParse(t *testing.T) {
 		Batches: []Batch{
 			{In: []In{{Reason: "First", Data: append(first, 0)}, {}}},
 			{In: []In{{Reason: "Joined", Data: make([]byte, 256)}},
-				Out: []Superpacket{{Packets: []int{0}, Vnet: VnetHdr{1, 4, 60, 1, 40, 16}, Data: []byte{0x60}}},
+				Out:   []Superpacket{{Packets: []int{0}, Vnet: VnetHdr{1, 4, 60, 1, 40, 16}, Data: []byte{0x60}}},
 				Asked: Asked{Kernel: []Kernel{{"fixed-ids", "0"}, {"!cwr-2", "0"}}, Diverges: "one and the other"}},
 		},
 	}

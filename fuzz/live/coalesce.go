@@ -19,7 +19,7 @@ func (k *Kernel) Back(o *Oracle, s *scenario.Scenario, t *Tally) error {
 		supers, _ := target.Coalesce(co, batch)
 		t.Rounds++
 		for i, p := range supers {
-			if len(p.Members) == 1 && (!o.takes(p.Super) || p.Data[0]>>4 != 4 && p.Data[0]>>4 != 6) {
+			if len(p.Members) == 1 && (len(p.Data) == 0 || !o.takes(p.Super) || p.Data[0]>>4 != 4 && p.Data[0]>>4 != 6) {
 				t.count("left out", "a lone packet that no TUN takes")
 				continue
 			}

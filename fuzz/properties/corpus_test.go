@@ -46,7 +46,7 @@ func TestCorpus(t *testing.T) {
 			complete := *c.Case
 			complete.Batches = nil
 			for _, b := range c.Batches {
-				complete.Batches = append(complete.Batches, pkts.Batch{In: slices.Clone(b.In)})
+				complete.Batches = append(complete.Batches, pkts.Batch{In: slices.Clone(b.In), Asked: b.Asked})
 			}
 			target.Expect(&complete)
 			if !bytes.Equal(text, pkts.Format(&complete)) {

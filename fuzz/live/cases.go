@@ -1,0 +1,144 @@
+package live
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"strings"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/scenario"
+	"tunproof/fuzz/target"
+	"tunproof/tunlive"
+	"tunproof/tunlive/gro"
+)
+
+// CutCase asks the kernel what a case of op segment states, and what it says of
+// kernels.
+func (k *Kernel) CutCase(o *Oracle, c *pkts.Case, t *Tally) error {
+	if c.Op != pkts.OpSegment {
+		return nil
+	}
+	for i, in := range c.Batches[0].In {
+		p := scenario.Super{Hdr: in.Vnet, Data: in.Data}
+		if same, ok := harmless(p); !ok || !bytes.Equal(same.Data, p.Data) || !o.takes(p) {
+			t.count("left out", "fragment, or a value that this way does not take")
+			continue
+		}
+		got, err := o.segmenter.Segment(tunlive.VnetHdr(p.Hdr), p.Data)
+		if err == tunlive.ErrPacket {
+			t.count("left out", "no IP version, which this way does not take")
+			continue
+		}
+		if err != nil {
+			return at(err, "superpacket %d", i)
+		}
+		t.Rounds++
+		t.Segments += len(got.Segments)
+		answer := answer(in, got)
+		t.count("kernel", answer)
+		if err := k.asStated(o, in, answer); err != nil {
+			return at(err, "superpacket %d", i)
+		}
+	}
+	return nil
+}
+
+// answer is what the kernel did, as a case words it.
+func answer(in pkts.In, got tunlive.Answer) string {
+	if got.Class != tunlive.Delivered {
+		return got.Class.String()
+	}
+	if sameSegments("", in.Segments, got) != nil {
+		return "other"
+	}
+	return "delivered"
+}
+
+// asStated compares an answer with the case's line of this kernel, or without
+// one with what it states of Segment.
+func (k *Kernel) asStated(o *Oracle, in pkts.In, answer string) error {
+	refused := answer != "delivered" && answer != "other"
+	agrees := answer == "delivered" && in.Segments != nil || refused && in.Error != ""
+	line, has := k.line(in.Asked)
+	switch {
+	case !has && !agrees:
+		return target.Violated("K4", "the kernel's answer is %s; the case states %d segments, error %q", answer, len(in.Segments), in.Error)
+	case !has:
+		return nil
+	case o.linkLen > 0 && (line.Does == "delivered" || line.Does == "other") != !refused && !agrees:
+		return target.Violated("K4", "the kernel's answer is %s, the case says of kernels %q", answer, line.Does)
+	case o.linkLen == 0 && line.Does != answer:
+		return target.Violated("K4", "the kernel's answer is %s, the case says of kernels %q", answer, line.Does)
+	case o.linkLen == 0 && agrees && in.Diverges != "":
+		return target.Violated("K4", "the case says that the kernel diverges, which it does not: %s", in.Diverges)
+	case o.linkLen == 0 && !agrees && in.Diverges == "":
+		return target.Violated("K4", "the kernel's answer is %s, and the case does not say why it diverges", answer)
+	}
+	return nil
+}
+
+// line returns what a case says of this kernel.
+func (k *Kernel) line(a pkts.Asked) (pkts.Kernel, bool) {
+	for _, l := range a.Kernel {
+		name, without := strings.CutPrefix(l.Feature, "!")
+		if has, tried := k.Features[name]; name == "" || tried && has != without {
+			return l, true
+		}
+	}
+	return pkts.Kernel{}, false
+}
+
+// JoinCase asks the kernel's GRO about the batches of a case of op coalesce, as
+// far as they are what a poll takes, and compares what the case says of kernels.
+func (k *Kernel) JoinCase(o *Oracle, c *pkts.Case, t *Tally) error {
+	if c.Op != pkts.OpCoalesce {
+		return nil
+	}
+	s := scenario.FromCase(c)
+	if err := k.Batches(o, &s, t); err != nil {
+		return err
+	}
+	if err := k.Groups(o, &s, t); err != nil {
+		return err
+	}
+	for i, b := range c.Batches {
+		line, has := k.line(b.Asked)
+		if !has {
+			continue
+		}
+		got, err := o.gro.Coalesce(s.Batches[i])
+		if err != nil {
+			return at(err, "batch %d", i)
+		}
+		groups := gro.Coalesce(s.Batches[i], k.Rules)
+		if err := asDescribed(groups, got); err != nil {
+			return at(err, "batch %d", i)
+		}
+		if does := groupsText(groups); does != line.Does {
+			return target.Violated("K3", "batch %d: the kernel makes %q of it, the case says of kernels %q", i, does, line.Does)
+		}
+		if agrees := sameGroups(groups, b.Out); agrees != (b.Diverges == "") {
+			return target.Violated("K3", "batch %d: the kernel's groups are the case's: %v, but diverges is %q", i, agrees, b.Diverges)
+		}
+		t.count("stated of kernels", "as stated")
+	}
+	return nil
+}
+
+// groupsText lists groups as a case does.
+func groupsText(groups []gro.Group) string {
+	var list []string
+	for _, g := range groups {
+		var members []string
+		for _, m := range g.Members {
+			members = append(members, strconv.Itoa(m))
+		}
+		list = append(list, strings.Join(members, ","))
+	}
+	return strings.Join(list, " ")
+}
+
+func sameGroups(groups []gro.Group, out []pkts.Superpacket) bool {
+	return slices.EqualFunc(groups, out, func(g gro.Group, s pkts.Superpacket) bool { return slices.Equal(g.Members, s.Packets) })
+}

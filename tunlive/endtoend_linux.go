@@ -1,0 +1,135 @@
+package tunlive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Run brings the hosts up, sends everything both ways, compares every byte, and
+// reads the error counters of both kernels' stacks. An error is what is wrong
+// with the traffic, or the harness.
+func (e *EndToEnd) Run(ctx context.Context) (*Report, error) {
+	hosts, err := newHosts(allOffloads, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer closeHosts(hosts)
+	r := &Report{}
+	before, err := errorCounters(hosts)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var pumps sync.WaitGroup
+	failures := make(chan error, 8)
+	for i := range hosts {
+		p := &pump{from: hosts[i].tun, to: hosts[1-i].tun, offload: e.Offload(), report: r, impairment: e.Impairment,
+			rand: rand.New(rand.NewPCG(e.Impairment.Seed, uint64(i)))}
+		pumps.Add(1)
+		go func() {
+			defer pumps.Done()
+			if err := p.run(ctx); err != nil {
+				failures <- fmt.Errorf("host %d to %d: %w", i, 1-i, err)
+				cancel()
+			}
+		}()
+	}
+	err = e.traffic(ctx, hosts, r)
+	cancel()
+	pumps.Wait()
+	close(failures)
+	for f := range failures {
+		err = errors.Join(err, f)
+	}
+	if err != nil {
+		return r, err
+	}
+	after, err := errorCounters(hosts)
+	if err != nil {
+		return r, err
+	}
+	for name, n := range after {
+		if n != before[name] {
+			r.Counters = append(r.Counters, fmt.Sprintf("%s +%d", name, n-before[name]))
+		}
+	}
+	return r, nil
+}
+
+func (e *EndToEnd) traffic(ctx context.Context, hosts [2]*host, r *Report) error {
+	if e.Bytes > 0 {
+		if err := e.tcp(ctx, hosts, r); err != nil {
+			return fmt.Errorf("TCP: %w", err)
+		}
+	}
+	for i := range hosts {
+		if e.Datagrams > 0 {
+			if err := e.udp(ctx, hosts[i], hosts[1-i], r); err != nil {
+				return fmt.Errorf("UDP, host %d to %d: %w", i, 1-i, err)
+			}
+		}
+	}
+	return nil
+}
+
+// errorCounters are those of both hosts that must not move: what a receiver
+// finds wrong with packets.
+func errorCounters(hosts [2]*host) (map[string]int64, error) {
+	all := map[string]int64{}
+	for i, h := range hosts {
+		err := h.ns.do(func() error {
+			for _, file := range []string{"snmp", "snmp6"} {
+				b, err := os.ReadFile("/proc/thread-self/net/" + file)
+				if err != nil {
+					return err
+				}
+				for name, n := range parseSNMP(string(b)) {
+					all[fmt.Sprintf("host %d %s", i, name)] = n
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// watched are the counters; what a full socket drops is in none of them.
+var watched = []string{"Ip.InHdrErrors", "Ip.InAddrErrors", "Ip.InUnknownProtos", "Tcp.InErrs", "Tcp.InCsumErrors",
+	"Udp.NoPorts", "Udp.InCsumErrors", "Ip6InHdrErrors", "Ip6InTooBigErrors", "Ip6InAddrErrors", "Ip6InTruncatedPkts",
+	"Udp6NoPorts", "Udp6InCsumErrors"}
+
+func parseSNMP(text string) map[string]int64 {
+	found := map[string]int64{}
+	var names []string
+	for _, line := range strings.Split(text, "\n") {
+		f := strings.Fields(line)
+		switch {
+		case len(f) == 2: // snmp6: name, value
+			found[f[0]], _ = strconv.ParseInt(f[1], 10, 64)
+		case len(f) > 2 && names == nil: // snmp: a line of names, a line of values
+			names = f
+		case len(f) > 2:
+			for i := 1; i < min(len(f), len(names)); i++ {
+				found[strings.TrimSuffix(f[0], ":")+"."+names[i]], _ = strconv.ParseInt(f[i], 10, 64)
+			}
+			names = nil
+		}
+	}
+	kept := map[string]int64{}
+	for _, name := range watched {
+		if n, has := found[name]; has {
+			kept[name] = n
+		}
+	}
+	return kept
+}

@@ -1,0 +1,21 @@
+package tunlive
+
+// Features are what a kernel does, found by trying it, never by its version:
+// names of FeatureTable to whether it has them. One that could not be tried is not
+// in it.
+type Features map[string]bool
+
+// FeatureTable says what the names of features mean.
+var FeatureTable = []struct{ Name, About string }{
+	{"root", "root asks, outside of user namespaces"},
+	{"uso", "TUNSETOFFLOAD takes USO4 and USO6 (6.2)"},
+	{"tunnel-gso", "TUNSETOFFLOAD takes UDP_TUNNEL_GSO (6.17)"},
+	{"small-gso", "a TCP gso_size below 8 is used as it is, not raised to 8 (until the fix for CVE-2026-90063)"},
+	{"uso-128", "128 UDP segments are taken, not 64 (6.9)"},
+	{"csum-start-check", "NEEDS_CSUM with csum_start before the end of the IP header is refused (6.12)"},
+	{"dissects", "GSO without NEEDS_CSUM is refused if its type is not the packet's (7.2.11)"},
+	{"fixed-ids", "GRO joins TCP packets of equal IPv4 IDs without DF (6.18)"},
+	{"held-cwr", "GRO joins TCP packets without CWR to one with it (up to 6.12)"},
+	{"equal-cwr", "GRO joins TCP packets that all have CWR (7.0)"},
+	{"hop-by-hop", "GRO joins packets with equal hop-by-hop options (6.12)"},
+}

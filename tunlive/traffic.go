@@ -1,0 +1,37 @@
+package tunlive
+
+// Offload is the code under test, between two TUNs. Each direction has its own.
+type Offload interface {
+	// Segment calls emit with each packet of a superpacket that was read, which it
+	// may change. What it emits is used before emit returns.
+	Segment(h VnetHdr, packet []byte, emit func(packet []byte)) error
+	// Coalesce calls write with what is to be written for a batch of packets.
+	Coalesce(batch [][]byte, write func(h VnetHdr, packet []byte) error) error
+}
+
+// Impairment is what is done to packets between the hosts, each with a chance of
+// one in so many; 0 is never.
+type Impairment struct {
+	Seed               uint64
+	Lose, Double, Swap int
+}
+
+// EndToEnd is traffic between the sockets of two hosts.
+type EndToEnd struct {
+	V6         bool
+	Bytes      int // of TCP, each way at the same time
+	Datagrams  int // of UDP, each way; sent with UDP_SEGMENT where GSO is set
+	GSO        bool
+	Impairment Impairment
+	Offload    func() Offload
+}
+
+// Report is what came of it.
+type Report struct {
+	Bytes                  int64    // of TCP, compared
+	Sent, Received         int64    // datagrams
+	Superpackets, Packets  int64    // read from the TUNs, and cut to
+	Written                int64    // superpackets and packets written
+	Lost, Doubled, Swapped int64    // between the hosts
+	Counters               []string // of errors, that moved: must be none
+}

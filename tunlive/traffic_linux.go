@@ -1,0 +1,212 @@
+package tunlive
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// tcp sends the same number of bytes both ways on one connection.
+func (e *EndToEnd) tcp(ctx context.Context, hosts [2]*host, r *Report) error {
+	var listener *net.TCPListener
+	err := hosts[1].ns.do(func() (err error) {
+		listener, err = net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(hosts[1].address(e.V6), 0)))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	accepted := make(chan *net.TCPConn, 1)
+	go func() {
+		c, _ := listener.AcceptTCP()
+		accepted <- c
+	}()
+	var ends [2]*net.TCPConn
+	err = hosts[0].ns.do(func() (err error) {
+		ends[0], err = net.DialTCP("tcp", nil, listener.Addr().(*net.TCPAddr))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer ends[0].Close()
+	if ends[1] = <-accepted; ends[1] == nil {
+		return errors.New("the connection is not accepted")
+	}
+	defer ends[1].Close()
+	stop := context.AfterFunc(ctx, func() { ends[0].Close(); ends[1].Close() })
+	defer stop()
+	results := make(chan error, 4)
+	for i, c := range ends {
+		go func() { results <- send(c, uint64(i), e.Bytes) }()
+		go func() { results <- receive(c, uint64(1-i), e.Bytes, &r.Bytes) }()
+	}
+	for range cap(results) {
+		err = errors.Join(err, <-results)
+	}
+	return errors.Join(err, ctx.Err())
+}
+
+// pattern is the bytes of a stream.
+type pattern struct{ r *rand.ChaCha8 }
+
+func newPattern(stream uint64) *pattern {
+	var seed [32]byte
+	seed[0] = byte(stream)
+	return &pattern{rand.NewChaCha8(seed)}
+}
+
+func send(c *net.TCPConn, stream uint64, n int) error {
+	p, buf := newPattern(stream), make([]byte, 1<<18)
+	for n > 0 {
+		b := buf[:min(n, len(buf))]
+		p.r.Read(b)
+		if _, err := c.Write(b); err != nil {
+			return err
+		}
+		n -= len(b)
+	}
+	return c.CloseWrite()
+}
+
+func receive(c *net.TCPConn, stream uint64, n int, total *int64) error {
+	p, buf, want := newPattern(stream), make([]byte, 1<<18), make([]byte, 1<<18)
+	for got := 0; ; {
+		k, err := c.Read(buf)
+		if k > 0 {
+			p.r.Read(want[:k])
+			if string(buf[:k]) != string(want[:k]) {
+				return fmt.Errorf("stream %d: bytes %d to %d are not those that were sent", stream, got, got+k)
+			}
+			got += k
+			atomic.AddInt64(total, int64(k))
+		}
+		if err != nil {
+			if got != n {
+				return fmt.Errorf("stream %d ends after %d of %d bytes: %w", stream, got, n, err)
+			}
+			return nil
+		}
+	}
+}
+
+const datagramLen = 1200
+
+// datagram is the content of one, which starts with its number.
+func datagram(b []byte, number uint64) []byte {
+	b = binary.BigEndian.AppendUint64(b, number)
+	for i := 8; i < datagramLen; i++ {
+		b = append(b, byte(number)*31+byte(i))
+	}
+	return b
+}
+
+// burst is how many datagrams are under way at once, for a receiver with little
+// memory: an ordinary user's.
+const burst = 32
+
+// udp sends numbered datagrams from one host to the other. Each that arrives must
+// be the one that was sent under its number.
+func (e *EndToEnd) udp(ctx context.Context, from, to *host, r *Report) error {
+	var in, out *net.UDPConn
+	err := to.ns.do(func() (err error) {
+		in, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(to.address(e.V6), 0)))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	err = from.ns.do(func() (err error) {
+		out, err = net.DialUDP("udp", nil, in.LocalAddr().(*net.UDPAddr))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	if e.GSO {
+		if err := setSegmentSize(out, datagramLen); err != nil {
+			return err
+		}
+	}
+	var arrived atomic.Int64
+	done := make(chan error, 1)
+	go func() { done <- receiveDatagrams(in, uint64(e.Datagrams), &arrived) }()
+	err = e.sendDatagrams(ctx, out, &arrived, r)
+	if err == nil {
+		time.Sleep(50 * time.Millisecond) // for what was swapped to the end
+	}
+	_ = in.SetReadDeadline(time.Now())
+	err = errors.Join(err, <-done)
+	r.Received += arrived.Load()
+	return err
+}
+
+func setSegmentSize(c *net.UDPConn, n int) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var errno error
+	err = raw.Control(func(fd uintptr) { errno = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_SEGMENT, n) })
+	return errors.Join(err, errno)
+}
+
+func (e *EndToEnd) sendDatagrams(ctx context.Context, c *net.UDPConn, arrived *atomic.Int64, r *Report) error {
+	var buf []byte
+	for n := 0; n < e.Datagrams && ctx.Err() == nil; {
+		before := arrived.Load()
+		buf = buf[:0]
+		k := min(burst, e.Datagrams-n)
+		for i := range k {
+			buf = datagram(buf, uint64(n+i))
+		}
+		step := datagramLen
+		if e.GSO {
+			step = len(buf)
+		}
+		for at := 0; at < len(buf); at += step {
+			if _, err := c.Write(buf[at:min(at+step, len(buf))]); err != nil {
+				return err
+			}
+		}
+		n += k
+		r.Sent += int64(k)
+		for wait := time.Now(); arrived.Load() < before+int64(k) && time.Since(wait) < 5*time.Millisecond; {
+			time.Sleep(50 * time.Microsecond)
+		}
+	}
+	return ctx.Err()
+}
+
+func receiveDatagrams(c *net.UDPConn, most uint64, arrived *atomic.Int64) error {
+	buf := make([]byte, 1<<16)
+	var want []byte
+	for {
+		n, err := c.Read(buf)
+		switch {
+		case errors.Is(err, syscall.ECONNREFUSED):
+			continue
+		case err != nil:
+			return nil // the deadline
+		case n < 8:
+			return fmt.Errorf("a datagram of %d bytes", n)
+		}
+		number := binary.BigEndian.Uint64(buf)
+		if want = datagram(want[:0], number); number >= most || string(want) != string(buf[:n]) {
+			return fmt.Errorf("%d bytes arrive as datagram %d of %d, and are not those that were sent", n, number, most)
+		}
+		arrived.Add(1)
+	}
+}
