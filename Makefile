@@ -8,6 +8,10 @@ TEST_SEED = 20261121
 # Executions of each fuzz target in make fuzz-long: 12 targets, 10 million in all.
 FUZZ_N = 834000
 PROPERTY_N = 1000000
+# Batches for each oracle in make live-long, and five times as many superpackets.
+LIVE_N = 200000
+# Who asks the kernel in make live-user.
+LIVE_USER = 65534
 
 help:
 	@echo "make verify         the corpus, captures, properties and fuzz targets, then a table (1 minute)"
@@ -15,11 +19,16 @@ help:
 	@echo "make lint           gofmt, go vet for Linux, macOS and Windows, staticcheck"
 	@echo "make test-386       the tests as a 32-bit program, short"
 	@echo "make test-race      the tests under the race detector, short"
+	@echo "make live           ask this machine's kernel, then a table (1 minute)"
+	@echo "make live-user      the same as an ordinary user, for root"
+	@echo "make test-live      the tests that ask the kernel, as root and as an ordinary user"
 	@echo "make cover          coverage of offload by all tests, and what is not covered"
 	@echo "make bench          benchmarks of offload and of the fuzz targets"
 	@echo "make docs           write docs/rules.md"
 	@echo "make corpus         check that each case states what the model gives"
 	@echo "make properties-long  each property on PROPERTY_N=$(PROPERTY_N) scenarios"
+	@echo "make live-long      LIVE_N=$(LIVE_N) batches for each oracle, 5 times as many superpackets; goes on where it stopped"
+	@echo "make live-fuzz      the fuzz targets that ask the kernel, LIVE_FUZZ=$(LIVE_FUZZ) each"
 	@echo "make fuzz-long      each fuzz target for FUZZ_N=$(FUZZ_N) executions; goes on where it stopped"
 
 verify:
@@ -41,6 +50,26 @@ test-386:
 test-race:
 	RAPID_SEED=$(TEST_SEED) $(GO) test -count=1 -short -race ./...
 
+live:
+	$(GO) run ./fuzz/cmd/tunproof live
+
+live-user:
+	$(GO) run ./fuzz/cmd/tunproof live -user $(LIVE_USER)
+
+LIVE_TESTS = ./tunlive/... ./fuzz/live/...
+test-live:
+	RAPID_SEED=$(TEST_SEED) $(GO) test -count=1 $(LIVE_TESTS)
+	if [ "$$(id -u)" = 0 ]; then TUNLIVE_USER=$(LIVE_USER) RAPID_SEED=$(TEST_SEED) $(GO) test -count=1 $(LIVE_TESTS); fi
+
+live-long:
+	@mkdir -p .cache
+	$(GO) run ./fuzz/cmd/tunproof live -count $(LIVE_N) -state .cache/live.json
+
+LIVE_FUZZ = 60s
+live-fuzz:
+	$(GO) test ./fuzz/live/native -run '^$$' -fuzz FuzzKernelSegment -fuzztime $(LIVE_FUZZ) -fuzzminimizetime 1x
+	$(GO) test ./fuzz/live/native -run '^$$' -fuzz FuzzKernelCoalesce -fuzztime $(LIVE_FUZZ) -fuzzminimizetime 1x
+
 cover:
 	@mkdir -p .cache
 	RAPID_SEED=$(TEST_SEED) $(GO) test -coverpkg=./offload -coverprofile=.cache/cover.out ./...
@@ -61,4 +90,4 @@ properties-long:
 fuzz-long:
 	$(GO) run ./fuzz/cmd/tunproof verify -run '^[a-zP0-9]+ fuzz' -fuzz $(FUZZ_N) -cache .cache/fuzz
 
-.PHONY: help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long
+.PHONY: help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-live live-long live-fuzz

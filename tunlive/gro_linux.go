@@ -197,14 +197,18 @@ func (g *gate) Coalesce(batch [][]byte) ([]Packet, error) {
 	if len(batch) > MaxBatch {
 		return nil, fmt.Errorf("a batch of %d packets, at most %d are one poll", len(batch), MaxBatch)
 	}
-	burst := smallBurst
+	burst, used := smallBurst, memory(1, largeBurst)
 	for _, b := range batch {
+		used += memory(1, len(b))
 		switch _, ok := etherType(b); {
 		case !ok || len(b) > wireMTU:
 			return nil, ErrPacket
 		case len(b)+etherLen > burst:
 			burst = largeBurst
 		}
+	}
+	if used > g.in.room {
+		return nil, ErrPacket
 	}
 	// Shut, with a full bucket that one frame empties.
 	if err := g.nl.tokenBucket(g.near, 0, slow, uint32(burst)); err != nil {

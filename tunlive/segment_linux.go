@@ -126,6 +126,9 @@ type vethSegmenter struct {
 	collector collector
 }
 
+// mostSegments is less than net.core.netdev_max_backlog by default, 1,000 packets.
+const mostSegments = 900
+
 // NewVethSegmenter returns the oracle that needs no TUN device. It is for one
 // goroutine at a time.
 func NewVethSegmenter() (Segmenter, error) {
@@ -140,6 +143,12 @@ func NewVethSegmenter() (Segmenter, error) {
 // Segment has no counters to tell classes apart: an errno of the send is Refused,
 // but for ENOMEM, with which a queue says that what it was to cut was dropped.
 func (s *vethSegmenter) Segment(h VnetHdr, packet []byte) (Answer, error) {
+	if h.GSOType != 0 && h.GSOSize > 0 {
+		n := len(packet)/int(h.GSOSize) + 1
+		if n > mostSegments || memory(n, int(h.GSOSize)) > s.in.room {
+			return Answer{}, ErrPacket
+		}
+	}
 	unpin := pin()
 	defer unpin()
 	err := s.out.write(h, packet)

@@ -20,6 +20,7 @@ const etherLen = 14
 type socket struct {
 	fd, index int
 	linkLen   int // of the header in front of the packet: etherLen, or 0 on a TUN
+	room      int // bytes of memory for packets under way, and as many for those that arrived
 	frame     []byte
 }
 
@@ -35,11 +36,36 @@ func openSocket(index, linkLen int) (*socket, error) {
 			return nil, fmt.Errorf("packet socket option %d: %w", o.name, err)
 		}
 	}
-	for _, name := range []int{unix.SO_RCVBUFFORCE, unix.SO_SNDBUFFORCE} {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, name, 16<<20) // root's; else a batch has to fit the default
+	if s.room, err = makeRoom(fd); err != nil {
+		s.close()
+		return nil, err
 	}
 	return s, nil
 }
+
+// makeRoom asks for as much memory as is granted, and returns how much that is:
+// root gets what it wants, others twice net.core.rmem_max.
+func makeRoom(fd int) (room int, err error) {
+	const want = 16 << 20
+	room = 2 * want
+	for _, o := range [][2]int{{unix.SO_RCVBUFFORCE, unix.SO_RCVBUF}, {unix.SO_SNDBUFFORCE, unix.SO_SNDBUF}} {
+		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, o[0], want) != nil {
+			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, o[1], want); err != nil {
+				return 0, fmt.Errorf("socket buffer: %w", err)
+			}
+		}
+		n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, o[1])
+		if err != nil {
+			return 0, fmt.Errorf("socket buffer: %w", err)
+		}
+		room = min(room, n)
+	}
+	return room, nil
+}
+
+// memory is more than what the kernel counts of a socket's room for n packets of
+// so many bytes.
+func memory(n, packetLen int) int { return n * 2 * (packetLen + 700) }
 
 // receive binds the socket, so that it reads.
 func (s *socket) receive() error {

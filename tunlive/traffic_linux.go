@@ -52,7 +52,11 @@ func (e *EndToEnd) tcp(ctx context.Context, hosts [2]*host, r *Report) error {
 		go func() { results <- receive(c, uint64(1-i), e.Bytes, &r.Bytes) }()
 	}
 	for range cap(results) {
-		err = errors.Join(err, <-results)
+		if e := <-results; e != nil && err == nil {
+			err = e
+			ends[0].Close() // the others wait for bytes that do not come
+			ends[1].Close()
+		}
 	}
 	return errors.Join(err, ctx.Err())
 }

@@ -79,8 +79,7 @@ type Segmenter interface {
 type GRO interface {
 	// Coalesce gives the kernel's GRO a batch of packets of IPv4 and IPv6, at most
 	// MaxBatch of them, in one poll, and returns what comes out, in the order in
-	// which it does, valid until the next call. A packet that the driver cannot
-	// send is ErrPacket.
+	// which it does, valid until the next call. What it cannot send is ErrPacket.
 	Coalesce(batch [][]byte) ([]Packet, error)
 	Close() error
 }
@@ -89,8 +88,8 @@ type GRO interface {
 // what the harness itself sends.
 const MaxBatch = 62
 
-// ErrPacket is a packet that is too short, too long or of no IP version, and
-// that a driver therefore cannot send.
+// ErrPacket is a packet that an oracle cannot send: too short, too long, of no IP
+// version, or more than an ordinary user's sockets have room for.
 var ErrPacket = errors.New("not a packet that can be sent this way")
 
 // Missing is something that an oracle needs and the machine has not.

@@ -22,12 +22,12 @@ func (k *Kernel) CutCase(o *Oracle, c *pkts.Case, t *Tally) error {
 	for i, in := range c.Batches[0].In {
 		p := scenario.Super{Hdr: in.Vnet, Data: in.Data}
 		if same, ok := harmless(p); !ok || !bytes.Equal(same.Data, p.Data) || !o.takes(p) {
-			t.count("left out", "fragment, or a value that this way does not take")
+			t.count("left out", leftOut)
 			continue
 		}
 		got, err := o.segmenter.Segment(tunlive.VnetHdr(p.Hdr), p.Data)
 		if err == tunlive.ErrPacket {
-			t.count("left out", "no IP version, which this way does not take")
+			t.count("left out", leftOut)
 			continue
 		}
 		if err != nil {

@@ -19,7 +19,6 @@ type Oracle struct {
 	Name      string // "tun", "veth", "toggle", "gate"
 	segmenter tunlive.Segmenter
 	gro       tunlive.GRO
-	headroom  int   // bytes of memory that the kernel puts in front of a packet
 	linkLen   int   // bytes of the link's header, which csum_start counts too
 	Missing   error // a *tunlive.Missing: why it cannot be asked
 }
@@ -34,7 +33,7 @@ type Kernel struct {
 
 // Open opens what there is. The program must have called tunlive.Enter.
 func Open() (*Kernel, error) {
-	k := &Kernel{Cuts: []*Oracle{{Name: "tun", headroom: 64}, {Name: "veth", headroom: 64, linkLen: 14}}, Joins: []*Oracle{{Name: "toggle"}, {Name: "gate"}}}
+	k := unopened()
 	var errs [4]error
 	k.Cuts[0].segmenter, errs[0] = tunlive.NewSegmenter()
 	k.Cuts[1].segmenter, errs[1] = tunlive.NewVethSegmenter()
@@ -55,6 +54,10 @@ func Open() (*Kernel, error) {
 	k.Rules = gro.Rules{FixedIDs: k.Features["fixed-ids"], HopByHop: k.Features["hop-by-hop"],
 		HeldCWR: k.Features["held-cwr"], EqualCWR: k.Features["equal-cwr"]}
 	return k, nil
+}
+
+func unopened() *Kernel {
+	return &Kernel{Cuts: []*Oracle{{Name: "tun"}, {Name: "veth", linkLen: 14}}, Joins: []*Oracle{{Name: "toggle"}, {Name: "gate"}}}
 }
 
 func (k *Kernel) oracles() []*Oracle { return slices.Concat(k.Cuts, k.Joins) }
@@ -91,6 +94,18 @@ func (t *Tally) count(kind, what string) {
 	t.Counts[kind+": "+what]++
 }
 
+// Add adds u to t.
+func (t *Tally) Add(u Tally) {
+	t.Rounds += u.Rounds
+	t.Segments += u.Segments
+	for key, n := range u.Counts {
+		if t.Counts == nil {
+			t.Counts = map[string]int{}
+		}
+		t.Counts[key] += n
+	}
+}
+
 // Lines are the counts, sorted, one kind a line.
 func (t *Tally) Lines() []string {
 	kinds := map[string][]string{}
@@ -103,4 +118,15 @@ func (t *Tally) Lines() []string {
 		lines = append(lines, kind+": "+strings.Join(kinds[kind], ", "))
 	}
 	return lines
+}
+
+// Sum adds up the counts of a kind.
+func (t *Tally) Sum(kind string) int {
+	n := 0
+	for key, v := range t.Counts {
+		if k, _, _ := strings.Cut(key, ": "); k == kind {
+			n += v
+		}
+	}
+	return n
 }

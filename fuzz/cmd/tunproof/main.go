@@ -27,8 +27,10 @@ type streams struct {
 }
 
 var commands = []command{
-	{"verify", "[-seed N] [-checks N] [-fuzz N] [-cache DIR] [-run REGEXP] [-json]",
-		"the corpus, the captures, each property and each fuzz target, then a table", verify},
+	{"verify", "[-seed N] [-checks N] [-fuzz N] [-live TIME] [-cache DIR] [-run REGEXP] [-json]",
+		"the corpus, the captures, each property, this machine's kernel and each fuzz target, then a table", verify},
+	{"live", "[-time 60s] [-count N [-state FILE]] [-seed N] [-run REGEXP] [-user UID] [-json]",
+		"ask the kernel of this machine, in network namespaces of its own, then a table", liveCommand},
 	{"replay", "[-batch N] [-order reorder] [-atomic] [-target NAME] [-json] FILE...",
 		"what offload makes of a .pkts case, a pcap file or a fuzz crasher, and whether it is right", replay},
 	{"corpus", "[-write] [FILE...]", "check that cases are complete and well written, or make them so by the model", corpusCommand},

@@ -73,7 +73,10 @@ func TestExitCodes(t *testing.T) {
 		{"bad regexp", []string{"verify", "-run", "("}, 2, "-run"},
 		{"bad count", []string{"verify", "-checks", "0"}, 2, "-checks must be positive"},
 		{"verify nothing", []string{"verify", "-run", "no such row"}, 3, "nothing ran"},
-		{"verify not run only", []string{"verify", "-run", "K1"}, 3, "not run: K1 (live)"},
+		{"verify not run only", []string{"verify", "-live", "0", "-run", "K1"}, 3, "not run: K1 (live)"},
+		{"bad time", []string{"live", "-time", "0s"}, 2, "-time must be positive"},
+		{"state without count", []string{"live", "-state", "x"}, 2, "-state goes with -count"},
+		{"live of something", []string{"live", "x"}, 2, "it takes no arguments"},
 		{"verify one", []string{"verify", "-seed", "1", "-checks", "50", "-fuzz", "0", "-run", "P2 rapid"}, 0, "all that ran holds (1 rows)"},
 		{"replay nothing", []string{"replay"}, 2, "which file?"},
 		{"replay no file", []string{"replay", "/nonexistent"}, 2, "no such file"},
@@ -123,7 +126,7 @@ func TestCorpusWrite(t *testing.T) {
 
 // TestJSON reads the records and reports back.
 func TestJSON(t *testing.T) {
-	out, _, _ := call(t, "verify", "-seed", "7", "-checks", "20", "-fuzz", "0", "-run", "P3|K2", "-json")
+	out, _, _ := call(t, "verify", "-seed", "7", "-checks", "20", "-fuzz", "0", "-live", "0", "-run", "P3|K2", "-json")
 	d := json.NewDecoder(strings.NewReader(out))
 	results := map[string]record.Result{}
 	for d.More() {

@@ -3,19 +3,25 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"tunproof/corpus"
 	"tunproof/corpus/pkts"
+	"tunproof/fuzz/live"
 	"tunproof/fuzz/pcap"
 	"tunproof/fuzz/record"
 	"tunproof/fuzz/scenario"
@@ -24,18 +30,15 @@ import (
 
 // verification is one run of verify.
 type verification struct {
-	ctx      context.Context
-	progress io.Writer
+	results
 	seed     uint64
 	checks   int // of each property, by rapid
 	execs    int // of each fuzz target
 	cache    string
-	only     *regexp.Regexp
-	root     string // of the checkout, "" if there is none
-	rows     []record.Result
 	captures []captureRow
 	tally    *target.Tally // of the generated scenarios
 	executed *target.Tally // of what the fuzzing engine executed
+	liveTime time.Duration // of asking the kernel
 	native   *nativeBinary
 }
 
@@ -52,6 +55,7 @@ func verify(ctx context.Context, s streams, args []string) (int, error) {
 	seed := flags.Uint64("seed", 0, "of generated input; 0 draws one")
 	checks := flags.Int("checks", 3_000, "scenarios of each property")
 	execs := flags.Int("fuzz", 8_000, "executions of each fuzz target; 0 for none")
+	liveTime := flags.Duration("live", 15*time.Second, "time for asking this machine's kernel, about; 0 for not")
 	cache := flags.String("cache", "", "directory where fuzz targets keep what they found, for the next run to go on from; by default they start afresh")
 	only := flags.String("run", "", "only rows whose \"property method\" matches")
 	asJSON := flags.Bool("json", false, "write result records, one a line")
@@ -64,14 +68,13 @@ func verify(ctx context.Context, s streams, args []string) (int, error) {
 		return 0, fmt.Errorf("%w: -run: %w", errUsage, err)
 	case flags.NArg() > 0:
 		return 0, fmt.Errorf("%w: it takes no arguments", errUsage)
-	case *checks < 1 || *execs < 0:
-		return 0, fmt.Errorf("%w: -checks must be positive, -fuzz not negative", errUsage)
+	case *checks < 1 || *execs < 0 || *liveTime < 0:
+		return 0, fmt.Errorf("%w: -checks must be positive, -fuzz and -live not negative", errUsage)
 	}
 	for *seed == 0 {
 		*seed = rand.Uint64()
 	}
-	v := &verification{ctx: ctx, progress: s.err, seed: *seed, checks: *checks, execs: *execs, only: re, tally: target.NewTally(), executed: target.NewTally()}
-	v.root, _ = record.Root(".")
+	v := &verification{results: newResults(ctx, "verify", s.err, re), seed: *seed, checks: *checks, execs: *execs, liveTime: *liveTime, tally: target.NewTally(), executed: target.NewTally()}
 	if *cache != "" {
 		if v.cache, err = filepath.Abs(*cache); err != nil {
 			return 0, err
@@ -89,6 +92,7 @@ func verify(ctx context.Context, s streams, args []string) (int, error) {
 		}
 	} else {
 		v.table(s.out)
+		v.met(s.out)
 	}
 	code, verdict := v.verdict()
 	fmt.Fprintf(s.err, "verify: seed %d, %.0f s\n", *seed, time.Since(start).Seconds())
@@ -102,7 +106,7 @@ func verify(ctx context.Context, s streams, args []string) (int, error) {
 func (v *verification) run() error {
 	v.native = startNative(v.ctx, v.root, v.cache, v.execs > 0 && v.anyFuzz())
 	defer v.native.close()
-	parts := []func() error{v.cases, v.capturesPart, v.properties, v.sums, v.allocations, v.fuzz}
+	parts := []func() error{v.cases, v.capturesPart, v.properties, v.sums, v.allocations, v.live, v.fuzz}
 	for _, part := range parts {
 		if v.ctx.Err() != nil {
 			break // the table shows what ran
@@ -112,38 +116,10 @@ func (v *verification) run() error {
 		}
 	}
 	v.notRun("P10", "exhaustive", "model", "this version has no exhaustive enumeration")
-	for _, k := range []string{"K1", "K2", "K3", "K4", "K5"} {
-		v.notRun(k, "live", "kernel", "this version has no kernel oracle")
-	}
 	if v.ctx.Err() != nil {
 		v.notRun("all", "the rest", "", "interrupted")
 	}
 	return nil
-}
-
-func (v *verification) wanted(property, method string) bool {
-	return v.only.MatchString(property + " " + method)
-}
-
-func (v *verification) notRun(property, method, judge, why string) {
-	if v.wanted(property, method) {
-		v.rows = append(v.rows, record.Result{Property: property, Method: method, Judge: judge, Result: record.NotRun, Detail: why})
-	}
-}
-
-// add records what ran. Of a violation it shows all there is.
-func (v *verification) add(r record.Result, start time.Time, err error) {
-	r.Seconds = time.Since(start).Seconds()
-	r.Result = record.Holds
-	if err != nil {
-		r.Result, r.Detail = record.Violated, err.Error()
-		fmt.Fprintf(v.progress, "verify: %s %s: %v\n", r.Property, r.Method, err)
-	}
-	v.rows = append(v.rows, r)
-}
-
-func (v *verification) say(format string, args ...any) {
-	fmt.Fprintf(v.progress, "verify: "+format+"\n", args...)
 }
 
 // cases runs the corpus.
@@ -261,68 +237,53 @@ func (v *verification) sums() error {
 	return nil
 }
 
-// stamp fills in what all records share.
-func (v *verification) stamp() {
-	tree := ""
-	if v.root != "" {
-		tree, _ = record.Tree(v.root)
+// live asks the kernel, in a process of its own, which is put into namespaces.
+func (v *verification) live() error {
+	if !slices.ContainsFunc(live.Rows(), v.only.MatchString) {
+		return nil
 	}
-	env := record.Here()
-	for i := range v.rows {
-		v.rows[i].Format, v.rows[i].Command, v.rows[i].Tree, v.rows[i].Env = 1, "verify", tree, env
-	}
-}
-
-// order is the order of the rows.
-func order(property string) int {
-	known := []string{"cases", "P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "P11", "codec", "pkts", "pcap", "K1", "K2", "K3", "K4", "K5"}
-	if i := slices.Index(known, property); i >= 0 {
-		return i
-	}
-	return len(known)
-}
-
-var laws = map[string]string{
-	"cases": "every case of the corpus comes out as stated",
-	"P8":    "every checksum is the model's, at every length and alignment",
-	"P9":    "no allocation in steady state, errors included",
-	"P10":   "every batch of a small alphabet of packets",
-	"codec": "Decode(Encode(s)) == s",
-	"pkts":  "the .pkts parser takes or refuses any bytes",
-	"pcap":  "the pcap reader takes or refuses any bytes",
-	"K1":    "Segment == the kernel's",
-	"K2":    "superpackets come out of the kernel as the packets",
-	"K3":    "the kernel's GRO makes the same superpackets",
-	"K4":    "the kernel refuses what Segment refuses",
-	"K5":    "sockets on both ends get every byte",
-}
-
-func law(property string) string {
-	for _, p := range target.Properties {
-		if p.ID == property {
-			return p.Law
+	if v.liveTime == 0 {
+		for _, k := range kernelProperties {
+			v.notRun(k, "live", "kernel", "-live 0")
 		}
+		return nil
 	}
-	return laws[property]
+	rows, err := v.askKernel()
+	v.rows = append(v.rows, rows...)
+	return err
 }
 
-// table writes the rows for people.
-func (v *verification) table(out io.Writer) {
-	slices.SortStableFunc(v.rows, func(a, b record.Result) int { return order(a.Property) - order(b.Property) })
-	const columns = "  %-14s %-18s %-18s %8s  %s\n"
-	fmt.Fprintf(out, "PROPERTY\n"+columns, "HOW CHECKED", "HOW MANY", "JUDGE", "SECONDS", "RESULT")
-	last := ""
-	for _, r := range v.rows {
-		if r.Property != last {
-			fmt.Fprintf(out, "%s: %s\n", r.Property, law(r.Property))
-		}
-		last = r.Property
-		if r.Result == record.NotRun {
-			fmt.Fprintf(out, columns, r.Method, "-", r.Judge, "-", "not run: "+r.Detail)
-			continue
-		}
-		fmt.Fprintf(out, columns, r.Method, fmt.Sprint(r.Count, " ", r.Unit), r.Judge, fmt.Sprintf("%.1f", r.Seconds), r.Result)
+func (v *verification) askKernel() ([]record.Result, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
 	}
+	c := exec.CommandContext(v.ctx, self, "live", "-json", "-time", v.liveTime.String(), "-run", v.only.String(), "-seed", strconv.FormatUint(v.seed, 10))
+	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
+	c.SysProcAttr = ownGroup()
+	c.Stderr = v.progress
+	out, err := c.Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && (exit.ExitCode() == record.ExitViolation || exit.ExitCode() == record.ExitNothing) || v.ctx.Err() != nil {
+		err = nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s live: %w", filepath.Base(self), err)
+	}
+	var rows []record.Result
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var row record.Result
+		if err := d.Decode(&row); err == io.EOF {
+			return rows, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("what live wrote: %w", err)
+		}
+		rows = append(rows, row)
+	}
+}
+
+// met writes what the inputs met, for people.
+func (v *verification) met(out io.Writer) {
 	if len(v.captures) > 0 {
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(out)
@@ -360,35 +321,4 @@ func counts(m map[string]int) string {
 	}
 	slices.Sort(list)
 	return strings.Join(list, ", ")
-}
-
-// verdict is the exit code and the last line, which claims nothing that was not
-// run.
-func (v *verification) verdict() (int, string) {
-	var ran int
-	var violated, not []string
-	for _, r := range v.rows {
-		switch r.Result {
-		case record.NotRun:
-			not = append(not, r.Property+" ("+r.Method+")")
-		case record.Violated:
-			violated = append(violated, r.Property+" ("+r.Method+")")
-			ran++
-		default:
-			ran++
-		}
-	}
-	tail := ""
-	if len(not) > 0 {
-		tail = "; not run: " + strings.Join(not, ", ")
-	}
-	switch {
-	case len(violated) > 0:
-		return record.ExitViolation, "VIOLATED: " + strings.Join(violated, ", ") + tail
-	case ran == 0:
-		return record.ExitNothing, "nothing ran" + tail
-	case v.ctx.Err() != nil:
-		return record.ExitUsage, fmt.Sprintf("interrupted: what ran holds (%d rows)%s", ran, tail)
-	}
-	return record.ExitHolds, fmt.Sprintf("all that ran holds (%d rows)%s", ran, tail)
 }

@@ -1,0 +1,357 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/live"
+	"tunproof/fuzz/record"
+	"tunproof/fuzz/scenario"
+	"tunproof/fuzz/target"
+	"tunproof/tunlive"
+)
+
+// liveRun is one run of live.
+type liveRun struct {
+	results
+	kernel *live.Kernel
+	state  liveState
+	file   string                 // of the state
+	time   time.Duration          // of everything
+	count  int                    // scenarios of each random part, instead of a time
+	met    map[string]*live.Tally // by property
+	paths  []string               // what went end to end
+}
+
+// liveState is how far a run has come, to go on from.
+type liveState struct {
+	Seed  uint64                `json:"seed"`
+	Parts map[string]*partState `json:"parts"`
+}
+
+type partState struct {
+	Scenarios int        `json:"scenarios"`
+	Seconds   float64    `json:"seconds"`
+	Tally     live.Tally `json:"tally"`
+}
+
+var kernelProperties = []string{"K1", "K2", "K3", "K4", "K5"}
+
+// chunk is how many scenarios are drawn from one seed.
+const chunk = 500
+
+func liveCommand(ctx context.Context, s streams, args []string) (int, error) {
+	flags := flag.NewFlagSet("live", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	r := &liveRun{met: map[string]*live.Tally{}}
+	flags.DurationVar(&r.time, "time", time.Minute, "of everything, about")
+	flags.IntVar(&r.count, "count", 0, "batches of each random part, five times as many superpackets, however long it takes")
+	flags.StringVar(&r.file, "state", "", "file where -count keeps how far it is, to go on from")
+	flags.Uint64Var(&r.state.Seed, "seed", 0, "of generated input; 0 draws one")
+	only := flags.String("run", "", "only rows whose \"property method\" matches")
+	asJSON := flags.Bool("json", false, "write result records, one a line")
+	user := flags.Int("user", 0, "user ID to do it as, for root")
+	if err := flags.Parse(args); err != nil {
+		return 0, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	re, err := regexp.Compile(*only)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("%w: -run: %w", errUsage, err)
+	case flags.NArg() > 0:
+		return 0, fmt.Errorf("%w: it takes no arguments", errUsage)
+	case r.time <= 0 || r.count < 0 || *user < 0:
+		return 0, fmt.Errorf("%w: -time must be positive, -count and -user not negative", errUsage)
+	case r.file != "" && r.count == 0:
+		return 0, fmt.Errorf("%w: -state goes with -count", errUsage)
+	}
+	r.results = newResults(ctx, "live", s.err, re)
+	if *user > 0 && os.Getuid() == 0 {
+		if err := os.Setenv("TUNLIVE_USER", strconv.Itoa(*user)); err != nil {
+			return 0, err
+		}
+	}
+	var missing *tunlive.Missing
+	if err := tunlive.Enter(); errors.As(err, &missing) {
+		r.nothing(err)
+	} else if err != nil {
+		return 0, err
+	} else if err := r.run(); err != nil {
+		return 0, err
+	}
+	return r.finish(s, *asJSON)
+}
+
+// nothing says of every property why it was not run.
+func (r *liveRun) nothing(why error) {
+	for _, row := range live.Rows() {
+		if property, method, _ := strings.Cut(row, " "); r.only.MatchString(row) {
+			r.rows = append(r.rows, record.Result{Property: property, Method: method, Judge: "kernel", Result: record.NotRun, Detail: why.Error()})
+		}
+	}
+}
+
+func (r *liveRun) finish(s streams, asJSON bool) (int, error) {
+	r.stamp()
+	code, verdict := r.verdict()
+	if asJSON {
+		if err := record.Write(s.out, r.rows); err != nil {
+			return 0, err
+		}
+		return code, nil
+	}
+	r.table(s.out)
+	for _, property := range slices.Sorted(maps.Keys(r.met)) {
+		fmt.Fprintf(s.out, "\n%s met\n", property)
+		for _, l := range r.met[property].Lines() {
+			fmt.Fprintf(s.out, "  %s\n", l)
+		}
+	}
+	if len(r.paths) > 0 {
+		fmt.Fprintf(s.out, "\nK5 carried\n  %s\n", strings.Join(r.paths, "\n  "))
+	}
+	fmt.Fprintf(s.out, "\n%s\n", verdict)
+	return code, nil
+}
+
+func (r *liveRun) run() (err error) {
+	if err := r.load(); err != nil {
+		return err
+	}
+	if r.kernel, err = live.Open(); err != nil {
+		return err
+	}
+	defer r.kernel.Close()
+	if missing := r.kernel.Unexpected(); len(missing) > 0 && os.Getenv("TUNLIVE") == "require" {
+		return fmt.Errorf("TUNLIVE=require, and there is not all that this machine should have: %s", strings.Join(missing, "; "))
+	}
+	start := time.Now()
+	r.say("Linux %s, seed %d", record.Here().Kernel, r.state.Seed)
+	r.say("features: %s", features(r.kernel.Features))
+	for _, p := range r.kernel.Stated() {
+		if err := r.stated(p); err != nil {
+			return err
+		}
+	}
+	if err := r.endToEnd(); err != nil {
+		return err
+	}
+	parts := slices.DeleteFunc(r.kernel.Parts(), func(p live.Part) bool {
+		if p.Missing != nil {
+			r.notRun(p.Property, p.Method, "kernel", p.Missing.Error())
+		}
+		return p.Missing != nil || !r.wanted(p.Property, p.Method)
+	})
+	weights := 0
+	for _, p := range parts {
+		weights += p.Weight
+	}
+	for i, p := range parts {
+		left := max(r.time-time.Since(start), time.Second)
+		if err := r.random(p, uint64(i), left*time.Duration(p.Weight)/time.Duration(weights)); err != nil {
+			return err
+		}
+		weights -= p.Weight
+	}
+	if r.ctx.Err() != nil {
+		r.notRun("all", "the rest", "", "interrupted")
+	}
+	return nil
+}
+
+func features(f tunlive.Features) string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(f)) {
+		not := ""
+		if !f[name] {
+			not = "no "
+		}
+		list = append(list, not+name)
+	}
+	return strings.Join(list, ", ")
+}
+
+// load reads the state file, if there is one, and draws a seed if none is set.
+func (r *liveRun) load() error {
+	for r.state.Seed == 0 {
+		r.state.Seed = rand.Uint64()
+	}
+	r.state.Parts = map[string]*partState{}
+	if r.file == "" {
+		return nil
+	}
+	b, err := os.ReadFile(r.file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &r.state)
+	}
+	if err != nil {
+		return fmt.Errorf("state %s: %w", r.file, err)
+	}
+	r.say("going on with %s", r.file)
+	return nil
+}
+
+// save writes the state file: beside it first, so that it is whole.
+func (r *liveRun) save() error {
+	if r.file == "" {
+		return nil
+	}
+	b, err := json.Marshal(r.state)
+	if err == nil {
+		err = os.WriteFile(r.file+".new", b, 0o644)
+	}
+	if err == nil {
+		err = os.Rename(r.file+".new", r.file)
+	}
+	return err
+}
+
+// stated runs a part over the repository's own input.
+func (r *liveRun) stated(p live.Part) error {
+	if p.Missing != nil {
+		r.notRun(p.Property, p.Method, "kernel", p.Missing.Error())
+	}
+	if p.Missing != nil || !r.wanted(p.Property, p.Method) || r.ctx.Err() != nil {
+		return nil
+	}
+	r.say("%s %s", p.Property, p.Method)
+	start := time.Now()
+	var t live.Tally
+	err := p.Check(nil, &t)
+	if !isViolation(err) {
+		return err
+	}
+	r.judged(p, t, 0, start, err)
+	return nil
+}
+
+// isViolation says whether an error, nil too, is about what is judged, and not
+// about the harness.
+func isViolation(err error) bool {
+	var v *target.Violation
+	return err == nil || errors.As(err, &v)
+}
+
+// judged adds the rows of a part: K1 has one of K4, of what was refused, dropped
+// or known to diverge.
+func (r *liveRun) judged(p live.Part, t live.Tally, seed uint64, start time.Time, err error) {
+	row := record.Result{Property: p.Property, Method: p.Method, Judge: "kernel", Count: t.Rounds, Unit: p.Unit, Seed: seed}
+	if p.Property == "K1" {
+		refusals := t.Sum("refused") + t.Sum("divergence")
+		k4 := row
+		k4.Property, k4.Count, k4.Unit = "K4", refusals, "refusals"
+		row.Count -= refusals
+		var v *target.Violation
+		if errors.As(err, &v) && v.Property == "K4" {
+			r.add(k4, start, err)
+			err = nil
+		} else {
+			r.add(k4, start, nil)
+		}
+	}
+	r.add(row, start, err)
+	if r.met[p.Property] == nil {
+		r.met[p.Property] = &live.Tally{}
+	}
+	r.met[p.Property].Add(t)
+}
+
+// random runs a part on generated scenarios, for a time or a count.
+func (r *liveRun) random(p live.Part, index uint64, limit time.Duration) error {
+	name := p.Property + " " + p.Method
+	done := r.state.Parts[name]
+	if done == nil {
+		done = &partState{}
+		r.state.Parts[name] = done
+	}
+	start := time.Now()
+	before, rounds, told := done.Seconds, done.Tally.Rounds, start
+	more := func() bool {
+		switch {
+		case r.count > 0 && p.Supers:
+			return done.Tally.Rounds < 5*r.count
+		case r.count > 0:
+			return done.Tally.Rounds < r.count
+		}
+		return time.Since(start) < limit
+	}
+	var found *finding
+	for more() && found == nil && r.ctx.Err() == nil {
+		seed := r.state.Seed + index<<32 + uint64(done.Scenarios/chunk)
+		n, f, err := rapidCheck(r.ctx, target.Property{ID: p.Property, Name: name, Batches: !p.Supers, Supers: p.Supers,
+			Check: func(s *scenario.Scenario, _ *target.Tally) error { return p.Check(s, &done.Tally) }}, chunk, seed, nil)
+		if err != nil {
+			return err
+		}
+		if found = f; f != nil && !isViolation(f.err) {
+			return f.err
+		}
+		if r.ctx.Err() == nil {
+			done.Scenarios += n
+		}
+		done.Seconds = before + time.Since(start).Seconds()
+		if time.Since(told) > 2*time.Second || !more() || found != nil {
+			r.say("%s: %d %s, %.0f a second", name, done.Tally.Rounds, p.Unit, float64(done.Tally.Rounds-rounds)/time.Since(start).Seconds())
+			told = time.Now()
+			if err := r.save(); err != nil {
+				return err
+			}
+		}
+	}
+	var failed error
+	if found != nil {
+		failed = found.err
+		for _, c := range found.scenario.Cases(law(p.Property), fmt.Sprintf("live -seed %d, %s, Linux %s", r.state.Seed, name, record.Here().Kernel)) {
+			target.Expect(c)
+			fmt.Fprintf(r.progress, "a case of it, ready for corpus/%s:\n%s", c.Op, pkts.Format(c))
+		}
+	}
+	r.judged(p, done.Tally, r.state.Seed, time.Now().Add(-time.Duration(done.Seconds*float64(time.Second))), failed)
+	return nil
+}
+
+// endToEnd is K5. In a short time not every path is taken.
+func (r *liveRun) endToEnd() error {
+	start := time.Now()
+	for _, p := range live.Paths {
+		switch {
+		case !r.wanted("K5", p.Name) || r.ctx.Err() != nil:
+			continue
+		case r.kernel.Cuts[0].Missing != nil:
+			r.notRun("K5", p.Name, "kernel", r.kernel.Cuts[0].Missing.Error())
+			continue
+		case r.count == 0 && time.Since(start) > r.time*2/5:
+			r.notRun("K5", p.Name, "kernel", "no time left; -time gives more")
+			continue
+		}
+		r.say("K5 %s", p.Name)
+		begin := time.Now()
+		report, err := live.EndToEnd(r.ctx, p, r.state.Seed)
+		if r.ctx.Err() != nil {
+			return nil
+		}
+		if !isViolation(err) {
+			return fmt.Errorf("K5 %s: %w", p.Name, err)
+		}
+		r.add(record.Result{Property: "K5", Method: p.Name, Judge: "sockets", Count: int(report.Packets), Unit: "packets", Seed: r.state.Seed}, begin, err)
+		r.paths = append(r.paths, fmt.Sprintf("%s: %d bytes of TCP, %d of %d datagrams; %d superpackets in, %d out; %d lost, %d doubled, %d swapped on the way",
+			p.Name, report.Bytes, report.Received, report.Sent, report.Superpackets, report.Written, report.Lost, report.Doubled, report.Swapped))
+	}
+	return nil
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"tunproof/fuzz/record"
+)
+
+// TestMain lets the test binary be the command: live starts itself again.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "live" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// liveProcess runs live in a process of its own; stdout is what it wrote.
+func liveProcess(t *testing.T, env []string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(self, append([]string{"live"}, args...)...)
+	c.Env = append(os.Environ(), env...)
+	var out, errs strings.Builder
+	c.Stdout, c.Stderr = &out, &errs
+	err = c.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), c.ProcessState.ExitCode()
+}
+
+// canAsk skips where the kernel cannot be asked over a veth, which takes least.
+func canAsk(t *testing.T) {
+	t.Helper()
+	out, stderr, code := liveProcess(t, nil, "-time", "1s", "-run", "K1 corpus, veth")
+	switch {
+	case code == record.ExitHolds && strings.Contains(out, "K1: "):
+	case code == record.ExitNothing && os.Getenv("TUNLIVE") != "require":
+		t.Skip(out)
+	default:
+		t.Fatalf("exit code %d\n%s%s", code, out, stderr)
+	}
+}
+
+func TestLive(t *testing.T) {
+	canAsk(t)
+	t.Run("time", func(t *testing.T) {
+		start := time.Now()
+		out, stderr, code := liveProcess(t, nil, "-time", "2s", "-seed", "9", "-run", "veth|gate", "-json")
+		if code != record.ExitHolds {
+			t.Fatalf("exit code %d\n%s%s", code, out, stderr)
+		}
+		if d := time.Since(start); d > 10*time.Second {
+			t.Errorf("-time 2s takes %v", d)
+		}
+		rows := map[string]record.Result{}
+		for d := json.NewDecoder(strings.NewReader(out)); d.More(); {
+			var r record.Result
+			if err := d.Decode(&r); err != nil {
+				t.Fatal(err)
+			}
+			rows[r.Property+" "+r.Method] = r
+		}
+		for _, name := range []string{"K1 random, veth", "K2 random, veth", "K3 whole batches, gate", "K4 corpus, veth", "K3 captures, gate"} {
+			if r := rows[name]; r.Result != record.Holds || r.Count == 0 || r.Command != "live" || r.Env.Kernel == "" {
+				t.Errorf("%s: %+v", name, r)
+			}
+		}
+	})
+	t.Run("goes on", func(t *testing.T) {
+		state := filepath.Join(t.TempDir(), "state")
+		for i, n := range []int{500, 1000} {
+			out, stderr, code := liveProcess(t, nil, "-count", strconv.Itoa(n), "-state", state, "-run", "K2 random, veth")
+			b, err := os.ReadFile(state)
+			if code != record.ExitHolds || err != nil || !strings.Contains(string(b), `"scenarios":`+strconv.Itoa(500*(i+1))) {
+				t.Fatalf("exit code %d, %v, state %s\n%s%s", code, err, b, out, stderr)
+			}
+		}
+	})
+	t.Run("bad state", func(t *testing.T) {
+		state := file(t, "state", "x")
+		if _, stderr, code := liveProcess(t, nil, "-count", "1", "-state", state); code != record.ExitUsage || !strings.Contains(stderr, state) {
+			t.Errorf("exit code %d: %s", code, stderr)
+		}
+	})
+	t.Run("no TUN", func(t *testing.T) {
+		no := "TUNLIVE_DEVICE=/nonexistent"
+		out, _, code := liveProcess(t, []string{no, "TUNLIVE="}, "-time", "1s", "-run", "K1 corpus|K5")
+		if code != record.ExitHolds || !strings.Contains(out, "not run: needs a TUN device, /nonexistent") || !strings.Contains(out, "chmod 0666") {
+			t.Errorf("exit code %d: %s", code, out)
+		}
+		_, stderr, code := liveProcess(t, []string{no, "TUNLIVE=require"}, "-time", "1s", "-run", "K1 corpus")
+		if code != record.ExitUsage || !strings.Contains(stderr, "TUNLIVE=require") {
+			t.Errorf("TUNLIVE=require: exit code %d: %s", code, stderr)
+		}
+	})
+	t.Run("interrupted", func(t *testing.T) {
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := exec.Command(self, "live", "-time", "1h", "-run", "random, veth")
+		var out strings.Builder
+		c.Stdout = &out
+		errs, err := c.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		seen, buf := "", make([]byte, 4096)
+		for !strings.Contains(seen, "a second") { // it is at work
+			n, err := errs.Read(buf)
+			if err != nil {
+				t.Fatalf("%v after %s", err, seen)
+			}
+			seen += string(buf[:n])
+		}
+		if err := c.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			if _, err := errs.Read(buf); err != nil {
+				break
+			}
+		}
+		_ = c.Wait()
+		if code := c.ProcessState.ExitCode(); code != record.ExitUsage || !strings.Contains(out.String(), "interrupted: what ran holds") {
+			t.Errorf("exit code %d\n%s", code, out.String())
+		}
+	})
+}
