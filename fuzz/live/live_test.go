@@ -62,21 +62,12 @@ func need(t *testing.T, k *Kernel, o *Oracle) {
 	t.Skip(o.Missing)
 }
 
-func oracleOf(k *Kernel, p Part) *Oracle {
-	for _, o := range k.oracles() {
-		if strings.HasSuffix(p.Method, o.Name) {
-			return o
-		}
-	}
-	panic(p.Method)
-}
-
 // TestRandom is K1 to K4 on generated scenarios, by every oracle.
 func TestRandom(t *testing.T) {
 	k := kernel(t)
 	for _, p := range k.Parts() {
-		t.Run(p.Property+" "+p.Method, func(t *testing.T) {
-			need(t, k, oracleOf(k, p))
+		t.Run(p.Property+" "+p.Method(), func(t *testing.T) {
+			need(t, k, p.Oracle)
 			var tally Tally
 			g := gen.Batches()
 			if p.Supers {
@@ -103,8 +94,8 @@ func TestRandom(t *testing.T) {
 func TestStated(t *testing.T) {
 	k := kernel(t)
 	for _, p := range k.Stated() {
-		t.Run(p.Property+" "+p.Method, func(t *testing.T) {
-			need(t, k, oracleOf(k, p))
+		t.Run(p.Property+" "+p.Method(), func(t *testing.T) {
+			need(t, k, p.Oracle)
 			var tally Tally
 			if err := p.Check(nil, &tally); err != nil {
 				t.Error(err)
@@ -145,7 +136,7 @@ func TestClasses(t *testing.T) {
 	need(t, k, k.Cuts[0])
 	var tally Tally
 	for _, p := range k.Stated() {
-		if strings.HasSuffix(p.Method, "corpus, tun") && p.Property == "K1" {
+		if p.Method() == "corpus, tun" && p.Property == "K1" {
 			if err := p.Check(nil, &tally); err != nil {
 				t.Fatal(err)
 			}

@@ -16,32 +16,35 @@ import (
 // Part is one check by one oracle, of whatever scenario it is given.
 type Part struct {
 	Property string // K1 to K3; K1 is K4 too
-	Method   string
+	Kind     string
+	Oracle   *Oracle
 	Unit     string // of Tally.Rounds
 	Weight   int    // share of the time
 	Supers   bool   // it is about superpackets, else about batches
-	Missing  error  // why it cannot be run
 	Check    func(s *scenario.Scenario, t *Tally) error
 }
+
+// Method names the part among those of its property.
+func (p Part) Method() string { return p.Kind + ", " + p.Oracle.Name }
 
 // Parts are the checks of scenarios.
 func (k *Kernel) Parts() []Part {
 	var list []Part
-	add := func(property, what, unit string, weight int, supers bool, oracles []*Oracle,
+	add := func(property, kind, unit string, weight int, supers bool, oracles []*Oracle,
 		check func(*Oracle, *scenario.Scenario, *Tally) error) {
 		for i, o := range oracles {
 			w := weight
 			if i > 0 && supers {
 				w /= 2
 			}
-			list = append(list, Part{property, what + o.Name, unit, w, supers, o.Missing,
+			list = append(list, Part{property, kind, o, unit, w, supers,
 				func(s *scenario.Scenario, t *Tally) error { return check(o, s, t) }})
 		}
 	}
-	add("K1", "random, ", "superpackets", 30, true, k.Cuts, k.Segment)
-	add("K2", "random, ", "batches", 10, false, k.Cuts, k.Back)
-	add("K3", "superpackets alone, ", "batches", 10, false, k.Joins, k.Groups)
-	add("K3", "whole batches, ", "batches", 10, false, k.Joins, k.Batches)
+	add("K1", "random", "superpackets", 30, true, k.Cuts, k.Segment)
+	add("K2", "random", "batches", 10, false, k.Cuts, k.Back)
+	add("K3", "superpackets alone", "batches", 10, false, k.Joins, k.Groups)
+	add("K3", "whole batches", "batches", 10, false, k.Joins, k.Batches)
 	return list
 }
 
@@ -50,7 +53,7 @@ func (k *Kernel) Stated() []Part {
 	var list []Part
 	for _, o := range k.Cuts {
 		list = append(list,
-			Part{Property: "K1", Method: "corpus, " + o.Name, Unit: "superpackets", Missing: o.Missing,
+			Part{Property: "K1", Kind: "corpus", Oracle: o, Unit: "superpackets",
 				Check: k.everyCase(func(c *pkts.Case, t *Tally) error {
 					s := scenario.FromCase(c)
 					if err := k.Segment(o, &s, t); err != nil {
@@ -58,19 +61,19 @@ func (k *Kernel) Stated() []Part {
 					}
 					return k.CutCase(o, c, t)
 				})},
-			Part{Property: "K2", Method: "corpus, " + o.Name, Unit: "batches", Missing: o.Missing,
+			Part{Property: "K2", Kind: "corpus", Oracle: o, Unit: "batches",
 				Check: k.everyCase(func(c *pkts.Case, t *Tally) error {
 					s := scenario.FromCase(c)
 					return k.Back(o, &s, t)
 				})},
-			Part{Property: "K2", Method: "captures, " + o.Name, Unit: "batches", Missing: o.Missing,
+			Part{Property: "K2", Kind: "captures", Oracle: o, Unit: "batches",
 				Check: everyCapture(target.Modes, func(s *scenario.Scenario, t *Tally) error { return k.Back(o, s, t) })})
 	}
 	for _, o := range k.Joins {
 		list = append(list,
-			Part{Property: "K3", Method: "corpus, " + o.Name, Unit: "batches", Missing: o.Missing,
+			Part{Property: "K3", Kind: "corpus", Oracle: o, Unit: "batches",
 				Check: k.everyCase(func(c *pkts.Case, t *Tally) error { return k.JoinCase(o, c, t) })},
-			Part{Property: "K3", Method: "captures, " + o.Name, Unit: "batches", Missing: o.Missing,
+			Part{Property: "K3", Kind: "captures", Oracle: o, Unit: "batches",
 				Check: everyCapture(target.Modes[:1], func(s *scenario.Scenario, t *Tally) error {
 					if err := k.Groups(o, s, t); err != nil {
 						return err
@@ -125,9 +128,9 @@ func Rows() []string {
 	k := unopened()
 	var rows []string
 	for _, p := range append(k.Stated(), k.Parts()...) {
-		rows = append(rows, p.Property+" "+p.Method)
+		rows = append(rows, p.Property+" "+p.Method())
 		if p.Property == "K1" {
-			rows = append(rows, "K4 "+p.Method)
+			rows = append(rows, "K4 "+p.Method())
 		}
 	}
 	for _, p := range Paths {

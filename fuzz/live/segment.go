@@ -100,7 +100,8 @@ const leftOut = "not taken this way"
 func (o *Oracle) takes(p scenario.Super) bool {
 	h := p.Hdr
 	if o.linkLen == 0 {
-		return len(p.Data) >= shortestMatched && (len(p.Data) <= total || len(p.Data)/max(1, int(h.GSOSize)) <= longSegments)
+		return len(p.Data) >= shortestMatched && len(p.Data) <= longest &&
+			(len(p.Data) <= total || len(p.Data)/max(1, int(h.GSOSize)) <= longSegments)
 	}
 	return (h.GSOType != typeNone || len(p.Data) <= total) && int(h.HdrLen) <= total-o.linkLen &&
 		(h.Flags&needsCsum == 0 || ipv4Header <= h.CsumStart && int(h.CsumStart) <= total-o.linkLen)
@@ -109,6 +110,7 @@ func (o *Oracle) takes(p scenario.Super) bool {
 const (
 	mostHeadroom = 512   // bytes of memory that a kernel puts in front of a packet
 	longSegments = 2_000 // of what is over 65,535 bytes, which takes its time
+	longest      = 200_000
 )
 
 // harmless clears the fragment bits of an IPv4 packet with a GSO type, and

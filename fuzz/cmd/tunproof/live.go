@@ -150,10 +150,10 @@ func (r *liveRun) run() (err error) {
 		return err
 	}
 	parts := slices.DeleteFunc(r.kernel.Parts(), func(p live.Part) bool {
-		if p.Missing != nil {
-			r.notRun(p.Property, p.Method, "kernel", p.Missing.Error())
+		if p.Oracle.Missing != nil {
+			r.notRun(p.Property, p.Method(), "kernel", p.Oracle.Missing.Error())
 		}
-		return p.Missing != nil || !r.wanted(p.Property, p.Method)
+		return p.Oracle.Missing != nil || !r.wanted(p.Property, p.Method())
 	})
 	weights := 0
 	for _, p := range parts {
@@ -224,13 +224,13 @@ func (r *liveRun) save() error {
 
 // stated runs a part over the repository's own input.
 func (r *liveRun) stated(p live.Part) error {
-	if p.Missing != nil {
-		r.notRun(p.Property, p.Method, "kernel", p.Missing.Error())
+	if p.Oracle.Missing != nil {
+		r.notRun(p.Property, p.Method(), "kernel", p.Oracle.Missing.Error())
 	}
-	if p.Missing != nil || !r.wanted(p.Property, p.Method) || r.ctx.Err() != nil {
+	if p.Oracle.Missing != nil || !r.wanted(p.Property, p.Method()) || r.ctx.Err() != nil {
 		return nil
 	}
-	r.say("%s %s", p.Property, p.Method)
+	r.say("%s %s", p.Property, p.Method())
 	start := time.Now()
 	var t live.Tally
 	err := p.Check(nil, &t)
@@ -251,7 +251,7 @@ func isViolation(err error) bool {
 // judged adds the rows of a part: K1 has one of K4, of what was refused, dropped
 // or known to diverge.
 func (r *liveRun) judged(p live.Part, t live.Tally, seed uint64, start time.Time, err error) {
-	row := record.Result{Property: p.Property, Method: p.Method, Judge: "kernel", Count: t.Rounds, Unit: p.Unit, Seed: seed}
+	row := record.Result{Property: p.Property, Method: p.Method(), Judge: "kernel", Count: t.Rounds, Unit: p.Unit, Seed: seed}
 	if p.Property == "K1" {
 		refusals := t.Sum("refused") + t.Sum("divergence")
 		k4 := row
@@ -274,7 +274,7 @@ func (r *liveRun) judged(p live.Part, t live.Tally, seed uint64, start time.Time
 
 // random runs a part on generated scenarios, for a time or a count.
 func (r *liveRun) random(p live.Part, index uint64, limit time.Duration) error {
-	name := p.Property + " " + p.Method
+	name := p.Property + " " + p.Method()
 	done := r.state.Parts[name]
 	if done == nil {
 		done = &partState{}
