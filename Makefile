@@ -27,6 +27,7 @@ help:
 	@echo "make docs           write docs/rules.md"
 	@echo "make corpus         check that each case states what the model gives"
 	@echo "make properties-long  each property on PROPERTY_N=$(PROPERTY_N) scenarios"
+	@echo "make captures       record the captures again, into CAPTURES=$(CAPTURES)"
 	@echo "make live-long      LIVE_N=$(LIVE_N) batches for each oracle, 5 times as many superpackets; goes on where it stopped"
 	@echo "make live-fuzz      the fuzz targets that ask the kernel, LIVE_FUZZ=$(LIVE_FUZZ) each"
 	@echo "make fuzz-long      each fuzz target for FUZZ_N=$(FUZZ_N) executions; goes on where it stopped"
@@ -65,6 +66,10 @@ live-long:
 	@mkdir -p .cache
 	$(GO) run ./fuzz/cmd/tunproof live -count $(LIVE_N) -state .cache/live.json
 
+CAPTURES = .cache/captures
+captures:
+	$(GO) run ./fuzz/cmd/tunproof record -o $(CAPTURES)
+
 LIVE_FUZZ = 60s
 live-fuzz:
 	$(GO) test ./fuzz/live/native -run '^$$' -fuzz FuzzKernelSegment -fuzztime $(LIVE_FUZZ) -fuzzminimizetime 1x
@@ -90,4 +95,4 @@ properties-long:
 fuzz-long:
 	$(GO) run ./fuzz/cmd/tunproof verify -run '^[a-zP0-9]+ fuzz' -fuzz $(FUZZ_N) -cache .cache/fuzz
 
-.PHONY: help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-live live-long live-fuzz
+.PHONY: help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-live live-long live-fuzz captures

@@ -6,10 +6,9 @@ import (
 
 // host is a network namespace with a TUN device, an IPv4 and an IPv6 address.
 type host struct {
-	ns      *namespaceThread
-	tun     *tun
-	v4, v6  netip.Addr
-	offload bool
+	ns     *namespaceThread
+	tun    *tun
+	v4, v6 netip.Addr
 }
 
 // hostAddresses are those of the two hosts.

@@ -23,3 +23,9 @@ func Probe() (Features, error) { return nil, errNoLinux }
 
 // Run is a *Missing.
 func (e *EndToEnd) Run(context.Context) (*Report, error) { return nil, errNoLinux }
+
+// Recordings are none.
+func Recordings() []string { return nil }
+
+// Record is a *Missing.
+func Record(context.Context, string) ([]Recorded, error) { return nil, errNoLinux }

@@ -17,34 +17,14 @@ import (
 
 // tcp sends the same number of bytes both ways on one connection.
 func (e *EndToEnd) tcp(ctx context.Context, hosts [2]*host, r *Report) error {
-	var listener *net.TCPListener
-	err := hosts[1].ns.do(func() (err error) {
-		listener, err = net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(hosts[1].address(e.V6), 0)))
-		return err
-	})
+	near, far, err := connect(ctx, hosts[0], hosts[1], e.V6)
 	if err != nil {
 		return err
 	}
-	defer listener.Close()
-	accepted := make(chan *net.TCPConn, 1)
-	go func() {
-		c, _ := listener.AcceptTCP()
-		accepted <- c
-	}()
-	var ends [2]*net.TCPConn
-	err = hosts[0].ns.do(func() (err error) {
-		ends[0], err = net.DialTCP("tcp", nil, listener.Addr().(*net.TCPAddr))
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	defer ends[0].Close()
-	if ends[1] = <-accepted; ends[1] == nil {
-		return errors.New("the connection is not accepted")
-	}
-	defer ends[1].Close()
-	stop := context.AfterFunc(ctx, func() { ends[0].Close(); ends[1].Close() })
+	ends := [2]*net.TCPConn{near, far}
+	defer near.Close()
+	defer far.Close()
+	stop := context.AfterFunc(ctx, func() { near.Close(); far.Close() })
 	defer stop()
 	results := make(chan error, 4)
 	for i, c := range ends {
@@ -59,6 +39,36 @@ func (e *EndToEnd) tcp(ctx context.Context, hosts [2]*host, r *Report) error {
 		}
 	}
 	return errors.Join(err, ctx.Err())
+}
+
+// connect makes a TCP connection from one host to another.
+func connect(ctx context.Context, from, to *host, v6 bool) (near, far *net.TCPConn, err error) {
+	var listener *net.TCPListener
+	err = to.ns.do(func() (err error) {
+		listener, err = net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(to.address(v6), 0)))
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer listener.Close()
+	stop := context.AfterFunc(ctx, func() { listener.Close() })
+	defer stop()
+	err = from.ns.do(func() error {
+		c, err := new(net.Dialer).DialContext(ctx, "tcp", listener.Addr().String())
+		if err == nil {
+			near = c.(*net.TCPConn)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if far, err = listener.AcceptTCP(); err != nil {
+		near.Close()
+		return nil, nil, err
+	}
+	return near, far, nil
 }
 
 // pattern is the bytes of a stream.

@@ -31,6 +31,7 @@ var commands = []command{
 		"the corpus, the captures, each property, this machine's kernel and each fuzz target, then a table", verify},
 	{"live", "[-time 60s] [-count N [-state FILE]] [-seed N] [-run REGEXP] [-user UID] [-json]",
 		"ask the kernel of this machine, in network namespaces of its own, then a table", liveCommand},
+	{"record", "-o DIR [NAME...]", "record traffic of this machine's kernel, as corpus/captures has it", recordCommand},
 	{"replay", "[-batch N] [-order reorder] [-atomic] [-target NAME] [-json] FILE...",
 		"what offload makes of a .pkts case, a pcap file or a fuzz crasher, and whether it is right", replay},
 	{"corpus", "[-write] [FILE...]", "check that cases are complete and well written, or make them so by the model", corpusCommand},

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/pcap"
+	"tunproof/fuzz/record"
+	"tunproof/fuzz/target"
+	"tunproof/tunlive"
+)
+
+// recordCommand records traffic between sockets in namespaces of its own.
+func recordCommand(ctx context.Context, s streams, args []string) (int, error) {
+	flags := flag.NewFlagSet("record", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	dir := flags.String("o", "", "directory to write to")
+	if err := flags.Parse(args); err != nil {
+		return 0, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if *dir == "" {
+		return 0, fmt.Errorf("%w: where to? -o DIR", errUsage)
+	}
+	var missing *tunlive.Missing
+	if err := tunlive.Enter(); errors.As(err, &missing) {
+		fmt.Fprintln(s.out, err)
+		return record.ExitNothing, nil
+	} else if err != nil {
+		return 0, err
+	}
+	names := flags.Args()
+	if len(names) == 0 {
+		names = tunlive.Recordings()
+	}
+	if err := os.MkdirAll(*dir, 0o755); err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		recorded, err := tunlive.Record(ctx, name)
+		if err != nil {
+			return 0, err
+		}
+		var packets []pcap.Packet
+		total := 0
+		for _, p := range recorded {
+			packets = append(packets, pcap.Packet{Time: p.Time, Data: p.Data})
+			total += len(p.Data)
+		}
+		if err := writeCapture(filepath.Join(*dir, name+".pcap"), packets); err != nil {
+			return 0, err
+		}
+		sc := target.Capture(packets, 64, pkts.Config{})
+		for _, p := range target.Properties {
+			if err := p.Check(&sc, nil); err != nil {
+				fmt.Fprintf(s.out, "%s: %v\n", name, err)
+				return record.ExitViolation, nil
+			}
+		}
+		fmt.Fprintf(s.out, "%-20s %5d packets %7d bytes, %.1f packets per superpacket\n", name, len(packets), total, target.MeanSegments(&sc))
+	}
+	return record.ExitHolds, nil
+}
+
+// writeCapture writes a file beside its place first.
+func writeCapture(name string, packets []pcap.Packet) error {
+	var b bytes.Buffer
+	if err := pcap.Write(&b, packets); err != nil {
+		return err
+	}
+	if err := os.WriteFile(name+".new", b.Bytes(), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(name+".new", name)
+}

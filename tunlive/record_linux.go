@@ -1,0 +1,218 @@
+package tunlive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// recording is traffic between two hosts whose TUNs have no offloads: each packet
+// is plain and as long as it is on a wire. What is recorded is what goes from
+// host 0 to host 1, as mangle passes it on.
+type recording struct {
+	sysctls map[string]string
+	pause   time.Duration // of the pump, for a burst to gather
+	mangle  func() func(packet []byte) [][]byte
+	keep    func() func(packet []byte) bool // which are recorded; all if nil
+	whole   bool                            // to the end of the traffic, however long
+	traffic func(ctx context.Context, a, b *host) error
+}
+
+// Recordings are the names of the recordings that Record makes.
+func Recordings() []string { return slices.Sorted(maps.Keys(recordings)) }
+
+// Record makes one. Sequence numbers, ports, IDs and timing are the kernel's, so
+// two are equivalent, not equal.
+func Record(ctx context.Context, name string) ([]Recorded, error) {
+	rec, known := recordings[name]
+	if !known {
+		return nil, fmt.Errorf("no recording %q", name)
+	}
+	sysctls := map[string]string{"net/ipv4/tcp_rmem": "4096 8388608 16777216", "net/ipv4/tcp_wmem": "4096 8388608 16777216"}
+	maps.Copy(sysctls, rec.sysctls)
+	hosts, err := newHosts(noOffloads, sysctls)
+	if err != nil {
+		return nil, err
+	}
+	defer closeHosts(hosts)
+	traffic, stopTraffic := context.WithCancel(ctx)
+	defer stopTraffic()
+	pumping, stopPumps := context.WithCancel(ctx)
+	defer stopPumps()
+	w := &recorder{rec: rec, done: stopTraffic}
+	pumps := make(chan error, 2)
+	go func() { pumps <- w.pump(pumping, hosts[0].tun, hosts[1].tun, true) }()
+	go func() { pumps <- w.pump(pumping, hosts[1].tun, hosts[0].tun, false) }()
+	err = rec.traffic(traffic, hosts[0], hosts[1])
+	if w.full() || errors.Is(err, context.Canceled) {
+		err = ctx.Err() // the traffic was cut off
+	} else if err == nil {
+		select { // what is on the way
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+	stopPumps()
+	err = errors.Join(err, <-pumps, <-pumps)
+	if err != nil {
+		return nil, fmt.Errorf("recording %s: %w", name, err)
+	}
+	return w.packets, nil
+}
+
+// recorder is the wire between the hosts.
+type recorder struct {
+	rec     recording
+	done    context.CancelFunc // called when there is enough
+	packets []Recorded
+	bytes   int
+	stopped chan struct{}
+}
+
+func (w *recorder) full() bool { return !w.rec.whole && w.bytes >= recordingBytes }
+
+// pump carries packets one way: it waits for some, pauses, reads all that are
+// there and writes them one by one.
+func (w *recorder) pump(ctx context.Context, from, to *tun, recorded bool) error {
+	mangle := func(b []byte) [][]byte { return [][]byte{b} }
+	if recorded && w.rec.mangle != nil {
+		mangle = w.rec.mangle()
+	}
+	keep := func([]byte) bool { return true }
+	if w.rec.keep != nil {
+		keep = w.rec.keep()
+	}
+	var c collector
+	for ctx.Err() == nil {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(from.fd), Events: unix.POLLIN}}, 20)
+		if err != nil && err != unix.EINTR {
+			return err
+		}
+		time.Sleep(w.rec.pause)
+		burst, err := c.collect(from, from.fd, nil)
+		if err != nil {
+			return err
+		}
+		for _, p := range burst {
+			if neighbourDiscovery(p.Data) {
+				continue
+			}
+			for _, b := range mangle(slices.Clone(p.Data)) {
+				if err := to.write(VnetHdr{}, b); err != nil {
+					return err
+				}
+				if recorded && keep(b) && !w.full() {
+					w.packets = append(w.packets, Recorded{time.Now(), b})
+					w.bytes += len(b)
+				}
+			}
+		}
+		if recorded && w.full() {
+			w.done()
+		}
+	}
+	return nil
+}
+
+// neighbourDiscovery says whether a packet is ICMPv6 of types 130 to 143: MLD,
+// router and neighbour discovery.
+func neighbourDiscovery(b []byte) bool {
+	if len(b) < 41 || b[0]>>4 != 6 {
+		return false
+	}
+	next, at := b[6], 40
+	if next == unix.IPPROTO_HOPOPTS && len(b) > 49 { // MLD's router alert
+		next, at = b[40], 48
+	}
+	return next == unix.IPPROTO_ICMPV6 && b[at] >= 130 && b[at] <= 143
+}
+
+// Helpers of what mangles and keeps.
+
+// headers of a packet without IP options or extension headers.
+func l4Of(b []byte) []byte {
+	if b[0]>>4 == 6 {
+		return b[40:]
+	}
+	return b[20:]
+}
+
+func tcpPayload(b []byte) int {
+	l4 := l4Of(b)
+	return len(l4) - int(l4[12]>>4)*4
+}
+
+// fromMiddle keeps the handshake, then what comes after the first PSH past so
+// many bytes of payload.
+func fromMiddle(skip int) func() func([]byte) bool {
+	return func() func([]byte) bool {
+		seen, n, open := 0, 0, false
+		return func(b []byte) bool {
+			const psh = 8
+			n++
+			take := n <= 2 || open
+			seen += tcpPayload(b)
+			open = open || seen > skip && l4Of(b)[13]&psh != 0
+			return take
+		}
+	}
+}
+
+// ce marks one to three data packets in a row as having met congestion, with a
+// chance of 1 in 50.
+func ce() func([]byte) [][]byte {
+	r := rand.New(rand.NewPCG(6, 6))
+	left := 0
+	return func(b []byte) [][]byte {
+		if tcpPayload(b) == 0 || b[1]&3 == 0 {
+			return [][]byte{b}
+		}
+		if left == 0 && r.IntN(50) == 0 {
+			left = 1 + r.IntN(3)
+		}
+		if left > 0 {
+			left--
+			b[1] |= 3
+			b[10], b[11] = 0, 0
+			check := ^sum(b[:20], 0)
+			b[10], b[11] = byte(check>>8), byte(check)
+		}
+		return [][]byte{b}
+	}
+}
+
+// reorder drops 2 %, holds back 1.8 % by 2 to 6 positions and doubles 2 %, after
+// 20 data packets.
+func reorder(seed uint64) func() func([]byte) [][]byte {
+	return func() func([]byte) [][]byte {
+		r := rand.New(rand.NewPCG(seed, seed))
+		n, wait := 0, 0
+		var back []byte
+		return func(b []byte) (out [][]byte) {
+			if tcpPayload(b) > 0 {
+				n++
+			}
+			out = [][]byte{b}
+			if n > 20 {
+				switch x := r.IntN(1000); {
+				case x < 20:
+					out = nil
+				case x < 38 && back == nil:
+					back, wait, out = b, 2+r.IntN(5), nil
+				case x < 58:
+					out = [][]byte{b, slices.Clone(b)}
+				}
+			}
+			if wait--; back != nil && wait <= 0 {
+				out, back = append(out, back), nil
+			}
+			return out
+		}
+	}
+}
