@@ -120,6 +120,9 @@ func (t *Tally) Lines() []string {
 	return lines
 }
 
+// Refusals counts what was refused, dropped, or known to diverge: K4.
+func (t *Tally) Refusals() int { return t.Sum("refused") + t.Sum("divergence") }
+
 // Sum adds up the counts of a kind.
 func (t *Tally) Sum(kind string) int {
 	n := 0

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"tunproof/fuzz/target"
+	"tunproof/tunlive"
 )
 
 func read(t *testing.T, name string) string {
@@ -39,6 +40,12 @@ func TestDocs(t *testing.T) {
 	for _, tg := range target.Targets() {
 		if !strings.Contains(properties, tg.ID) {
 			t.Errorf("docs/properties.md does not name %s", tg.ID)
+		}
+	}
+	kernel := read(t, "docs/kernel.md")
+	for _, f := range tunlive.FeatureTable {
+		if !strings.Contains(kernel, "| "+f.Name+" | "+f.About+" |") {
+			t.Errorf("docs/kernel.md does not say of feature %s that %s", f.Name, f.About)
 		}
 	}
 	if n := strings.Count(read(t, "README.md"), "\n"); n >= 150 {

@@ -58,7 +58,7 @@ func liveCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags.SetOutput(io.Discard)
 	r := &liveRun{met: map[string]*live.Tally{}}
 	flags.DurationVar(&r.time, "time", time.Minute, "of everything, about")
-	flags.IntVar(&r.count, "count", 0, "batches of each random part, five times as many superpackets, however long it takes")
+	flags.IntVar(&r.count, "count", 0, "batches of each random part, five times as many superpackets that are cut, however long it takes")
 	flags.StringVar(&r.file, "state", "", "file where -count keeps how far it is, to go on from")
 	flags.Uint64Var(&r.state.Seed, "seed", 0, "of generated input; 0 draws one")
 	only := flags.String("run", "", "only rows whose \"property method\" matches")
@@ -253,10 +253,9 @@ func isViolation(err error) bool {
 func (r *liveRun) judged(p live.Part, t live.Tally, seed uint64, start time.Time, err error) {
 	row := record.Result{Property: p.Property, Method: p.Method(), Judge: "kernel", Count: t.Rounds, Unit: p.Unit, Seed: seed}
 	if p.Property == "K1" {
-		refusals := t.Sum("refused") + t.Sum("divergence")
 		k4 := row
-		k4.Property, k4.Count, k4.Unit = "K4", refusals, "refusals"
-		row.Count -= refusals
+		k4.Property, k4.Count, k4.Unit = "K4", t.Refusals(), "refusals"
+		row.Count -= k4.Count
 		var v *target.Violation
 		if errors.As(err, &v) && v.Property == "K4" {
 			r.add(k4, start, err)
@@ -285,7 +284,7 @@ func (r *liveRun) random(p live.Part, index uint64, limit time.Duration) error {
 	more := func() bool {
 		switch {
 		case r.count > 0 && p.Supers:
-			return done.Tally.Rounds < 5*r.count
+			return done.Tally.Rounds-done.Tally.Refusals() < 5*r.count
 		case r.count > 0:
 			return done.Tally.Rounds < r.count
 		}
