@@ -21,17 +21,16 @@ func (k *Kernel) CutCase(o *Oracle, c *pkts.Case, t *Tally) error {
 	}
 	for i, in := range c.Batches[0].In {
 		p := scenario.Super{Hdr: in.Vnet, Data: in.Data}
-		if same, ok := harmless(p); !ok || !bytes.Equal(same.Data, p.Data) || !o.takes(p) {
+		if same, ok := harmless(p); !ok || !bytes.Equal(same.Data, p.Data) {
 			t.count("left out", leftOut)
 			continue
 		}
-		got, err := o.segmenter.Segment(tunlive.VnetHdr(p.Hdr), p.Data)
-		if err == tunlive.ErrPacket {
-			t.count("left out", leftOut)
-			continue
-		}
+		got, asked, err := o.cut(p, t)
 		if err != nil {
 			return at(err, "superpacket %d", i)
+		}
+		if !asked {
+			continue
 		}
 		t.Rounds++
 		t.Segments += len(got.Segments)
@@ -107,9 +106,12 @@ func (k *Kernel) JoinCase(o *Oracle, c *pkts.Case, t *Tally) error {
 		if !has {
 			continue
 		}
-		got, err := o.gro.Coalesce(s.Batches[i])
+		got, asked, err := o.join(s.Batches[i], t)
 		if err != nil {
 			return at(err, "batch %d", i)
+		}
+		if !asked {
+			continue
 		}
 		groups := gro.Coalesce(s.Batches[i], k.Rules)
 		if err := asDescribed(groups, got); err != nil {

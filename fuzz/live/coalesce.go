@@ -19,17 +19,16 @@ func (k *Kernel) Back(o *Oracle, s *scenario.Scenario, t *Tally) error {
 		supers, _ := target.Coalesce(co, batch)
 		t.Rounds++
 		for i, p := range supers {
-			if len(p.Data) == 0 || !o.takes(p.Super) || p.Data[0]>>4 != 4 && p.Data[0]>>4 != 6 {
+			if len(p.Data) == 0 || p.Data[0]>>4 != 4 && p.Data[0]>>4 != 6 {
 				t.count("left out", leftOut)
 				continue
 			}
-			got, err := o.segmenter.Segment(tunlive.VnetHdr(p.Hdr), p.Data)
-			if err == tunlive.ErrPacket {
-				t.count("left out", leftOut)
-				continue
-			}
+			got, asked, err := o.cut(p.Super, t)
 			if err != nil {
 				return at(err, "batch %d, superpacket %d", n, i)
+			}
+			if !asked {
+				continue
 			}
 			if err := back(s.Config, batch, p, got); err != nil {
 				return at(err, "batch %d, superpacket %d", n, i)
@@ -80,13 +79,12 @@ func (k *Kernel) Groups(o *Oracle, s *scenario.Scenario, t *Tally) error {
 			for _, m := range p.Members {
 				members = append(members, batch[m])
 			}
-			got, err := o.gro.Coalesce(members)
-			if err == tunlive.ErrPacket {
-				t.count("left out", leftOut)
-				continue
-			}
+			got, asked, err := o.join(members, t)
 			if err != nil {
 				return at(err, "batch %d, superpacket %d", n, i)
+			}
+			if !asked {
+				continue
 			}
 			if err := oneGroup(p, got); err != nil {
 				return at(err, "batch %d, superpacket %d of packets %v", n, i, p.Members)
@@ -134,12 +132,8 @@ func (k *Kernel) Batches(o *Oracle, s *scenario.Scenario, t *Tally) error {
 }
 
 func (k *Kernel) batch(o *Oracle, batch [][]byte, t *Tally) error {
-	got, err := o.gro.Coalesce(batch)
-	if err == tunlive.ErrPacket {
-		t.count("left out", leftOut)
-		return nil
-	}
-	if err != nil {
+	got, asked, err := o.join(batch, t)
+	if err != nil || !asked {
 		return err
 	}
 	t.Rounds++

@@ -52,16 +52,12 @@ func (k *Kernel) segment(o *Oracle, p scenario.Super, t *Tally) error {
 	if err != nil {
 		return err
 	}
-	if !ok || !o.takes(p) {
+	if !ok {
 		t.count("left out", leftOut)
 		return nil
 	}
-	got, err := o.segmenter.Segment(tunlive.VnetHdr(p.Hdr), p.Data)
-	if err == tunlive.ErrPacket {
-		t.count("left out", leftOut)
-		return nil
-	}
-	if err != nil {
+	got, asked, err := o.cut(p, t)
+	if err != nil || !asked {
 		return err
 	}
 	t.Rounds++
@@ -91,6 +87,29 @@ func (k *Kernel) segment(o *Oracle, p scenario.Super, t *Tally) error {
 	return sameSegments("K1", model, got)
 }
 
+// cut asks an oracle of a superpacket, and returns false if it cannot be asked.
+func (o *Oracle) cut(p scenario.Super, t *Tally) (got tunlive.Answer, asked bool, err error) {
+	err = tunlive.ErrPacket
+	if len(p.Data) <= longest && o.takes(p) {
+		got, err = o.segmenter.Segment(tunlive.VnetHdr(p.Hdr), p.Data)
+	}
+	if err == tunlive.ErrPacket {
+		t.count("left out", leftOut)
+		return got, false, nil
+	}
+	return got, err == nil, err
+}
+
+// join asks an oracle of a batch, and returns false if it cannot be asked.
+func (o *Oracle) join(batch [][]byte, t *Tally) (got []tunlive.Packet, asked bool, err error) {
+	got, err = o.gro.Coalesce(batch)
+	if err == tunlive.ErrPacket {
+		t.count("left out", leftOut)
+		return got, false, nil
+	}
+	return got, err == nil, err
+}
+
 // leftOut is what is not asked: a Fragment header with a GSO type, for the guard,
 // and what a way of asking does not take.
 const leftOut = "not taken this way"
@@ -100,17 +119,16 @@ const leftOut = "not taken this way"
 func (o *Oracle) takes(p scenario.Super) bool {
 	h := p.Hdr
 	if o.linkLen == 0 {
-		return len(p.Data) >= shortestMatched && len(p.Data) <= longest &&
-			(len(p.Data) <= total || len(p.Data)/max(1, int(h.GSOSize)) <= longSegments)
+		return len(p.Data) >= shortestMatched && (len(p.Data) <= total || len(p.Data)/max(1, int(h.GSOSize)) <= longSegments)
 	}
 	return (h.GSOType != typeNone || len(p.Data) <= total) && int(h.HdrLen) <= total-o.linkLen &&
 		(h.Flags&needsCsum == 0 || ipv4Header <= h.CsumStart && int(h.CsumStart) <= total-o.linkLen)
 }
 
 const (
-	mostHeadroom = 512   // bytes of memory that a kernel puts in front of a packet
-	longSegments = 2_000 // of what is over 65,535 bytes, which takes its time
-	longest      = 200_000
+	mostHeadroom = 512     // bytes of memory that a kernel puts in front of a packet
+	longSegments = 2_000   // of what is over 65,535 bytes, which takes its time
+	longest      = 200_000 // bytes of a packet
 )
 
 // harmless clears the fragment bits of an IPv4 packet with a GSO type, and
