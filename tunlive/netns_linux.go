@@ -48,10 +48,13 @@ func Enter() error {
 		return nil
 	}
 	if err := setUpNamespaces(); err != nil {
-		return err
+		return &Missing{"full rights in namespaces of its own", howNamespaces, err}
 	}
 	return os.Setenv(envReady, "1")
 }
+
+const howNamespaces = "run it as root, or allow user namespaces: sysctl user.max_user_namespaces, " +
+	"kernel.apparmor_restrict_unprivileged_userns=0; in a container, CAP_SYS_ADMIN"
 
 // namespace identifies the network namespace of this thread.
 func namespace() (string, error) {
@@ -94,8 +97,7 @@ func again(inode string) (code int, err error) {
 		c.Env = append(c.Env, envOutside+"="+inode)
 	}
 	if code, err = wait(c); err != nil {
-		how := "run it as root, or allow user namespaces: sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns=0; in a container, CAP_SYS_ADMIN"
-		return 0, &Missing{"namespaces of its own", how, err}
+		return 0, &Missing{"namespaces of its own", howNamespaces, err}
 	}
 	return code, nil
 }

@@ -47,6 +47,8 @@ type Result struct {
 	Detail   string  `json:"detail,omitempty"` // the violation, or why it was not run
 	Tree     string  `json:"tree"`             // Tree's hash, "" if the sources are not there
 	Env      Env     `json:"env"`              // where
+	// Features are those of the kernel that was asked, by name.
+	Features map[string]bool `json:"features,omitempty"`
 }
 
 // Env is where something ran.
