@@ -49,7 +49,7 @@ func (e *EndToEnd) Run(ctx context.Context) (*Report, error) {
 		err = errors.Join(err, f)
 	}
 	if err != nil {
-		return r, err
+		return r, &TrafficError{err}
 	}
 	after, err := errorCounters(hosts)
 	if err != nil {
@@ -85,7 +85,7 @@ func errorCounters(hosts [2]*host) (map[string]int64, error) {
 	all := map[string]int64{}
 	for i, h := range hosts {
 		err := h.ns.do(func() error {
-			for _, file := range []string{"snmp", "snmp6"} {
+			for _, file := range []string{"snmp", "netstat", "snmp6"} {
 				b, err := os.ReadFile("/proc/thread-self/net/" + file)
 				if err != nil {
 					return err
@@ -93,6 +93,9 @@ func errorCounters(hosts [2]*host) (map[string]int64, error) {
 				for name, n := range parseSNMP(string(b)) {
 					all[fmt.Sprintf("host %d %s", i, name)] = n
 				}
+			}
+			if len(all) != (i+1)*len(watched) {
+				return fmt.Errorf("of %d counters of errors this kernel has %d", (i+1)*len(watched), len(all))
 			}
 			return nil
 		})
@@ -104,7 +107,7 @@ func errorCounters(hosts [2]*host) (map[string]int64, error) {
 }
 
 // watched are the counters; what a full socket drops is in none of them.
-var watched = []string{"Ip.InHdrErrors", "Ip.InAddrErrors", "Ip.InUnknownProtos", "Tcp.InErrs", "Tcp.InCsumErrors",
+var watched = []string{"Ip.InHdrErrors", "Ip.InAddrErrors", "Ip.InUnknownProtos", "IpExt.InTruncatedPkts", "IpExt.InCsumErrors", "Tcp.InErrs", "Tcp.InCsumErrors",
 	"Udp.NoPorts", "Udp.InCsumErrors", "Ip6InHdrErrors", "Ip6InTooBigErrors", "Ip6InAddrErrors", "Ip6InTruncatedPkts",
 	"Udp6NoPorts", "Udp6InCsumErrors"}
 

@@ -40,6 +40,9 @@ func (g *toggle) open() (err error) {
 	if g.nl, err = openNetlink(); err != nil {
 		return err
 	}
+	if os.Getenv(envSysfs) == "" {
+		return &Missing{"a /sys of its own", "run it as root, where sysfs can be mounted", nil}
+	}
 	if g.tun, err = openTUN(unix.IFF_NAPI, noOffloads); err != nil {
 		return err
 	}
@@ -133,6 +136,11 @@ func (g *toggle) write(batch [][]byte) (ticked bool, err error) {
 	if len(batch) > MaxBatch {
 		return false, fmt.Errorf("a batch of %d packets, at most %d are one poll", len(batch), MaxBatch)
 	}
+	for _, b := range batch {
+		if _, ok := etherType(b); !ok || len(b) > 65535 {
+			return false, ErrPacket
+		}
+	}
 	if err := g.hold(true); err != nil {
 		return false, err
 	}
@@ -141,9 +149,6 @@ func (g *toggle) write(batch [][]byte) (ticked bool, err error) {
 		return false, err
 	}
 	for _, b := range batch {
-		if _, ok := etherType(b); !ok || len(b) > 65535 {
-			return false, errors.Join(ErrPacket, g.hold(false))
-		}
 		if err := g.tun.write(VnetHdr{}, b); err != nil {
 			return false, fmt.Errorf("write to %s: %w", g.tun.name, err)
 		}

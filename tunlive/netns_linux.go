@@ -3,6 +3,7 @@ package tunlive
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -19,7 +20,8 @@ import (
 // The environment by which a process tells those that it starts.
 const (
 	envOutside = "TUNLIVE_OUTSIDE" // inode of the network namespace that must not be touched
-	envReady   = "TUNLIVE_READY"   // the namespaces are set up
+	envReady   = "TUNLIVE_READY"   // inode of the one that is set up
+	envSysfs   = "TUNLIVE_SYSFS"   // /sys is the inner namespace's
 	envUser    = "TUNLIVE_USER"    // a user ID to become first, for root
 	envDevice  = "TUNLIVE_DEVICE"  // the node to open instead of /dev/net/tun
 )
@@ -44,13 +46,16 @@ func Enter() error {
 		}
 		os.Exit(code)
 	}
-	if os.Getenv(envReady) != "" {
+	if os.Getenv(envReady) == inode {
 		return nil
+	}
+	if links, err := net.Interfaces(); err != nil || len(links) > 1 || len(links) == 1 && links[0].Flags&net.FlagUp != 0 {
+		return fmt.Errorf("%s is set, but this network namespace is not new; unset it", envOutside)
 	}
 	if err := setUpNamespaces(); err != nil {
 		return &Missing{"full rights in namespaces of its own", howNamespaces, err}
 	}
-	return os.Setenv(envReady, "1")
+	return os.Setenv(envReady, inode)
 }
 
 const howNamespaces = "run it as root, or allow user namespaces: sysctl user.max_user_namespaces, " +
@@ -80,7 +85,7 @@ func again(inode string) (code int, err error) {
 		if err != nil {
 			return 0, fmt.Errorf("%s=%s: want a user ID", envUser, user)
 		}
-		node, err := ownNode()
+		node, err := ownNode(int(id))
 		if err != nil {
 			return 0, err
 		}
@@ -108,7 +113,7 @@ func wait(c *exec.Cmd) (code int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT, unix.SIGHUP)
 	defer signal.Stop(signals)
 	if err := c.Start(); err != nil {
 		return 0, err
@@ -136,17 +141,14 @@ func wait(c *exec.Cmd) (code int, err error) {
 	return 0, err
 }
 
-// ownNode makes a node of the TUN device that everyone may open.
-func ownNode() (string, error) {
+// ownNode makes a node of the TUN device for one user, in a directory of theirs.
+func ownNode(uid int) (string, error) {
 	dir, err := os.MkdirTemp("", "tunlive-")
 	if err != nil {
 		return "", err
 	}
 	node := filepath.Join(dir, "tun")
-	err = errors.Join(os.Chmod(dir, 0o755), unix.Mknod(node, unix.S_IFCHR|0o666, int(unix.Mkdev(10, 200))))
-	if err == nil {
-		err = os.Chmod(node, 0o666) // whatever the umask
-	}
+	err = errors.Join(unix.Mknod(node, unix.S_IFCHR|0o600, int(unix.Mkdev(10, 200))), os.Chown(node, uid, uid), os.Chown(dir, uid, uid))
 	if err != nil {
 		os.RemoveAll(dir)
 		return "", fmt.Errorf("a node for the TUN device: %w", err)
@@ -164,9 +166,10 @@ func setUpNamespaces() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("private mounts: %w", err)
 	}
-	// Without it there is no toggle, which says so.
-	_ = unix.Mount("sysfs", "/sys", "sysfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
-	return nil
+	if unix.Mount("sysfs", "/sys", "sysfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "") != nil {
+		return nil // /sys is the host's: there is no toggle, which says so
+	}
+	return os.Setenv(envSysfs, "1")
 }
 
 // setSysctl sets a network setting of this thread's namespace.

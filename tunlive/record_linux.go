@@ -72,7 +72,6 @@ type recorder struct {
 	done    context.CancelFunc // called when there is enough
 	packets []Recorded
 	bytes   int
-	stopped chan struct{}
 }
 
 func (w *recorder) full() bool { return !w.rec.whole && w.bytes >= recordingBytes }

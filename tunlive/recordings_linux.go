@@ -41,7 +41,7 @@ type splitmix struct{ flow, word uint64 }
 
 func (s *splitmix) Read(b []byte) (int, error) {
 	for i := 0; i < len(b); i += 8 {
-		z := (s.flow<<32 + s.word) * 1
+		z := s.flow<<32 + s.word
 		s.word++
 		z += 0x9E3779B97F4A7C15
 		z = (z ^ z>>30) * 0xBF58476D1CE4E5B9

@@ -145,7 +145,7 @@ func NewVethSegmenter() (Segmenter, error) {
 func (s *vethSegmenter) Segment(h VnetHdr, packet []byte) (Answer, error) {
 	if h.GSOType != 0 && h.GSOSize > 0 {
 		n := len(packet)/int(h.GSOSize) + 1
-		if n > mostSegments || memory(n, int(h.GSOSize)) > s.in.room {
+		if n > mostSegments || memory(n, int(h.GSOSize)+min(len(packet), int(max(h.CsumStart, h.HdrLen))+60)) > s.in.room {
 			return Answer{}, ErrPacket
 		}
 	}

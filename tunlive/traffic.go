@@ -28,10 +28,17 @@ type EndToEnd struct {
 
 // Report is what came of it.
 type Report struct {
-	Bytes                  int64    // of TCP, compared
-	Sent, Received         int64    // datagrams
-	Superpackets, Packets  int64    // read from the TUNs, and cut to
-	Written                int64    // superpackets and packets written
-	Lost, Doubled, Swapped int64    // between the hosts
-	Counters               []string // of errors, that moved: must be none
+	Bytes                    int64    // of TCP, compared
+	Sent, Received, Distinct int64    // datagrams, and how many different ones were received
+	Superpackets, Packets    int64    // read from the TUNs, and cut to
+	Written                  int64    // superpackets and packets written
+	Lost, Doubled, Swapped   int64    // between the hosts
+	Counters                 []string // of errors, that moved: must be none
 }
+
+// TrafficError is what is wrong with traffic: bytes that are not those that were
+// sent, an end that stalls, a write that is refused.
+type TrafficError struct{ Err error }
+
+func (e *TrafficError) Error() string { return e.Err.Error() }
+func (e *TrafficError) Unwrap() error { return e.Err }

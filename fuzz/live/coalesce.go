@@ -17,7 +17,7 @@ func (k *Kernel) Back(o *Oracle, s *scenario.Scenario, t *Tally) error {
 	co := target.Coalescer(s.Config)
 	for n, batch := range s.Batches {
 		supers, _ := target.Coalesce(co, batch)
-		t.Rounds++
+		compared := t.Segments
 		for i, p := range supers {
 			if len(p.Data) == 0 || p.Data[0]>>4 != 4 && p.Data[0]>>4 != 6 {
 				t.count("left out", leftOut)
@@ -39,6 +39,9 @@ func (k *Kernel) Back(o *Oracle, s *scenario.Scenario, t *Tally) error {
 			} else {
 				t.count("superpackets", "passed as one packet")
 			}
+		}
+		if t.Segments > compared {
+			t.Rounds++
 		}
 	}
 	return nil
@@ -66,7 +69,7 @@ func (k *Kernel) Groups(o *Oracle, s *scenario.Scenario, t *Tally) error {
 	co := target.Coalescer(c)
 	for n, batch := range s.Batches {
 		supers, _ := target.Coalesce(co, batch)
-		t.Rounds++
+		compared := t.Segments
 		for i, p := range supers {
 			switch {
 			case len(p.Members) == 1:
@@ -91,6 +94,9 @@ func (k *Kernel) Groups(o *Oracle, s *scenario.Scenario, t *Tally) error {
 			}
 			t.count("superpackets", "made by the kernel too")
 			t.Segments += len(members)
+		}
+		if t.Segments > compared {
+			t.Rounds++
 		}
 	}
 	return nil

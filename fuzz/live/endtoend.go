@@ -2,8 +2,10 @@ package live
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"tunproof/fuzz/target"
 	"tunproof/offload"
@@ -103,6 +105,9 @@ var Paths = []Path{
 	{"the same with complete checksums", false, true, true, true, 4 << 20, 5_000},
 }
 
+// pathTime is far more than a path takes.
+const pathTime = 30 * time.Second
+
 // EndToEnd is K5: sockets at both ends of our code get what was sent, and the
 // kernels' stacks count no error. It returns what was carried.
 func EndToEnd(ctx context.Context, p Path, seed uint64) (*tunlive.Report, error) {
@@ -110,8 +115,18 @@ func EndToEnd(ctx context.Context, p Path, seed uint64) (*tunlive.Report, error)
 	if p.Impaired {
 		e.Impairment = tunlive.Impairment{Seed: seed, Lose: 200, Double: 150, Swap: 150}
 	}
-	r, err := e.Run(ctx)
-	if err != nil || ctx.Err() != nil {
+	limited, cancel := context.WithTimeout(ctx, pathTime)
+	defer cancel()
+	r, err := e.Run(limited)
+	var traffic *tunlive.TrafficError
+	switch {
+	case ctx.Err() != nil:
+		return r, ctx.Err()
+	case limited.Err() != nil:
+		return r, target.Violated("K5", "it stalls: %d bytes of TCP and %d datagrams in %v", r.Bytes, r.Received, pathTime)
+	case errors.As(err, &traffic):
+		return r, target.Violated("K5", "%v", err)
+	case err != nil:
 		return r, err
 	}
 	switch {
@@ -119,7 +134,7 @@ func EndToEnd(ctx context.Context, p Path, seed uint64) (*tunlive.Report, error)
 		return r, target.Violated("K5", "error counters moved: %s", strings.Join(r.Counters, ", "))
 	case r.Bytes != int64(2*p.Bytes):
 		return r, target.Violated("K5", "%d bytes of TCP arrived, not %d", r.Bytes, 2*p.Bytes)
-	case !p.Impaired && r.Received != r.Sent:
+	case !p.Impaired && (r.Received != r.Sent || r.Distinct != r.Sent):
 		return r, target.Violated("K5", "%d datagrams arrived of %d, and none was lost on the way", r.Received, r.Sent)
 	case p.Datagram > 0 && r.Received < r.Sent/2:
 		return r, target.Violated("K5", "%d datagrams arrived of %d", r.Received, r.Sent)

@@ -3,6 +3,7 @@ package live
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/scenario"
@@ -52,6 +53,13 @@ func (k *Kernel) segment(o *Oracle, p scenario.Super, t *Tally) error {
 	if err != nil {
 		return err
 	}
+	model, modelRefusal := target.SegmentModel(p)
+	if refusal != modelRefusal {
+		return target.Violated("K4", "Segment says %q, the model %q (\"\" is accepted)", refusal, modelRefusal)
+	}
+	if !slices.EqualFunc(want, model, bytes.Equal) {
+		return target.Violated("K1", "Segment's segments are not the model's")
+	}
 	if !ok {
 		t.count("left out", leftOut)
 		return nil
@@ -62,6 +70,9 @@ func (k *Kernel) segment(o *Oracle, p scenario.Super, t *Tally) error {
 	}
 	t.Rounds++
 	t.count("kernel", got.Class.String())
+	if got.Class == tunlive.Lost {
+		return target.Violated("K4", "the kernel takes it, hands out nothing, and counts nothing")
+	}
 	if name, expected := k.divergence(o, p, refusal); name != "" {
 		t.count("divergence", name)
 		if err := expected(got); err != nil {
@@ -76,15 +87,8 @@ func (k *Kernel) segment(o *Oracle, p scenario.Super, t *Tally) error {
 		t.count("refused", refusal)
 		return nil
 	}
-	if err := sameSegments("K1", want, got); err != nil {
-		return err
-	}
-	model, refusal := target.SegmentModel(p)
-	if refusal != "" {
-		return target.Violated("K1", "the model refuses it: %s", refusal)
-	}
 	t.Segments += len(want)
-	return sameSegments("K1", model, got)
+	return sameSegments("K1", want, got)
 }
 
 // cut asks an oracle of a superpacket, and returns false if it cannot be asked.

@@ -48,7 +48,7 @@ func notCandidate(b []byte, reason string) string {
 	l4, proto := scenario.Locate(b)
 	switch reason {
 	case "Header":
-		if b[0]>>4 == 6 {
+		if b[0]>>4 == 6 && b[6] != 6 && b[6] != 17 {
 			return "C1: IPv6 extension headers"
 		}
 	case "IPChecksum":

@@ -48,6 +48,19 @@ func TestDocs(t *testing.T) {
 			t.Errorf("docs/kernel.md does not say of feature %s that %s", f.Name, f.About)
 		}
 	}
+	for _, c := range cases(t) {
+		for _, b := range c.Batches {
+			asked := b.Kernel
+			for _, in := range b.In {
+				asked = append(asked, in.Kernel...)
+			}
+			for _, k := range asked {
+				if name := strings.TrimPrefix(k.Feature, "!"); name != "" && !strings.Contains(kernel, "| "+name+" | ") {
+					t.Errorf("%s: no feature %q", c.ID, name)
+				}
+			}
+		}
+	}
 	if n := strings.Count(read(t, "README.md"), "\n"); n >= 150 {
 		t.Errorf("README.md has %d lines, want under 150", n)
 	}
