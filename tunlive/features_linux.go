@@ -42,7 +42,7 @@ func (p *prober) close() {
 
 // mask tries which offloads a TUN takes.
 func (p *prober) mask() error {
-	s, err := newTUNSegmenter(noOffloads)
+	s, err := newTUNSegmenter()
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (p *prober) joins() (err error) {
 		p.gro = nil
 		return err
 	}
-	const dontFragment, cwr = 0x4000, 0x80
+	const cwr = 0x80
 	for _, try := range []struct {
 		name   string
 		packet [2][]byte

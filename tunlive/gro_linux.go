@@ -59,7 +59,7 @@ func (g *toggle) open() (err error) {
 	if err := g.nl.discard(g.tun.index); err != nil {
 		return err
 	}
-	if err := g.nl.setUp(g.tun.index, queueLen, 0); err != nil {
+	if err := g.nl.setUp(g.tun.index, queueLen); err != nil {
 		return err
 	}
 	if g.clock, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {

@@ -1,6 +1,7 @@
 package tunlive
 
 import (
+	"maps"
 	"net/netip"
 )
 
@@ -38,9 +39,7 @@ func (h *host) open(i, offloads int, sysctls map[string]string) (err error) {
 		"net/ipv6/conf/default/disable_ipv6": "0", "net/ipv6/conf/default/accept_dad": "0",
 		"net/ipv6/conf/default/router_solicitations": "0", "net/ipv6/conf/default/addr_gen_mode": "1",
 	}
-	for name, value := range sysctls {
-		settings[name] = value
-	}
+	maps.Copy(settings, sysctls)
 	for name, value := range settings {
 		if err := setSysctl(name, value); err != nil {
 			return err
@@ -54,7 +53,7 @@ func (h *host) open(i, offloads int, sysctls map[string]string) (err error) {
 	if h.tun, err = openTUN(0, offloads); err != nil {
 		return err
 	}
-	if err := nl.setUp(h.tun.index, queueLen, 0); err != nil {
+	if err := nl.setUp(h.tun.index, queueLen); err != nil {
 		return err
 	}
 	for _, p := range hostAddresses[i] {

@@ -86,11 +86,8 @@ func ifinfo(index int, flags, change uint32) message {
 }
 
 // setUp sets a link's queue length, and MTU if it is not 0, and switches it on.
-func (n *netlink) setUp(index, queueLen, mtu int) error {
+func (n *netlink) setUp(index, queueLen int) error {
 	m := ifinfo(index, unix.IFF_UP, unix.IFF_UP).num(unix.IFLA_TXQLEN, uint32(queueLen))
-	if mtu > 0 {
-		m = m.num(unix.IFLA_MTU, uint32(mtu))
-	}
 	if _, err := n.do(unix.RTM_NEWLINK, 0, m); err != nil {
 		return fmt.Errorf("link %d up: %w", index, err)
 	}
@@ -159,7 +156,7 @@ const (
 	tcRoot       = 0xFFFFFFFF
 	tcClsact     = 0xFFFFFFF1
 	tcIngress    = 0xFFFFFFF2 // of clsact
-	tcHandleTBF  = 0x00010000
+	tcHandleRoot = 0x00010000
 	tcHandleClsa = 0xFFFF0000
 )
 
@@ -199,7 +196,7 @@ func (n *netlink) redirect(from, to int) error {
 
 // discard makes a link drop everything that arrives, and all it is to send.
 func (n *netlink) discard(index int) error {
-	m := tcmsg(index, tcHandleTBF, tcRoot, 0).text(unix.TCA_KIND, "blackhole")
+	m := tcmsg(index, tcHandleRoot, tcRoot, 0).text(unix.TCA_KIND, "blackhole")
 	if _, err := n.do(unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, m); err != nil {
 		return fmt.Errorf("qdisc blackhole: %w", err)
 	}
@@ -219,7 +216,7 @@ func (n *netlink) tokenBucket(index int, flags uint16, rate, burst uint32) error
 	}
 	opt := append(append(message{}, ratespec(rate)...), make([]byte, 12)...) // no peak rate
 	opt = opt.u32(limit).u32(0).u32(0)
-	m := tcmsg(index, tcHandleTBF, tcRoot, 0).text(unix.TCA_KIND, "tbf").
+	m := tcmsg(index, tcHandleRoot, tcRoot, 0).text(unix.TCA_KIND, "tbf").
 		attr(unix.TCA_OPTIONS, message{}.attr(parms, opt).num(burstBytes, burst))
 	if _, err := n.do(unix.RTM_NEWQDISC, flags, m); err != nil {
 		return fmt.Errorf("qdisc tbf: %w", err)

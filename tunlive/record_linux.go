@@ -47,10 +47,17 @@ func Record(ctx context.Context, name string) ([]Recorded, error) {
 	defer stopPumps()
 	w := &recorder{rec: rec, done: stopTraffic}
 	pumps := make(chan error, 2)
-	go func() { pumps <- w.pump(pumping, hosts[0].tun, hosts[1].tun, true) }()
-	go func() { pumps <- w.pump(pumping, hosts[1].tun, hosts[0].tun, false) }()
+	for i := range hosts {
+		go func() {
+			err := w.pump(pumping, hosts[i].tun, hosts[1-i].tun, i == 0)
+			if err != nil {
+				stopTraffic() // it would wait for packets that nobody carries
+			}
+			pumps <- err
+		}()
+	}
 	err = rec.traffic(traffic, hosts[0], hosts[1])
-	if w.full() || errors.Is(err, context.Canceled) {
+	if traffic.Err() != nil {
 		err = ctx.Err() // the traffic was cut off
 	} else if err == nil {
 		select { // what is on the way

@@ -28,32 +28,32 @@ type tunSegmenter struct {
 // NewSegmenter returns the oracle that writes to one TUN and reads from another.
 // The error is a *Missing where TUN devices cannot be had. It is for one
 // goroutine at a time.
-func NewSegmenter() (Segmenter, error) { return newTUNSegmenter(noOffloads) }
+func NewSegmenter() (Segmenter, error) { return newTUNSegmenter() }
 
-func newTUNSegmenter(offloads int) (*tunSegmenter, error) {
+func newTUNSegmenter() (*tunSegmenter, error) {
 	s := &tunSegmenter{}
-	if err := s.open(offloads); err != nil {
+	if err := s.open(); err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *tunSegmenter) open(offloads int) (err error) {
+func (s *tunSegmenter) open() (err error) {
 	if s.nl, err = openNetlink(); err != nil {
 		return err
 	}
 	if s.a, err = openTUN(0, noOffloads); err != nil {
 		return err
 	}
-	if s.b, err = openTUN(0, offloads); err != nil {
+	if s.b, err = openTUN(0, noOffloads); err != nil {
 		return err
 	}
 	if err := s.nl.redirect(s.a.index, s.b.index); err != nil {
 		return err
 	}
 	for _, t := range []*tun{s.a, s.b} {
-		if err := s.nl.setUp(t.index, queueLen, 0); err != nil {
+		if err := s.nl.setUp(t.index, queueLen); err != nil {
 			return err
 		}
 	}

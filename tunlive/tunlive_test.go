@@ -106,7 +106,7 @@ func (fragments) Coalesce(batch [][]byte, write func(VnetHdr, []byte) error) err
 // TestShortWrites checks writes that are shorter than the header.
 func TestShortWrites(t *testing.T) {
 	must(t, cannot)
-	s, err := newTUNSegmenter(noOffloads)
+	s, err := newTUNSegmenter()
 	must(t, err)
 	defer s.Close()
 	for n := range vnetHdrLen {

@@ -51,7 +51,7 @@ func (w *wire) open(nearOff, farOn []string) (err error) {
 		return err
 	}
 	for _, index := range []int{w.near, w.far} {
-		if err := w.nl.setUp(index, queueLen, 0); err != nil {
+		if err := w.nl.setUp(index, queueLen); err != nil {
 			return err
 		}
 	}

@@ -124,7 +124,7 @@ func (k *Kernel) Batches(o *Oracle, s *scenario.Scenario, t *Tally) error {
 	for n, batch := range s.Batches {
 		var sent [][]byte
 		for _, b := range batch {
-			if len(b) >= ipv4Header && len(b) <= total && gro.Knows(b) {
+			if len(b) >= ipv4Header && len(b) <= maxPacket && gro.Knows(b) {
 				sent = append(sent, b)
 			}
 		}

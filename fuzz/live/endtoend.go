@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"tunproof/corpus/pkts"
 	"tunproof/fuzz/target"
 	"tunproof/offload"
 	"tunproof/tunlive"
@@ -32,7 +33,7 @@ func newBridge(complete bool) func() tunlive.Offload {
 }
 
 func (b *bridge) Segment(h tunlive.VnetHdr, packet []byte, emit func([]byte)) error {
-	if err := b.seg.Reset(asOffload(h), packet); err != nil {
+	if err := b.seg.Reset(target.OffloadHdr(pkts.VnetHdr(h)), packet); err != nil {
 		return err
 	}
 	for p := range b.seg.InPlace() {
@@ -41,23 +42,13 @@ func (b *bridge) Segment(h tunlive.VnetHdr, packet []byte, emit func([]byte)) er
 	return nil
 }
 
-func asOffload(h tunlive.VnetHdr) offload.VnetHdr {
-	return offload.VnetHdr{Flags: offload.Flags(h.Flags), GSOType: offload.GSOType(h.GSOType), HdrLen: h.HdrLen,
-		GSOSize: h.GSOSize, CsumStart: h.CsumStart, CsumOffset: h.CsumOffset}
-}
-
-func asTunlive(h offload.VnetHdr) tunlive.VnetHdr {
-	return tunlive.VnetHdr{Flags: uint8(h.Flags), GSOType: uint8(h.GSOType), HdrLen: h.HdrLen,
-		GSOSize: h.GSOSize, CsumStart: h.CsumStart, CsumOffset: h.CsumOffset}
-}
-
 func (b *bridge) Coalesce(batch [][]byte, write func(tunlive.VnetHdr, []byte) error) error {
 	for _, p := range b.co.Coalesce(batch) {
 		h := p.VnetHdr()
 		b.frame = p.AppendTo(b.frame[:0])
 		packet := b.frame[offload.VnetHdrLen:]
 		if !b.complete || h.GSOType == offload.GSONone {
-			if err := write(asTunlive(h), packet); err != nil {
+			if err := write(tunlive.VnetHdr(target.PktsHdr(h)), packet); err != nil {
 				return fmt.Errorf("write of %+v, %d bytes: %w", h, len(packet), err)
 			}
 			continue

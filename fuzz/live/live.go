@@ -86,7 +86,7 @@ type Tally struct {
 	Counts   map[string]int
 }
 
-// count counts what, of a kind. A nil Tally counts nothing.
+// count counts what, of a kind.
 func (t *Tally) count(kind, what string) {
 	if t.Counts == nil {
 		t.Counts = map[string]int{}

@@ -54,7 +54,7 @@ func (k *Kernel) Stated() []Part {
 	for _, o := range k.Cuts {
 		list = append(list,
 			Part{Property: "K1", Kind: "corpus", Oracle: o, Unit: "superpackets",
-				Check: k.everyCase(func(c *pkts.Case, t *Tally) error {
+				Check: everyCase(func(c *pkts.Case, t *Tally) error {
 					s := scenario.FromCase(c)
 					if err := k.Segment(o, &s, t); err != nil {
 						return err
@@ -62,7 +62,7 @@ func (k *Kernel) Stated() []Part {
 					return k.CutCase(o, c, t)
 				})},
 			Part{Property: "K2", Kind: "corpus", Oracle: o, Unit: "batches",
-				Check: k.everyCase(func(c *pkts.Case, t *Tally) error {
+				Check: everyCase(func(c *pkts.Case, t *Tally) error {
 					s := scenario.FromCase(c)
 					return k.Back(o, &s, t)
 				})},
@@ -72,7 +72,7 @@ func (k *Kernel) Stated() []Part {
 	for _, o := range k.Joins {
 		list = append(list,
 			Part{Property: "K3", Kind: "corpus", Oracle: o, Unit: "batches",
-				Check: k.everyCase(func(c *pkts.Case, t *Tally) error { return k.JoinCase(o, c, t) })},
+				Check: everyCase(func(c *pkts.Case, t *Tally) error { return k.JoinCase(o, c, t) })},
 			Part{Property: "K3", Kind: "captures", Oracle: o, Unit: "batches",
 				Check: everyCapture(target.Modes[:1], func(s *scenario.Scenario, t *Tally) error {
 					if err := k.Groups(o, s, t); err != nil {
@@ -85,7 +85,7 @@ func (k *Kernel) Stated() []Part {
 }
 
 // everyCase checks every case of the corpus; its check takes no scenario.
-func (k *Kernel) everyCase(check func(*pkts.Case, *Tally) error) func(*scenario.Scenario, *Tally) error {
+func everyCase(check func(*pkts.Case, *Tally) error) func(*scenario.Scenario, *Tally) error {
 	return func(_ *scenario.Scenario, t *Tally) error {
 		cases, err := corpus.Cases()
 		if err != nil {

@@ -13,14 +13,17 @@ import (
 	"tunproof/tunlive/guard"
 )
 
-// Values of virtio_net.h.
 const (
-	needsCsum, rscInfo                   = 1, 4
-	typeNone, typeTCP4, typeUFO          = 0, 1, 3
-	typeTCP6, typeUDP, ecnBit            = 4, 5, 0x80
-	ipv4Header, ipv6Header               = 20, 40
-	tcpHeader, udpHeader                 = 20, 8
-	ipv4Fragment, shortestMatched, total = 0x3F, 4, 65535
+	// Values of virtio_net.h.
+	needsCsum, rscInfo          = 1, 4
+	typeNone, typeTCP4, typeUFO = 0, 1, 3
+	typeTCP6, typeUDP, ecnBit   = 4, 5, 0x80
+
+	ipv4Header, ipv6Header = 20, 40
+	tcpHeader, udpHeader   = 20, 8
+	ipv4Fragment           = 0x3F  // of byte 6: MF and the offset
+	shortestMatched        = 4     // bytes that a packet must have for an oracle to find it
+	maxPacket              = 65535 // bytes of a packet
 )
 
 // Segment is K1 and K4: what Segment accepts the kernel cuts to the same bytes,
@@ -123,10 +126,10 @@ const leftOut = "not taken this way"
 func (o *Oracle) takes(p scenario.Super) bool {
 	h := p.Hdr
 	if o.linkLen == 0 {
-		return len(p.Data) >= shortestMatched && (len(p.Data) <= total || len(p.Data)/max(1, int(h.GSOSize)) <= longSegments)
+		return len(p.Data) >= shortestMatched && (len(p.Data) <= maxPacket || len(p.Data)/max(1, int(h.GSOSize)) <= longSegments)
 	}
-	return (h.GSOType != typeNone || len(p.Data) <= total) && int(h.HdrLen) <= total-o.linkLen &&
-		(h.Flags&needsCsum == 0 || ipv4Header <= h.CsumStart && int(h.CsumStart) <= total-o.linkLen)
+	return (h.GSOType != typeNone || len(p.Data) <= maxPacket) && int(h.HdrLen) <= maxPacket-o.linkLen &&
+		(h.Flags&needsCsum == 0 || ipv4Header <= h.CsumStart && int(h.CsumStart) <= maxPacket-o.linkLen)
 }
 
 const (
@@ -173,10 +176,8 @@ type expectation func(tunlive.Answer) error
 
 func isClass(classes ...tunlive.Class) expectation {
 	return func(a tunlive.Answer) error {
-		for _, c := range classes {
-			if a.Class == c {
-				return nil
-			}
+		if slices.Contains(classes, a.Class) {
+			return nil
 		}
 		return target.Violated("K4", "the kernel's answer is %v (%v), expected %v", a.Class, a.Errno, classes)
 	}
@@ -216,7 +217,7 @@ func (k *Kernel) divergence(o *Oracle, p scenario.Super, refusal string) (string
 		return "hdr_len past the end is refused", isClass(tunlive.Refused)
 	case refusal == "" && (n == 0 || p.Data[0]>>4 != 4 && p.Data[0]>>4 != 6):
 		return "no IP version is refused", refuses
-	case refusal == "" && h.Flags&needsCsum != 0 && int(h.CsumStart)+mostHeadroom >= total:
+	case refusal == "" && h.Flags&needsCsum != 0 && int(h.CsumStart)+mostHeadroom >= maxPacket:
 		// With the memory in front of the packet it has to fit 16 bits.
 		return "csum_start near 65,535 may be refused", func(a tunlive.Answer) error {
 			if a.Class != tunlive.Delivered {

@@ -13,8 +13,8 @@ import (
 )
 
 // why names the rule that forbids Coalesce to join members i-1 and i of a group
-// that the kernel made, "" if there is none. It looks at packets and the kernel's
-// superpacket alone: whether they are candidates (C1), whether the superpacket
+// that the kernel made, "" if there is none. It looks at the packets, the reasons
+// that Coalesce gave and the kernel's superpacket: whether they are candidates (C1), whether the superpacket
 // would come back as the packets (the equation), what stood between them (C4).
 func why(batch [][]byte, reasons []string, g gro.Group, i int) string {
 	a, b := g.Members[i-1], g.Members[i]

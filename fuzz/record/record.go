@@ -153,3 +153,17 @@ func Write(w io.Writer, results []Result) error {
 	}
 	return nil
 }
+
+// Read reads what Write wrote.
+func Read(r io.Reader) ([]Result, error) {
+	var results []Result
+	for d := json.NewDecoder(r); ; {
+		var one Result
+		if err := d.Decode(&one); err == io.EOF {
+			return results, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("result %d: %w", len(results)+1, err)
+		}
+		results = append(results, one)
+	}
+}

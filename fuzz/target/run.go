@@ -165,7 +165,7 @@ func Coalesce(co *offload.Coalescer, batch [][]byte) ([]Super, []string) {
 		p := &out[i]
 		at := len(memory)
 		memory = p.AppendTo(memory)
-		supers[i] = Super{scenario.Super{Hdr: pktsHdr(p.VnetHdr()), Data: memory[at+offload.VnetHdrLen:]}, p.Packets()}
+		supers[i] = Super{scenario.Super{Hdr: PktsHdr(p.VnetHdr()), Data: memory[at+offload.VnetHdrLen:]}, p.Packets()}
 	}
 	reasons := make([]string, len(batch))
 	for i := range batch {
@@ -184,7 +184,8 @@ func CoalesceModel(c pkts.Config, batch [][]byte) ([]Super, []string) {
 	return supers, reasons
 }
 
-func pktsHdr(h offload.VnetHdr) pkts.VnetHdr {
+// PktsHdr is h for a case.
+func PktsHdr(h offload.VnetHdr) pkts.VnetHdr {
 	return pkts.VnetHdr{Flags: uint8(h.Flags), GSOType: uint8(h.GSOType), HdrLen: h.HdrLen, GSOSize: h.GSOSize,
 		CsumStart: h.CsumStart, CsumOffset: h.CsumOffset}
 }

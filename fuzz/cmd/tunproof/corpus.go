@@ -5,7 +5,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,10 +18,9 @@ import (
 // corpusCommand checks case files, or completes them.
 func corpusCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("corpus", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
 	write := flags.Bool("write", false, "write what the model makes of each case into it")
-	if err := flags.Parse(args); err != nil {
-		return 0, fmt.Errorf("%w: %w", errUsage, err)
+	if err := parse(flags, args); err != nil {
+		return 0, err
 	}
 	files := flags.Args()
 	if len(files) == 0 {
@@ -77,7 +75,7 @@ func corpusFiles() ([]string, error) {
 }
 
 // completeCase says whether a file states what the model gives, and with write
-// makes it so: beside it first, then in its place.
+// makes it so.
 func completeCase(name string, write bool) (changed bool, err error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -95,9 +93,5 @@ func completeCase(name string, write bool) (changed bool, err error) {
 	if !write {
 		return true, nil
 	}
-	tmp := name + ".new"
-	if err := os.WriteFile(tmp, want, 0o644); err != nil {
-		return false, err
-	}
-	return true, os.Rename(tmp, name)
+	return true, writeFile(name, want)
 }

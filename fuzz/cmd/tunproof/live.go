@@ -6,17 +6,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"maps"
-	"math/rand/v2"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"tunproof/corpus/pkts"
 	"tunproof/fuzz/live"
 	"tunproof/fuzz/record"
 	"tunproof/fuzz/scenario"
@@ -31,7 +27,7 @@ type liveRun struct {
 	state  liveState
 	file   string                 // of the state
 	time   time.Duration          // of everything
-	count  int                    // scenarios of each random part, instead of a time
+	count  int                    // batches of each random part, instead of a time
 	met    map[string]*live.Tally // by property
 	paths  []string               // what went end to end
 }
@@ -56,30 +52,23 @@ const chunk = 500
 
 func liveCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("live", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
 	r := &liveRun{met: map[string]*live.Tally{}}
 	flags.DurationVar(&r.time, "time", time.Minute, "of everything, about")
 	flags.IntVar(&r.count, "count", 0, "batches of each random part, five times as many superpackets that are cut, however long it takes")
 	flags.StringVar(&r.file, "state", "", "file where -count keeps how far it is, to go on from")
-	flags.Uint64Var(&r.state.Seed, "seed", 0, "of generated input; 0 draws one")
-	only := flags.String("run", "", "only rows whose \"property method\" matches")
-	asJSON := flags.Bool("json", false, "write result records, one a line")
 	user := flags.Int("user", 0, "user ID to do it as, for root")
-	if err := flags.Parse(args); err != nil {
-		return 0, fmt.Errorf("%w: %w", errUsage, err)
+	var rows rowFlags
+	if err := rows.parse(flags, args); err != nil {
+		return 0, err
 	}
-	re, err := regexp.Compile(*only)
 	switch {
-	case err != nil:
-		return 0, fmt.Errorf("%w: -run: %w", errUsage, err)
-	case flags.NArg() > 0:
-		return 0, fmt.Errorf("%w: it takes no arguments", errUsage)
 	case r.time <= 0 || r.count < 0 || *user < 0:
 		return 0, fmt.Errorf("%w: -time must be positive, -count and -user not negative", errUsage)
 	case r.file != "" && r.count == 0:
 		return 0, fmt.Errorf("%w: -state goes with -count", errUsage)
 	}
-	r.results = newResults(ctx, "live", s.err, re)
+	r.results = newResults(ctx, "live", s.err, rows.only)
+	r.state.Seed = rows.seed
 	if *user > 0 && os.Getuid() == 0 {
 		if err := os.Setenv("TUNLIVE_USER", strconv.Itoa(*user)); err != nil {
 			return 0, err
@@ -93,7 +82,7 @@ func liveCommand(ctx context.Context, s streams, args []string) (int, error) {
 	} else if err := r.run(); err != nil {
 		return 0, err
 	}
-	return r.finish(s, *asJSON)
+	return r.finish(s, rows.asJSON)
 }
 
 // nothing says of every property why it was not run.
@@ -211,11 +200,8 @@ func features(f tunlive.Features) string {
 	return strings.Join(list, ", ")
 }
 
-// load reads the state file, if there is one, and draws a seed if none is set.
+// load reads the state file, if there is one.
 func (r *liveRun) load() error {
-	for r.state.Seed == 0 {
-		r.state.Seed = rand.Uint64()
-	}
 	r.state.Parts = map[string]*partState{}
 	if r.file == "" {
 		return nil
@@ -240,19 +226,16 @@ func (r *liveRun) load() error {
 	return nil
 }
 
-// save writes the state file: beside it first, so that it is whole.
+// save writes the state file.
 func (r *liveRun) save() error {
 	if r.file == "" {
 		return nil
 	}
 	b, err := json.Marshal(r.state)
-	if err == nil {
-		err = os.WriteFile(r.file+".new", b, 0o644)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = os.Rename(r.file+".new", r.file)
-	}
-	return err
+	return writeFile(r.file, b)
 }
 
 // stated runs a part over the repository's own input.
@@ -284,6 +267,10 @@ func isViolation(err error) bool {
 // judged adds the rows of a part: K1 has one of K4, of what was refused, dropped
 // or known to diverge.
 func (r *liveRun) judged(p live.Part, t live.Tally, seed uint64, start time.Time, err error) {
+	if t.Rounds == 0 && err == nil {
+		r.notRun(p.Property, p.Method(), "kernel", "nothing was asked")
+		return
+	}
 	row := record.Result{Property: p.Property, Method: p.Method(), Judge: "kernel", Count: t.Rounds, Unit: p.Unit, Seed: seed}
 	if p.Property == "K1" {
 		k4 := row
@@ -296,10 +283,6 @@ func (r *liveRun) judged(p live.Part, t live.Tally, seed uint64, start time.Time
 		} else {
 			r.add(k4, start, nil)
 		}
-	}
-	if t.Rounds == 0 && err == nil {
-		r.notRun(p.Property, p.Method(), "kernel", "nothing was asked")
-		return
 	}
 	r.add(row, start, err)
 	if r.met[p.Property] == nil {
@@ -366,10 +349,7 @@ func (r *liveRun) random(p live.Part, index uint64, limit time.Duration) error {
 	var failed error
 	if found != nil {
 		failed = found.err
-		for _, c := range found.scenario.Cases(law(p.Property), fmt.Sprintf("live -seed %d, %s, Linux %s", r.state.Seed, name, record.Here().Kernel)) {
-			target.Expect(c)
-			fmt.Fprintf(r.progress, "a case of it, ready for corpus/%s:\n%s", c.Op, pkts.Format(c))
-		}
+		r.sayCases(found, law(p.Property), fmt.Sprintf("live -seed %d, %s, Linux %s", r.state.Seed, name, record.Here().Kernel))
 	}
 	r.judged(p, done.Tally, r.state.Seed, time.Now().Add(-time.Duration(done.Seconds*float64(time.Second))), failed)
 	return nil

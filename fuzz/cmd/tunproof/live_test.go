@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -65,14 +64,7 @@ func TestLive(t *testing.T) {
 		if d := time.Since(start); d > 10*time.Second {
 			t.Errorf("-time 2s takes %v", d)
 		}
-		rows := map[string]record.Result{}
-		for d := json.NewDecoder(strings.NewReader(out)); d.More(); {
-			var r record.Result
-			if err := d.Decode(&r); err != nil {
-				t.Fatal(err)
-			}
-			rows[r.Property+" "+r.Method] = r
-		}
+		rows := resultsOf(t, out)
 		for _, name := range []string{"K1 random, veth", "K2 random, veth", "K3 whole batches, gate", "K4 corpus, veth", "K3 captures, gate"} {
 			if r := rows[name]; r.Result != record.Holds || r.Count == 0 || r.Command != "live" || r.Env.Kernel == "" {
 				t.Errorf("%s: %+v", name, r)

@@ -124,18 +124,24 @@ func TestCorpusWrite(t *testing.T) {
 	}
 }
 
+// resultsOf reads the result records that a command wrote, by row.
+func resultsOf(t *testing.T, out string) map[string]record.Result {
+	t.Helper()
+	list, err := record.Read(strings.NewReader(out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]record.Result{}
+	for _, r := range list {
+		rows[r.Property+" "+r.Method] = r
+	}
+	return rows
+}
+
 // TestJSON reads the records and reports back.
 func TestJSON(t *testing.T) {
 	out, _, _ := call(t, "verify", "-seed", "7", "-checks", "20", "-fuzz", "0", "-live", "0", "-run", "P3|K2", "-json")
-	d := json.NewDecoder(strings.NewReader(out))
-	results := map[string]record.Result{}
-	for d.More() {
-		var r record.Result
-		if err := d.Decode(&r); err != nil {
-			t.Fatal(err)
-		}
-		results[r.Property+" "+r.Method] = r
-	}
+	results := resultsOf(t, out)
 	if r := results["P3 rapid"]; r.Result != record.Holds || r.Count != 20 || r.Seed != 7 || r.Tree == "" || r.Env.Go == "" || r.Format != 1 {
 		t.Errorf("P3 rapid: %+v", r)
 	}

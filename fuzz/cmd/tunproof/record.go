@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -20,10 +18,9 @@ import (
 // recordCommand records traffic between sockets in namespaces of its own.
 func recordCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("record", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
 	dir := flags.String("o", "", "directory to write to")
-	if err := flags.Parse(args); err != nil {
-		return 0, fmt.Errorf("%w: %w", errUsage, err)
+	if err := parse(flags, args); err != nil {
+		return 0, err
 	}
 	if *dir == "" {
 		return 0, fmt.Errorf("%w: where to? -o DIR", errUsage)
@@ -53,7 +50,11 @@ func recordCommand(ctx context.Context, s streams, args []string) (int, error) {
 			packets = append(packets, pcap.Packet{Time: p.Time, Data: p.Data})
 			total += len(p.Data)
 		}
-		if err := writeCapture(filepath.Join(*dir, name+".pcap"), packets); err != nil {
+		f, err := createFile(filepath.Join(*dir, name+".pcap"))
+		if err != nil {
+			return 0, err
+		}
+		if err := f.finish(pcap.Write(f, packets)); err != nil {
 			return 0, err
 		}
 		sc := target.Capture(packets, 64, pkts.Config{})
@@ -66,16 +67,4 @@ func recordCommand(ctx context.Context, s streams, args []string) (int, error) {
 		fmt.Fprintf(s.out, "%-20s %5d packets %7d bytes, %.1f packets per superpacket\n", name, len(packets), total, target.MeanSegments(&sc))
 	}
 	return record.ExitHolds, nil
-}
-
-// writeCapture writes a file beside its place first.
-func writeCapture(name string, packets []pcap.Packet) error {
-	var b bytes.Buffer
-	if err := pcap.Write(&b, packets); err != nil {
-		return err
-	}
-	if err := os.WriteFile(name+".new", b.Bytes(), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(name+".new", name)
 }

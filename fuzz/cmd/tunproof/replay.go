@@ -49,14 +49,13 @@ type violation struct {
 func replay(ctx context.Context, s streams, args []string) (int, error) {
 	var f replayFlags
 	flags := flag.NewFlagSet("replay", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
 	flags.IntVar(&f.batch, "batch", 64, "packets of a capture to a batch")
 	order := flags.String("order", "inorder", "of a capture: inorder or reorder")
 	flags.BoolVar(&f.config.AtomicIDs, "atomic", false, "of a capture: AtomicIDs")
 	flags.StringVar(&f.target, "target", "", "of a crasher; by default its directory's name says it")
 	asJSON := flags.Bool("json", false, "write a JSON object for each file")
-	if err := flags.Parse(args); err != nil {
-		return 0, fmt.Errorf("%w: %w", errUsage, err)
+	if err := parse(flags, args); err != nil {
+		return 0, err
 	}
 	f.config.Reorder = *order == "reorder"
 	switch {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"tunproof/corpus/pkts"
 	"tunproof/fuzz/record"
 	"tunproof/fuzz/target"
 )
@@ -52,6 +53,14 @@ func (r *results) add(row record.Result, start time.Time, err error) {
 
 func (r *results) say(format string, args ...any) {
 	fmt.Fprintf(r.progress, r.command+": "+format+"\n", args...)
+}
+
+// sayCases shows what was found as cases.
+func (r *results) sayCases(f *finding, law, source string) {
+	for _, c := range f.scenario.Cases(law, source) {
+		target.Expect(c)
+		fmt.Fprintf(r.progress, "a case of it, ready for corpus/%s:\n%s", c.Op, pkts.Format(c))
+	}
 }
 
 // stamp fills in what all records share.

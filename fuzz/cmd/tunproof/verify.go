@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,7 +18,6 @@ import (
 	"time"
 
 	"tunproof/corpus"
-	"tunproof/corpus/pkts"
 	"tunproof/fuzz/live"
 	"tunproof/fuzz/pcap"
 	"tunproof/fuzz/record"
@@ -51,42 +48,31 @@ type captureRow struct {
 
 func verify(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("verify", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	seed := flags.Uint64("seed", 0, "of generated input; 0 draws one")
 	checks := flags.Int("checks", 3_000, "scenarios of each property")
 	execs := flags.Int("fuzz", 8_000, "executions of each fuzz target; 0 for none")
 	liveTime := flags.Duration("live", 15*time.Second, "time for asking this machine's kernel, about; 0 for not")
 	cache := flags.String("cache", "", "directory where fuzz targets keep what they found, for the next run to go on from; by default they start afresh")
-	only := flags.String("run", "", "only rows whose \"property method\" matches")
-	asJSON := flags.Bool("json", false, "write result records, one a line")
-	if err := flags.Parse(args); err != nil {
-		return 0, fmt.Errorf("%w: %w", errUsage, err)
+	var rows rowFlags
+	if err := rows.parse(flags, args); err != nil {
+		return 0, err
 	}
-	re, err := regexp.Compile(*only)
-	switch {
-	case err != nil:
-		return 0, fmt.Errorf("%w: -run: %w", errUsage, err)
-	case flags.NArg() > 0:
-		return 0, fmt.Errorf("%w: it takes no arguments", errUsage)
-	case *checks < 1 || *execs < 0 || *liveTime < 0:
+	if *checks < 1 || *execs < 0 || *liveTime < 0 {
 		return 0, fmt.Errorf("%w: -checks must be positive, -fuzz and -live not negative", errUsage)
 	}
-	for *seed == 0 {
-		*seed = rand.Uint64()
-	}
-	v := &verification{results: newResults(ctx, "verify", s.err, re), seed: *seed, checks: *checks, execs: *execs, liveTime: *liveTime, tally: target.NewTally(), executed: target.NewTally()}
+	v := &verification{results: newResults(ctx, "verify", s.err, rows.only), seed: rows.seed, checks: *checks, execs: *execs, liveTime: *liveTime, tally: target.NewTally(), executed: target.NewTally()}
 	if *cache != "" {
+		var err error
 		if v.cache, err = filepath.Abs(*cache); err != nil {
 			return 0, err
 		}
 	}
 	start := time.Now()
-	fmt.Fprintf(s.err, "verify: seed %d\n", *seed)
+	fmt.Fprintf(s.err, "verify: seed %d\n", v.seed)
 	if err := v.run(); err != nil {
 		return 0, err
 	}
 	v.stamp()
-	if *asJSON {
+	if rows.asJSON {
 		if err := record.Write(s.out, v.rows); err != nil {
 			return 0, err
 		}
@@ -95,8 +81,8 @@ func verify(ctx context.Context, s streams, args []string) (int, error) {
 		v.met(s.out)
 	}
 	code, verdict := v.verdict()
-	fmt.Fprintf(s.err, "verify: seed %d, %.0f s\n", *seed, time.Since(start).Seconds())
-	if !*asJSON {
+	fmt.Fprintf(s.err, "verify: seed %d, %.0f s\n", v.seed, time.Since(start).Seconds())
+	if !rows.asJSON {
 		fmt.Fprintln(s.out, verdict)
 	}
 	return code, nil
@@ -215,10 +201,7 @@ func (v *verification) properties() error {
 		var failed error
 		if found != nil {
 			failed = found.err
-			for _, c := range found.scenario.Cases(p.Law, fmt.Sprintf("verify -seed %d, property %s", v.seed, p.ID)) {
-				target.Expect(c)
-				fmt.Fprintf(v.progress, "a case of it, ready for corpus/%s:\n%s", c.Op, pkts.Format(c))
-			}
+			v.sayCases(found, p.Law, fmt.Sprintf("verify -seed %d, property %s", v.seed, p.ID))
 		}
 		v.add(record.Result{Property: p.ID, Method: "rapid", Judge: p.Judge, Count: n, Unit: "scenarios", Seed: v.seed}, start, failed)
 	}
@@ -270,16 +253,11 @@ func (v *verification) askKernel() ([]record.Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s live: %w", filepath.Base(self), err)
 	}
-	var rows []record.Result
-	for d := json.NewDecoder(bytes.NewReader(out)); ; {
-		var row record.Result
-		if err := d.Decode(&row); err == io.EOF {
-			return rows, nil
-		} else if err != nil {
-			return nil, fmt.Errorf("what live wrote: %w", err)
-		}
-		rows = append(rows, row)
+	rows, err := record.Read(bytes.NewReader(out))
+	if err != nil {
+		return nil, fmt.Errorf("what live wrote: %w", err)
 	}
+	return rows, nil
 }
 
 // met writes what the inputs met, for people.

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"regexp"
+)
+
+// parse parses a command's flags. Errors are of usage.
+func parse(flags *flag.FlagSet, args []string) error {
+	flags.SetOutput(io.Discard)
+	if err := flags.Parse(args); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return nil
+}
+
+// rowFlags are those of the commands that check properties.
+type rowFlags struct {
+	seed   uint64 // never 0 once parsed
+	only   *regexp.Regexp
+	asJSON bool
+}
+
+func (f *rowFlags) parse(flags *flag.FlagSet, args []string) error {
+	f.only = regexp.MustCompile("")
+	flags.Uint64Var(&f.seed, "seed", 0, "of generated input; 0 draws one")
+	flags.BoolVar(&f.asJSON, "json", false, "write result records, one a line")
+	flags.Func("run", "only rows whose \"property method\" matches", func(s string) (err error) {
+		f.only, err = regexp.Compile(s)
+		return err
+	})
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("%w: it takes no arguments", errUsage)
+	}
+	for f.seed == 0 {
+		f.seed = rand.Uint64()
+	}
+	return nil
+}
+
+// newFile is a file written beside its place, and put there when it is whole.
+type newFile struct {
+	*os.File
+	name string
+}
+
+func createFile(name string) (*newFile, error) {
+	f, err := os.Create(name + ".new")
+	if err != nil {
+		return nil, err
+	}
+	return &newFile{f, name}, nil
+}
+
+// finish puts the file in its place, or with an error in the writing of it
+// removes it.
+func (f *newFile) finish(err error) error {
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(f.File.Name(), f.name)
+	}
+	if err != nil {
+		_ = os.Remove(f.File.Name())
+	}
+	return err
+}
+
+func writeFile(name string, b []byte) error {
+	f, err := createFile(name)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	return f.finish(err)
+}
