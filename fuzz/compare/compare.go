@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -78,6 +79,19 @@ var (
 		{"tcp.flags", 13, 1}, {"tcp.window", 14, 2}, {"tcp.checksum", 16, 2}, {"tcp.urgent_pointer", 18, 2}}
 	udpFields = []Field{{"udp.sport", 0, 2}, {"udp.dport", 2, 2}, {"udp.length", 4, 2}, {"udp.checksum", 6, 2}}
 )
+
+// Names are those of all fields.
+func Names() []string {
+	var names []string
+	for _, list := range [][]Field{ipv4Fields, ipv6Fields, {{"ip.options", 0, 0}, {"ip.extension", 0, 0}}, tcpFields, {{"tcp.options", 0, 0}}, udpFields, {{"payload", 0, 0}}} {
+		for _, f := range list {
+			if !slices.Contains(names, f.Name) {
+				names = append(names, f.Name)
+			}
+		}
+	}
+	return names
+}
 
 // Fields returns the fields of a packet in order, covering all of its bytes. A
 // packet that is not whole has those that fit, then "payload" to its end.

@@ -101,7 +101,7 @@ func seeds(f *testing.F, name string) [][]byte {
 	for _, c := range cases {
 		var b []byte
 		switch {
-		case name == "Pkts":
+		case name == "Pkts", name == "Hexdump":
 			b = pkts.Format(c.Case)
 		case name == "Checksum" && c.Op == pkts.OpChecksum:
 			in := c.Batches[0].In[0]
@@ -149,6 +149,8 @@ func FuzzChecksum(f *testing.F)   { fuzz(f, "Checksum") }
 func FuzzCodec(f *testing.F)      { fuzz(f, "Codec") }
 func FuzzPkts(f *testing.F)       { fuzz(f, "Pkts") }
 func FuzzPcap(f *testing.F)       { fuzz(f, "Pcap") }
+func FuzzHexdump(f *testing.F)    { fuzz(f, "Hexdump") }
+func FuzzJudges(f *testing.F)     { fuzz(f, "Judges") }
 
 // TestTargets checks that each target has its native fuzz function.
 func TestTargets(t *testing.T) {

@@ -5,117 +5,228 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// file builds a capture in any byte order, resolution and link type.
-func file(order binary.AppendByteOrder, magic, link uint32, records ...[]byte) []byte {
-	b := order.AppendUint32(nil, magic)
-	b = order.AppendUint16(b, 2)
-	b = order.AppendUint16(b, 4)
-	for _, v := range []uint32{0, 0, 65535, link} {
-		b = order.AppendUint32(b, v)
+var (
+	ip4 = append([]byte{0x45, 0, 0, 24}, make([]byte, 20)...)
+	ip6 = append([]byte{0x60, 0, 0, 0, 0, 2}, make([]byte, 36)...)
+)
+
+// join returns its arguments in one slice of its own.
+func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+
+// read is ReadAll for files that must be taken.
+func read(t *testing.T, file []byte) ([]Packet, []Skipped) {
+	t.Helper()
+	if !IsPcap(file) {
+		t.Errorf("%x... is not taken for a capture", file[:4])
 	}
-	for i, r := range records {
-		for _, v := range []uint32{uint32(100 + i), 7, uint32(len(r)), uint32(len(r))} {
-			b = order.AppendUint32(b, v)
-		}
-		b = append(b, r...)
+	packets, skipped, err := ReadAll(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return b
+	return packets, skipped
 }
 
-func TestRead(t *testing.T) {
-	ip := append([]byte{0x45, 0, 0, 24}, make([]byte, 20)...)
-	ip6 := append([]byte{0x60, 0, 0, 0, 0, 2}, make([]byte, 36)...)
-	frame := func(etherType uint16, b []byte, pad int) []byte {
-		f := append(make([]byte, 12), byte(etherType>>8), byte(etherType))
-		return append(append(f, b...), make([]byte, pad)...)
+// fails checks the whole text of an error.
+func fails(t *testing.T, file []byte, want string) {
+	t.Helper()
+	packets, skipped, err := ReadAll(bytes.NewReader(file))
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
 	}
-	for _, test := range []struct {
-		name    string
-		file    []byte
-		want    [][]byte
-		skipped []string
-		nanos   int
-	}{
-		{"little-endian raw", file(binary.LittleEndian, magicMicro, 101, ip, ip6), [][]byte{ip, ip6}, nil, 7000},
-		{"big-endian, nanoseconds, old link type", file(binary.BigEndian, magicNano, 12, ip), [][]byte{ip}, nil, 7},
-		{"Ethernet with padding", file(binary.LittleEndian, magicMicro, 1, frame(0x0800, ip, 22), frame(0x86DD, ip6, 4)), [][]byte{ip, ip6}, nil, 7000},
-		{"Ethernet, long: what is behind stays", file(binary.LittleEndian, magicMicro, 1, frame(0x0800, ip, 50)), [][]byte{append(bytes.Clone(ip), make([]byte, 50)...)}, nil, 7000},
-		{"Ethernet that is not IP", file(binary.LittleEndian, magicMicro, 1, frame(0x0806, ip, 0), []byte{1}), nil, []string{"EtherType 0x0806", "shorter than"}, 0},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			if !IsPcap(test.file) {
-				t.Error("not taken for a pcap file")
-			}
-			packets, skipped, err := ReadAll(bytes.NewReader(test.file))
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got [][]byte
-			for i, p := range packets {
-				got = append(got, p.Data)
-				if want := time.Unix(int64(100+i), int64(test.nanos)); !p.Time.Equal(want) || p.Number != i+1 {
-					t.Errorf("packet %d at %v, want %v", p.Number, p.Time, want)
-				}
-			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-			for i, s := range skipped {
-				if i >= len(test.skipped) || !strings.Contains(s.Why, test.skipped[i]) {
-					t.Errorf("record %d left out: %s", s.Number, s.Why)
-				}
-			}
-			if len(skipped) != len(test.skipped) {
-				t.Errorf("%d records left out, want %d", len(skipped), len(test.skipped))
-			}
-		})
+	if packets != nil || skipped != nil {
+		t.Errorf("%d packets, %d left out beside an error", len(packets), len(skipped))
 	}
 }
 
-func TestCutRecord(t *testing.T) {
-	b := file(binary.LittleEndian, magicMicro, 101, []byte{0x45, 1}, []byte{0x45, 2})
-	binary.LittleEndian.PutUint32(b[24+12:], 1500)
-	packets, skipped, err := ReadAll(bytes.NewReader(b))
-	if err != nil || len(packets) != 1 || packets[0].Number != 2 || len(skipped) != 1 || !strings.Contains(skipped[0].Why, "2 of 1500") {
-		t.Errorf("%v, %v, %v", packets, skipped, err)
+func data(packets []Packet) [][]byte {
+	var list [][]byte
+	for _, p := range packets {
+		list = append(list, p.Data)
 	}
+	return list
 }
 
-func TestErrors(t *testing.T) {
-	good := file(binary.LittleEndian, magicMicro, 101, []byte{0x45, 1})
-	huge := bytes.Clone(good)
-	binary.LittleEndian.PutUint32(huge[24+8:], 1<<30)
-	for want, b := range map[string][]byte{
-		"offset 0: no pcap file header":                  good[:20],
-		"offset 0: magic 0a0d0d0a":                       append([]byte{0x0a, 0x0d, 0x0d, 0x0a}, good[4:]...),
-		"offset 20: link type 113":                       file(binary.LittleEndian, magicMicro, 113),
-		"offset 24: record header cut short":             good[:30],
-		"offset 24: record of 2 bytes has only 1":        good[:len(good)-1],
-		"offset 24: record of 1073741824 bytes: the lim": huge,
-	} {
-		_, _, err := ReadAll(bytes.NewReader(b))
-		if err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("got  %v\nwant %s...", err, want)
+func TestIsPcap(t *testing.T) {
+	for _, b := range []string{"", "\x0a\x0d\x0d", "\x0a\x0d\x0a\x0d", "\xa1\xb2\xc3\xd5", "4500"} {
+		if IsPcap([]byte(b)) {
+			t.Errorf("%x is taken for a capture", b)
 		}
 	}
-	if IsPcap([]byte{1, 2}) {
-		t.Error("two bytes are a pcap file")
+	for _, b := range []string{"\x0a\x0d\x0d\x0a", "\xa1\xb2\xc3\xd4", "\xd4\xc3\xb2\xa1", "\xa1\xb2\x3c\x4d", "\x4d\x3c\xb2\xa1", "\xa1\xb2\xcd\x34"} {
+		if !IsPcap([]byte(b)) {
+			t.Errorf("%x is not taken for a capture", b)
+		}
 	}
 }
 
-type fullDisk struct{}
+// A reader keeps the first records left out and counts the others; ReadAll tells
+// them all.
+func TestSkipped(t *testing.T) {
+	var records [][]byte
+	for range 150 {
+		records = append(records, []byte{1})
+	}
+	file := classicFile(binary.LittleEndian, magicMicro, linkEthernet, append(records, join(make([]byte, 12), []byte{8, 0}, ip4))...)
+	r, err := NewReader(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Offset() != 24 || r.NG() {
+		t.Errorf("at offset %d, pcapng %v", r.Offset(), r.NG())
+	}
+	p, err := r.Next()
+	if err != nil || p.Number != 151 || !bytes.Equal(p.Data, ip4) {
+		t.Errorf("%+v, %v", p, err)
+	}
+	first, n := r.Skipped()
+	want := Skipped{100, "1 bytes, shorter than the link header of 14"}
+	if n != 150 || len(first) != 100 || first[99] != want {
+		t.Errorf("%d of %d left out: %v", len(first), n, first)
+	}
+	for range 2 {
+		if _, err := r.Next(); err != io.EOF {
+			t.Errorf("at the end: %v", err)
+		}
+	}
+	if r.Offset() != int64(len(file)) {
+		t.Errorf("ends at offset %d of %d", r.Offset(), len(file))
+	}
+	if _, skipped := read(t, file); len(skipped) != 150 {
+		t.Errorf("ReadAll: %d left out", len(skipped))
+	}
+}
 
-func (fullDisk) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
+// An error of the reader below is told as such, with the offset, and stays.
+func TestReadError(t *testing.T) {
+	broken := errors.New("disk on fire")
+	for name, file := range map[string][]byte{"classic": classicFile(binary.LittleEndian, magicMicro, 101, ip4), "pcapng": exampleNG(binary.BigEndian)} {
+		for n := range len(file) {
+			r, err := NewReader(io.MultiReader(bytes.NewReader(file[:n]), iotest.ErrReader(broken)))
+			for err == nil {
+				_, err = r.Next()
+			}
+			if !errors.Is(err, broken) || !strings.HasPrefix(err.Error(), "offset ") {
+				t.Fatalf("%s cut at %d: %v", name, n, err)
+			}
+			if r != nil {
+				if _, again := r.Next(); again != err {
+					t.Fatalf("%s cut at %d: %v, then %v", name, n, err, again)
+				}
+			}
+		}
+	}
+}
 
-func TestWriteError(t *testing.T) {
-	if err := Write(fullDisk{}, []Packet{{}}); !errors.Is(err, io.ErrShortWrite) {
-		t.Error(err)
+// A file cut anywhere gives the packets before the cut, and an error unless the cut
+// is between records.
+func TestTruncated(t *testing.T) {
+	for name, file := range map[string][]byte{"classic": classicFile(binary.LittleEndian, magicMicro, 101, ip4, ip6, nil), "pcapng": exampleNG(binary.LittleEndian)} {
+		all, _ := read(t, file)
+		for n := range len(file) {
+			r, err := NewReader(iotest.OneByteReader(bytes.NewReader(file[:n])))
+			var got []Packet
+			var start int64
+			for err == nil {
+				var p Packet
+				start = r.Offset()
+				if p, err = r.Next(); err == nil {
+					got = append(got, p)
+				}
+			}
+			if len(got) > 0 {
+				if diff := cmp.Diff(all[:len(got)], got); diff != "" {
+					t.Fatalf("%s cut at %d (-want +got):\n%s", name, n, diff)
+				}
+			}
+			if err == io.EOF && r.Offset() != int64(n) || err != io.EOF && !strings.HasPrefix(err.Error(), "offset ") {
+				t.Fatalf("%s cut at %d, behind %d: %v", name, n, start, err)
+			}
+		}
+	}
+}
+
+// What a length field claims allocates nothing.
+func TestClaimedLength(t *testing.T) {
+	le := binary.LittleEndian
+	huge := func(kind uint32) []byte {
+		b := le.AppendUint32(le.AppendUint32(nil, kind), 1<<30)
+		return join(sectionNG(le), interfaceNG(le, 101, 0), b, make([]byte, 64))
+	}
+	for name, file := range map[string][]byte{
+		"unknown block": huge(0xbad), "section": join(huge(0xbad)[:0], sectionNG(le)[:4], []byte{0, 0, 0, 0x40}, sectionNG(le)[8:]),
+		"interface": huge(blockInterface), "packet": huge(blockEnhanced), "simple packet": huge(blockSimple), "old packet": huge(blockOldPacket),
+		"record": append(classicFile(le, magicMicro, 101), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 4, 0),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, _, err := ReadAll(bytes.NewReader(file))
+		runtime.ReadMemStats(&after)
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		if n := after.TotalAlloc - before.TotalAlloc; n > bufferLen+1<<14 {
+			t.Errorf("%s: %d bytes allocated", name, n)
+		}
+	}
+}
+
+// Files that were changed at random give packets or an error that names an offset,
+// and are read the same however their bytes arrive.
+func TestMutated(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var files [][]byte
+	for _, order := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} {
+		files = append(files, exampleNG(order), classicFile(order, magicNano, linkEthernet, join(make([]byte, 12), []byte{0x81, 0, 0, 1, 8, 0}, ip4)),
+			classicFile(order, magicMicro, linkSLL, join(make([]byte, 14), []byte{8, 0}, ip4), ip6))
+	}
+	interesting := []byte{0, 1, 2, 3, 6, 0x0a, 0x0d, 0x7f, 0x80, 0xff}
+	taken, refused := 0, 0
+	for start := time.Now(); time.Since(start) < 2*time.Second; {
+		b := bytes.Clone(files[r.IntN(len(files))])
+		for range 1 + r.IntN(4) {
+			i := r.IntN(len(b))
+			switch r.IntN(5) {
+			case 0:
+				b[i] = byte(r.Uint32())
+			case 1:
+				b[i] = interesting[r.IntN(len(interesting))]
+			case 2:
+				b = b[:max(1, i)]
+			case 3:
+				b = join(b[:i], b[r.IntN(len(b)):])
+			case 4:
+				i &^= 3
+				copy(b[i:], []byte{interesting[r.IntN(len(interesting))], 0, 0, 0})
+			}
+			if len(b) == 0 {
+				b = []byte{0}
+			}
+		}
+		packets, skipped, err := ReadAll(bytes.NewReader(b))
+		slow, slowSkipped, slowErr := ReadAll(iotest.HalfReader(bytes.NewReader(b)))
+		if !cmp.Equal(packets, slow) || !cmp.Equal(skipped, slowSkipped) || (err == nil) != (slowErr == nil) || err != nil && err.Error() != slowErr.Error() {
+			t.Fatalf("%x: %v, %v\nin halves: %v, %v", b, packets, err, slow, slowErr)
+		}
+		if err != nil && !strings.HasPrefix(err.Error(), "offset ") {
+			t.Fatalf("%x: %v", b, err)
+		}
+		if err == nil {
+			taken++
+		} else {
+			refused++
+		}
+	}
+	if taken == 0 || refused == 0 {
+		t.Errorf("%d files taken, %d refused", taken, refused)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"tunproof/corpus/pkts"
+	"tunproof/fuzz/check"
 	"tunproof/fuzz/compare"
 	"tunproof/fuzz/scenario"
 	"tunproof/model"
@@ -20,8 +21,9 @@ type BatchReport struct {
 
 // PacketReport says what became of one packet.
 type PacketReport struct {
-	Line   string `json:"packet"`
-	Reason string `json:"reason"`
+	Line     string `json:"packet"`
+	Checksum string `json:"checksum,omitempty"` // TCP's or UDP's: right, partial, wrong or absent
+	Reason   string `json:"reason"`
 	// Of a Mismatch: the packet that would have come back changed, and how.
 	Changed int                  `json:"changed,omitempty"`
 	Fields  []compare.Difference `json:"fields,omitempty"`
@@ -49,6 +51,9 @@ type SuperReport struct {
 	Line     string       `json:"packet"`
 	Refused  string       `json:"refused,omitempty"`
 	Segments []string     `json:"segments,omitempty"`
+
+	Data     []byte   `json:"-"` // of the superpacket
+	Produced [][]byte `json:"-"` // the segments
 }
 
 // Explain runs a scenario through production and says what came of it.
@@ -59,26 +64,26 @@ func Explain(s scenario.Scenario) ([]BatchReport, []SuperReport) {
 		var r BatchReport
 		supers, reasons := Coalesce(co, batch)
 		for i, b := range batch {
-			p := PacketReport{Line: compare.Line(b), Reason: reasons[i]}
+			p := PacketReport{Line: compare.Line(b), Checksum: check.Checksum(b), Reason: reasons[i]}
 			if p.Reason == offload.Mismatch.String() {
 				p.Changed, p.Fields = mismatch(s.Config, batch, i)
 			}
 			r.Packets = append(r.Packets, p)
 		}
 		for _, p := range supers {
-			r.Supers = append(r.Supers, SuperReport{Packets: p.Members, Vnet: p.Hdr, Line: compare.Line(p.Data)})
+			r.Supers = append(r.Supers, SuperReport{Packets: p.Members, Vnet: p.Hdr, Line: compare.Line(p.Data), Data: p.Data})
 		}
 		batches = append(batches, r)
 	}
 	var list []SuperReport
 	var seg offload.Segmenter
 	for _, p := range s.Supers {
-		r := SuperReport{Vnet: p.Hdr, Line: compare.Line(p.Data)}
+		r := SuperReport{Vnet: p.Hdr, Line: compare.Line(p.Data), Data: p.Data}
 		segments, refused, err := Segment(&seg, p)
 		if err != nil {
 			refused = err.Error()
 		}
-		r.Refused = refused
+		r.Refused, r.Produced = refused, segments
 		for _, b := range segments {
 			r.Segments = append(r.Segments, compare.Line(b))
 		}

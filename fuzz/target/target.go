@@ -73,7 +73,12 @@ func Targets() []Target {
 		Target{"P8", "Checksum", "model", plain(Checksum)},
 		Target{"codec", "Codec", "its inverse", plain(Codec)},
 		Target{"pkts", "Pkts", "its inverse", plain(Pkts)},
-		Target{"pcap", "Pcap", "its inverse", plain(Pcap)})
+		Target{"pcap", "Pcap", "its inverse", plain(Pcap)},
+		Target{"hexdump", "Hexdump", "itself", plain(Hexdump)},
+		Target{"judges", "Judges", "itself", plain(func(b []byte) error {
+			s := scenario.Decode(b)
+			return Judges(&s)
+		})})
 }
 
 // plain is a body that counts nothing.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,21 +15,23 @@ import (
 )
 
 // TestMain lets the test binary be the command: live starts itself again.
+// TestMain lets the test binary be the command: live puts its process into
+// namespaces, and what a process takes is to be measured.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "live" {
+	if len(os.Args) > 1 && slices.ContainsFunc(commands, func(c command) bool { return c.name == os.Args[1] }) {
 		main()
 	}
 	os.Exit(m.Run())
 }
 
-// liveProcess runs live in a process of its own; stdout is what it wrote.
-func liveProcess(t *testing.T, env []string, args ...string) (stdout, stderr string, code int) {
+// process runs the command in a process of its own; stdout is what it wrote.
+func process(t *testing.T, env []string, args ...string) (stdout, stderr string, state *os.ProcessState) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command(self, append([]string{"live"}, args...)...)
+	c := exec.Command(self, args...)
 	c.Env = append(os.Environ(), env...)
 	var out, errs strings.Builder
 	c.Stdout, c.Stderr = &out, &errs
@@ -37,7 +40,14 @@ func liveProcess(t *testing.T, env []string, args ...string) (stdout, stderr str
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
-	return out.String(), errs.String(), c.ProcessState.ExitCode()
+	return out.String(), errs.String(), c.ProcessState
+}
+
+// liveProcess runs live.
+func liveProcess(t *testing.T, env []string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	stdout, stderr, state := process(t, env, append([]string{"live"}, args...)...)
+	return stdout, stderr, state.ExitCode()
 }
 
 // canAsk skips where the kernel cannot be asked over a veth, which takes least.

@@ -23,6 +23,7 @@ type command struct {
 
 // streams are where a command reads and writes.
 type streams struct {
+	in       io.Reader
 	out, err io.Writer
 }
 
@@ -32,8 +33,13 @@ var commands = []command{
 	{"live", "[-time 60s] [-count N [-state FILE]] [-seed N] [-run REGEXP] [-user UID] [-json]",
 		"ask the kernel of this machine, in network namespaces of its own, then a table", liveCommand},
 	{"record", "-o DIR [NAME...]", "record traffic of this machine's kernel, as corpus/captures has it", recordCommand},
-	{"replay", "[-batch N] [-order reorder] [-atomic] [-target NAME] [-json] FILE...",
-		"what offload makes of a .pkts case, a pcap file or a fuzz crasher, and whether it is right", replay},
+	{"check", "[-wire] [-mtu N] [-certain] [-max N] [-json] CAPTURE...",
+		"what is wrong with packets that somebody's code made: packet, field, rule, and the known bug that it is like", checkCommand},
+	{"compare", "[-ignore FIELDS] [-size N] [-max N] [-json] BEFORE AFTER",
+		"what somebody's offload changed, lost, doubled or put in another order, from captures on both sides of it", compareCommand},
+	{"replay", "[-batch N] [-order reorder] [-atomic] [-complete] [-target NAME] [-kernel] [-q] [-pcap OUT] [-o CASE] [-json] FILE...",
+		"what offload makes of a .pkts case, a capture, packets as text or a fuzz crasher, and whether it is right", replay},
+	{"anonymise", "-o DIR [-size N] CAPTURE...", "write captures without addresses and payload, built as they were", anonymiseCommand},
 	{"corpus", "[-write] [FILE...]", "check that cases are complete and well written, or make them so by the model", corpusCommand},
 	{"rules", "", "print docs/rules.md: each rule and its cases", rulesCommand},
 }
@@ -54,7 +60,7 @@ var errUsage = errors.New("usage")
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, streams{os.Stdout, os.Stderr}, os.Args[1:]))
+	os.Exit(run(ctx, streams{os.Stdin, os.Stdout, os.Stderr}, os.Args[1:]))
 }
 
 // run runs the command line and returns the exit code.

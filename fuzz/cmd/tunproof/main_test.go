@@ -20,7 +20,7 @@ import (
 func call(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, err bytes.Buffer
-	code = run(context.Background(), streams{&out, &err}, args)
+	code = run(context.Background(), streams{strings.NewReader(""), &out, &err}, args)
 	return out.String(), err.String(), code
 }
 
@@ -80,7 +80,7 @@ func TestExitCodes(t *testing.T) {
 		{"verify one", []string{"verify", "-seed", "1", "-checks", "50", "-fuzz", "0", "-run", "P2 rapid"}, 0, "all that ran holds (1 rows)"},
 		{"replay nothing", []string{"replay"}, 2, "which file?"},
 		{"replay no file", []string{"replay", "/nonexistent"}, 2, "no such file"},
-		{"replay an odd file", []string{"replay", file(t, "x", "hello")}, 2, "neither a .pkts case"},
+		{"replay an odd file", []string{"replay", file(t, "x", "hello")}, 2, "x: neither a capture, nor packets as text: line 1: "},
 		{"replay a bad case", []string{"replay", file(t, "x.pkts", "# format: 1\n# colour: red\n")}, 2, "x.pkts:2: key \"colour\" before the head"},
 		{"replay a bad crasher", []string{"replay", file(t, "FuzzTotal/x", "go test fuzz v1\nstring(\"\")\n")}, 2, "x:2: want one line"},
 		{"replay a crasher of nothing", []string{"replay", crasher("Nothing", `"\x01"`)}, 2, `no fuzz target "Nothing"`},
@@ -167,7 +167,7 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	var out, err bytes.Buffer
-	code := run(ctx, streams{&out, &err}, []string{"verify", "-fuzz", "0"})
+	code := run(ctx, streams{strings.NewReader(""), &out, &err}, []string{"verify", "-fuzz", "0"})
 	if code != record.ExitNothing || !strings.Contains(out.String(), "interrupted") {
 		t.Errorf("exit code %d:\n%s", code, out.String())
 	}

@@ -8,84 +8,118 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/compare"
+	"tunproof/fuzz/check"
+	"tunproof/fuzz/live"
 	"tunproof/fuzz/pcap"
 	"tunproof/fuzz/record"
 	"tunproof/fuzz/scenario"
 	"tunproof/fuzz/target"
+	"tunproof/tunlive"
 )
 
-// replayFlags are how a file is replayed.
-type replayFlags struct {
-	batch  int
-	config pkts.Config // of captures; a case has its own
-	target string      // of crashers
-}
+// replayer is one run of replay.
+type replayer struct {
+	ctx        context.Context
+	streams    streams
+	batch      int
+	config     pkts.Config // of captures; a case has its own
+	target     string      // of crashers
+	complete   bool        // fill in partial checksums
+	quiet      bool
+	asJSON     bool
+	properties []target.Property
+	kernel     *live.Kernel // nil if it is not asked
+	out        *pcap.Writer // nil if nothing is written
+	caseFile   string
 
-// report is what replay says of one file.
-type report struct {
-	File       string               `json:"file"`
-	Kind       string               `json:"kind"` // case, capture or crasher
-	Notes      []string             `json:"notes,omitempty"`
-	Batches    []target.BatchReport `json:"batches,omitempty"`
-	Supers     []target.SuperReport `json:"superpackets,omitempty"`
-	Violations []violation          `json:"violations,omitempty"`
-	Record     record.Result        `json:"record"`
-}
-
-// violation is a property that does not hold of a file, and in which fields.
-type violation struct {
-	Property string               `json:"property"`
-	Text     string               `json:"text"`
-	Fields   []compare.Difference `json:"fields,omitempty"`
+	violated *scenario.Scenario // the first that a property does not hold of, for caseFile
+	by       target.Property
+	small    *scenario.Scenario // else the last input, if it is no more than a case holds
 }
 
 func replay(ctx context.Context, s streams, args []string) (int, error) {
-	var f replayFlags
+	r := &replayer{ctx: ctx, streams: s, properties: target.Properties}
 	flags := flag.NewFlagSet("replay", flag.ContinueOnError)
-	flags.IntVar(&f.batch, "batch", 64, "packets of a capture to a batch")
+	flags.IntVar(&r.batch, "batch", 64, "packets of a capture to a batch")
 	order := flags.String("order", "inorder", "of a capture: inorder or reorder")
-	flags.BoolVar(&f.config.AtomicIDs, "atomic", false, "of a capture: AtomicIDs")
-	flags.StringVar(&f.target, "target", "", "of a crasher; by default its directory's name says it")
-	asJSON := flags.Bool("json", false, "write a JSON object for each file")
+	flags.BoolVar(&r.config.AtomicIDs, "atomic", false, "of a capture: AtomicIDs")
+	flags.StringVar(&r.target, "target", "", "of a crasher; by default its directory's name says it")
+	flags.BoolVar(&r.complete, "complete", false, "fill in partial checksums of packets without a VnetHdr, as a receiver with offload takes them for right")
+	flags.BoolVar(&r.quiet, "q", false, "show no packets, only what is violated and how many were judged")
+	flags.BoolVar(&r.asJSON, "json", false, "write JSON objects, one a line: for each batch of a capture, then for each file")
+	kernel := flags.Bool("kernel", false, "ask this machine's kernel too, in network namespaces of its own")
+	out := flags.String("pcap", "", "write what is made of the packets to a pcapng file")
+	flags.StringVar(&r.caseFile, "o", "", "write a case of what is violated, with as few packets as show it, or of all packets if nothing is")
 	if err := parse(flags, args); err != nil {
 		return 0, err
 	}
-	f.config.Reorder = *order == "reorder"
+	r.config.Reorder = *order == "reorder"
 	switch {
 	case *order != "reorder" && *order != "inorder":
 		return 0, fmt.Errorf("%w: -order is inorder or reorder, not %q", errUsage, *order)
-	case f.batch < 1:
+	case r.batch < 1:
 		return 0, fmt.Errorf("%w: -batch must be positive", errUsage)
 	case flags.NArg() == 0:
-		return 0, fmt.Errorf("%w: which file?", errUsage)
+		return 0, fmt.Errorf("%w: which file? - is the standard input", errUsage)
 	}
-	code := record.ExitHolds
-	judged := 0
-	for _, name := range flags.Args() {
-		if ctx.Err() != nil {
-			return 0, ctx.Err()
+	if *kernel {
+		if err := r.openKernel(); err != nil {
+			return 0, err
 		}
-		r, err := replayFile(name, f)
+		defer r.kernel.Close()
+	}
+	if *out == "" {
+		return r.files(flags.Args())
+	}
+	f, err := createFile(*out)
+	if err != nil {
+		return 0, err
+	}
+	code := 0
+	if r.out, err = pcap.NewWriter(f, pcap.NG); err == nil {
+		code, err = r.files(flags.Args())
+	}
+	return code, f.finish(err)
+}
+
+func (r *replayer) openKernel() error {
+	if err := tunlive.Enter(); err != nil {
+		return fmt.Errorf("-kernel: %w", err)
+	}
+	k, err := live.Open()
+	if err != nil {
+		return fmt.Errorf("-kernel: %w", err)
+	}
+	r.kernel = k
+	return nil
+}
+
+// files replays all of them and returns the exit code.
+func (r *replayer) files(names []string) (int, error) {
+	code, judged := record.ExitHolds, 0
+	for _, name := range names {
+		rep, err := r.file(name)
+		if rep != nil {
+			judged += rep.Record.Count
+			if rep.Record.Result == record.Violated {
+				code = record.ExitViolation
+			}
+			if e := r.write(rep); err == nil {
+				err = e
+			}
+		}
 		if err != nil {
 			return 0, err
 		}
-		judged += r.Record.Count
-		if len(r.Violations) > 0 {
-			code = record.ExitViolation
-		}
-		if *asJSON {
-			err = json.NewEncoder(s.out).Encode(r)
-		} else {
-			r.print(s.out)
-		}
-		if err != nil {
+	}
+	if r.caseFile != "" {
+		if err := r.writeCase(); err != nil {
 			return 0, err
 		}
 	}
@@ -95,52 +129,61 @@ func replay(ctx context.Context, s streams, args []string) (int, error) {
 	return code, nil
 }
 
-const fuzzMagic = "go test fuzz v1\n"
+const (
+	caseMagic = "# format:"
+	fuzzMagic = "go test fuzz v1\n"
+)
 
-// replayFile finds out what a file is, and judges what is in it.
-func replayFile(name string, f replayFlags) (*report, error) {
-	b, err := os.ReadFile(name)
+// file finds out what a file is, and judges what is in it. With an error the
+// report, if there is one, is of what came before.
+func (r *replayer) file(name string) (*report, error) {
+	f, size, head, in, err := openFile(name, r.streams.in)
 	if err != nil {
 		return nil, err
 	}
-	r := &report{File: name}
-	r.Record = record.Result{Format: 1, Command: "replay", Property: "all", Method: "replay", Judge: "model", Env: record.Here()}
+	defer f.Close()
+	rep := newReport(name)
+	start := time.Now()
 	switch {
-	case bytes.HasPrefix(b, []byte("# format:")):
-		c, err := pkts.Parse(name, b)
+	case bytes.HasPrefix(head, []byte(caseMagic)):
+		var text []byte
+		if text, err = readText(name, in); err != nil {
+			return nil, err
+		}
+		c, err := pkts.Parse(name, text)
 		if err != nil {
 			return nil, err
 		}
-		r.Kind = "case"
-		r.Notes = append(r.Notes, "why: "+c.Why, "source: "+c.Source)
-		r.judgeCase(c)
-	case pcap.IsPcap(b):
-		packets, skipped, err := pcap.ReadAll(bytes.NewReader(b))
+		rep.Kind = "case"
+		rep.Notes = append(rep.Notes, "why: "+c.Why, "source: "+c.Source)
+		err = r.judgeCase(rep, c)
+		rep.finish(start)
+		return rep, err
+	case bytes.HasPrefix(head, []byte(fuzzMagic)):
+		text, err := readText(name, in)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return nil, err
 		}
-		r.Kind = "capture"
-		for _, k := range skipped {
-			r.Notes = append(r.Notes, fmt.Sprintf("record %d left out: %s", k.Number, k.Why))
-		}
-		r.judge(target.Capture(packets, f.batch, f.config))
-	case bytes.HasPrefix(b, []byte(fuzzMagic)):
-		input, err := crasher(b)
+		input, err := crasher(text)
 		if err != nil {
 			return nil, fmt.Errorf("%s:%w", name, err)
 		}
-		r.Kind = "crasher"
-		if err := r.judgeCrasher(name, f.target, input); err != nil {
+		rep.Kind = "crasher"
+		if err := r.judgeCrasher(rep, input); err != nil {
 			return nil, err
 		}
-	default:
-		return nil, fmt.Errorf("%s: neither a .pkts case, nor a classic pcap file, nor a fuzz crasher", name)
+		rep.finish(start)
+		return rep, nil
 	}
-	r.Record.Result = record.Holds
-	if len(r.Violations) > 0 {
-		r.Record.Result, r.Record.Detail = record.Violated, r.Violations[0].Text
+	packets, err := newInput(name, f, size, head, in)
+	if err != nil {
+		return nil, err
 	}
-	return r, nil
+	rep.Kind = packets.kind
+	err = r.judgePackets(rep, packets)
+	rep.Notes = append(rep.Notes, packets.notes()...)
+	rep.finish(start)
+	return rep, err
 }
 
 // crasher reads the one []byte of a fuzz input file.
@@ -156,27 +199,34 @@ func crasher(b []byte) ([]byte, error) {
 }
 
 // judgeCrasher runs the target that the file is of.
-func (r *report) judgeCrasher(name, targetName string, input []byte) error {
-	if targetName == "" {
-		abs, err := filepath.Abs(name)
+func (r *replayer) judgeCrasher(rep *report, input []byte) error {
+	name := r.target
+	if name == "" {
+		abs, err := filepath.Abs(rep.File)
 		if err != nil {
 			return err
 		}
-		targetName = strings.TrimPrefix(filepath.Base(filepath.Dir(abs)), "Fuzz")
+		name = strings.TrimPrefix(filepath.Base(filepath.Dir(abs)), "Fuzz")
 	}
 	for _, t := range target.Targets() {
-		if t.Name != targetName {
+		if t.Name != name {
 			continue
 		}
-		r.Notes = append(r.Notes, fmt.Sprintf("input of fuzz target %s, %d bytes", t.Name, len(input)))
-		r.Record.Count, r.Record.Unit = 1, "inputs"
-		r.violate(guarded(func() error { return t.Body(input, nil) }))
-		if len(r.Violations) == 0 || t.ID != "P8" && t.ID != "pkts" && t.ID != "pcap" {
-			r.show(scenario.Decode(input))
+		rep.Notes = append(rep.Notes, fmt.Sprintf("input of fuzz target %s, %d bytes", t.Name, len(input)))
+		rep.Record.Count, rep.Record.Unit = 1, "inputs"
+		rep.violate(guarded(func() error { return t.Body(input, nil) }))
+		for _, p := range target.Properties {
+			if p.Name == t.Name {
+				s := scenario.Decode(input)
+				if len(rep.Violations) > 0 {
+					r.keep(s, p)
+				}
+				rep.show(s)
+			}
 		}
 		return nil
 	}
-	return fmt.Errorf("%s: no fuzz target %q; -target says which it is of", name, targetName)
+	return fmt.Errorf("%s: no fuzz target %q; -target says which it is of", rep.File, name)
 }
 
 // guarded turns a panic of what is judged into a violation of P1.
@@ -190,100 +240,200 @@ func guarded(f func() error) (err error) {
 }
 
 // judgeCase checks what a case states, then its input.
-func (r *report) judgeCase(c *pkts.Case) {
-	r.violate(guarded(func() error { return target.Case(c, nil) }))
+func (r *replayer) judgeCase(rep *report, c *pkts.Case) error {
+	rep.violate(guarded(func() error { return target.Case(c, nil) }))
 	s := scenario.FromCase(c)
-	r.show(s)
+	r.small = &s
+	err := r.askKernel(rep, s)
+	rep.show(s)
 	for _, b := range c.Batches {
-		r.Record.Count += len(b.In)
+		rep.Record.Count += len(b.In)
 	}
-	r.Record.Unit = "packets"
+	return errors.Join(err, r.writePackets(rep.part, nil))
 }
 
-// judge checks every property of a scenario.
-func (r *report) judge(s scenario.Scenario) {
-	for _, p := range target.Properties {
-		r.violate(guarded(func() error { return p.Check(&s, nil) }))
+// judgePackets checks every property of the packets of a capture, batch by batch.
+// Those with a VnetHdr are segmented, the others coalesced.
+func (r *replayer) judgePackets(rep *report, in *input) error {
+	tell := newProgress(r.streams.err, "replay", in)
+	for {
+		s := scenario.Scenario{Config: r.config}
+		var batch [][]byte
+		var numbers, supers []int
+		var end error
+		for len(batch)+len(s.Supers) < r.batch && end == nil {
+			var p pcap.Packet
+			if p, end = in.next(); end != nil {
+				break
+			}
+			h, has, err := check.Vnet(p.Comment)
+			switch {
+			case err != nil:
+				return fmt.Errorf("%s: packet %d: %w", in.name, p.Number, err)
+			case has:
+				s.Supers, supers = append(s.Supers, scenario.Super{Hdr: h, Data: p.Data}), append(supers, p.Number)
+			default:
+				if r.complete && check.Checksum(p.Data) == "partial" {
+					scenario.Fix(p.Data, scenario.FixL4Csum)
+				}
+				batch, numbers = append(batch, p.Data), append(numbers, p.Number)
+			}
+			if err := tell.tell(r.ctx, len(rep.Violations)); err != nil {
+				return err
+			}
+		}
+		if len(batch) > 0 {
+			s.Batches = [][][]byte{batch}
+		}
+		if len(batch)+len(s.Supers) > 0 {
+			if err := r.judgePart(rep, s, numbers, supers); err != nil {
+				return err
+			}
+		}
+		if errors.Is(end, io.EOF) {
+			return nil
+		} else if end != nil {
+			return end
+		}
 	}
-	r.show(s)
-	for _, b := range s.Batches {
-		r.Record.Count += len(b)
-	}
-	r.Record.Unit = "packets"
 }
 
-// show adds what becomes of the packets.
-func (r *report) show(s scenario.Scenario) {
-	r.violate(guarded(func() error {
-		r.Batches, r.Supers = target.Explain(s)
+// judgePart checks every property of a scenario and shows it.
+func (r *replayer) judgePart(rep *report, s scenario.Scenario, packets, supers []int) error {
+	rep.part = part{File: rep.File, packets: packets, supers: supers}
+	for _, p := range r.properties {
+		if p.Batches && s.Batches == nil && !p.Supers || p.Supers && s.Supers == nil && !p.Batches {
+			continue
+		}
+		if err := guarded(func() error { return p.Check(&s, nil) }); err != nil {
+			rep.violate(err)
+			r.keep(s, p)
+		}
+	}
+	err := r.askKernel(rep, s)
+	rep.Record.Count += len(packets) + len(supers)
+	if r.caseFile != "" && r.violated == nil {
+		r.gather(s)
+	}
+	if !r.quiet || r.out != nil || len(rep.part.Violations) > 0 {
+		rep.show(s)
+	}
+	err = errors.Join(err, r.writePackets(rep.part, s.Batches))
+	if !r.quiet || len(rep.part.Violations) > 0 {
+		err = errors.Join(err, r.write(&rep.part))
+	}
+	rep.part = part{}
+	return err
+}
+
+// askKernel asks the kernel about a scenario, if that is wanted.
+func (r *replayer) askKernel(rep *report, s scenario.Scenario) error {
+	if r.kernel == nil {
 		return nil
-	}))
+	}
+	for _, p := range r.kernel.Parts() {
+		if p.Oracle.Missing != nil || p.Supers && s.Supers == nil || !p.Supers && s.Batches == nil {
+			continue
+		}
+		var t live.Tally
+		err := p.Check(&s, &t)
+		if !isViolation(err) {
+			return err
+		}
+		rep.asked[p.Property+" "+p.Method()] += t.Rounds
+		if err != nil {
+			rep.violate(err)
+			r.keep(s, target.Property{ID: p.Property, Check: func(s *scenario.Scenario, _ *target.Tally) error {
+				if err := p.Check(s, &live.Tally{}); isViolation(err) {
+					return err
+				}
+				return nil
+			}})
+		}
+	}
+	return nil
 }
 
-func (r *report) violate(err error) {
-	if err == nil {
-		return
+// writePackets writes what was made of the packets: superpackets with their
+// VnetHdr, segments.
+func (r *replayer) writePackets(p part, batches [][][]byte) error {
+	if r.out == nil {
+		return nil
 	}
-	v := violation{Property: "P1", Text: err.Error()}
-	var tv *target.Violation
-	if errors.As(err, &tv) {
-		v.Property, v.Fields = tv.Property, tv.Fields()
+	for i, b := range p.Batches {
+		for _, s := range b.Supers {
+			comment := fmt.Sprintf("packets %s", indices(p.numbersOf(i, s.Packets)))
+			if err := r.out.Write(pcap.Packet{Data: s.Data, Comment: comment + "\n" + check.VnetComment(s.Vnet)}); err != nil {
+				return err
+			}
+		}
 	}
-	r.Violations = append(r.Violations, v)
+	for i, s := range p.Supers {
+		for k, b := range s.Produced {
+			if err := r.out.Write(pcap.Packet{Data: b, Comment: fmt.Sprintf("segment %d of superpacket %d", k, p.superNumber(i))}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
-// print writes the report for people.
-func (r *report) print(w io.Writer) {
-	fmt.Fprintf(w, "%s: %s\n", r.File, r.Kind)
-	for _, n := range r.Notes {
-		fmt.Fprintf(w, "  %s\n", n)
+// write shows a report or a part of one.
+func (r *replayer) write(p interface{ print(io.Writer) }) error {
+	if r.asJSON {
+		return json.NewEncoder(r.streams.out).Encode(p)
 	}
-	for i, b := range r.Batches {
-		fmt.Fprintf(w, "batch %d\n", i)
-		for k, p := range b.Packets {
-			fmt.Fprintf(w, "  packet %d: %s\n    %s\n", k, p.Line, p.Why())
-		}
-		for k, s := range b.Supers {
-			fmt.Fprintf(w, "  superpacket %d: packets %s\n", k, indices(s.Packets))
-			fmt.Fprintf(w, "    %v\n    %s\n", s.Vnet, s.Line)
-		}
+	p.print(r.streams.out)
+	return nil
+}
+
+// gather keeps what was read, as long as a case holds it.
+func (r *replayer) gather(s scenario.Scenario) {
+	if r.small == nil {
+		r.small = &scenario.Scenario{Config: s.Config}
 	}
-	for i, s := range r.Supers {
-		fmt.Fprintf(w, "superpacket %d: %v\n  %s\n", i, s.Vnet, s.Line)
-		if s.Refused != "" {
-			fmt.Fprintf(w, "  refused: %s\n", s.Refused)
-		}
-		for k, line := range s.Segments {
-			fmt.Fprintf(w, "  segment %d: %s\n", k, line)
-		}
-	}
-	for _, v := range r.Violations {
-		fmt.Fprintf(w, "VIOLATED %s: %s\n", v.Property, v.Text)
-	}
-	switch {
-	case len(r.Violations) > 0:
-	case r.Record.Count == 0:
-		fmt.Fprintln(w, "nothing to judge")
-	default:
-		fmt.Fprintf(w, "holds: %d %s, every property\n", r.Record.Count, r.Record.Unit)
+	r.small.Batches = append(r.small.Batches, s.Batches...)
+	r.small.Supers = append(r.small.Supers, s.Supers...)
+	if items(r.small) > maxCase {
+		r.small.Batches, r.small.Supers = nil, nil
 	}
 }
 
-// indices writes 0-3,5.
-func indices(list []int) string {
-	var b strings.Builder
-	for i := 0; i < len(list); i++ {
-		first := i
-		for i+1 < len(list) && list[i+1] == list[i]+1 {
-			i++
-		}
-		if b.Len() > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(&b, "%d", list[first])
-		if i > first {
-			fmt.Fprintf(&b, "-%d", list[i])
-		}
+// keep remembers the first scenario that a property does not hold of.
+func (r *replayer) keep(s scenario.Scenario, by target.Property) {
+	if r.violated == nil {
+		r.violated, r.by = &s, by
 	}
-	return b.String()
+}
+
+// maxCase is how many packets a case has at most that was not minimised.
+const maxCase = 1024
+
+// writeCase writes what is violated, or if nothing is all that was read.
+func (r *replayer) writeCase() error {
+	s, why, source := r.small, "tunproof replay found nothing in it; to be said", "to be said"
+	if r.violated != nil {
+		small := minimise(r.ctx, *r.violated, func(s *scenario.Scenario) bool {
+			var v *target.Violation
+			err := guarded(func() error { return r.by.Check(s, nil) })
+			return errors.As(err, &v)
+		})
+		s, why = &small, fmt.Sprintf("%s does not hold; to be said", r.by.ID)
+	}
+	if s == nil || items(s) == 0 {
+		return fmt.Errorf("-o %s: nothing is violated, and there is nothing, or more than %d packets, for a case", r.caseFile, maxCase)
+	}
+	cases := s.Cases(why, source)
+	for i, c := range cases {
+		name := r.caseFile
+		if i > 0 {
+			name = strings.TrimSuffix(name, ".pkts") + "-" + c.Op + ".pkts"
+		}
+		target.Expect(c)
+		if err := writeFile(name, pkts.Format(c)); err != nil {
+			return err
+		}
+		fmt.Fprintf(r.streams.err, "replay: %s: a case of op %s, ready for corpus/%s once its head is filled in\n", name, c.Op, c.Op)
+	}
+	return nil
 }

@@ -1,0 +1,275 @@
+// Package check judges packets that somebody else's code made, each by itself
+// and beside its neighbours, and names the field, the rule and the bug that it
+// looks like. It takes what is on a wire and what is on a TUN: segments, and
+// superpackets with partial checksums. It does not ask offload: what is right is
+// computed with package model's sum.
+package check
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/compare"
+	"tunproof/fuzz/pcap"
+	"tunproof/fuzz/rules"
+	"tunproof/fuzz/scenario"
+	"tunproof/model"
+)
+
+// Finding is something wrong with a packet, or, if its Kind is suspect,
+// something that right senders do seldom.
+type Finding struct {
+	Kind
+	Packet int    `json:"packet"` // its number in the capture
+	Field  string `json:"field"`
+	Got    string `json:"got"`
+	Want   string `json:"want,omitempty"`
+	Text   string `json:"text,omitempty"` // what the difference looks like
+}
+
+func (f Finding) String() string {
+	s := fmt.Sprintf("packet %d: %s is %s", f.Packet, f.Field, f.Got)
+	if f.Want != "" {
+		s += ", want " + f.Want
+	}
+	if f.Text != "" {
+		s += ": " + f.Text
+	}
+	s += " [" + f.Rule + "]"
+	if f.Suspect {
+		s += " (suspect)"
+	}
+	return s
+}
+
+// Config is what a capture is of.
+type Config struct {
+	// Wire: the capture is from behind every offload: a partial checksum is
+	// wrong there.
+	Wire bool
+	// MTU is what no packet may be longer than, in bytes; 0 for any.
+	MTU int
+}
+
+// Checker judges the packets of a capture, one after another. Its memory is
+// bounded.
+type Checker struct {
+	cfg  Config
+	emit func(Finding)
+	Seen Seen
+
+	flows, older map[compare.Flow]*flow // two generations
+}
+
+// Seen counts packets by what they are.
+type Seen struct {
+	Packets  int `json:"packets"`
+	TCP      int `json:"tcp"`
+	UDP      int `json:"udp"`
+	Other    int `json:"other"`             // neither, or the later fragments of either
+	Partial  int `json:"partial,omitempty"` // with a partial checksum
+	Vnet     int `json:"vnet,omitempty"`    // with a VnetHdr in the comment
+	Findings int `json:"findings"`
+	Suspects int `json:"suspects"`
+}
+
+// New returns a Checker that calls emit for each finding.
+func New(cfg Config, emit func(Finding)) *Checker {
+	return &Checker{cfg: cfg, emit: emit, flows: map[compare.Flow]*flow{}}
+}
+
+// maxFlows bounds how many flows are remembered: at most twice as many.
+const maxFlows = 1 << 15
+
+// flow returns what is known of one.
+func (c *Checker) flow(key compare.Flow) *flow {
+	f := c.flows[key]
+	if f == nil {
+		if f = c.older[key]; f == nil {
+			f = &flow{}
+		}
+		if len(c.flows) >= maxFlows {
+			c.older, c.flows = c.flows, map[compare.Flow]*flow{}
+		}
+		c.flows[key] = f
+	}
+	return f
+}
+
+// packet is one under judgement.
+type packet struct {
+	compare.Header
+	n     int // its number
+	b     []byte
+	end   int // of what the IP header says is the packet, or of all there is
+	gso   bool
+	csum  sumClass
+	finds *Checker
+}
+
+func (p *packet) found(kind Kind, field, got, want, format string, args ...any) {
+	c := p.finds
+	c.Seen.Findings++
+	if kind.Suspect {
+		c.Seen.Suspects++
+	}
+	c.emit(Finding{kind, p.n, field, got, want, fmt.Sprintf(format, args...)})
+}
+
+func hex16(v uint16) string { return fmt.Sprintf("%04x", v) }
+
+func (p *packet) u16(at int) uint16 { return binary.BigEndian.Uint16(p.b[at:]) }
+func (p *packet) u32(at int) uint32 { return binary.BigEndian.Uint32(p.b[at:]) }
+
+// Packet judges the next packet. A comment "vnet flags=..." is its VnetHdr.
+func (c *Checker) Packet(in pcap.Packet) error {
+	c.Seen.Packets++
+	p := &packet{Header: compare.Parse(in.Data), n: in.Number, b: in.Data, end: len(in.Data), finds: c}
+	h, has, err := Vnet(in.Comment)
+	if err != nil {
+		return fmt.Errorf("packet %d: %w", in.Number, err)
+	}
+	if has {
+		c.Seen.Vnet++
+		p.vnet(h)
+	}
+	if p.Version == 0 {
+		c.Seen.Other++
+		p.found(IPHeader, "ip.version_ihl", fmt.Sprintf("%x", p.b[:min(1, len(p.b))]), "", "no whole IPv4 or IPv6 header in %d bytes", len(p.b))
+		return nil
+	}
+	p.length()
+	if c.cfg.MTU > 0 && len(p.b) > c.cfg.MTU {
+		p.found(Overlong, "length", fmt.Sprint(len(p.b), " bytes"), fmt.Sprintf("at most %d", c.cfg.MTU), "it was not cut")
+	}
+	var f *flow
+	if p.Fragment || p.Proto != 6 && p.Proto != 17 {
+		c.Seen.Other++
+		f = c.flow(p.Flow(p.b).Pair())
+	} else {
+		f = c.flow(p.Flow(p.b))
+	}
+	if p.Version == 4 {
+		p.headerChecksum(f)
+	}
+	if !p.Fragment && (p.Proto == 6 || p.Proto == 17) {
+		p.l4(f)
+	}
+	f.last.remember(p)
+	return nil
+}
+
+// vnetPrefix starts the line of a comment that has a packet's VnetHdr.
+const vnetPrefix = "vnet "
+
+// Vnet reads the VnetHdr of a packet's comment.
+func Vnet(comment string) (h pkts.VnetHdr, has bool, err error) {
+	for line := range strings.Lines(comment) {
+		if text, is := strings.CutPrefix(strings.TrimSpace(line), vnetPrefix); is {
+			h, err := pkts.ParseVnet(strings.TrimSpace(text))
+			if err != nil {
+				return h, false, fmt.Errorf("comment %q: %w", strings.TrimSpace(line), err)
+			}
+			return h, true, nil
+		}
+	}
+	return h, false, nil
+}
+
+// VnetComment is what Vnet reads.
+func VnetComment(h pkts.VnetHdr) string { return vnetPrefix + h.String() }
+
+// vnet judges a VnetHdr: whether the superpacket is one.
+func (p *packet) vnet(h pkts.VnetHdr) {
+	p.gso = h.GSOType != 0
+	_, err := model.Segment(model.VnetHdr(h), p.b)
+	var refusal model.Refusal
+	if errors.As(err, &refusal) {
+		kind := Refused
+		for id, class := range rules.Refusal {
+			if class == string(refusal) && (kind.Rule == Refused.Rule || id < kind.Rule) {
+				kind.Rule = id
+			}
+		}
+		p.found(kind, "vnet", h.String(), "", "no kernel cuts this: %s", refusal)
+		return
+	}
+	if want := scenario.DeriveVnet(p.b, h.GSOSize); p.gso && want.HdrLen != 0 && h.HdrLen != want.HdrLen {
+		p.found(HdrLen, "vnet.hdr_len", fmt.Sprint(h.HdrLen), fmt.Sprint(want.HdrLen), "what is read from a kernel may say so; it must not be believed")
+	}
+}
+
+// length compares the IP length field with what is there.
+func (p *packet) length() {
+	field, at, base := "ip.total_length", 2, 0
+	if p.Version == 6 {
+		field, at, base = "ip.payload_length", 4, 40
+	}
+	got, want := p.IPLen, len(p.b)
+	kind, text := IPLength, fmt.Sprintf("%d bytes are missing", got-want)
+	switch {
+	case got == want:
+		return
+	case want > 0xFFFF+base:
+		kind, text = IPLengthWrapped, fmt.Sprintf("%d bytes do not fit in the field", want)
+	case want-got == p.Extensions && p.Extensions > 0:
+		kind, text = IPLengthExtensions, "short by the extension headers"
+	case got < want:
+		text = fmt.Sprintf("%d bytes are behind the packet", want-got)
+		p.cutToLength()
+	}
+	p.found(kind, field, hex16(p.u16(at)), hex16(uint16(want-base)), "%s", text)
+}
+
+// cutToLength leaves out what is behind the packet, as its IP header says, if that
+// leaves its headers in.
+func (p *packet) cutToLength() {
+	short := len(p.b) - p.IPLen
+	if short > 0 && len(p.b) <= 0xFFFF && (short != p.Extensions || p.Extensions == 0) && p.L4Off > 0 && p.IPLen >= max(p.L4Off+8, p.PayloadOff) {
+		p.end = p.IPLen
+	}
+}
+
+// l4 judges a TCP or UDP packet.
+func (p *packet) l4(f *flow) {
+	name := "udp"
+	if p.Proto == 6 {
+		name = "tcp"
+		p.finds.Seen.TCP++
+	} else {
+		p.finds.Seen.UDP++
+	}
+	if p.PayloadOff == 0 {
+		p.found(L4Header, name+".header", fmt.Sprintf("%d bytes", len(p.b)-p.L4Off), "", "the header is not whole, or its data offset is under 5")
+		return
+	}
+	if p.Proto == 17 {
+		p.udpLength()
+	}
+	if len(p.b) <= 0xFFFF+40 {
+		p.l4Checksum(f, name)
+	}
+	if p.Proto == 6 {
+		p.tcpRun(f)
+	}
+	if p.Version == 4 {
+		p.ids(f)
+	}
+}
+
+// udpLength compares the UDP length field with the IP payload.
+func (p *packet) udpLength() {
+	got, want := int(p.u16(p.L4Off+4)), p.end-p.L4Off
+	switch {
+	case got == want:
+	case want > 0xFFFF:
+		p.found(UDPLength, "udp.length", hex16(uint16(got)), "", "%d bytes do not fit in the field", want)
+	case got > want || got < 8:
+		p.found(UDPLength, "udp.length", hex16(uint16(got)), hex16(uint16(want)), "")
+	default:
+		p.found(UDPSurplus, "udp.length", hex16(uint16(got)), hex16(uint16(want)), "%d bytes are behind the datagram: options of RFC 9868, or a length that was not updated", want-got)
+	}
+}

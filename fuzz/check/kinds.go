@@ -1,0 +1,42 @@
+package check
+
+// Kind is a kind of finding.
+type Kind struct {
+	Name    string `json:"kind"`
+	Rule    string `json:"rule"`              // of docs/rules.md
+	Suspect bool   `json:"suspect,omitempty"` // right senders may do it too
+	Like    string `json:"like,omitempty"`    // where it was seen
+	Case    string `json:"case,omitempty"`    // of the corpus, that shows what is right
+}
+
+// The kinds, in the order of a packet's bytes.
+var (
+	Refused            = Kind{"vnet", "V4.type", false, "wireguard-go crashes on such input, or ends the tunnel", "segment/refuse-crash-type-1-empty"}
+	HdrLen             = Kind{"hdr-len", "V3.hdr_len", true, "early nebula and early wireguard-go believed it", "segment/hdr-len-whole-packet-tcp4"}
+	IPHeader           = Kind{"ip-header", "V4.ip_header", false, "wireguard-go and tailscale leave such headers of IHL 0 or 15", "segment/refuse-ihl-4-tcp4"}
+	IPLength           = Kind{"ip-length", "C1.length", false, "a length that was not updated", "coalesce/ip-length-short-tcp4"}
+	IPLengthWrapped    = Kind{"ip-length-wrapped", "V4.total", false, "wireguard-go joins 66 packets of 1,000 bytes; the kernel loses all", "coalesce/total-66x1000-tcp4"}
+	IPLengthExtensions = Kind{"ip-length-extensions", "S3.extension", false, "wireguard-go, tailscale, and tun-rs before e9a699d, count from the L4 header", "segment/extension-hop-by-hop-tcp6"}
+	Overlong           = Kind{"overlong", "S1.split", false, "a superpacket that was not cut: early nebula believed hdr_len; tun-rs read a device that others had set up", "segment/hdr-len-whole-packet-tcp4"}
+	IPChecksum         = Kind{"ip-checksum", "S2.header", false, "a header changed after its checksum: nebula before 705a8f60 (ECN), or a sender's own", "coalesce/ip-header-checksum-wrong-tcp4"}
+	IDConstant         = Kind{"id-constant", "S2.id", false, "nebula before 72098ce8 left all segments the first's ID", "segment/id-wraps-tcp4"}
+	IDDescending       = Kind{"id-descending", "C5.front", true, "wireguard-go and tailscale join in front: IDs change places", "coalesce/reorder-front-tcp4"}
+	L4Header           = Kind{"l4-header", "V4.l4_header", false, "", "segment/refuse-doff-past-the-end-tcp4"}
+	SeqGap             = Kind{"seq-gap", "S4.seq", false, "wireguard-go loses the last good segment where there are too many (PR 151)", "segment/seq-wraps-tcp4"}
+	TCPCWR             = Kind{"tcp-cwr", "S4.cwr", false, "wireguard-go and tailscale leave it on every segment", "segment/cwr-tcp4"}
+	TCPFIN             = Kind{"tcp-fin", "S4.last", false, "it was copied to every segment", "segment/psh-fin-tcp4"}
+	TCPPSH             = Kind{"tcp-psh", "S4.last", true, "it was copied to every segment; senders that write pieces of exactly this size do it too", "segment/psh-fin-tcp4"}
+	UDPLength          = Kind{"udp-length", "S5.length", false, "", "coalesce/udp-length-long-udp4"}
+	UDPSurplus         = Kind{"udp-surplus", "C1.udp_length", true, "wireguard-go and tailscale make options payload", "coalesce/udp-surplus-udp4"}
+	L4Checksum         = Kind{"l4-checksum", "S6.partial", false, "", "coalesce/tcp-checksum-wrong-tcp4"}
+	L4Partial          = Kind{"l4-partial", "S6.none", false, "NEEDS_CSUM was not done, or the capture is from before a network card did it", "segment/none-needs-csum-tcp4"}
+	UDPZero            = Kind{"udp-zero", "S6.zero", false, "wireguard-go and tailscale write 0 where the checksum computes to it", "segment/none-needs-csum-zero-udp6"}
+	UDPZeroComputed    = Kind{"udp-zero-computed", "S6.zero", true, "wireguard-go and tailscale write 0 where the checksum computes to it", "segment/none-needs-csum-zero-udp6"}
+	UDPAbsent          = Kind{"udp-absent", "C1.absent", true, "RFC 6935 allows it to tunnels only", "coalesce/udp-checksum-absent-udp6"}
+)
+
+// Kinds are all of them.
+func Kinds() []Kind {
+	return []Kind{Refused, HdrLen, IPHeader, IPLength, IPLengthWrapped, IPLengthExtensions, Overlong, IPChecksum, IDConstant, IDDescending,
+		L4Header, SeqGap, TCPCWR, TCPFIN, TCPPSH, UDPLength, UDPSurplus, L4Checksum, L4Partial, UDPZero, UDPZeroComputed, UDPAbsent}
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"tunproof/fuzz/anonymise"
+	"tunproof/fuzz/pcap"
+	"tunproof/fuzz/record"
+)
+
+// anonymiseCommand writes captures again without what is private in them.
+func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error) {
+	flags := flag.NewFlagSet("anonymise", flag.ContinueOnError)
+	dir := flags.String("o", "", "directory to write to; captures of one run keep what is the same in them the same")
+	size := flags.Int("size", 0, "payload bytes of the datagrams that UDP superpackets are of, for them to keep the same bytes")
+	if err := parse(flags, args); err != nil {
+		return 0, err
+	}
+	switch {
+	case *dir == "":
+		return 0, fmt.Errorf("%w: where to? -o DIR", errUsage)
+	case flags.NArg() == 0:
+		return 0, fmt.Errorf("%w: which capture?", errUsage)
+	case *size < 0:
+		return 0, fmt.Errorf("%w: -size must not be negative", errUsage)
+	}
+	a, err := anonymise.New(*size)
+	if err != nil {
+		return 0, err
+	}
+	if err := os.MkdirAll(*dir, 0o755); err != nil {
+		return 0, err
+	}
+	total := 0
+	for _, name := range flags.Args() {
+		n, err := anonymiseFile(ctx, s, a, name, *dir)
+		if err != nil {
+			return 0, err
+		}
+		total += n
+	}
+	if total == 0 {
+		return record.ExitNothing, nil
+	}
+	return record.ExitHolds, nil
+}
+
+// anonymiseFile writes one capture. With an error nothing is written.
+func anonymiseFile(ctx context.Context, s streams, a *anonymise.Anonymiser, name, dir string) (n int, err error) {
+	in, err := openPackets(name, s.in)
+	if err != nil {
+		return 0, err
+	}
+	defer in.close()
+	base := filepath.Base(name)
+	if name == "-" {
+		base = "stdin.pcap"
+	}
+	to := filepath.Join(dir, base)
+	if same(name, to) {
+		return 0, fmt.Errorf("%w: %s would be written over itself", errUsage, name)
+	}
+	f, err := createFile(to)
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		if err = f.finish(err); err == nil {
+			for _, note := range in.notes() {
+				fmt.Fprintf(s.out, "%s: %s\n", name, note)
+			}
+			fmt.Fprintf(s.out, "%s: %d packets\n", to, n)
+		}
+	}()
+	buffered := bufio.NewWriterSize(f, 1<<20)
+	format := pcap.Classic
+	if in.pcap == nil || in.pcap.NG() {
+		format = pcap.NG // it has room for comments
+	}
+	w, err := pcap.NewWriter(buffered, format)
+	if err != nil {
+		return 0, err
+	}
+	tell := newProgress(s.err, "anonymise", in)
+	for {
+		p, err := in.next()
+		if errors.Is(err, io.EOF) {
+			return n, buffered.Flush()
+		}
+		if err == nil {
+			p, err = a.Packet(p)
+		}
+		if err == nil {
+			err = w.Write(p)
+		}
+		if err == nil {
+			err = tell.tell(ctx, 0)
+		}
+		if err != nil {
+			return n, err
+		}
+		n++
+	}
+}
+
+// same says whether two names are of one file.
+func same(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"tunproof/fuzz/compare"
+	"tunproof/fuzz/match"
+	"tunproof/fuzz/pcap"
+	"tunproof/fuzz/record"
+)
+
+// compareReport is what compare says of two captures.
+type compareReport struct {
+	Before   string          `json:"before"`
+	After    string          `json:"after"`
+	Notes    []string        `json:"notes,omitempty"`
+	Summary  match.Summary   `json:"summary"`
+	What     map[string]int  `json:"what,omitempty"` // findings by what happened
+	Findings []match.Finding `json:"findings,omitempty"`
+	Record   record.Result   `json:"record"`
+}
+
+func compareCommand(ctx context.Context, s streams, args []string) (int, error) {
+	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
+	var cfg match.Config
+	ignore := flags.String("ignore", "", "fields that may differ, such as ip.ttl,ip.checksum")
+	flags.IntVar(&cfg.Size, "size", 0, "payload bytes of a full segment; by default what the captures show")
+	most := flags.Int("max", 1000, "findings that are shown")
+	asJSON := flags.Bool("json", false, "write a JSON object")
+	if err := parse(flags, args); err != nil {
+		return 0, err
+	}
+	if *ignore != "" {
+		cfg.Ignore = strings.Split(*ignore, ",")
+	}
+	switch unknown := unknownFields(cfg.Ignore); {
+	case flags.NArg() != 2:
+		return 0, fmt.Errorf("%w: two captures: BEFORE AFTER", errUsage)
+	case len(unknown) > 0:
+		return 0, fmt.Errorf("%w: -ignore: no field %q", errUsage, unknown[0])
+	case cfg.Size < 0 || *most < 0:
+		return 0, fmt.Errorf("%w: -size and -max must not be negative", errUsage)
+	case flags.Arg(0) == "-" && flags.Arg(1) == "-":
+		return 0, fmt.Errorf("%w: only one of the captures can be the standard input", errUsage)
+	}
+	var in [2]*input
+	for i, name := range flags.Args() {
+		var err error
+		if in[i], err = openPackets(name, s.in); err != nil {
+			return 0, err
+		}
+		defer in[i].close()
+	}
+	r, err := compareFiles(ctx, s, in, cfg, *most)
+	if *asJSON {
+		if err := json.NewEncoder(s.out).Encode(r); err != nil {
+			return 0, err
+		}
+	} else {
+		r.print(s.out)
+	}
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("%w; what is said is of the %d and %d packets before", err, r.Summary.Packets[0], r.Summary.Packets[1])
+	case r.Record.Result == record.Violated:
+		return record.ExitViolation, nil
+	case r.Summary.Segments == 0:
+		return record.ExitNothing, nil
+	}
+	return record.ExitHolds, nil
+}
+
+// unknownFields are those that no packet has.
+func unknownFields(list []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(f string) bool { return slices.Contains(compare.Names(), f) })
+}
+
+// clock reads two captures by the time of their packets. Clocks that are an hour
+// and more apart are taken to start together; a difference between packets that
+// were matched is followed.
+type clock struct {
+	in   [2]*input
+	next [2]*pcap.Packet
+	zero [2]time.Time
+}
+
+const clocksApart = time.Hour
+
+func newClock(in [2]*input) (*clock, error) {
+	c := &clock{in: in}
+	for i := range in {
+		if err := c.advance(i); err != nil {
+			return nil, err
+		}
+	}
+	if a, b := c.next[0], c.next[1]; a != nil && b != nil && a.Time.Sub(b.Time).Abs() >= clocksApart {
+		c.zero = [2]time.Time{a.Time, b.Time}
+	}
+	return c, nil
+}
+
+func (c *clock) advance(side int) error {
+	p, err := c.in[side].next()
+	c.next[side] = &p
+	if errors.Is(err, io.EOF) {
+		c.next[side], err = nil, nil
+	}
+	return err
+}
+
+// take returns the next packet and its side; nil at the end of both. waiting is
+// how many packets of each side have no counterpart: a side that is far ahead of
+// the other waits.
+func (c *clock) take(waiting [2]int) (int, *pcap.Packet, error) {
+	side := 0
+	a, b := c.next[0], c.next[1]
+	switch {
+	case a == nil && b == nil:
+		return 0, nil, nil
+	case a == nil:
+		side = 1
+	case b == nil:
+	case waiting[0] > aheadMost && waiting[0] > 2*waiting[1]:
+		side = 1
+	case waiting[1] > aheadMost && waiting[1] > 2*waiting[0]:
+	case b.Time.Sub(c.zero[1]) < a.Time.Sub(c.zero[0]):
+		side = 1
+	}
+	p := c.next[side]
+	return side, p, c.advance(side)
+}
+
+// aheadMost is how many packets a side may be ahead of the other, whatever their
+// times.
+const aheadMost = 4096
+
+// compareFiles compares two captures. With an error the report is of what came
+// before it.
+func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config, most int) (*compareReport, error) {
+	r := &compareReport{Before: in[0].name, After: in[1].name, What: map[string]int{}}
+	start := time.Now()
+	m := match.New(cfg, func(f match.Finding) {
+		r.What[f.What]++
+		if len(r.Findings) < most {
+			r.Findings = append(r.Findings, f)
+		}
+	})
+	tell := newProgress(s.err, "compare", in[0], in[1])
+	err := func() error {
+		c, err := newClock(in)
+		if err != nil {
+			return err
+		}
+		for {
+			side, p, err := c.take(m.Waiting())
+			if p == nil || err != nil {
+				return err
+			}
+			if err := m.Add(side, *p); err != nil {
+				return fmt.Errorf("%s: packet %d: %w", in[side].name, p.Number, err)
+			}
+			if err := tell.tell(ctx, len(r.Findings)); err != nil {
+				return err
+			}
+		}
+	}()
+	if err == nil {
+		m.Finish()
+	}
+	match.Sort(r.Findings)
+	r.Summary = m.Summary
+	for _, i := range in {
+		for _, n := range i.notes() {
+			r.Notes = append(r.Notes, i.name+": "+n)
+		}
+	}
+	for side, n := range m.Summary.Outside {
+		if n > 0 {
+			r.Notes = append(r.Notes, fmt.Sprintf("%s: %d packets or segments are before the other's first or behind its last, and not compared", in[side].name, n))
+		}
+	}
+	if n := m.Summary.Unresolved; n > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("%d superpackets of both sides have other boundaries, nothing shows how long their segments are, and they are not compared; -size says it", n))
+	}
+	r.Record = record.Result{Format: 1, Command: "compare", Property: "P2", Method: "captures", Judge: "model", Count: m.Summary.Segments, Unit: "segments",
+		Seconds: time.Since(start).Seconds(), Result: record.Holds, Env: record.Here()}
+	switch total := r.total(); {
+	case total > 0:
+		r.Record.Result, r.Record.Detail = record.Violated, fmt.Sprintf("%d findings", total)
+		if len(r.Findings) > 0 {
+			r.Record.Detail += ", the first: " + r.Findings[0].String()
+		}
+	case m.Summary.Segments == 0:
+		r.Record.Result, r.Record.Detail = record.NotRun, "no packet is in both captures"
+	}
+	return r, err
+}
+
+func (r *compareReport) total() int {
+	n := 0
+	for _, k := range r.What {
+		n += k
+	}
+	return n
+}
+
+// print writes the report for people.
+func (r *compareReport) print(w io.Writer) {
+	fmt.Fprintf(w, "before: %s: %d packets, %d of them superpackets that were cut\n", r.Before, r.Summary.Packets[0], r.Summary.Cut[0])
+	fmt.Fprintf(w, "after:  %s: %d packets, %d of them superpackets that were cut\n", r.After, r.Summary.Packets[1], r.Summary.Cut[1])
+	for _, n := range r.Notes {
+		fmt.Fprintf(w, "  %s\n", n)
+	}
+	for _, f := range r.Findings {
+		fmt.Fprintf(w, "%v\n", f)
+	}
+	total := r.total()
+	if total > len(r.Findings) {
+		fmt.Fprintf(w, "and %d more; -max shows more\n", total-len(r.Findings))
+	}
+	switch {
+	case total > 0:
+		var list []string
+		for _, what := range []string{match.Changed, match.Lost, match.Duplicated, match.Extra, match.Reordered} {
+			if n := r.What[what]; n > 0 {
+				list = append(list, fmt.Sprint(n, " ", what))
+			}
+		}
+		fmt.Fprintf(w, "VIOLATED: %s; %d segments are on both sides\n", strings.Join(list, ", "), r.Summary.Segments)
+	case r.Summary.Segments == 0:
+		fmt.Fprintln(w, "nothing to judge: no packet is in both captures")
+	default:
+		fmt.Fprintf(w, "holds: %d segments came through as they were, in order\n", r.Summary.Segments)
+	}
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"tunproof/fuzz/compare"
+	"tunproof/fuzz/record"
+	"tunproof/fuzz/scenario"
+	"tunproof/fuzz/target"
+)
+
+// report is what replay says of one file.
+type report struct {
+	File   string        `json:"file"`
+	Kind   string        `json:"kind"` // case, capture, hex dump or crasher
+	Notes  []string      `json:"notes,omitempty"`
+	part                 // of a case or a crasher; a capture's parts are reported before
+	Asked  []string      `json:"asked,omitempty"` // of the kernel
+	Record record.Result `json:"record"`
+
+	asked map[string]int
+}
+
+// part is what is made of some packets of a file.
+type part struct {
+	File       string               `json:"-"`
+	Batches    []target.BatchReport `json:"batches,omitempty"`
+	Supers     []target.SuperReport `json:"superpackets,omitempty"`
+	Violations []violation          `json:"violations,omitempty"`
+
+	packets, supers []int // their numbers in a capture
+}
+
+// violation is a property that does not hold of a file, and in which fields.
+type violation struct {
+	Property string               `json:"property"`
+	Text     string               `json:"text"`
+	Fields   []compare.Difference `json:"fields,omitempty"`
+}
+
+func newReport(name string) *report {
+	return &report{File: name, asked: map[string]int{},
+		Record: record.Result{Format: 1, Command: "replay", Property: "all", Method: "replay", Judge: "model", Unit: "packets", Result: record.Holds, Env: record.Here()}}
+}
+
+// violate adds a violation, if err is one, and remembers the first in the record.
+func (r *report) violate(err error) {
+	if err == nil {
+		return
+	}
+	v := violation{Property: "P1", Text: err.Error()}
+	var tv *target.Violation
+	if errors.As(err, &tv) {
+		v.Property, v.Fields = tv.Property, tv.Fields()
+	}
+	r.Violations = append(r.Violations, v)
+	if r.Record.Result != record.Violated {
+		r.Record.Result, r.Record.Detail = record.Violated, v.Text
+	}
+}
+
+// show adds what becomes of the packets.
+func (r *report) show(s scenario.Scenario) {
+	r.violate(guarded(func() error {
+		r.Batches, r.Supers = target.Explain(s)
+		return nil
+	}))
+}
+
+func (r *report) finish(start time.Time) {
+	r.Record.Seconds = time.Since(start).Seconds()
+	r.Record.Method = r.Kind
+	for _, what := range slices.Sorted(maps.Keys(r.asked)) {
+		r.Asked = append(r.Asked, fmt.Sprintf("%s: %d", what, r.asked[what]))
+	}
+	if len(r.Asked) > 0 {
+		r.Record.Judge = "model, kernel"
+	}
+}
+
+// print writes the report for people.
+func (r *report) print(w io.Writer) {
+	fmt.Fprintf(w, "%s: %s\n", r.File, r.Kind)
+	for _, n := range r.Notes {
+		fmt.Fprintf(w, "  %s\n", n)
+	}
+	r.part.print(w)
+	for _, a := range r.Asked {
+		fmt.Fprintf(w, "asked the kernel: %s\n", a)
+	}
+	switch {
+	case r.Record.Result == record.Violated:
+		fmt.Fprintf(w, "VIOLATED: %s\n", r.Record.Detail)
+	case r.Record.Count == 0:
+		fmt.Fprintln(w, "nothing to judge")
+	default:
+		fmt.Fprintf(w, "holds: %d %s, every property\n", r.Record.Count, r.Record.Unit)
+	}
+}
+
+func (p *part) print(w io.Writer) {
+	for i, b := range p.Batches {
+		if p.packets == nil {
+			fmt.Fprintf(w, "batch %d\n", i)
+		} else {
+			fmt.Fprintf(w, "batch of packets %s\n", indices(p.packets))
+		}
+		for k, packet := range b.Packets {
+			fmt.Fprintf(w, "  packet %d: %s%s\n    %s\n", p.numbersOf(i, []int{k})[0], packet.Line, checksum(packet.Checksum), packet.Why())
+		}
+		for k, s := range b.Supers {
+			fmt.Fprintf(w, "  superpacket %d: packets %s\n", k, indices(p.numbersOf(i, s.Packets)))
+			fmt.Fprintf(w, "    %v\n    %s\n", s.Vnet, s.Line)
+		}
+	}
+	for i, s := range p.Supers {
+		fmt.Fprintf(w, "superpacket %d: %v\n  %s\n", p.superNumber(i), s.Vnet, s.Line)
+		if s.Refused != "" {
+			fmt.Fprintf(w, "  refused: %s\n", s.Refused)
+		}
+		for k, line := range s.Segments {
+			fmt.Fprintf(w, "  segment %d: %s\n", k, line)
+		}
+	}
+	for _, v := range p.Violations {
+		fmt.Fprintf(w, "VIOLATED %s: %s\n", v.Property, v.Text)
+	}
+}
+
+// checksum says what a checksum is, if it is not right.
+func checksum(class string) string {
+	if class == "right" || class == "" {
+		return ""
+	}
+	return ", checksum " + class
+}
+
+// numbersOf are the numbers in a capture of packets of a batch; of a case, their
+// indices.
+func (p *part) numbersOf(batch int, packets []int) []int {
+	if p.packets == nil {
+		return packets
+	}
+	var list []int
+	for _, i := range packets {
+		list = append(list, p.packets[i])
+	}
+	return list
+}
+
+func (p *part) superNumber(i int) int {
+	if p.supers == nil {
+		return i
+	}
+	return p.supers[i]
+}
+
+// indices writes 0-3,5.
+func indices(list []int) string {
+	var b strings.Builder
+	for i := 0; i < len(list); i++ {
+		first := i
+		for i+1 < len(list) && list[i+1] == list[i]+1 {
+			i++
+		}
+		if b.Len() > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, "%d", list[first])
+		if i > first {
+			fmt.Fprintf(&b, "-%d", list[i])
+		}
+	}
+	return b.String()
+}

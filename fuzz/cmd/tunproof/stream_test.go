@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bufio"
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"tunproof/fuzz/pcap"
+	"tunproof/fuzz/record"
+	"tunproof/fuzz/scenario"
+)
+
+// streamLimit is the memory that a command may take, whatever the size of a
+// capture: 256 MB.
+const streamLimit = 256 << 20
+
+// writeStream writes a capture of about so many MB: bulk TCP, UDP and small
+// packets of 50 flows.
+func writeStream(t *testing.T, name string, mb int) (packets int) {
+	t.Helper()
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b := bufio.NewWriterSize(f, 1<<20)
+	w, err := pcap.NewWriter(b, pcap.Classic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var flows []scenario.Packet
+	for i := range 50 {
+		p := []scenario.Packet{scenario.TCP4(0), scenario.TCP6(0), scenario.UDP4(0), scenario.UDP6(0)}[i%4]
+		p.SrcPort = uint16(2000 + i)
+		flows = append(flows, p)
+	}
+	at := time.Unix(1_700_000_000, 0)
+	for total, i := 0, 0; total < mb<<20; i++ {
+		p := &flows[i%len(flows)]
+		size := 1400
+		if i%10 == 9 {
+			size = 80
+		}
+		for k := 12; k > 0; k-- {
+			*p = p.Next(size)
+			binary.BigEndian.PutUint64(p.Payload, uint64(packets))
+			if k == 1 {
+				p.Flags |= scenario.PSH
+			}
+			packets++
+			at = at.Add(10 * time.Microsecond)
+			data := p.Bytes()
+			total += len(data) + 16
+			if err := w.Write(pcap.Packet{Time: at, Data: data}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := b.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return packets
+}
+
+// TestStreams runs each command that reads captures on a long one, as a process
+// of its own, and bounds its memory. TUNPROOF_STREAM_MB=1024 is make streams.
+func TestStreams(t *testing.T) {
+	mb := 16
+	if s := os.Getenv("TUNPROOF_STREAM_MB"); s != "" {
+		var err error
+		if mb, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := t.TempDir()
+	name := filepath.Join(dir, "stream.pcap")
+	packets := writeStream(t, name, mb)
+	out := filepath.Join(dir, "out")
+	for _, args := range [][]string{
+		{"check", "-wire", name},
+		{"compare", name, name},
+		{"anonymise", "-o", out, name},
+		{"check", "-wire", filepath.Join(out, "stream.pcap")},
+		{"replay", "-q", name},
+	} {
+		start := time.Now()
+		stdout, stderr, state := process(t, nil, args...)
+		took := time.Since(start)
+		memory := maxRSS(state)
+		if state.ExitCode() != record.ExitHolds {
+			t.Fatalf("%v: exit code %d\n%.2000s%.2000s", args, state.ExitCode(), stdout, stderr)
+		}
+		t.Logf("%s: %d MB, %d packets in %.1f s, %d MB of memory", args[0], mb, packets, took.Seconds(), memory>>20)
+		if memory > streamLimit {
+			t.Errorf("%s takes %d MB", args[0], memory>>20)
+		}
+	}
+}

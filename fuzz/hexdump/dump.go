@@ -1,0 +1,211 @@
+package hexdump
+
+import (
+	"bytes"
+	"encoding/hex"
+	"strconv"
+)
+
+const maxDumpLine = 1024 // bytes; xxd's widest has 899
+
+// offset splits a line of a dump.
+func offset(line []byte) (off int64, rest []byte, ok bool) {
+	line = bytes.TrimLeft(line, " \t")
+	if len(line) > 1 && line[0] == '0' && line[1] == 'x' {
+		line = line[2:]
+	}
+	n := 0
+	for n < len(line) && isDigit(line[n]) {
+		n++
+	}
+	if n < 4 || n > 8 {
+		return 0, nil, false
+	}
+	off, err := strconv.ParseInt(string(line[:n]), 16, 64)
+	rest = bytes.TrimPrefix(line[n:], []byte{':'})
+	return off, rest, err == nil && (len(rest) == 0 || rest[0] == ' ' || rest[0] == '\t')
+}
+
+// startsDump says whether a line is the first one of a packet in a dump.
+func startsDump(line []byte) bool {
+	off, rest, ok := offset(line)
+	if !ok || off != 0 {
+		return false
+	}
+	word, _ := firstWord(bytes.TrimLeft(rest, " \t"))
+	return isGroup(word)
+}
+
+// firstWord returns what is before the first space, and what is from there.
+func firstWord(s []byte) (word, rest []byte) {
+	if i := bytes.IndexAny(s, " \t"); i >= 0 {
+		return s[:i], s[i:]
+	}
+	return s, nil
+}
+
+// isGroup says whether a word is a byte or two.
+func isGroup(word []byte) bool {
+	for _, c := range word {
+		if !isDigit(c) {
+			return false
+		}
+	}
+	return len(word) == 2 || len(word) == 4
+}
+
+// dump reads an offset dump.
+func (p *parser) dump() error {
+	var (
+		open    bool   // the last packet may go on
+		last    []byte // its last line's bytes
+		width   int    // bytes of its first line
+		star    int    // line of a "*" that was not filled in yet
+		heading int    // line that was taken for the heading of a packet to come
+	)
+	for line, ok := p.next(); ok; line, ok = p.next() {
+		if len(line) == 0 || p.comment(line) {
+			continue
+		}
+		if len(line) == 1 && line[0] == '*' && open && star == 0 {
+			star = p.line
+			continue
+		}
+		off, rest, ok := offset(line)
+		if !ok {
+			if star != 0 {
+				break
+			}
+			open, heading = false, p.line
+			continue
+		}
+		if len(line) > maxDumpLine {
+			return errorf(p.line, "a dump's line of over %d bytes", maxDumpLine)
+		}
+		if off == 0 && star == 0 {
+			if err := p.begin(p.line); err != nil {
+				return err
+			}
+			open, width, heading = true, 0, 0
+		} else if !open {
+			return errorf(p.line, "offset %04x where a packet starts: it must be 0", off)
+		}
+		if star != 0 {
+			if err := p.fill(off, last); err != nil {
+				return err
+			}
+			star = 0
+		}
+		at := int64(len(p.list[len(p.list)-1].Data))
+		if off != at {
+			return errorf(p.line, "offset %04x, but the packet has %#04x bytes so far", off, at)
+		}
+		if len(rest) == 0 && off > 0 { // hexdump tells the length so
+			open = false
+			continue
+		}
+		want, exact := width, false
+		if next, ok := p.nextOffset(); ok && next > at && next-at <= maxDumpLine {
+			want, exact = int(next-at), true
+		}
+		b, err := p.dumpLine(line, rest, want, exact)
+		if err != nil {
+			return err
+		}
+		if err := p.add(p.line, b...); err != nil {
+			return err
+		}
+		if last = b; width == 0 {
+			width = len(b)
+		}
+	}
+	if star != 0 {
+		return errorf(star, "no offset behind the *")
+	}
+	if heading != 0 {
+		return errorf(heading, "neither an offset and bytes, nor the heading of a packet")
+	}
+	return nil
+}
+
+// nextOffset returns the offset of the next line.
+func (p *parser) nextOffset() (int64, bool) {
+	ahead := p.cursor
+	line, _ := ahead.data()
+	off, _, ok := offset(line)
+	return off, ok
+}
+
+// fill repeats a line up to an offset.
+func (p *parser) fill(off int64, line []byte) error {
+	n := off - int64(len(p.list[len(p.list)-1].Data))
+	if n <= 0 || n > maxPacket {
+		return errorf(p.line, "offset %04x behind a *: the packet would have 1 to %d bytes more", off, maxPacket)
+	}
+	return p.add(p.line, bytes.Repeat(line, int(n)/len(line)+1)[:n]...)
+}
+
+// dumpLine returns the bytes behind an offset. There are want, exactly or at most, if
+// it is not 0.
+func (p *parser) dumpLine(line, rest []byte, want int, exact bool) ([]byte, error) {
+	var b []byte
+	for {
+		s := bytes.TrimLeft(rest, " \t")
+		gap := len(rest)-len(s) > 1 || bytes.HasPrefix(rest, []byte{'\t'})
+		if len(s) == 0 || len(b) > 0 && (s[0] == '|' || s[0] == '>') {
+			break
+		}
+		if gap && len(b) > 0 && (want > 0 && len(b) == want || !exact && isText(rest, b)) {
+			break
+		}
+		word, behind := firstWord(s)
+		if !isGroup(word) {
+			if gap && len(b) > 0 {
+				break
+			}
+			return nil, errorf(p.line, "%q is not a byte, or two, in hex", shown(word))
+		}
+		if len(word) == 4 && len(b) == 0 && swapped(line) {
+			return nil, errorf(p.line, "words in the byte order of a machine, which is not known: use hexdump -C")
+		}
+		b, _ = hex.AppendDecode(b, word) // a group is hex
+		if want > 0 && len(b) > want {
+			return nil, errorf(p.line, "over %d bytes, which the offsets and the lines before leave room for", want)
+		}
+		rest = behind
+	}
+	if len(b) == 0 {
+		return nil, errorf(p.line, "no bytes behind the offset")
+	}
+	return b, nil
+}
+
+// swapped says whether a line has the offset of hexdump without -C, which has seven
+// digits and nothing around them.
+func swapped(line []byte) bool {
+	word, _ := firstWord(line)
+	return len(word) == 7 && word[6] != ':' && word[1] != 'x'
+}
+
+// isText says whether what is behind bytes is white space and the same as text, with
+// a dot for any byte. Spaces at the end may be missing.
+func isText(s, b []byte) bool {
+	for from := 1; from < len(s) && (s[from-1] == ' ' || s[from-1] == '\t'); from++ {
+		if matches(s[from:], b) {
+			return true
+		}
+	}
+	return false
+}
+
+func matches(text, b []byte) bool {
+	if len(text) > len(b) {
+		return false
+	}
+	for i, c := range b {
+		if i < len(text) && text[i] != c && text[i] != '.' || i >= len(text) && c != ' ' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,139 @@
+package match
+
+import (
+	"bytes"
+	"fmt"
+	"hash/maphash"
+
+	"tunproof/fuzz/compare"
+)
+
+// changes pairs what is left of both sides and is the same packet but for some
+// fields.
+func (m *Matcher) changes(left [2][]*unit) {
+	index := map[key][]*unit{}
+	for _, w := range left[After] {
+		if _, copied := m.copies.has(w.hash); copied {
+			continue
+		}
+		for _, k := range m.keys(w) {
+			index[k] = append(index[k], w)
+		}
+	}
+	var found []*Finding
+	alike := map[string]*Finding{}
+	for _, u := range left[Before] {
+		var like []*unit
+		for _, k := range m.keys(u) {
+			list := index[k]
+			like = append(like, list[:min(len(list), maxTries)]...)
+		}
+		w := m.likest(u, like)
+		if w == nil {
+			continue
+		}
+		f := m.changed(u, w)
+		k := fmt.Sprint(f.of)
+		for _, d := range f.Fields {
+			k += " " + d.Field
+		}
+		if first := alike[k]; first != nil {
+			first.Count++
+			continue
+		}
+		f.Count = 1
+		alike[k] = &f
+		found = append(found, &f)
+	}
+	for _, f := range found {
+		m.emit(*f)
+	}
+}
+
+// key is something that a packet keeps when others of its fields change.
+type key struct {
+	what byte
+	flow compare.Flow
+	n    uint64
+}
+
+// keys are a unit's: where it is in its flow, its ID, its end; and its flow
+// alone.
+func (m *Matcher) keys(u *unit) []key {
+	list := []key{
+		{what: 't', n: maphash.Bytes(m.seed, u.b[max(0, len(u.b)-32):])},
+		{what: 'f', flow: u.flow.key},
+	}
+	if u.Version == 4 {
+		list = append(list, key{'i', u.flow.key.Pair(), uint64(u.b[4])<<8 | uint64(u.b[5])})
+	}
+	if u.Proto == 6 && u.PayloadOff > 0 && !u.Fragment {
+		list = append(list, key{'s', u.flow.key, uint64(seq(u))})
+	}
+	return list
+}
+
+// likest returns the unit that differs least from u, of those that are like it.
+func (m *Matcher) likest(u *unit, list []*unit) *unit {
+	if !u.waiting {
+		return nil
+	}
+	var best *unit
+	least := mostUnlike + 1
+	for _, w := range list {
+		if w.waiting && !m.apart(u, w) {
+			if n := m.unlike(u, w); n > 0 && n < least {
+				best, least = w, n
+			}
+		}
+	}
+	return best
+}
+
+// mostUnlike is how unlike two packets may be that are taken for the same.
+const mostUnlike = 6
+
+// apart says whether one capture ended before the other started to see such
+// packets: one unit is before all that was matched, the other behind.
+func (m *Matcher) apart(u, w *unit) bool {
+	before := func(u *unit) bool { return u.place() < m.pending[u.side].first }
+	behind := func(u *unit) bool { return u.place() > m.pending[u.side].last }
+	return before(u) && behind(w) || behind(u) && before(w)
+}
+
+// unlike weighs the fields in which two packets differ.
+func (m *Matcher) unlike(u, w *unit) int {
+	n := 0
+	if len(u.payload()) == 0 {
+		n = 2 // there is little to tell it by
+	}
+	for _, d := range m.differences(u.b, w.b) {
+		switch d.Field {
+		case "payload":
+			n += 1
+			if !mostlyEqual(u.payload(), w.payload()) {
+				n += 4
+			}
+		case "tcp.seq", "tcp.sport", "tcp.dport", "udp.sport", "udp.dport", "ip.src", "ip.dst":
+			n += 2
+		default:
+			n++
+		}
+	}
+	return n
+}
+
+// mostlyEqual says whether three quarters of the bytes are.
+func mostlyEqual(a, b []byte) bool {
+	n := min(len(a), len(b))
+	if bytes.Equal(a[:n], b[:n]) {
+		return n > 0
+	}
+	same := 0
+	for i := range n {
+		if a[i] == b[i] {
+			same++
+		}
+	}
+	return 4*same >= 3*max(len(a), len(b))
+}

@@ -1,0 +1,221 @@
+package match
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"tunproof/fuzz/compare"
+	"tunproof/fuzz/scenario"
+	"tunproof/model"
+)
+
+// wait keeps a unit until its counterpart comes, and gives up the oldest if
+// there are too many.
+func (m *Matcher) wait(u *unit) {
+	p := &m.pending[u.side]
+	p.put(u)
+	for p.n > maxPending || p.bytes > maxBytes {
+		old := p.oldest()
+		if !m.resolve(old) {
+			m.giveUp(old)
+		}
+	}
+}
+
+// Finish judges what is left when both captures are at their end.
+func (m *Matcher) Finish() {
+	for _, o := range m.orders.now {
+		o.settle(m, 0)
+	}
+	for _, o := range m.orders.old {
+		o.settle(m, 0)
+	}
+	m.unresolved()
+	m.joined()
+	var left [2][]*unit
+	for side := range m.pending {
+		for _, u := range m.pending[side].units {
+			if u.waiting {
+				left[side] = append(left[side], u)
+			}
+		}
+	}
+	m.changes(left)
+	flows := map[*flow][2][]*unit{}
+	var order []*flow
+	for side := range left {
+		for _, u := range left[side] {
+			if !u.waiting {
+				continue
+			}
+			f := flows[u.flow]
+			if f[0] == nil && f[1] == nil {
+				order = append(order, u.flow)
+			}
+			f[side] = append(f[side], u)
+			flows[u.flow] = f
+		}
+	}
+	for _, f := range order {
+		for side, units := range flows[f] {
+			m.flowLeft(f, side, units)
+		}
+	}
+}
+
+// flowLeft reports what is left of a flow. If nothing of the flow is on the other
+// side, that is said once.
+func (m *Matcher) flowLeft(f *flow, side int, units []*unit) {
+	if len(units) == 0 {
+		return
+	}
+	if f.edges[side].first == 0 && len(units) > 1 && !m.pending[side].outside(units[0], m.last[side]) {
+		for _, u := range units {
+			m.pending[side].remove(u)
+		}
+		x := m.missing(units[0])
+		x.Count, x.Text = len(units), "nothing of this flow is on the other side: "+compare.Line(units[0].b)
+		m.emit(x)
+		return
+	}
+	for _, u := range units {
+		m.giveUp(u)
+	}
+}
+
+// missing is the finding of a unit without a counterpart.
+func (m *Matcher) missing(u *unit) Finding {
+	f := Finding{What: Lost, Segment: u.segment, Rule: "P2", Text: compare.Line(u.b)}
+	f.Packets[u.side] = u.number
+	if u.side == After {
+		f.What = Extra
+		if n, was := m.copies.has(u.hash); was {
+			f.What, f.Text = Duplicated, fmt.Sprintf("packet %d is the same", n[After])
+			f.Packets[Before] = n[Before]
+		}
+	}
+	return f
+}
+
+// giveUp reports a unit without a counterpart, unless the other capture did not
+// run then.
+func (m *Matcher) giveUp(u *unit) {
+	p := &m.pending[u.side]
+	p.remove(u)
+	if p.outside(u, m.last[u.side]) {
+		m.Summary.Outside[u.side]++
+		return
+	}
+	m.emit(m.missing(u))
+}
+
+// resolve pairs a unit that is given up with what it changed to, if that waits.
+func (m *Matcher) resolve(u *unit) bool {
+	waiting := u.flow.waiting[1-u.side].units
+	w := m.likest(u, waiting[:min(len(waiting), maxTries)])
+	if w == nil {
+		return false
+	}
+	m.emit(m.changed(u, w))
+	return true
+}
+
+// changed is the finding of two units that are the same packet, but for some
+// fields. They wait no longer.
+func (m *Matcher) changed(u, w *unit) Finding {
+	if u.side == After {
+		u, w = w, u
+	}
+	for _, x := range []*unit{u, w} {
+		m.pending[x.side].remove(x)
+	}
+	f := Finding{What: Changed, Packets: [2]int{u.number, w.number}, Segment: max(u.segment, w.segment), Fields: m.differences(u.b, w.b)}
+	f.Rule, f.Text = blame(u, w, f.Fields)
+	f.of = [2]int{u.number, w.number}
+	switch { // a change of all segments of a superpacket is one
+	case w.cut:
+		f.of[Before] = 0
+	case u.cut:
+		f.of[After] = 0
+	}
+	return f
+}
+
+// unresolved leaves out superpackets that are joined otherwise on the other side,
+// where nothing shows the size of their segments.
+func (m *Matcher) unresolved() {
+	whole := func(u *unit) bool { return u.waiting && u.derived && !u.cut }
+	flows := map[*flow]bool{}
+	for _, u := range m.pending[Before].units {
+		if !whole(u) || flows[u.flow] {
+			continue
+		}
+		for _, w := range u.flow.waiting[After].units {
+			if _, is := overlap(u, w); is && whole(w) {
+				flows[u.flow] = true
+			}
+		}
+	}
+	for side := range m.pending {
+		for _, u := range slices.Clone(m.pending[side].units) {
+			if flows[u.flow] && whole(u) {
+				m.pending[side].remove(u)
+				m.Summary.Unresolved++
+			}
+		}
+	}
+}
+
+// joined looks for superpackets that no kernel cuts, and whose packets wait on
+// the other side: it names what is wrong with the superpacket.
+func (m *Matcher) joined() {
+	for side := range m.pending {
+		for _, u := range slices.Clone(m.pending[side].units) {
+			if !u.waiting || u.cut || len(u.payload()) == 0 {
+				continue
+			}
+			members := m.members(u)
+			if len(members) < 2 {
+				continue
+			}
+			var batch [][]byte
+			var index []int
+			for i, w := range members {
+				batch, index = append(batch, w.b), append(index, i)
+			}
+			_, want := model.Join(batch, index)
+			got := u.b
+			if len(want) == len(got) {
+				scenario.Fix(want, scenario.FixL4Csum)
+			}
+			f := Finding{What: Changed, Fields: m.differences(want, got), Count: 1, Text: fmt.Sprintf("a superpacket of %d packets that no kernel cuts to them", len(members))}
+			f.Rule, _ = blame(members[0], u, f.Fields)
+			f.Packets[side], f.Packets[1-side] = u.number, members[0].number
+			for _, x := range append(members, u) {
+				p := &m.pending[x.side]
+				p.remove(x)
+				p.matched(x)
+			}
+			m.emit(f)
+		}
+	}
+}
+
+// members are the waiting units of the other side whose payloads, one after
+// another, are u's.
+func (m *Matcher) members(u *unit) []*unit {
+	rest := u.payload()
+	var list []*unit
+	for _, w := range m.pending[1-u.side].units {
+		n := len(w.payload())
+		if !w.waiting || n == 0 || n >= len(u.payload()) || w.Proto != u.Proto || w.Fragment || !bytes.HasPrefix(rest, w.payload()) {
+			continue
+		}
+		list, rest = append(list, w), rest[n:]
+		if len(rest) == 0 {
+			return list
+		}
+	}
+	return nil
+}

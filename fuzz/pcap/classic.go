@@ -1,0 +1,84 @@
+package pcap
+
+import (
+	"errors"
+	"io"
+	"time"
+)
+
+const (
+	magicMicro    = 0xa1b2c3d4
+	magicNano     = 0xa1b23c4d
+	magicModified = 0xa1b2cd34
+)
+
+// readHeader reads the header of a classic file.
+func (p *Reader) readHeader() error {
+	h, err := p.in.take(24)
+	if err != nil {
+		return cut(0, err, "no pcap file header: %w", io.ErrUnexpectedEOF)
+	}
+	for _, order := range orders {
+		switch order.Uint32(h) {
+		case magicMicro:
+			p.order = order
+		case magicNano:
+			p.order, p.nano = order, true
+		case magicModified:
+			return errorf(0, "magic %x: the modified pcap format is not read: convert it to pcapng", h[:4])
+		}
+	}
+	if p.order == nil {
+		return errorf(0, "magic %x is neither a classic pcap file's nor a pcapng file's", h[:4])
+	}
+	// The high bits of the word tell the checksum behind each frame, in 16-bit words.
+	word := p.order.Uint32(h[20:])
+	l := link{kind: uint16(word), fcs: word>>26&1 == 1 && word>>28 == 2}
+	if !l.supported() {
+		return errorf(20, "link type %d is not read, only %s", l.kind, linkNames)
+	}
+	p.ports = []port{{link: l}}
+	return nil
+}
+
+// nextClassic reads a record; without ok it was left out.
+func (p *Reader) nextClassic() (packet Packet, ok bool, err error) {
+	off := p.in.off
+	h, err := p.in.take(16)
+	if len(h) == 0 && errors.Is(err, io.EOF) {
+		return Packet{}, false, io.EOF
+	}
+	if err != nil {
+		return Packet{}, false, cut(off, err, "record header cut short")
+	}
+	p.n++
+	seconds, frac := p.order.Uint32(h), time.Duration(p.order.Uint32(h[4:]))
+	captured, length := p.order.Uint32(h[8:]), p.order.Uint32(h[12:])
+	if captured > maxRecord {
+		return Packet{}, false, errorf(off, "record of %d bytes: the limit is %d", captured, maxRecord)
+	}
+	b, err := p.in.take(int(captured))
+	if err != nil {
+		return Packet{}, false, cut(off, err, "record of %d bytes has only %d", captured, len(b))
+	}
+	data, ok := p.packet(&p.ports[0], b, length)
+	if !p.nano {
+		frac *= time.Microsecond
+	}
+	return Packet{Number: p.n, Time: time.Unix(int64(seconds), 0).Add(frac), Data: data}, ok, nil
+}
+
+// packet returns a copy of the IP packet in a record that was length bytes long on
+// the wire, or leaves it out.
+func (p *Reader) packet(from *port, b []byte, length uint32) ([]byte, bool) {
+	if uint32(len(b)) < length {
+		p.skip(reason{"cut by the capture to %d of %d bytes", uint32(len(b)), length})
+		return nil, false
+	}
+	b, why := from.ip(b)
+	if why != (reason{}) {
+		p.skip(why)
+		return nil, false
+	}
+	return append(make([]byte, 0, len(b)), b...), true
+}

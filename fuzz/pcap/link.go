@@ -1,0 +1,134 @@
+package pcap
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+)
+
+// The link types that are read, by their numbers in a file.
+const (
+	linkNull     = 0
+	linkEthernet = 1
+	linkRaw      = 101
+	linkRawBSD   = 12 // DLT_RAW on most systems
+	linkRawOpen  = 14 // DLT_RAW on OpenBSD
+	linkLoop     = 108
+	linkSLL      = 113
+	linkIPv4     = 228
+	linkIPv6     = 229
+	linkSLL2     = 276
+
+	linkNames = "RAW (101, 12, 14), NULL (0), ETHERNET (1), LOOP (108), LINUX_SLL (113, 276), IPV4 (228) and IPV6 (229)"
+)
+
+const (
+	maxTags        = 8  // of a VLAN
+	shortEthernet  = 46 // payload bytes of the shortest frame, tags not counted
+	deviceEthernet = 1  // ARPHRD_ETHER, in a cooked header
+)
+
+// link is a link type.
+type link struct {
+	kind uint16
+	fcs  bool // 4 bytes of checksum follow each Ethernet frame
+}
+
+func (l link) supported() bool {
+	switch l.kind {
+	case linkNull, linkEthernet, linkRaw, linkRawBSD, linkRawOpen, linkLoop, linkSLL, linkIPv4, linkIPv6, linkSLL2:
+		return true
+	}
+	return false
+}
+
+// reason is why a record is left out: a format of up to two numbers.
+type reason struct {
+	format string
+	a, b   uint32
+}
+
+func (r reason) String() string {
+	args := []any{r.a, r.b}
+	return fmt.Sprintf(r.format, args[:strings.Count(r.format, "%")]...)
+}
+
+// ip returns the IP packet in a frame, a part of b, or why there is none. Only
+// where a link header tells the protocol it is looked at: RAW is taken for IP.
+func (l link) ip(b []byte) ([]byte, reason) {
+	header := 0
+	switch l.kind {
+	case linkRaw, linkRawBSD, linkRawOpen, linkIPv4, linkIPv6:
+		return b, reason{}
+	case linkNull, linkLoop:
+		header = 4
+	case linkEthernet:
+		header = 14
+	case linkSLL:
+		header = 16
+	case linkSLL2:
+		header = 20
+	default:
+		return nil, reason{format: "link type %d is not read", a: uint32(l.kind)}
+	}
+	if l.fcs && l.kind == linkEthernet {
+		b = b[:max(0, len(b)-4)]
+	}
+	if len(b) < header {
+		return nil, reason{"%d bytes, shorter than the link header of %d", uint32(len(b)), uint32(header)}
+	}
+	h, b := b[:header], b[header:]
+	switch l.kind {
+	case linkNull:
+		return family(b, binary.LittleEndian.Uint32(h), binary.BigEndian.Uint32(h))
+	case linkLoop:
+		return family(b, binary.BigEndian.Uint32(h), binary.BigEndian.Uint32(h))
+	case linkSLL:
+		return payload(b, binary.BigEndian.Uint16(h[14:]), binary.BigEndian.Uint16(h[2:]) == deviceEthernet)
+	case linkSLL2:
+		return payload(b, binary.BigEndian.Uint16(h), binary.BigEndian.Uint16(h[8:]) == deviceEthernet)
+	}
+	return payload(b, binary.BigEndian.Uint16(h[12:]), true)
+}
+
+// family returns b if one of two readings of an address family is AF_INET, which
+// is 2 everywhere, or an AF_INET6: of NetBSD and OpenBSD, FreeBSD, Darwin, Linux.
+func family(b []byte, one, other uint32) ([]byte, reason) {
+	for _, f := range [2]uint32{one, other} {
+		switch f {
+		case 2, 24, 28, 30, 10:
+			return b, reason{}
+		}
+	}
+	return nil, reason{format: "address family %d is not IP", a: min(one, other)}
+}
+
+// payload takes off VLAN tags, and an Ethernet's padding behind an IP packet that is
+// shorter than a frame must be. A switch that tags a padded frame leaves the padding
+// where it is, so tags add to the length of the frame, not of the payload, up to
+// which bytes behind the packet are padding.
+func payload(b []byte, etherType uint16, ethernet bool) ([]byte, reason) {
+	for tags := 0; etherType == 0x8100 || etherType == 0x88a8 || etherType == 0x9100; tags++ {
+		if tags == maxTags {
+			return nil, reason{format: "more than %d VLAN tags", a: maxTags}
+		}
+		if len(b) < 4 {
+			return nil, reason{format: "the frame ends in a VLAN tag"}
+		}
+		etherType, b = binary.BigEndian.Uint16(b[2:]), b[4:]
+	}
+	padded := ethernet && len(b) <= shortEthernet
+	switch {
+	case etherType == 0x0800 && len(b) >= 20:
+		if n := int(binary.BigEndian.Uint16(b[2:])); padded && n >= 20 && n < len(b) {
+			b = b[:n]
+		}
+	case etherType == 0x86DD && len(b) >= 40:
+		if n := 40 + int(binary.BigEndian.Uint16(b[4:])); padded && n < len(b) {
+			b = b[:n]
+		}
+	default:
+		return nil, reason{format: "EtherType %#04x is not IP, or the packet is cut", a: uint32(etherType)}
+	}
+	return b, reason{}
+}
