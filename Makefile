@@ -29,6 +29,7 @@ help:
 	@echo "make properties-long  each property on PROPERTY_N=$(PROPERTY_N) scenarios"
 	@echo "make captures       record the captures again, into CAPTURES=$(CAPTURES)"
 	@echo "make live-long      LIVE_N=$(LIVE_N) batches for each oracle, 5 times as many superpackets; goes on where it stopped"
+	@echo "make streams        check, compare, anonymise and replay a capture of STREAM_MB=$(STREAM_MB) MB; time and memory"
 	@echo "make live-fuzz      the fuzz targets that ask the kernel, LIVE_FUZZ=$(LIVE_FUZZ) each"
 	@echo "make fuzz-long      each fuzz target for FUZZ_N=$(FUZZ_N) executions; goes on where it stopped"
 
@@ -74,6 +75,10 @@ live-fuzz:
 	$(GO) test ./fuzz/live/native -run '^$$' -fuzz FuzzKernelSegment -fuzztime $(LIVE_FUZZ) -fuzzminimizetime 1x
 	$(GO) test ./fuzz/live/native -run '^$$' -fuzz FuzzKernelCoalesce -fuzztime $(LIVE_FUZZ) -fuzzminimizetime 1x
 
+STREAM_MB = 1024
+streams:
+	TUNPROOF_STREAM_MB=$(STREAM_MB) $(GO) test ./fuzz/cmd/tunproof -count=1 -v -run TestStreams
+
 cover:
 	@mkdir -p .cache
 	RAPID_SEED=$(TEST_SEED) $(GO) test -coverpkg=./offload -coverprofile=.cache/cover.out ./...
@@ -94,4 +99,4 @@ properties-long:
 fuzz-long:
 	$(GO) run ./fuzz/cmd/tunproof verify -run '^[a-zP0-9]+ fuzz' -fuzz $(FUZZ_N) -cache .cache/fuzz
 
-.PHONY: help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-user live-long live-fuzz captures
+.PHONY: help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-user live-long live-fuzz captures streams

@@ -3,6 +3,7 @@
 package native
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -107,7 +108,7 @@ func seeds(f *testing.F, name string) [][]byte {
 			in := c.Batches[0].In[0]
 			b = append([]byte{byte(in.Seed), byte(in.Seed >> 8), 0}, in.Data...)
 		case name == "Pcap" && c.Op == pkts.OpCoalesce:
-			b = capture(f, c.Case)
+			b = capture(f, c.Case, len(list)%2 == 0)
 		case name != "Checksum" && name != "Pcap" && c.Op != pkts.OpChecksum:
 			b = scenario.Encode(scenario.FromCase(c.Case))
 		}
@@ -118,23 +119,23 @@ func seeds(f *testing.F, name string) [][]byte {
 	return list
 }
 
-func capture(f *testing.F, c *pkts.Case) []byte {
-	var list []pcap.Packet
-	for _, in := range c.Batches[0].In {
-		list = append(list, pcap.Packet{Data: in.Data})
+// capture is a case's packets as a pcap file, or as a pcapng file with a comment.
+func capture(f *testing.F, c *pkts.Case, ng bool) []byte {
+	format := pcap.Classic
+	if ng {
+		format = pcap.NG
 	}
-	var w sliceWriter
-	if err := pcap.Write(&w, list); err != nil {
+	var file bytes.Buffer
+	w, err := pcap.NewWriter(&file, format)
+	for _, in := range c.Batches[0].In {
+		if err == nil {
+			err = w.Write(pcap.Packet{Data: in.Data, Comment: "c"})
+		}
+	}
+	if err != nil {
 		f.Fatal(err)
 	}
-	return w
-}
-
-type sliceWriter []byte
-
-func (w *sliceWriter) Write(b []byte) (int, error) {
-	*w = append(*w, b...)
-	return len(b), nil
+	return file.Bytes()
 }
 
 func FuzzTotal(f *testing.F)      { fuzz(f, "Total") }

@@ -9,6 +9,8 @@ package target
 import (
 	"bytes"
 	"encoding/binary"
+	"io"
+	"strings"
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/pcap"
@@ -138,17 +140,41 @@ func decodeLE(b []byte) pkts.VnetHdr {
 		CsumOffset: binary.LittleEndian.Uint16(b[8:])}
 }
 
-// Pcap checks that what the reader takes is written so that it reads the same.
+// Pcap checks that what the reader takes is written, in every form, so that it
+// reads the same.
 func Pcap(b []byte) error {
 	packets, _, err := pcap.ReadAll(bytes.NewReader(b))
 	if err != nil {
+		if !strings.HasPrefix(err.Error(), "offset ") {
+			return Violated("pcap", "an error that names no offset: %v", err)
+		}
 		return nil
 	}
-	var w bytes.Buffer
-	if err := pcap.Write(&w, packets); err != nil {
+	for _, f := range []pcap.Format{pcap.Classic, pcap.NG} {
+		var file bytes.Buffer
+		w, err := pcap.NewWriter(&file, f)
+		for _, p := range packets {
+			if err == nil {
+				err = w.Write(p)
+			}
+		}
+		if err != nil {
+			return Violated("pcap", "writing to memory: %v", err)
+		}
+		if err := readAs(packets, &file); err != nil {
+			return err
+		}
+	}
+	var file bytes.Buffer
+	if err := pcap.Write(&file, packets); err != nil {
 		return Violated("pcap", "Write to memory: %v", err)
 	}
-	again, skipped, err := pcap.ReadAll(&w)
+	return readAs(packets, &file)
+}
+
+// readAs checks that a capture has these packets.
+func readAs(packets []pcap.Packet, file io.Reader) error {
+	again, skipped, err := pcap.ReadAll(file)
 	if err != nil || len(skipped) > 0 || len(again) != len(packets) {
 		return Violated("pcap", "%d packets written, %d read, %d skipped: %v", len(packets), len(again), len(skipped), err)
 	}

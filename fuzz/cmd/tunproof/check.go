@@ -90,7 +90,9 @@ func checkFile(ctx context.Context, s streams, in *input, cfg check.Config, cert
 				return nil
 			}
 			if err == nil {
-				err = c.Packet(p)
+				if err = c.Packet(p); err != nil {
+					err = fmt.Errorf("%s: %w", in.name, err)
+				}
 			}
 			if err == nil {
 				err = tell.tell(ctx, c.Seen.Findings)
@@ -110,6 +112,7 @@ func checkFile(ctx context.Context, s streams, in *input, cfg check.Config, cert
 			r.Record.Detail += ", the first: " + r.Findings[0].String()
 		}
 	}
+	stopped(&r.Record, err)
 	return r, err
 }
 
@@ -143,6 +146,8 @@ func (r *checkReport) print(w io.Writer) {
 		fmt.Fprintf(w, "and %d more; -max shows more of each kind\n", total-len(r.Findings))
 	}
 	switch {
+	case total == 0 && r.Record.Result == record.NotRun:
+		fmt.Fprintf(w, "stopped: nothing found in %d packets\n", r.Seen.Packets)
 	case r.Seen.Packets == 0:
 		fmt.Fprintln(w, "nothing to judge")
 	case total == 0:

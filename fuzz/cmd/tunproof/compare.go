@@ -26,6 +26,8 @@ type compareReport struct {
 	What     map[string]int  `json:"what,omitempty"` // findings by what happened
 	Findings []match.Finding `json:"findings,omitempty"`
 	Record   record.Result   `json:"record"`
+
+	stopped bool
 }
 
 func compareCommand(ctx context.Context, s streams, args []string) (int, error) {
@@ -175,6 +177,7 @@ func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config
 	if err == nil {
 		m.Finish()
 	}
+	r.stopped = err != nil
 	match.Sort(r.Findings)
 	r.Summary = m.Summary
 	for _, i := range in {
@@ -201,6 +204,7 @@ func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config
 	case m.Summary.Segments == 0:
 		r.Record.Result, r.Record.Detail = record.NotRun, "no packet is in both captures"
 	}
+	stopped(&r.Record, err)
 	return r, err
 }
 
@@ -235,6 +239,8 @@ func (r *compareReport) print(w io.Writer) {
 			}
 		}
 		fmt.Fprintf(w, "VIOLATED: %s; %d segments are on both sides\n", strings.Join(list, ", "), r.Summary.Segments)
+	case r.stopped:
+		fmt.Fprintf(w, "stopped: %d segments came through as they were, what is missing was not looked for\n", r.Summary.Segments)
 	case r.Summary.Segments == 0:
 		fmt.Fprintln(w, "nothing to judge: no packet is in both captures")
 	default:

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -25,6 +26,13 @@ func call(t *testing.T, args ...string) (stdout, stderr string, code int) {
 }
 
 const corpusDir = "../../../corpus/"
+
+// absent is a UDP packet over IPv6 without a checksum, as text.
+var absent = func() string {
+	b := scenario.UDP6(20).Bytes()
+	b[46], b[47] = 0, 0
+	return hex.EncodeToString(b)
+}()
 
 // edited writes a copy of a case with one string changed.
 func edited(t *testing.T, id, from, to string) string {
@@ -92,6 +100,25 @@ func TestExitCodes(t *testing.T) {
 		{"a wrong field", []string{"replay", edited(t, "coalesce/data-same-tcp4", "hdr_len=40 gso_size=100 csum_start=20 csum_offset=16\n0000  45 00 00 f0", "hdr_len=40 gso_size=100 csum_start=20 csum_offset=16\n0000  45 00 00 f1")}, 1, "ip.total_length (offset 2)"},
 		{"a wrong error class", []string{"replay", edited(t, "segment/refuse-segments-129-udp4", "error: Segments", "error: Fragment")}, 1, `the case says "Fragment", the model "Segments"`},
 		{"a wrong sum", []string{"replay", edited(t, "checksum/rfc1071-example", "sum: 0xddf2", "sum: 0xddf3")}, 1, "the case says sum 0xddf3"},
+		{"check an empty file", []string{"check", file(t, "x", "")}, 2, "x: neither a capture"},
+		{"check nothing", []string{"check"}, 2, "which capture?"},
+		{"check no file", []string{"check", "/nonexistent"}, 2, "no such file"},
+		{"check a directory", []string{"check", "."}, 2, "is a directory"},
+		{"check a bad MTU", []string{"check", "-mtu", "-1", "x"}, 2, "must not be negative"},
+		{"check an empty capture", []string{"check", captureFile(t, "x", nil)}, 3, "nothing to judge"},
+		{"check a capture", []string{"check", "-wire", "-mtu", "1500", corpusDir + "captures/mixed-flows.pcap"}, 0, "holds: 319 packets, nothing found"},
+		{"check with a small MTU", []string{"check", "-mtu", "1499", corpusDir + "captures/tcp4-bulk.pcap"}, 1, "length is 1500 bytes, want at most 1499"},
+		{"check without what is suspect", []string{"check", "-certain", file(t, "x", absent)}, 0, "nothing found"},
+		{"check what is suspect", []string{"check", file(t, "x", absent)}, 1, "[C1.absent] (suspect)"},
+		{"compare one", []string{"compare", "x"}, 2, "two captures"},
+		{"compare a field of nobody", []string{"compare", "-ignore", "ip.colour", "x", "y"}, 2, `no field "ip.colour"`},
+		{"compare strangers", []string{"compare", corpusDir + "captures/tcp4-bulk.pcap", corpusDir + "captures/tcp6-bulk.pcap"}, 3, "no packet is in both captures"},
+		{"compare the same", []string{"compare", corpusDir + "captures/tcp4-bulk.pcap", corpusDir + "captures/tcp4-bulk.pcap"}, 0, "holds: 261 segments"},
+		{"anonymise to nowhere", []string{"anonymise", "x"}, 2, "where to? -o DIR"},
+		{"anonymise nothing", []string{"anonymise", "-o", t.TempDir()}, 2, "which capture?"},
+		{"anonymise an empty capture", []string{"anonymise", "-o", t.TempDir(), captureFile(t, "x", nil)}, 3, "0 packets"},
+		{"replay a bad batch", []string{"replay", "-batch", "0", "x"}, 2, "-batch must be positive"},
+		{"replay to nowhere", []string{"replay", "-pcap", "/nonexistent/x", "x"}, 2, "no such file"},
 		{"corpus is complete", []string{"corpus"}, 0, "0 changed"},
 		{"corpus of a wrong case", []string{"corpus", edited(t, "coalesce/id-gap-tcp4", "in: Mismatch", "in: Joined")}, 1, "is not what the model gives"},
 		{"corpus of a bad case", []string{"corpus", file(t, "x.pkts", "x\n")}, 2, "x.pkts:1:"},

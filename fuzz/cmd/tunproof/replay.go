@@ -183,6 +183,7 @@ func (r *replayer) file(name string) (*report, error) {
 	err = r.judgePackets(rep, packets)
 	rep.Notes = append(rep.Notes, packets.notes()...)
 	rep.finish(start)
+	stopped(&rep.Record, err)
 	return rep, err
 }
 
@@ -340,7 +341,7 @@ func (r *replayer) askKernel(rep *report, s scenario.Scenario) error {
 		if !isViolation(err) {
 			return err
 		}
-		rep.asked[p.Property+" "+p.Method()] += t.Rounds
+		rep.asked[p.Property+" "+strings.TrimPrefix(p.Method(), "random, ")] += t.Rounds
 		if err != nil {
 			rep.violate(err)
 			r.keep(s, target.Property{ID: p.Property, Check: func(s *scenario.Scenario, _ *target.Tally) error {

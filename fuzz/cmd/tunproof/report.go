@@ -97,6 +97,8 @@ func (r *report) print(w io.Writer) {
 	switch {
 	case r.Record.Result == record.Violated:
 		fmt.Fprintf(w, "VIOLATED: %s\n", r.Record.Detail)
+	case r.Record.Result == record.NotRun:
+		fmt.Fprintf(w, "stopped: %d %s hold\n", r.Record.Count, r.Record.Unit)
 	case r.Record.Count == 0:
 		fmt.Fprintln(w, "nothing to judge")
 	default:

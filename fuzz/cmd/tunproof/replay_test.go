@@ -1,0 +1,277 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/check"
+	"tunproof/fuzz/pcap"
+	"tunproof/fuzz/record"
+	"tunproof/fuzz/scenario"
+	"tunproof/fuzz/target"
+)
+
+// piped runs the command with a text on the standard input.
+func piped(t *testing.T, in string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, err bytes.Buffer
+	code = run(context.Background(), streams{strings.NewReader(in), &out, &err}, args)
+	return out.String(), err.String(), code
+}
+
+// captureNG writes a pcapng file of packets with comments.
+func captureNG(t *testing.T, packets ...pcap.Packet) string {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := pcap.NewWriter(&b, pcap.NG)
+	for _, p := range packets {
+		if err == nil {
+			err = w.Write(p)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file(t, "x.pcapng", b.String())
+}
+
+// TestReplayText replays packets as text: what xxd writes, a dump with a VnetHdr,
+// a slice of Go.
+func TestReplayText(t *testing.T) {
+	p := scenario.TCP4(30)
+	b := p.Bytes()
+	h, super := p.Super(10)
+	var list []string
+	for _, x := range b {
+		list = append(list, fmt.Sprintf("0x%02x", x))
+	}
+	for _, test := range []struct{ name, in, want string }{
+		{"plain", hex.EncodeToString(b) + "\n", "packet 1: IPv4 192.0.2.1 > 192.0.2.2 id 1000 ttl 64 DF TCP 1500 > 8000 seq 1 ack 1 win 512 ACK, 30 bytes\n    First"},
+		{"dump", fmt.Sprintf("0000  % x\n", b), "packet 1: IPv4 192.0.2.1"},
+		{"Go", "[]byte{" + strings.Join(list, ", ") + "}", "packet 1: IPv4 192.0.2.1"},
+		{"partial", hex.EncodeToString(super), "30 bytes, checksum partial\n    L4Checksum"},
+		{"superpacket", "# " + check.VnetComment(h) + "\n" + hex.EncodeToString(super), "segment 2: IPv4 192.0.2.1 > 192.0.2.2 id 1002 ttl 64 DF TCP 1500 > 8000 seq 21 ack 1 win 512 ACK, 10 bytes"},
+	} {
+		if out, stderr, code := piped(t, test.in, "replay", "-"); code != record.ExitHolds || !strings.Contains(out, test.want) {
+			t.Errorf("%s: exit code %d\n%s%s", test.name, code, out, stderr)
+		}
+	}
+	if out, _, code := piped(t, hex.EncodeToString(super), "replay", "-complete", "-"); code != record.ExitHolds || !strings.Contains(out, "30 bytes\n    First") {
+		t.Errorf("-complete: exit code %d\n%s", code, out)
+	}
+}
+
+// TestReplayWrites writes superpackets to a file, cuts them from it again, and
+// has the packets that it started with.
+func TestReplayWrites(t *testing.T) {
+	dir := t.TempDir()
+	supers, segments := filepath.Join(dir, "supers.pcapng"), filepath.Join(dir, "segments.pcapng")
+	original := corpusDir + "captures/mixed-flows.pcap"
+	for _, step := range [][]string{{supers, original}, {segments, supers}} {
+		if out, stderr, code := call(t, "replay", "-q", "-pcap", step[0], step[1]); code != record.ExitHolds {
+			t.Fatalf("exit code %d\n%s%s", code, out, stderr)
+		}
+	}
+	read := func(name string) (list []pcap.Packet) {
+		b, err := os.ReadFile(name)
+		if err == nil {
+			list, _, err = pcap.ReadAll(bytes.NewReader(b))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	want, joined, got := read(original), read(supers), read(segments)
+	if len(joined) >= len(want) || !strings.Contains(joined[1].Comment, "\nvnet flags=") || !strings.Contains(got[0].Comment, "segment 0 of superpacket 1") {
+		t.Errorf("%d superpackets, the second with comment %q", len(joined), joined[1].Comment)
+	}
+	sorted := func(list []pcap.Packet) (s []string) {
+		for _, p := range list {
+			s = append(s, string(p.Data))
+		}
+		slices.Sort(s)
+		return s
+	}
+	if !slices.Equal(sorted(got), sorted(want)) {
+		t.Errorf("%d packets come back, of %d", len(got), len(want))
+	}
+	if out, _, code := call(t, "compare", original, supers); code != record.ExitHolds || !strings.Contains(out, "319 segments came through") {
+		t.Errorf("compare: exit code %d\n%s", code, out)
+	}
+}
+
+// TestReplayCase plants a property that one packet of a capture breaks: the case
+// that is written has nothing else.
+func TestReplayCase(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "found.pkts")
+	r := &replayer{ctx: context.Background(), streams: streams{nil, &bytes.Buffer{}, &bytes.Buffer{}}, batch: 64, caseFile: name, quiet: true,
+		properties: []target.Property{{ID: "P2", Batches: true, Check: func(s *scenario.Scenario, _ *target.Tally) error {
+			psh := 0
+			for _, batch := range s.Batches {
+				for _, b := range batch {
+					if len(b) > 33 && b[33]&scenario.PSH != 0 {
+						psh++
+					}
+				}
+			}
+			if psh > 1 {
+				return target.Violated("P2", "%d packets have PSH", psh)
+			}
+			return nil
+		}}}}
+	code, err := r.files([]string{corpusDir + "captures/tcp4-bulk.pcap"})
+	if code != record.ExitViolation || err != nil {
+		t.Fatal(code, err)
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := pkts.Parse(name, text)
+	if err != nil || len(c.Batches) != 1 || len(c.Batches[0].In) != 2 || len(c.Batches[0].Out) == 0 {
+		t.Errorf("%v: %+v", err, c)
+	}
+}
+
+// TestVnetComments checks superpackets of a pcapng file, wrong ones too.
+func TestVnetComments(t *testing.T) {
+	h, b := scenario.TCP4(3000).Super(1000)
+	wrong, hint := h, h
+	wrong.GSOSize, hint.HdrLen = 0, 3040
+	name := captureNG(t, pcap.Packet{Data: b, Comment: check.VnetComment(h)}, pcap.Packet{Data: b, Comment: "x\n" + check.VnetComment(wrong)},
+		pcap.Packet{Data: b, Comment: check.VnetComment(hint)})
+	out, _, code := call(t, "check", name)
+	for _, want := range []string{"packet 2: vnet is flags=1 gso_type=1 hdr_len=40 gso_size=0", "no kernel cuts this: model: refused: GSOSize [V4.gso_size]",
+		"packet 3: vnet.hdr_len is 3040, want 40", "VIOLATED: 2 findings in 3 packets"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("exit code %d, no %q in\n%s", code, want, out)
+		}
+	}
+	if out, _, code := call(t, "replay", name); code != record.ExitHolds || !strings.Contains(out, "refused: GSOSize") || !strings.Contains(out, "segment 2:") {
+		t.Errorf("replay: exit code %d\n%s", code, out)
+	}
+	bad := captureNG(t, pcap.Packet{Data: b, Comment: "vnet flags=1"})
+	for _, command := range []string{"check", "replay"} {
+		if _, stderr, code := call(t, command, bad); code != record.ExitUsage || !strings.Contains(stderr, "x.pcapng: packet 1: comment") {
+			t.Errorf("%s: exit code %d: %s", command, code, stderr)
+		}
+	}
+}
+
+// TestCutShort reads captures that end in the middle of a record, or have records
+// that the capture cut: what is there is judged, and where it ends is said.
+func TestCutShort(t *testing.T) {
+	b, err := os.ReadFile(corpusDir + "captures/tcp4-bulk.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := corpusDir + "captures/tcp4-bulk.pcap"
+	name := file(t, "short.pcap", string(b[:100_000]))
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"check", name}, "stopped: nothing found in 67 packets"},
+		{[]string{"replay", "-q", name}, "stopped: 67 packets hold"},
+		{[]string{"compare", whole, name}, "stopped: 66 segments came through"},
+		{[]string{"anonymise", "-o", t.TempDir(), name}, ""},
+	} {
+		out, stderr, code := call(t, test.args...)
+		if code != record.ExitUsage || !strings.Contains(out, test.want) || !strings.Contains(stderr, "short.pcap: offset 98708: ") {
+			t.Errorf("%v: exit code %d\n%s%s", test.args, code, out, stderr)
+		}
+	}
+	b = bytes.Clone(b)
+	b[24+12]++ // the first record is one byte longer than what was captured
+	name = file(t, "snap.pcap", string(b))
+	for _, args := range [][]string{{"check", name}, {"replay", "-q", name}, {"compare", whole, name}, {"anonymise", "-o", t.TempDir(), name}} {
+		out, stderr, code := call(t, args...)
+		if !strings.Contains(out, "record 1 left out: cut by the capture") || code == record.ExitUsage {
+			t.Errorf("%v: exit code %d\n%s%s", args, code, out, stderr)
+		}
+	}
+}
+
+// TestAnonymiseFiles anonymises both sides of an offload in one run: they compare
+// as before.
+func TestAnonymiseFiles(t *testing.T) {
+	dir := t.TempDir()
+	supers := filepath.Join(dir, "supers.pcapng")
+	original := corpusDir + "captures/tcp6-reordered.pcap"
+	if _, stderr, code := call(t, "replay", "-q", "-pcap", supers, original); code != record.ExitHolds {
+		t.Fatal(stderr)
+	}
+	out := filepath.Join(dir, "out")
+	if stdout, stderr, code := call(t, "anonymise", "-o", out, original, supers); code != record.ExitHolds || !strings.Contains(stdout, "261 packets") {
+		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	a, b := filepath.Join(out, "tcp6-reordered.pcap"), filepath.Join(out, "supers.pcapng")
+	if stdout, stderr, code := call(t, "compare", a, b); code != record.ExitHolds || !strings.Contains(stdout, "261 segments") {
+		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	if _, stderr, code := call(t, "anonymise", "-o", out, a); code != record.ExitUsage || !strings.Contains(stderr, "over itself") {
+		t.Errorf("over itself: exit code %d: %s", code, stderr)
+	}
+	if left, err := filepath.Glob(filepath.Join(out, "*.new")); err != nil || left != nil {
+		t.Error(left, err)
+	}
+}
+
+// TestReports reads the JSON of each command.
+func TestReports(t *testing.T) {
+	name := corpusDir + "captures/tcp4-bulk.pcap"
+	for _, args := range [][]string{{"check", "-json", name}, {"compare", "-json", name, name}, {"replay", "-json", "-batch", "100", name}} {
+		out, stderr, code := call(t, args...)
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		if want := map[string]int{"replay": 4}[args[0]]; code != record.ExitHolds || len(lines) != max(1, want) {
+			t.Errorf("%v: exit code %d, %d lines: %s", args, code, len(lines), stderr)
+		}
+		for i, line := range lines {
+			var r struct {
+				Record *record.Result `json:"record"`
+			}
+			if err := json.Unmarshal([]byte(line), &r); err != nil {
+				t.Errorf("%v: line %d: %v", args, i+1, err)
+			} else if last := i == len(lines)-1; last && (r.Record == nil || r.Record.Count != 261 || r.Record.Command != args[0] || r.Record.Result != record.Holds) {
+				t.Errorf("%v: %s", args, line)
+			}
+		}
+	}
+}
+
+// TestStopped interrupts commands that read captures.
+func TestStopped(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	name := filepath.Join(t.TempDir(), "stream.pcap")
+	writeStream(t, name, 1)
+	dir := t.TempDir()
+	for _, args := range [][]string{{"check", name}, {"compare", name, name}, {"replay", "-q", name}, {"anonymise", "-o", dir, name}} {
+		var out, err bytes.Buffer
+		if code := run(ctx, streams{nil, &out, &err}, args); code != record.ExitUsage || !strings.Contains(err.String(), "interrupted") {
+			t.Errorf("%v: exit code %d\n%s%s", args, code, out.String(), err.String())
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Error(left, err)
+	}
+}
+
+// TestReplayKernel asks the kernel about a capture and a case.
+func TestReplayKernel(t *testing.T) {
+	canAsk(t)
+	out, stderr, state := process(t, nil, "replay", "-kernel", "-q", corpusDir+"captures/udp6-quic-like.pcap", corpusDir+"segment/cwr-tcp4.pkts")
+	if state.ExitCode() != record.ExitHolds || !strings.Contains(out, "asked the kernel: K2 veth: ") || !strings.Contains(out, "asked the kernel: K1 veth: 1") {
+		t.Errorf("exit code %d\n%s%s", state.ExitCode(), out, stderr)
+	}
+}
