@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"tunproof/fuzz/rules"
 	"tunproof/fuzz/target"
 	"tunproof/tunlive"
 )
@@ -22,19 +23,26 @@ func read(t *testing.T, name string) string {
 
 // TestDocs checks that what the documents name exists.
 func TestDocs(t *testing.T) {
-	ids := map[string]bool{}
+	known := map[string]bool{}
 	for _, c := range cases(t) {
-		ids[c.ID] = true
+		known[c.ID], known["../"+filepath.Base(c.ID)] = true, true
 	}
-	named := regexp.MustCompile(`\b(coalesce|segment|checksum)/[a-z0-9]+(-[a-z0-9]+)+`)
-	found := named.FindAllString(read(t, "docs/findings.md"), -1)
-	for _, id := range found {
-		if !ids[id] {
-			t.Errorf("docs/findings.md names %s, which is no case", id)
+	for _, s := range rules.Sections {
+		for _, r := range s.Rules {
+			known[r.ID] = true
 		}
 	}
-	if len(found) < 20 {
-		t.Errorf("docs/findings.md names %d cases", len(found))
+	named := regexp.MustCompile(`\b(coalesce|segment|checksum)/[a-z0-9]+(-[a-z0-9]+)+|\.\./[a-z0-9]+(-[a-z0-9]+)+|\b[A-Z][0-9]?\.[a-z][a-z0-9_]+\b`)
+	for _, doc := range []string{"docs/findings.md", "docs/symptoms.md"} {
+		found := named.FindAllString(read(t, doc), -1)
+		for _, name := range found {
+			if !known[name] {
+				t.Errorf("%s names %s, which is no case and no rule", doc, name)
+			}
+		}
+		if len(found) < 20 {
+			t.Errorf("%s names %d cases and rules", doc, len(found))
+		}
 	}
 	properties := read(t, "docs/properties.md")
 	for _, tg := range target.Targets() {
