@@ -23,12 +23,7 @@ func (m *Matcher) changes(left [2][]*unit) {
 	var found []*Finding
 	alike := map[string]*Finding{}
 	for _, u := range left[Before] {
-		var like []*unit
-		for _, k := range m.keys(u) {
-			list := index[k]
-			like = append(like, list[:min(len(list), maxTries)]...)
-		}
-		w := m.likest(u, like)
+		w := m.likest(u, index)
 		if w == nil {
 			continue
 		}
@@ -57,38 +52,54 @@ type key struct {
 	n    uint64
 }
 
-// keys are a unit's: where it is in its flow, its ID, its end; and its flow
-// alone.
+// keys are a unit's, what is most its own first: where it is in its flow, its end,
+// its ID, its flow.
 func (m *Matcher) keys(u *unit) []key {
-	list := []key{
-		{what: 't', n: maphash.Bytes(m.seed, u.b[max(0, len(u.b)-32):])},
-		{what: 'f', flow: u.flow.key},
-	}
-	if u.Version == 4 {
-		list = append(list, key{'i', u.flow.key.Pair(), uint64(u.b[4])<<8 | uint64(u.b[5])})
-	}
+	var list []key
 	if u.Proto == 6 && u.PayloadOff > 0 && !u.Fragment {
 		list = append(list, key{'s', u.flow.key, uint64(seq(u))})
 	}
-	return list
+	list = append(list, key{what: 't', n: maphash.Bytes(m.seed, u.b[max(0, len(u.b)-32):])})
+	if u.Version == 4 {
+		list = append(list, key{'i', u.flow.key.Pair(), uint64(u.b[4])<<8 | uint64(u.b[5])})
+	}
+	return append(list, key{what: 'f', flow: u.flow.key})
 }
 
-// likest returns the unit that differs least from u, of those that are like it.
-func (m *Matcher) likest(u *unit, list []*unit) *unit {
+// maxLike bounds how many units with one key are looked at.
+const maxLike = 8
+
+// likest returns the unit that differs least from u, of those that have one of
+// its keys.
+func (m *Matcher) likest(u *unit, index map[key][]*unit) *unit {
 	if !u.waiting {
 		return nil
 	}
 	var best *unit
 	least := mostUnlike + 1
-	for _, w := range list {
-		if w.waiting && !m.apart(u, w) {
-			if n := m.unlike(u, w); n > 0 && n < least {
-				best, least = w, n
+	for _, k := range m.keys(u) {
+		list := index[k]
+		for len(list) > 0 && !list[0].waiting {
+			list = list[1:]
+		}
+		index[k] = list
+		for _, w := range list[:min(len(list), maxLike)] {
+			if w.waiting && !m.apart(u, w) {
+				if n := m.unlike(u, w); n > 0 && n < least {
+					best, least = w, n
+				}
 			}
+		}
+		if least <= surelyLike {
+			break
 		}
 	}
 	return best
 }
+
+// surelyLike is how unlike two packets with one key may be for no other to be
+// looked at.
+const surelyLike = 2
 
 // mostUnlike is how unlike two packets may be that are taken for the same.
 const mostUnlike = 6
@@ -110,9 +121,13 @@ func (m *Matcher) unlike(u, w *unit) int {
 	for _, d := range m.differences(u.b, w.b) {
 		switch d.Field {
 		case "payload":
-			n += 1
-			if !mostlyEqual(u.payload(), w.payload()) {
-				n += 4
+			n++
+			switch {
+			case mostlyEqual(u.payload(), w.payload()):
+			case samePlace(u, w):
+				n += mostUnlike - 2
+			default:
+				n += mostUnlike
 			}
 		case "tcp.seq", "tcp.sport", "tcp.dport", "udp.sport", "udp.dport", "ip.src", "ip.dst":
 			n += 2
@@ -121,6 +136,17 @@ func (m *Matcher) unlike(u, w *unit) int {
 		}
 	}
 	return n
+}
+
+// samePlace says whether two packets have one sequence number, or one ID.
+func samePlace(u, w *unit) bool {
+	if u.flow != w.flow || u.PayloadOff == 0 {
+		return false
+	}
+	if u.Proto == 6 {
+		return seq(u) == seq(w)
+	}
+	return u.Version == 4 && bytes.Equal(u.b[4:6], w.b[4:6]) && u.b[4]|u.b[5] != 0
 }
 
 // mostlyEqual says whether three quarters of the bytes are.

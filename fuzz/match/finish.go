@@ -15,11 +15,12 @@ import (
 func (m *Matcher) wait(u *unit) {
 	p := &m.pending[u.side]
 	p.put(u)
-	for p.n > maxPending || p.bytes > maxBytes {
-		old := p.oldest()
-		if !m.resolve(old) {
-			m.giveUp(old)
-		}
+	if p.n <= maxPending && p.bytes <= maxBytes {
+		return
+	}
+	m.changes([2][]*unit{m.pending[Before].older(), m.pending[After].older()})
+	for p.n > maxPending/2 || p.bytes > maxBytes/2 {
+		m.giveUp(p.oldest())
 	}
 }
 
@@ -110,17 +111,6 @@ func (m *Matcher) giveUp(u *unit) {
 	m.emit(m.missing(u))
 }
 
-// resolve pairs a unit that is given up with what it changed to, if that waits.
-func (m *Matcher) resolve(u *unit) bool {
-	waiting := u.flow.waiting[1-u.side].units
-	w := m.likest(u, waiting[:min(len(waiting), maxTries)])
-	if w == nil {
-		return false
-	}
-	m.emit(m.changed(u, w))
-	return true
-}
-
 // changed is the finding of two units that are the same packet, but for some
 // fields. They wait no longer.
 func (m *Matcher) changed(u, w *unit) Finding {
@@ -129,6 +119,9 @@ func (m *Matcher) changed(u, w *unit) Finding {
 	}
 	for _, x := range []*unit{u, w} {
 		m.pending[x.side].remove(x)
+		if u.flow == w.flow && len(u.payload()) > 0 && bytes.Equal(u.payload(), w.payload()) {
+			m.pending[x.side].matched(x) // surely the same
+		}
 	}
 	f := Finding{What: Changed, Packets: [2]int{u.number, w.number}, Segment: max(u.segment, w.segment), Fields: m.differences(u.b, w.b)}
 	f.Rule, f.Text = blame(u, w, f.Fields)
@@ -146,11 +139,12 @@ func (m *Matcher) changed(u, w *unit) Finding {
 // where nothing shows the size of their segments.
 func (m *Matcher) unresolved() {
 	whole := func(u *unit) bool { return u.waiting && u.derived && !u.cut }
-	flows := map[*flow]bool{}
+	flows, tries := map[*flow]bool{}, map[*flow]int{}
 	for _, u := range m.pending[Before].units {
-		if !whole(u) || flows[u.flow] {
+		if !whole(u) || flows[u.flow] || tries[u.flow] == maxTries {
 			continue
 		}
+		tries[u.flow]++
 		for _, w := range u.flow.waiting[After].units {
 			if _, is := overlap(u, w); is && whole(w) {
 				flows[u.flow] = true
@@ -170,11 +164,13 @@ func (m *Matcher) unresolved() {
 // joined looks for superpackets that no kernel cuts, and whose packets wait on
 // the other side: it names what is wrong with the superpacket.
 func (m *Matcher) joined() {
+	tries := 0
 	for side := range m.pending {
 		for _, u := range slices.Clone(m.pending[side].units) {
-			if !u.waiting || u.cut || len(u.payload()) == 0 {
+			if !u.waiting || u.cut || len(u.b) <= likelySizes[0] && !u.derived || tries == maxTries {
 				continue
 			}
+			tries++
 			members := m.members(u)
 			if len(members) < 2 {
 				continue

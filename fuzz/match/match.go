@@ -264,7 +264,7 @@ func (m *Matcher) related(u *unit) bool {
 }
 
 // maxTries bounds the search among a flow's waiting units.
-const maxTries = 512
+const maxTries = 256
 
 // overlap says whether two units of a flow cover some of the same payload with
 // other boundaries, and how far apart they start.
@@ -287,8 +287,14 @@ func overlap(u, w *unit) (distance int, is bool) {
 	return at, at >= 0
 }
 
+// maxDatagrams is how many segments a UDP superpacket has at most.
+const maxDatagrams = 128
+
 // offset is where datagram b is among the equal ones of a, -1 if nowhere.
 func offset(a, b []byte) int {
+	if len(a) > maxDatagrams*len(b) {
+		return -1
+	}
 	for at := 0; at+len(b) <= len(a); at += len(b) {
 		if bytes.Equal(a[at:at+len(b)], b) {
 			return at

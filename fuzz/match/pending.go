@@ -63,6 +63,10 @@ func (p *pending) remove(u *unit) {
 		delete(p.byHash, u.hash)
 		return
 	}
+	if list[0] == u {
+		p.byHash[u.hash] = list[1:]
+		return
+	}
 	i := slices.Index(list, u)
 	p.byHash[u.hash] = slices.Delete(list, i, i+1)
 }
@@ -84,6 +88,17 @@ func (e *edges) add(place int64) {
 		e.first = place
 	}
 	e.last = max(e.last, place)
+}
+
+// older are the units that wait, without the later half of them.
+func (p *pending) older() []*unit {
+	var list []*unit
+	for _, u := range p.units {
+		if u.waiting {
+			list = append(list, u)
+		}
+	}
+	return list[:(len(list)+1)/2]
 }
 
 func (p *pending) matched(u *unit) {
