@@ -22,6 +22,8 @@ type checkReport struct {
 	Kinds    map[string]int  `json:"kinds,omitempty"` // findings by kind
 	Findings []check.Finding `json:"findings,omitempty"`
 	Record   record.Result   `json:"record"`
+
+	total int
 }
 
 func checkCommand(ctx context.Context, s streams, args []string) (int, error) {
@@ -72,15 +74,13 @@ func checkCommand(ctx context.Context, s streams, args []string) (int, error) {
 
 // checkFile judges a capture. With an error the report is of what came before it.
 func checkFile(ctx context.Context, s streams, in *input, cfg check.Config, certain bool, most int) (*checkReport, error) {
-	r := &checkReport{File: in.name, Kinds: map[string]int{}}
+	found := findings[check.Finding]{most: most, each: true}
 	start := time.Now()
 	c := check.New(cfg, func(f check.Finding) {
 		if certain && f.Suspect {
 			return
 		}
-		if r.Kinds[f.Name]++; r.Kinds[f.Name] <= most {
-			r.Findings = append(r.Findings, f)
-		}
+		found.add(f.Name, f)
 	})
 	tell := newProgress(s.err, "check", in)
 	err := func() error {
@@ -102,26 +102,11 @@ func checkFile(ctx context.Context, s streams, in *input, cfg check.Config, cert
 			}
 		}
 	}()
-	r.Seen, r.Notes = c.Seen, in.notes()
-	slices.SortStableFunc(r.Findings, func(a, b check.Finding) int { return a.Packet - b.Packet })
-	r.Record = record.Result{Format: 1, Command: "check", Property: "wire", Method: in.kind, Judge: "rules", Count: c.Seen.Packets, Unit: "packets",
-		Seconds: time.Since(start).Seconds(), Result: record.Holds, Env: record.Here()}
-	if total := r.total(); total > 0 {
-		r.Record.Result, r.Record.Detail = record.Violated, fmt.Sprintf("%d findings", total)
-		if len(r.Findings) > 0 {
-			r.Record.Detail += ", the first: " + r.Findings[0].String()
-		}
-	}
-	stopped(&r.Record, err)
+	slices.SortStableFunc(found.kept, func(a, b check.Finding) int { return a.Packet - b.Packet })
+	r := &checkReport{File: in.name, Notes: in.notes(), Seen: c.Seen, Kinds: found.kinds, Findings: found.kept, total: found.total(),
+		Record: newRecord("check", "wire", in.kind, "rules", c.Seen.Packets, "packets", start)}
+	found.judge(&r.Record, err)
 	return r, err
-}
-
-func (r *checkReport) total() int {
-	n := 0
-	for _, k := range r.Kinds {
-		n += k
-	}
-	return n
 }
 
 // print writes the report for people.
@@ -141,18 +126,17 @@ func (r *checkReport) print(w io.Writer) {
 		}
 		shown[f.Name] = true
 	}
-	total := r.total()
-	if total > len(r.Findings) {
-		fmt.Fprintf(w, "and %d more; -max shows more of each kind\n", total-len(r.Findings))
+	if r.total > len(r.Findings) {
+		fmt.Fprintf(w, "and %d more; -max shows more of each kind\n", r.total-len(r.Findings))
 	}
 	switch {
-	case total == 0 && r.Record.Result == record.NotRun:
+	case r.total == 0 && r.Record.Result == record.NotRun:
 		fmt.Fprintf(w, "stopped: nothing found in %d packets\n", r.Seen.Packets)
 	case r.Seen.Packets == 0:
 		fmt.Fprintln(w, "nothing to judge")
-	case total == 0:
+	case r.total == 0:
 		fmt.Fprintf(w, "holds: %d packets, nothing found\n", r.Seen.Packets)
 	default:
-		fmt.Fprintf(w, "VIOLATED: %d findings in %d packets\n", total, r.Seen.Packets)
+		fmt.Fprintf(w, "VIOLATED: %d findings in %d packets\n", r.total, r.Seen.Packets)
 	}
 }

@@ -27,6 +27,7 @@ type compareReport struct {
 	Findings []match.Finding `json:"findings,omitempty"`
 	Record   record.Result   `json:"record"`
 
+	total   int
 	stopped bool
 }
 
@@ -147,13 +148,10 @@ const aheadMost = 4096
 // compareFiles compares two captures. With an error the report is of what came
 // before it.
 func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config, most int) (*compareReport, error) {
-	r := &compareReport{Before: in[0].name, After: in[1].name, What: map[string]int{}}
+	found := findings[match.Finding]{most: most}
 	start := time.Now()
 	m := match.New(cfg, func(f match.Finding) {
-		r.What[f.What]++
-		if len(r.Findings) < most {
-			r.Findings = append(r.Findings, f)
-		}
+		found.add(f.What, f)
 	})
 	tell := newProgress(s.err, "compare", in[0], in[1])
 	err := func() error {
@@ -169,7 +167,7 @@ func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config
 			if err := m.Add(side, *p); err != nil {
 				return fmt.Errorf("%s: packet %d: %w", in[side].name, p.Number, err)
 			}
-			if err := tell.tell(ctx, len(r.Findings)); err != nil {
+			if err := tell.tell(ctx, found.total()); err != nil {
 				return err
 			}
 		}
@@ -177,9 +175,9 @@ func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config
 	if err == nil {
 		m.Finish()
 	}
-	r.stopped = err != nil
-	match.Sort(r.Findings)
-	r.Summary = m.Summary
+	match.Sort(found.kept)
+	r := &compareReport{Before: in[0].name, After: in[1].name, Summary: m.Summary, What: found.kinds, Findings: found.kept, total: found.total(), stopped: err != nil,
+		Record: newRecord("compare", "P2", "captures", "model", m.Summary.Segments, "segments", start)}
 	for _, i := range in {
 		for _, n := range i.notes() {
 			r.Notes = append(r.Notes, i.name+": "+n)
@@ -193,27 +191,11 @@ func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config
 	if n := m.Summary.Unresolved; n > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("%d superpackets of both sides have other boundaries, nothing shows how long their segments are, and they are not compared; -size says it", n))
 	}
-	r.Record = record.Result{Format: 1, Command: "compare", Property: "P2", Method: "captures", Judge: "model", Count: m.Summary.Segments, Unit: "segments",
-		Seconds: time.Since(start).Seconds(), Result: record.Holds, Env: record.Here()}
-	switch total := r.total(); {
-	case total > 0:
-		r.Record.Result, r.Record.Detail = record.Violated, fmt.Sprintf("%d findings", total)
-		if len(r.Findings) > 0 {
-			r.Record.Detail += ", the first: " + r.Findings[0].String()
-		}
-	case m.Summary.Segments == 0:
+	if m.Summary.Segments == 0 {
 		r.Record.Result, r.Record.Detail = record.NotRun, "no packet is in both captures"
 	}
-	stopped(&r.Record, err)
+	found.judge(&r.Record, err)
 	return r, err
-}
-
-func (r *compareReport) total() int {
-	n := 0
-	for _, k := range r.What {
-		n += k
-	}
-	return n
 }
 
 // print writes the report for people.
@@ -226,12 +208,11 @@ func (r *compareReport) print(w io.Writer) {
 	for _, f := range r.Findings {
 		fmt.Fprintf(w, "%v\n", f)
 	}
-	total := r.total()
-	if total > len(r.Findings) {
-		fmt.Fprintf(w, "and %d more; -max shows more\n", total-len(r.Findings))
+	if r.total > len(r.Findings) {
+		fmt.Fprintf(w, "and %d more; -max shows more\n", r.total-len(r.Findings))
 	}
 	switch {
-	case total > 0:
+	case r.total > 0:
 		var list []string
 		for _, what := range []string{match.Changed, match.Lost, match.Duplicated, match.Extra, match.Reordered} {
 			if n := r.What[what]; n > 0 {

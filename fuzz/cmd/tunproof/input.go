@@ -12,7 +12,6 @@ import (
 
 	"tunproof/fuzz/hexdump"
 	"tunproof/fuzz/pcap"
-	"tunproof/fuzz/record"
 )
 
 // input is a file of packets, read one after another: a capture, or packets as
@@ -181,11 +180,3 @@ func (p *progress) tell(ctx context.Context, found int) error {
 }
 
 var errInterrupted = errors.New("interrupted")
-
-// stopped makes the record of a run that an error ended one that claims nothing,
-// if nothing was violated until then.
-func stopped(r *record.Result, err error) {
-	if err != nil && r.Result == record.Holds {
-		r.Result, r.Detail = record.NotRun, err.Error()
-	}
-}

@@ -45,8 +45,7 @@ type violation struct {
 }
 
 func newReport(name string) *report {
-	return &report{File: name, asked: map[string]int{},
-		Record: record.Result{Format: 1, Command: "replay", Property: "all", Method: "replay", Judge: "model", Unit: "packets", Result: record.Holds, Env: record.Here()}}
+	return &report{File: name, asked: map[string]int{}, Record: newRecord("replay", "all", "replay", "model", 0, "packets", time.Now())}
 }
 
 // violate adds a violation, if err is one, and remembers the first in the record.

@@ -75,6 +75,15 @@ func (r *results) stamp() {
 	}
 }
 
+// newRecord is the record of a command with one, that holds so far.
+func newRecord(command, property, method, judge string, n int, unit string, start time.Time) record.Result {
+	r := results{command: command, rows: []record.Result{{Property: property, Method: method, Judge: judge, Count: n, Unit: unit,
+		Seconds: time.Since(start).Seconds(), Result: record.Holds}}}
+	r.root, _ = record.Root(".")
+	r.stamp()
+	return r.rows[0]
+}
+
 // order is the order of the rows.
 func order(property string) int {
 	known := []string{"cases", "P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "P11", "codec", "pkts", "pcap", "hexdump", "judges", "K1", "K2", "K3", "K4", "K5"}
