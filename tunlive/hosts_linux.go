@@ -1,8 +1,13 @@
 package tunlive
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
 )
 
 // host is a network namespace with a TUN device, an IPv4 and an IPv6 address.
@@ -61,7 +66,33 @@ func (h *host) open(i, offloads int, sysctls map[string]string) (err error) {
 			return err
 		}
 	}
-	return nil
+	return awaitLocal(h.v6)
+}
+
+// awaitLocal waits until the kernel takes packets to an IPv6 address for its own,
+// which it comes to in its own time (addrconf_dad_work): until then it counts
+// them as errors.
+func awaitLocal(addr netip.Addr) error {
+	const most, local = 5 * time.Second, 0x80000000 // RTF_LOCAL
+	want := fmt.Sprintf("%x 80 ", addr.As16())
+	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+		b, err := os.ReadFile("/proc/thread-self/net/ipv6_route")
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(b)) {
+			f := strings.Fields(line)
+			if !strings.HasPrefix(line, want) || len(f) < 9 {
+				continue
+			}
+			if flags, err := strconv.ParseUint(f[8], 16, 32); err == nil && flags&local != 0 {
+				return nil
+			}
+		}
+		if time.Since(start) > most {
+			return fmt.Errorf("address %v is not the host's after %v", addr, most)
+		}
+	}
 }
 
 func closeHosts(hosts [2]*host) {
