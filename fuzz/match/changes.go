@@ -2,6 +2,7 @@ package match
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"hash/maphash"
 
@@ -10,7 +11,7 @@ import (
 
 // changes pairs what is left of both sides and is the same packet but for some
 // fields.
-func (m *Matcher) changes(left [2][]*unit) {
+func (m *Matcher) changes(ctx context.Context, left [2][]*unit) {
 	index := map[key][]*unit{}
 	for _, w := range left[After] {
 		if _, copied := m.copies.has(w.hash); copied {
@@ -23,6 +24,9 @@ func (m *Matcher) changes(left [2][]*unit) {
 	var found []*Finding
 	alike := map[string]*Finding{}
 	for _, u := range left[Before] {
+		if ctx.Err() != nil {
+			break
+		}
 		w := m.likest(u, index)
 		if w == nil {
 			continue

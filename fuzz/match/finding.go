@@ -127,6 +127,16 @@ func ruleOf(d compare.Difference) string {
 	return ""
 }
 
+// Nothing is the finding of a side with n packets beside an empty one.
+func Nothing(side, n int) Finding {
+	f := Finding{What: Lost, Count: n, Rule: "P2", Text: "all that is in this capture; the other is empty"}
+	if side == After {
+		f.What = Extra
+	}
+	f.Packets[side] = 1
+	return f
+}
+
 // Sort puts findings in the order of the packets that they are of.
 func Sort(list []Finding) {
 	slices.SortStableFunc(list, func(x, y Finding) int {

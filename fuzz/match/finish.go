@@ -2,6 +2,7 @@ package match
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"slices"
 
@@ -18,22 +19,55 @@ func (m *Matcher) wait(u *unit) {
 	if p.n <= maxPending && p.bytes <= maxBytes {
 		return
 	}
-	m.changes([2][]*unit{m.pending[Before].older(), m.pending[After].older()})
+	m.changes(context.Background(), [2][]*unit{m.pending[Before].older(), m.pending[After].older()})
 	for p.n > maxPending/2 || p.bytes > maxBytes/2 {
 		m.giveUp(p.oldest())
 	}
 }
 
-// Finish judges what is left when both captures are at their end.
-func (m *Matcher) Finish() {
-	for _, o := range m.orders.now {
-		o.settle(m, 0)
+// given are the units of a side that were given up behind all that was matched so
+// far: they are missing if something behind them is matched, and else were when
+// the other capture did not run.
+type given struct {
+	list []Finding
+	more int // beyond maxGiven
+	last Finding
+	at   int64 // place of the last
+}
+
+const maxGiven = 1000
+
+func (g *given) add(u *unit, f Finding) {
+	g.at = u.place()
+	if len(g.list) < maxGiven {
+		g.list = append(g.list, f)
+		return
 	}
-	for _, o := range m.orders.old {
-		o.settle(m, 0)
+	g.more++
+	g.last = f
+}
+
+// tell reports what was given up before a place at which a unit was matched.
+func (m *Matcher) tell(side int, place int64) {
+	g := &m.given[side]
+	if len(g.list) == 0 || place < g.at {
+		return
 	}
+	for _, f := range g.list {
+		m.emit(f)
+	}
+	if g.more > 0 {
+		g.last.Count = g.more
+		m.emit(g.last)
+	}
+	*g = given{}
+}
+
+// Finish judges what is left when both captures are at their end. It is cut short
+// by ctx.
+func (m *Matcher) Finish(ctx context.Context) error {
 	m.unresolved()
-	m.joined()
+	m.joined(ctx)
 	var left [2][]*unit
 	for side := range m.pending {
 		for _, u := range m.pending[side].units {
@@ -42,7 +76,15 @@ func (m *Matcher) Finish() {
 			}
 		}
 	}
-	m.changes(left)
+	m.changes(ctx, left)
+	for _, orders := range []map[compare.Flow]*order{m.orders.now, m.orders.old} {
+		for _, o := range orders {
+			o.settle(m, 0)
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	flows := map[*flow][2][]*unit{}
 	var order []*flow
 	for side := range left {
@@ -63,6 +105,10 @@ func (m *Matcher) Finish() {
 			m.flowLeft(f, side, units)
 		}
 	}
+	for side, g := range m.given {
+		m.Summary.Outside[side] += len(g.list) + g.more
+	}
+	return nil
 }
 
 // flowLeft reports what is left of a flow. If nothing of the flow is on the other
@@ -71,7 +117,7 @@ func (m *Matcher) flowLeft(f *flow, side int, units []*unit) {
 	if len(units) == 0 {
 		return
 	}
-	if f.edges[side].first == 0 && len(units) > 1 && !m.pending[side].outside(units[0], m.last[side]) {
+	if f.edges[side].first == 0 && len(units) > 1 && m.inside(units[0]) && m.inside(units[len(units)-1]) {
 		for _, u := range units {
 			m.pending[side].remove(u)
 		}
@@ -104,11 +150,14 @@ func (m *Matcher) missing(u *unit) Finding {
 func (m *Matcher) giveUp(u *unit) {
 	p := &m.pending[u.side]
 	p.remove(u)
-	if p.outside(u, m.last[u.side]) {
+	switch {
+	case m.inside(u):
+		m.emit(m.missing(u))
+	case p.first != 0 && u.place() > p.last:
+		m.given[u.side].add(u, m.missing(u))
+	default:
 		m.Summary.Outside[u.side]++
-		return
 	}
-	m.emit(m.missing(u))
 }
 
 // changed is the finding of two units that are the same packet, but for some
@@ -119,9 +168,9 @@ func (m *Matcher) changed(u, w *unit) Finding {
 	}
 	for _, x := range []*unit{u, w} {
 		m.pending[x.side].remove(x)
-		if u.flow == w.flow && len(u.payload()) > 0 && bytes.Equal(u.payload(), w.payload()) {
-			m.pending[x.side].matched(x) // surely the same
-		}
+	}
+	if u.flow == w.flow && len(u.payload()) > 0 && bytes.Equal(u.payload(), w.payload()) {
+		m.matched(u, w) // surely the same
 	}
 	f := Finding{What: Changed, Packets: [2]int{u.number, w.number}, Segment: max(u.segment, w.segment), Fields: m.differences(u.b, w.b)}
 	f.Rule, f.Text = blame(u, w, f.Fields)
@@ -163,11 +212,11 @@ func (m *Matcher) unresolved() {
 
 // joined looks for superpackets that no kernel cuts, and whose packets wait on
 // the other side: it names what is wrong with the superpacket.
-func (m *Matcher) joined() {
+func (m *Matcher) joined(ctx context.Context) {
 	tries := 0
 	for side := range m.pending {
 		for _, u := range slices.Clone(m.pending[side].units) {
-			if !u.waiting || u.cut || len(u.b) <= likelySizes[0] && !u.derived || tries == maxTries {
+			if !u.waiting || u.cut || len(u.b) <= likelySizes[0] && !u.derived || tries == maxTries || ctx.Err() != nil {
 				continue
 			}
 			tries++
@@ -189,11 +238,11 @@ func (m *Matcher) joined() {
 			f.Rule, _ = blame(members[0], u, f.Fields)
 			f.Packets[side], f.Packets[1-side] = u.number, members[0].number
 			for _, x := range append(members, u) {
-				p := &m.pending[x.side]
-				p.remove(x)
-				p.matched(x)
+				m.pending[x.side].remove(x)
 			}
-			m.emit(f)
+			if len(f.Fields) > 0 {
+				m.emit(f)
+			}
 		}
 	}
 }

@@ -37,10 +37,13 @@ type Matcher struct {
 	Summary Summary
 
 	pending [2]pending
-	last    [2]int64 // the place of the last packet, or of its last segment
-	flows   generations[*flow]
-	orders  generations[*order]
-	copies  generations[[2]int] // by hash, the numbers of the packets that were matched
+	start   [2]int64 // the place of the first packet
+	end     [2]int64 // the place of the last packet, or of its last segment
+	flows   generations[compare.Flow, *flow]
+	orders  generations[compare.Flow, *order]
+	placed  int                         // in all orders
+	copies  generations[uint64, [2]int] // by hash, the numbers of the packets that were matched
+	given   [2]given
 	seed    maphash.Seed
 }
 
@@ -67,6 +70,7 @@ func New(cfg Config, emit func(Finding)) *Matcher {
 		m.pending[i] = pending{byHash: map[uint64][]*unit{}}
 	}
 	m.flows.most, m.orders.most, m.copies.most = maxFlows, maxFlows, maxCopies
+	m.flows.keep = func(f *flow) bool { return f.waiting[Before].n+f.waiting[After].n > 0 }
 	m.orders.gone = func(o *order) { o.settle(m, 0) }
 	return m
 }
@@ -110,7 +114,10 @@ type flow struct {
 // Add takes the next packet of a side.
 func (m *Matcher) Add(side int, p pcap.Packet) error {
 	m.Summary.Packets[side]++
-	m.last[side] = int64(p.Number) << placeBits
+	m.end[side] = int64(p.Number) << placeBits
+	if m.start[side] == 0 {
+		m.start[side] = m.end[side]
+	}
 	h, has, err := check.Vnet(p.Comment)
 	if err != nil {
 		return err
@@ -205,14 +212,21 @@ func (m *Matcher) pair(u, w *unit) {
 	m.Summary.Segments++
 	m.pending[u.side].remove(u)
 	m.pending[w.side].remove(w)
-	for _, x := range []*unit{u, w} {
-		m.pending[x.side].matched(x)
-	}
+	m.matched(u, w)
 	if w.flaw != nil && fmt.Sprint(u.flaw) != fmt.Sprint(w.flaw) {
 		m.emit(Finding{What: Changed, Packets: [2]int{u.number, w.number}, Fields: w.flaw, Rule: "C3.header", Text: "the headers of the superpacket are not right"})
 	}
 	m.copies.put(u.hash, [2]int{u.number, w.number})
-	m.orderOf(w).add(m, placed{before: u.place(), after: w.place(), flow: w.flow.id, ports: w.flow.key.HasPorts(), b: u.number, a: w.number, hash: u.hash})
+}
+
+// matched notes where two units are that are the same packet.
+func (m *Matcher) matched(u, w *unit) {
+	for _, x := range []*unit{u, w} {
+		m.pending[x.side].add(x.place())
+		x.flow.edges[x.side].add(x.place())
+		m.tell(x.side, x.place())
+	}
+	m.orderOf(w).add(m, placed{before: u.place(), after: w.place(), flow: w.flow.id, ports: w.flow.key.HasPorts(), b: u.number, a: w.number, hash: w.hash})
 }
 
 // orderOf is what must keep its order with a unit's flow: all that goes between
@@ -327,22 +341,55 @@ func (m *Matcher) size(long, short *unit) int {
 	if short.derived && n > likelySizes[0] { // a superpacket too
 		return m.sizeOfBoth(long, at, n)
 	}
-	switch last := at+n == len(long.payload()); {
+	last := at > 0 && at+n == len(long.payload())
+	if last {
+		return m.sizeByLast(long, short, at, n)
+	}
+	switch {
 	case at < 0:
 		return known
 	case at == 0 && m.startsWith(long, short):
 		return n
-	case known > 0 && at%known == 0 && (n == known || last && n < known):
-		return known
-	case known > 0 && at == 0 && n < known:
+	case known > 0 && at%known == 0 && n <= known:
 		return known
 	case at%n == 0:
 		return n
-	case last && at <= likelySizes[0]:
-		return at // the first of two
 	}
 	return known
 }
+
+// sizeByLast is the size of a superpacket's segments next to its last one, which
+// is n bytes long and may be shorter: what is before it must be full segments, and
+// in IPv4 the IDs say how many; 0 if it cannot be told.
+func (m *Matcher) sizeByLast(long, short *unit, at, n int) int {
+	fits := func(size int) bool { return size >= n && at%size == 0 }
+	if fits(long.flow.size) {
+		return long.flow.size
+	}
+	if long.Version == 4 {
+		if before := int(id(short) - id(long)); before > 0 && at%before == 0 && fits(at/before) {
+			return at / before
+		}
+	}
+	for _, mtu := range likelySizes {
+		if size := mtu - long.PayloadOff; fits(size) {
+			return size
+		}
+	}
+	switch {
+	case fits(n) && n >= leastFull:
+		return n
+	case fits(at) && at <= likelySizes[0]:
+		return at // the first of two
+	}
+	return 0
+}
+
+// leastFull is the smallest payload that, at the end of a superpacket, is taken
+// for a full segment's.
+const leastFull = 536
+
+func id(u *unit) uint16 { return uint16(u.b[4])<<8 | uint16(u.b[5]) }
 
 // likelySizes are the MTUs that most networks and tunnels have.
 var likelySizes = []int{1500, 1420, 1492, 1480, 1440, 1400, 1380, 1350, 1280, 9000, 8920}
@@ -407,8 +454,8 @@ func (m *Matcher) cut(u *unit, size int) bool {
 		u.flow.size = size
 	}
 	flaw := m.flaw(u)
-	if last := int64(u.number)<<placeBits + int64(len(list)) - 1; last > m.last[u.side] {
-		m.last[u.side] = last
+	if last := int64(u.number)<<placeBits + int64(len(list)) - 1; last > m.end[u.side] {
+		m.end[u.side] = last
 	}
 	for i, b := range list {
 		m.add(&unit{side: u.side, number: u.number, segment: i, cut: true, b: b, Header: compare.Parse(b), flow: u.flow, flaw: flaw})

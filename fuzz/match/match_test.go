@@ -2,6 +2,7 @@ package match
 
 import (
 	"bytes"
+	"context"
 
 	"math/rand/v2"
 	"slices"
@@ -34,7 +35,9 @@ func compared(t *testing.T, cfg Config, before, after []pcap.Packet) ([]Finding,
 		}
 		sides[side] = sides[side][1:]
 	}
-	m.Finish()
+	if err := m.Finish(context.Background()); err != nil {
+		t.Fatal(err)
+	}
 	Sort(found)
 	return found, m.Summary
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+
+	"tunproof/fuzz/compare"
 )
 
 // placed is a segment that is on both sides, and where.
@@ -22,12 +24,23 @@ type order struct{ list []placed }
 const (
 	orderMost = 8192 // of a pair that are kept
 	orderKeep = 2048 // of these, when the others are judged
+
+	placedMost = 1 << 19 // of all pairs
+	orderLeast = 4       // of each, when these are too many
 )
 
 func (o *order) add(m *Matcher, p placed) {
 	o.list = append(o.list, p)
+	m.placed++
 	if len(o.list) >= orderMost {
 		o.settle(m, orderKeep)
+	}
+	if m.placed > placedMost {
+		for _, orders := range []map[compare.Flow]*order{m.orders.now, m.orders.old} {
+			for _, o := range orders {
+				o.settle(m, orderLeast)
+			}
+		}
 	}
 }
 
@@ -71,7 +84,8 @@ func (o *order) settle(m *Matcher, keep int) {
 				Text: fmt.Sprintf("it is packet %d of the other capture, and has changed places with others of its flow", p.a)})
 		}
 	}
-	o.list = append(o.list[:0], list[cut:]...)
+	o.list = slices.Clone(list[cut:])
+	m.placed -= cut
 }
 
 // uncross pairs copies of one packet, which cannot be told apart, in their order.

@@ -101,42 +101,40 @@ func (p *pending) older() []*unit {
 	return list[:(len(list)+1)/2]
 }
 
-func (p *pending) matched(u *unit) {
-	p.add(u.place())
-	u.flow.edges[u.side].add(u.place())
-}
+// blur is how many packets flows may be apart in where a capture of superpackets
+// starts and ends: they are written when their first packet was read.
+const blur = 128
 
-// blur is how many packets flows may be apart in where a capture starts and ends:
-// superpackets are written when their first packet was read.
-const blur = 512
-
-// outside says whether the other capture did not run yet when a unit passed, or
-// no longer: it is before the first that was matched, or behind the last; or near
-// them, and of its flow before the first or behind the last. Of a capture that
-// was matched from its first unit, or to its last, nothing is outside there.
-func (p *pending) outside(u *unit, lastPlace int64) bool {
-	at, flow := u.place(), u.flow.edges[u.side]
-	near := func(edge int64) bool { return abs(int(at>>placeBits)-int(edge>>placeBits)) <= blur }
-	switch {
-	case p.first == 0:
-		return true
-	case p.first != 1<<placeBits && (at < p.first || near(p.first) && (flow.first == 0 || at < flow.first)):
-		return true
+// inside says whether the other capture ran when a unit passed: it is not before
+// the first that was matched, nor behind the last. Where superpackets were cut,
+// flows that are near an edge have edges of their own.
+func (m *Matcher) inside(u *unit) bool {
+	p, flow := &m.pending[u.side], u.flow.edges[u.side]
+	at := u.place()
+	near := func(edge, end int64) bool {
+		return m.Summary.Cut != [2]int{} && edge != end && abs(u.number-int(edge>>placeBits)) <= blur
 	}
-	return p.last != lastPlace && (at > p.last || near(p.last) && (flow.last == 0 || at > flow.last))
+	switch {
+	case p.first == 0, at < p.first, u.number > int(p.last>>placeBits):
+		return false
+	case near(p.first, m.start[u.side]) && (flow.first == 0 || at < flow.first):
+		return false
+	}
+	return !near(p.last, m.end[u.side]) || flow.last != 0 && u.number <= int(flow.last>>placeBits)
 }
 
-// generations is a map of bounded size: of what was not asked for lately it
-// forgets.
-type generations[V any] struct {
+// generations is a map of bounded size: of what was not asked for lately, and of
+// what keep does not hold, it forgets.
+type generations[K comparable, V any] struct {
 	most     int
-	now, old map[any]V
+	now, old map[K]V
 	made     int
-	gone     func(V)
+	keep     func(V) bool // nil for none
+	gone     func(V)      // nil for nothing
 }
 
 // get returns the value of a key, or makes one, with a number of its own.
-func (g *generations[V]) get(key any, fresh func(id int) V) V {
+func (g *generations[K, V]) get(key K, fresh func(id int) V) V {
 	if v, ok := g.now[key]; ok {
 		return v
 	}
@@ -151,7 +149,7 @@ func (g *generations[V]) get(key any, fresh func(id int) V) V {
 	return v
 }
 
-func (g *generations[V]) has(key any) (V, bool) {
+func (g *generations[K, V]) has(key K) (V, bool) {
 	v, ok := g.now[key]
 	if !ok {
 		v, ok = g.old[key]
@@ -159,14 +157,21 @@ func (g *generations[V]) has(key any) (V, bool) {
 	return v, ok
 }
 
-func (g *generations[V]) put(key any, v V) {
-	if len(g.now) >= g.most || g.now == nil {
-		if g.gone != nil {
-			for _, v := range g.old {
+func (g *generations[K, V]) put(key K, v V) {
+	if g.now == nil {
+		g.now = map[K]V{}
+	}
+	if len(g.now) >= g.most {
+		now := map[K]V{}
+		for k, v := range g.old {
+			switch {
+			case g.keep != nil && g.keep(v):
+				now[k] = v
+			case g.gone != nil:
 				g.gone(v)
 			}
 		}
-		g.old, g.now = g.now, map[any]V{}
+		g.old, g.now = g.now, now
 	}
 	g.now[key] = v
 }

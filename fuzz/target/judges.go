@@ -2,6 +2,8 @@ package target
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"strings"
 
 	"tunproof/corpus/pkts"
@@ -53,8 +55,8 @@ func Judges(s *scenario.Scenario) error {
 			}
 		}
 	}
-	if m.Finish(); err != nil {
-		return err
+	if e := m.Finish(context.Background()); e != nil || err != nil {
+		return errors.Join(e, err)
 	}
 	a, err := anonymise.New(0)
 	if err != nil {

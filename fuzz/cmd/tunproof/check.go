@@ -80,7 +80,7 @@ func checkFile(ctx context.Context, s streams, in *input, cfg check.Config, cert
 		if certain && f.Suspect {
 			return
 		}
-		found.add(f.Name, f)
+		found.add(f.Name, 1, f)
 	})
 	tell := newProgress(s.err, "check", in)
 	err := func() error {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 
 	"tunproof/fuzz/compare"
 	"tunproof/fuzz/match"
-	"tunproof/fuzz/pcap"
 	"tunproof/fuzz/record"
 )
 
@@ -86,81 +84,23 @@ func unknownFields(list []string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(f string) bool { return slices.Contains(compare.Names(), f) })
 }
 
-// clock reads two captures by the time of their packets. Clocks that are an hour
-// and more apart are taken to start together; a difference between packets that
-// were matched is followed.
-type clock struct {
-	in   [2]*input
-	next [2]*pcap.Packet
-	zero [2]time.Time
-}
-
-const clocksApart = time.Hour
-
-func newClock(in [2]*input) (*clock, error) {
-	c := &clock{in: in}
-	for i := range in {
-		if err := c.advance(i); err != nil {
-			return nil, err
-		}
-	}
-	if a, b := c.next[0], c.next[1]; a != nil && b != nil && a.Time.Sub(b.Time).Abs() >= clocksApart {
-		c.zero = [2]time.Time{a.Time, b.Time}
-	}
-	return c, nil
-}
-
-func (c *clock) advance(side int) error {
-	p, err := c.in[side].next()
-	c.next[side] = &p
-	if errors.Is(err, io.EOF) {
-		c.next[side], err = nil, nil
-	}
-	return err
-}
-
-// take returns the next packet and its side; nil at the end of both. waiting is
-// how many packets of each side have no counterpart: a side that is far ahead of
-// the other waits.
-func (c *clock) take(waiting [2]int) (int, *pcap.Packet, error) {
-	side := 0
-	a, b := c.next[0], c.next[1]
-	switch {
-	case a == nil && b == nil:
-		return 0, nil, nil
-	case a == nil:
-		side = 1
-	case b == nil:
-	case waiting[0] > aheadMost && waiting[0] > 2*waiting[1]:
-		side = 1
-	case waiting[1] > aheadMost && waiting[1] > 2*waiting[0]:
-	case b.Time.Sub(c.zero[1]) < a.Time.Sub(c.zero[0]):
-		side = 1
-	}
-	p := c.next[side]
-	return side, p, c.advance(side)
-}
-
-// aheadMost is how many packets a side may be ahead of the other, whatever their
-// times.
-const aheadMost = 4096
-
 // compareFiles compares two captures. With an error the report is of what came
 // before it.
 func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config, most int) (*compareReport, error) {
 	found := findings[match.Finding]{most: most}
 	start := time.Now()
 	m := match.New(cfg, func(f match.Finding) {
-		found.add(f.What, f)
+		n := 1
+		if f.What == match.Lost || f.What == match.Extra {
+			n = max(1, f.Count)
+		}
+		found.add(f.What, n, f)
 	})
 	tell := newProgress(s.err, "compare", in[0], in[1])
 	err := func() error {
-		c, err := newClock(in)
-		if err != nil {
-			return err
-		}
+		c := newClock(in)
 		for {
-			side, p, err := c.take(m.Waiting())
+			side, p, err := c.take()
 			if p == nil || err != nil {
 				return err
 			}
@@ -173,7 +113,9 @@ func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config
 		}
 	}()
 	if err == nil {
-		m.Finish()
+		if err = m.Finish(ctx); err != nil {
+			err = errInterrupted
+		}
 	}
 	match.Sort(found.kept)
 	r := &compareReport{Before: in[0].name, After: in[1].name, Summary: m.Summary, What: found.kinds, Findings: found.kept, total: found.total(), stopped: err != nil,
@@ -191,7 +133,14 @@ func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config
 	if n := m.Summary.Unresolved; n > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("%d superpackets of both sides have other boundaries, nothing shows how long their segments are, and they are not compared; -size says it", n))
 	}
-	if m.Summary.Segments == 0 {
+	if m.Summary.Segments == 0 && found.total() == 0 {
+		for side, n := range m.Summary.Packets {
+			if n > 0 && m.Summary.Packets[1-side] == 0 && err == nil {
+				f := match.Nothing(side, n)
+				found.add(f.What, n, f)
+				r.What, r.Findings, r.total = found.kinds, found.kept, n
+			}
+		}
 		r.Record.Result, r.Record.Detail = record.NotRun, "no packet is in both captures"
 	}
 	found.judge(&r.Record, err)
@@ -225,6 +174,10 @@ func (r *compareReport) print(w io.Writer) {
 	case r.Summary.Segments == 0:
 		fmt.Fprintln(w, "nothing to judge: no packet is in both captures")
 	default:
-		fmt.Fprintf(w, "holds: %d segments came through as they were, in order\n", r.Summary.Segments)
+		fmt.Fprintf(w, "holds: %d segments came through as they were, in order", r.Summary.Segments)
+		if n := r.Summary.Outside[0] + r.Summary.Outside[1] + r.Summary.Unresolved; n > 0 {
+			fmt.Fprintf(w, "; %d were not compared", n)
+		}
+		fmt.Fprintln(w)
 	}
 }

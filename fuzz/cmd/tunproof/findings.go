@@ -15,11 +15,12 @@ type findings[F fmt.Stringer] struct {
 	each  bool // of each kind, not of all
 }
 
-func (f *findings[F]) add(kind string, found F) {
+// add counts n findings of a kind, which are told as one.
+func (f *findings[F]) add(kind string, n int, found F) {
 	if f.kinds == nil {
 		f.kinds = map[string]int{}
 	}
-	f.kinds[kind]++
+	f.kinds[kind] += n
 	if f.each && f.kinds[kind] <= f.most || !f.each && len(f.kept) < f.most {
 		f.kept = append(f.kept, found)
 	}

@@ -1,18 +1,29 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"regexp"
+	"strings"
 )
+
+// helpError is what a command's flags are, for who asked for it.
+type helpError string
+
+func (h helpError) Error() string { return string(h) }
 
 // parse parses a command's flags. Errors are of usage.
 func parse(flags *flag.FlagSet, args []string) error {
-	flags.SetOutput(io.Discard)
-	if err := flags.Parse(args); err != nil {
+	var help strings.Builder
+	flags.SetOutput(&help)
+	flags.Usage = flags.PrintDefaults
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return helpError(help.String())
+	case err != nil:
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return nil

@@ -28,7 +28,7 @@ type input struct {
 
 // maxText is the largest file that is read at once: a case, a crasher, packets as
 // text.
-const maxText = 1 << 28
+const maxText = 1 << 25
 
 // openFile opens a file and looks at its first bytes.
 func openFile(name string, stdin io.Reader) (f io.ReadCloser, size int64, head []byte, r *bufio.Reader, err error) {
@@ -150,16 +150,17 @@ type progress struct {
 	out     io.Writer
 	command string
 	inputs  []*input
+	calls   int
 	told    time.Time
 }
 
 func newProgress(out io.Writer, command string, inputs ...*input) *progress {
-	return &progress{out, command, inputs, time.Now()}
+	return &progress{out: out, command: command, inputs: inputs, told: time.Now()}
 }
 
 // tell is called after each packet.
 func (p *progress) tell(ctx context.Context, found int) error {
-	if p.inputs[0].counts%256 != 0 {
+	if p.calls++; p.calls%256 != 0 {
 		return nil
 	}
 	if ctx.Err() != nil {

@@ -54,12 +54,29 @@ func usage() string {
 	return b.String()
 }
 
+// keptError is a writer that keeps its first error, for who prints a report to
+// look at once.
+type keptError struct {
+	w   io.Writer
+	err error
+}
+
+func (k *keptError) Write(b []byte) (int, error) {
+	if k.err != nil {
+		return 0, k.err
+	}
+	n, err := k.w.Write(b)
+	k.err = err
+	return n, err
+}
+
 // errUsage is an error in how the command was called.
 var errUsage = errors.New("usage")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process
 	os.Exit(run(ctx, streams{os.Stdin, os.Stdout, os.Stderr}, os.Args[1:]))
 }
 
@@ -77,7 +94,17 @@ func run(ctx context.Context, s streams, args []string) int {
 		if c.name != args[0] {
 			continue
 		}
+		out := &keptError{w: s.out}
+		s.out = out
 		code, err := c.run(ctx, s, args[1:])
+		var help helpError
+		if errors.As(err, &help) {
+			fmt.Fprintf(s.out, "usage: tunproof %s %s\n  %s\n%v", c.name, c.args, c.about, help)
+			return record.ExitHolds
+		}
+		if err == nil {
+			err = out.err
+		}
 		if err != nil {
 			fmt.Fprintf(s.err, "tunproof %s: %v\n", c.name, err)
 			if errors.Is(err, errUsage) {
