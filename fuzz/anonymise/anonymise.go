@@ -14,8 +14,9 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"strings"
+	"slices"
 
+	"tunproof/fuzz/check"
 	"tunproof/fuzz/compare"
 	"tunproof/fuzz/pcap"
 )
@@ -23,10 +24,18 @@ import (
 // Anonymiser replaces, the same by the same, in all packets that it is given. Its
 // key is drawn and never leaves it.
 type Anonymiser struct {
+	// Whole counts the UDP superpackets of which it is not known how long their
+	// datagrams are: they no longer have the bytes of these.
+	Whole int
+
 	block cipher.Block
 	size  int // payload bytes of the datagrams in a UDP superpacket; 0: not known
 	addrs map[netip.Addr]int
 }
+
+// longestPlain is what a UDP packet with a partial checksum is longer than if it is
+// surely a superpacket.
+const longestPlain = 1500
 
 // maxAddresses bounds the memory.
 const maxAddresses = 1 << 20
@@ -49,6 +58,10 @@ func New(size int) (*Anonymiser, error) {
 func (a *Anonymiser) Packet(p pcap.Packet) (pcap.Packet, error) {
 	b := bytes.Clone(p.Data)
 	h := compare.Parse(b)
+	vnet, hasVnet, err := check.Vnet(p.Comment)
+	if err != nil {
+		return p, fmt.Errorf("packet %d: %w", p.Number, err)
+	}
 	was := sums(h, p.Data)
 	if err := a.addresses(h, b); err != nil {
 		return p, fmt.Errorf("packet %d: %w", p.Number, err)
@@ -57,11 +70,21 @@ func (a *Anonymiser) Packet(p pcap.Packet) (pcap.Packet, error) {
 	flow := h.Flow(b)
 	at := payloadOff(h, b)
 	if at < len(b) {
-		a.payload(flow, h, seqOf(h, b), b[at:], p.Data[at:])
+		size := a.size
+		if hasVnet && vnet.GSOType != 0 {
+			size = int(vnet.GSOSize)
+		}
+		if size == 0 && h.Proto == 17 && was.class == "partial" && len(b) > longestPlain {
+			a.Whole++
+		}
+		a.payload(flow, h, size, seqOf(h, b), b[at:], p.Data[at:])
 	}
 	was.restore(h, b, at)
 	p.Data = b
-	p.Comment = vnetLines(p.Comment)
+	p.Comment = ""
+	if hasVnet {
+		p.Comment = check.VnetComment(vnet)
+	}
 	return p, nil
 }
 
@@ -83,8 +106,10 @@ func payloadOff(h compare.Header, b []byte) int {
 		if binary.BigEndian.Uint16(b[6:])&0x1FFF == 0 {
 			ip += 4
 		}
+	case h.Version == 6 && h.Proto == 44:
+		ip = 40 + h.Extensions + 8 // the Fragment header
 	case h.Version == 6:
-		ip = 40 + h.Extensions + 8 // a Fragment header, or type, code and checksum
+		ip = 40 + h.Extensions + 4
 	case len(b) > 0 && b[0]>>4 == 4:
 		ip = 12
 	case len(b) > 0 && b[0]>>4 == 6:
@@ -110,7 +135,7 @@ func (a *Anonymiser) addresses(h compare.Header, b []byte) error {
 			break
 		}
 		addr, _ := netip.AddrFromSlice(b[at : at+n])
-		if !addr.IsMulticast() && !addr.IsUnspecified() && !addr.IsLoopback() && addr != netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		if !everybodys(addr) && !addr.IsUnspecified() && !addr.IsLoopback() && addr != netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
 			i, known := a.addrs[addr]
 			if !known {
 				if i = len(a.addrs) + 1; i > maxAddresses {
@@ -121,13 +146,24 @@ func (a *Anonymiser) addresses(h compare.Header, b []byte) error {
 			if n == 4 {
 				binary.BigEndian.PutUint32(b[at:], 10<<24|uint32(i))
 			} else {
+				group := binary.BigEndian.Uint64(b[at:]) &^ (1<<48 - 1)
 				binary.BigEndian.PutUint64(b[at:], 0x20010db8ffff<<16)
-				binary.BigEndian.PutUint64(b[at+8:], uint64(i))
+				if addr.IsMulticast() {
+					binary.BigEndian.PutUint64(b[at:], group)
+				}
+				binary.BigEndian.PutUint64(b[at+8:], 1<<32|uint64(i))
 			}
 		}
 		at += n
 	}
 	return nil
+}
+
+// everybodys says whether an address is a multicast group that says nothing of who
+// is in it: not an IPv6 group with a network or a host's address in it.
+func everybodys(addr netip.Addr) bool {
+	b := addr.As16()
+	return addr.IsMulticast() && (addr.Is4() || [12]byte(b[2:14]) == [12]byte{})
 }
 
 // options enciphers what options say, all but those that offload and congestion
@@ -143,23 +179,24 @@ func (a *Anonymiser) options(h compare.Header, b []byte) {
 			if next == 43 {
 				a.hide(next, b[at+4:at+n]) // behind type and segments left: addresses
 			} else {
-				a.hideOptions(b[at+2:at+n], 0, []byte{0, 1, 5, 0xC2}) // padding, router alert, jumbo payload
+				a.hideOptions(b[at+2:at+n], 0, map[byte][2]int{5: {4, 4}, 0xC2: {6, 6}}) // router alert, jumbo payload
 			}
 			next, at = b[at], at+n
 		}
 	}
 	if h.Proto == 6 && h.PayloadOff > 0 {
-		a.hideOptions(b[h.L4Off+20:h.PayloadOff], 1, []byte{2, 3, 4, 5, 8}) // MSS, window scale, SACK, timestamps
+		a.hideOptions(b[h.L4Off+20:h.PayloadOff], 1, map[byte][2]int{2: {4, 4}, 3: {3, 3}, 4: {2, 2}, 5: {10, 34}, 8: {10, 10}}) // MSS, window scale, SACK, timestamps
 	}
 }
 
 // hide enciphers a few bytes, by what kind they are of.
-func (a *Anonymiser) hide(kind byte, b []byte) { a.encipher([]byte{kind}, 0, b, b) }
+func (a *Anonymiser) hide(kind byte, b []byte) { a.permute([]byte{kind}, b) }
 
 // hideOptions walks options of kind, length and data, of which the kinds up to
 // single are one byte long; the length counts kind and length itself if single
-// is 1, as in IPv4 and TCP, and does not in IPv6, where it is 0.
-func (a *Anonymiser) hideOptions(b []byte, single byte, keep []byte) {
+// is 1, as in IPv4 and TCP, and does not in IPv6, where it is 0. Those in keep stay
+// if they are as long as they can be.
+func (a *Anonymiser) hideOptions(b []byte, single byte, keep map[byte][2]int) {
 	for at := 0; at < len(b); {
 		kind := b[at]
 		if kind <= single {
@@ -177,7 +214,7 @@ func (a *Anonymiser) hideOptions(b []byte, single byte, keep []byte) {
 			a.hide(kind, b[at+1:]) // no option: nobody reads it
 			return
 		}
-		if bytes.IndexByte(keep, kind) < 0 {
+		if l, kept := keep[kind]; !kept || n < l[0] || n > l[1] {
 			a.hide(kind, b[at+2:at+n])
 		}
 		at += n
@@ -186,9 +223,10 @@ func (a *Anonymiser) hideOptions(b []byte, single byte, keep []byte) {
 
 // payload enciphers: TCP's by its place in the flow, so that what is cut
 // otherwise has the same bytes, and a changed byte is a changed byte; others' by
-// what they are, so that equal ones stay equal. Of a few bytes, different ones may
-// become equal.
-func (a *Anonymiser) payload(flow compare.Flow, h compare.Header, seq uint32, to, from []byte) {
+// what they are. Where two payloads of TCP are at one place of a flow, which a
+// change by an offload makes, or a connection with the ports of an older one, the
+// difference of the two is as it was.
+func (a *Anonymiser) payload(flow compare.Flow, h compare.Header, size int, seq uint32, to, from []byte) {
 	var id [38]byte
 	id[0], id[1] = flow.Version, flow.Proto
 	copy(id[2:], flow.Src[:])
@@ -199,14 +237,13 @@ func (a *Anonymiser) payload(flow compare.Flow, h compare.Header, seq uint32, to
 		a.encipher(id[:], seq, to, from)
 		return
 	}
-	size := len(from)
-	if a.size > 0 && h.Proto == 17 {
-		size = a.size
+	if size == 0 || h.Proto != 17 {
+		size = len(from)
 	}
-	for len(from) > 0 {
-		n := min(size, len(from))
-		a.encipher(append(id[:len(id):len(id)], from[:n]...), 0, to[:n], from[:n])
-		to, from = to[n:], from[n:]
+	for len(to) > 0 {
+		n := min(size, len(to))
+		a.permute(id[:], to[:n])
+		to = to[n:]
 	}
 }
 
@@ -215,6 +252,21 @@ func seqOf(h compare.Header, b []byte) uint32 {
 		return 0
 	}
 	return binary.BigEndian.Uint32(b[h.L4Off+4:])
+}
+
+// permute enciphers b by itself, in four rounds of Feistel's network: equal bytes
+// stay equal, different ones different, and nothing else of them shows. One byte
+// alone is enciphered by what it is of.
+func (a *Anonymiser) permute(id, b []byte) {
+	if len(b) < 2 {
+		a.encipher(id, 0, b, b)
+		return
+	}
+	left, right := b[:len(b)/2], b[len(b)/2:]
+	for round := range byte(4) {
+		a.encipher(slices.Concat(id, []byte{round}, right), 0, left, left)
+		left, right = right, left
+	}
 }
 
 // encipher is AES in counter mode, from any byte of the key stream that id names.
@@ -227,15 +279,4 @@ func (a *Anonymiser) encipher(id []byte, at uint32, to, from []byte) {
 	var skipped [16]byte
 	stream.XORKeyStream(skipped[:at%16], skipped[:at%16])
 	stream.XORKeyStream(to, from)
-}
-
-// vnetLines keeps of a comment what tunproof reads.
-func vnetLines(comment string) string {
-	var list []string
-	for line := range strings.Lines(comment) {
-		if strings.HasPrefix(line, "vnet ") {
-			list = append(list, strings.TrimSpace(line))
-		}
-	}
-	return strings.Join(list, "\n")
 }

@@ -44,6 +44,12 @@ func all(t testing.TB, a *Anonymiser, list [][]byte) [][]byte {
 func wrongBy(b []byte) checksums {
 	s := sums(compare.Parse(b), b)
 	s.form, s.zero = 0, false
+	if s.formIP > 0 {
+		s.header = 0 // the form is kept, not the difference
+	}
+	if s.form4 > 0 {
+		s.l4 = 0
+	}
 	if s.class == "partial" || s.class == "absent" {
 		s.l4 = 0
 	}
@@ -97,7 +103,7 @@ func TestKeeps(t *testing.T) {
 					t.Fatalf("packets %d and %d are of one flow: %v, were: %v", k, i, sameNow, same)
 				}
 				was, is := bytes.Equal(b, list[k]), bytes.Equal(got, out[k])
-				if short := len(b)-payloadOff(compare.Parse(b), b) < 8; was && !is || is && !was && !short {
+				if short := len(b)-payloadOff(compare.Parse(b), b) < 2; was && !is || is && !was && !short {
 					t.Fatalf("packets %d and %d are equal: %v", k, i, is)
 				}
 			}
@@ -199,8 +205,8 @@ func TestOptions(t *testing.T) {
 		t.Errorf("routing header: %x", got)
 	}
 	for i, b := range out {
-		if class := check.Checksum(b); class != "right" {
-			t.Errorf("packet %d: checksum %s", i, class)
+		if at, right, _ := check.Right(b); right != binary.BigEndian.Uint16(b[at:]) {
+			t.Errorf("packet %d: checksum is not %04x", i, right)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package anonymise
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"tunproof/fuzz/check"
 	"tunproof/fuzz/compare"
@@ -14,7 +15,9 @@ import (
 type checksums struct {
 	header uint16 // by how much IPv4's was wrong, in one's complement
 	class  string // of TCP's or UDP's
-	l4     uint16 // by how much that was wrong
+	l4     uint16 // by how much that was wrong, or
+	form4  int    // in which form of formsOf, from 1; and so
+	formIP int    // the header's
 	zero   bool   // it computes to zero, and
 	form   uint16 // is written so
 }
@@ -30,20 +33,53 @@ func headerOf(b []byte) uint16 {
 func sums(h compare.Header, b []byte) checksums {
 	var s checksums
 	if h.Version == 4 {
-		s.header = minus(binary.BigEndian.Uint16(b[10:]), headerOf(b))
+		got, right := binary.BigEndian.Uint16(b[10:]), headerOf(b)
+		s.header = minus(got, right)
+		s.formIP = formOf(got, right, headerForms(right))
 	}
-	if s.class = check.Checksum(b); s.class != "" {
+	s.class = check.Checksum(b)
+	if s.class == "" && h.PayloadOff > 0 && !h.Fragment {
+		s.class = "wrong" // of a packet that is routed, by the address of now
+	}
+	if s.class != "" {
 		at, right, _ := check.Right(b)
 		s.form = binary.BigEndian.Uint16(b[at:])
 		s.l4, s.zero = minus(s.form, right), right == 0 || right == 0xFFFF
+		s.form4 = formOf(s.form, right, l4Forms(h, b, right))
 	}
 	return s
+}
+
+// headerForms and l4Forms are what is written by mistake for a checksum: none, its
+// complement, its bytes swapped; the pseudo-header's sum without a length.
+func headerForms(right uint16) []uint16 { return []uint16{0, ^right, right<<8 | right>>8} }
+
+func l4Forms(h compare.Header, b []byte, right uint16) []uint16 {
+	at, n := 12, 8
+	if h.Version == 6 {
+		at, n = 8, 32
+	}
+	addresses := b[at : at+n]
+	return append(headerForms(right), uint16(model.Sum(addresses, []byte{0, h.Proto})))
+}
+
+// formOf is the place of got among the forms, from 1; 0 if it is right, or none.
+func formOf(got, right uint16, forms []uint16) int {
+	if minus(got, right) == 0 {
+		return 0
+	}
+	return slices.Index(forms, got) + 1
 }
 
 // restore makes the checksums of b, whose payload starts at off, what they were.
 func (s checksums) restore(h compare.Header, b []byte, off int) {
 	if h.Version == 4 {
-		binary.BigEndian.PutUint16(b[10:], plus(headerOf(b), s.header))
+		right := headerOf(b)
+		v := plus(right, s.header)
+		if s.formIP > 0 {
+			v = headerForms(right)[s.formIP-1]
+		}
+		binary.BigEndian.PutUint16(b[10:], v)
 	}
 	if s.class == "" {
 		return
@@ -60,6 +96,8 @@ func (s checksums) restore(h compare.Header, b []byte, off int) {
 		v = 0
 	case s.class == "right" && (right == 0 || right == 0xFFFF) && s.zero:
 		v = s.form
+	case s.class == "wrong" && s.form4 > 0:
+		v = l4Forms(h, b, right)[s.form4-1]
 	case v == 0 && h.Proto == 17:
 		v = 0xFFFF // 0 would say that there is none
 	}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/compare"
@@ -103,6 +104,7 @@ func (c *Checker) flow(key compare.Flow) *flow {
 type packet struct {
 	compare.Header
 	n     int // its number
+	at    time.Time
 	b     []byte
 	end   int // of what the IP header says is the packet, or of all there is
 	gso   bool
@@ -127,7 +129,7 @@ func (p *packet) u32(at int) uint32 { return binary.BigEndian.Uint32(p.b[at:]) }
 // Packet judges the next packet. A comment "vnet flags=..." is its VnetHdr.
 func (c *Checker) Packet(in pcap.Packet) error {
 	c.Seen.Packets++
-	p := &packet{Header: compare.Parse(in.Data), n: in.Number, b: in.Data, end: len(in.Data), finds: c}
+	p := &packet{Header: compare.Parse(in.Data), n: in.Number, at: in.Time, b: in.Data, end: len(in.Data), finds: c}
 	h, has, err := Vnet(in.Comment)
 	if err != nil {
 		return fmt.Errorf("packet %d: %w", in.Number, err)
@@ -211,8 +213,8 @@ func (p *packet) length() {
 	got, want := p.IPLen, len(p.b)
 	kind, text := IPLength, fmt.Sprintf("%d bytes are missing", got-want)
 	switch {
-	case got == want:
-		return
+	case got == want, got == base && want > 0xFFFF && (p.Version == 4 || p.jumbo()):
+		return // BIG TCP says no length
 	case want > 0xFFFF+base:
 		kind, text = IPLengthWrapped, fmt.Sprintf("%d bytes do not fit in the field", want)
 	case want-got == p.Extensions && p.Extensions > 0:
@@ -222,6 +224,39 @@ func (p *packet) length() {
 		p.cutToLength()
 	}
 	p.found(kind, field, hex16(p.u16(at)), hex16(uint16(want-base)), "%s", text)
+}
+
+// jumbo says whether an IPv6 packet has a jumbo payload option (RFC 2675), which
+// is the first that Linux writes.
+func (p *packet) jumbo() bool { return p.b[6] == 0 && len(p.b) > 48 && p.b[42] == 0xC2 }
+
+// routed says whether the destination address is not yet the last one, which the
+// pseudo-header has: a routing header or a source route is not at its end.
+func (p *packet) routed() bool {
+	if p.Version == 6 {
+		next, at := p.b[6], 40
+		for at < 40+p.Extensions {
+			if next == 43 && p.b[at+3] > 0 {
+				return true
+			}
+			next, at = p.b[at], at+8+8*int(p.b[at+1])
+		}
+		return false
+	}
+	options := p.b[20 : 4*int(p.b[0]&15)]
+	for at := 0; at+2 < len(options) && options[at] != 0; {
+		if options[at] == 1 {
+			at++
+			continue
+		}
+		if n := options[at+1]; options[at] == 131 || options[at] == 137 {
+			return options[at+2] <= n
+		} else if n < 2 {
+			return false
+		}
+		at += int(options[at+1])
+	}
+	return false
 }
 
 // cutToLength leaves out what is behind the packet, as its IP header says, if that
@@ -249,7 +284,7 @@ func (p *packet) l4(f *flow) {
 	if p.Proto == 17 {
 		p.udpLength()
 	}
-	if len(p.b) <= 0xFFFF+40 {
+	if len(p.b) <= 0xFFFF+40 && !p.routed() {
 		p.l4Checksum(f, name)
 	}
 	if p.Proto == 6 {

@@ -123,6 +123,22 @@ func TestRightSenders(t *testing.T) {
 	accECN := p
 	accECN.Offset, accECN.Flags = 1, scenario.ACK|scenario.CWR
 	fixedID := p
+	route := scenario.UDP4(20)
+	route.IPOptions = []byte{131, 7, 4, 192, 0, 2, 9, 0}
+	sourceRoute := route.Bytes()
+	sourceRoute[19] ^= 77 // the checksum is over the last address
+	scenario.Fix(sourceRoute, scenario.FixIPCsum)
+	header := scenario.UDP6(20)
+	header.ExtType, header.Extensions = 43, append([]byte{0, 2, 4, 1, 0, 0, 0, 0}, make([]byte, 16)...)
+	routing := header.Bytes()
+	routing[39] ^= 77
+	big := scenario.TCP4(80_000)
+	big4 := big.Bytes()
+	big4[2], big4[3] = 0, 0
+	scenario.Fix(big4, scenario.FixIPCsum)
+	big.V6, big.ExtType, big.Extensions = true, 0, []byte{0, 0, 0xC2, 4, 0, 1, 0x39, 0}
+	big6 := big.Bytes()
+	big6[4], big6[5] = 0, 0
 	for name, list := range map[string][][]byte{
 		"a retransmission":      {p.Bytes(), p.Next(1448).Bytes(), seg(p, func(p *scenario.Packet) { p.ID += 2 }), p.Next(1448).Next(1448).Bytes()},
 		"a keepalive":           {p.Bytes(), seg(p, func(p *scenario.Packet) { p.ID++; p.Seq += 1447; p.Payload = []byte{0} })},
@@ -133,8 +149,10 @@ func TestRightSenders(t *testing.T) {
 		"small writes with PSH": {seg(p, push(100, 0)), seg(p, push(100, 1)), seg(p, push(100, 2)), seg(p, push(100, 3))},
 		"one ID with DF":        {fixedID.Bytes(), seg(fixedID.Next(1448), func(p *scenario.Packet) { p.ID-- })},
 		"a copy by the network": {p.Bytes(), p.Bytes()},
+		"a source route":        {sourceRoute, routing},
+		"BIG TCP":               {big4, big6},
 	} {
-		if found := findings(t, Config{Wire: true, MTU: 1500}, list...); len(found) > 0 {
+		if found := findings(t, Config{Wire: true}, list...); len(found) > 0 {
 			t.Errorf("%s: %v", name, found)
 		}
 	}

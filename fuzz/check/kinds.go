@@ -24,6 +24,7 @@ var (
 	L4Header           = Kind{"l4-header", "V4.l4_header", false, "", "segment/refuse-doff-past-the-end-tcp4"}
 	SeqGap             = Kind{"seq-gap", "S4.seq", false, "wireguard-go loses the last good segment where there are too many (PR 151)", "segment/seq-wraps-tcp4"}
 	TCPCWR             = Kind{"tcp-cwr", "S4.cwr", false, "wireguard-go and tailscale leave it on every segment", "segment/cwr-tcp4"}
+	TCPCWRSuspect      = Kind{"tcp-cwr-suspect", "S4.cwr", true, "wireguard-go and tailscale leave it on every segment; a window of one segment, or AccECN, has it so too", "segment/cwr-tcp4"}
 	TCPFIN             = Kind{"tcp-fin", "S4.last", false, "it was copied to every segment", "segment/psh-fin-tcp4"}
 	TCPPSH             = Kind{"tcp-psh", "S4.last", true, "it was copied to every segment; senders that write pieces of exactly this size do it too", "segment/psh-fin-tcp4"}
 	UDPLength          = Kind{"udp-length", "S5.length", false, "", "coalesce/udp-length-long-udp4"}
@@ -38,5 +39,5 @@ var (
 // Kinds are all of them.
 func Kinds() []Kind {
 	return []Kind{Refused, HdrLen, IPHeader, IPLength, IPLengthWrapped, IPLengthExtensions, Overlong, IPChecksum, IDConstant, IDDescending,
-		L4Header, SeqGap, TCPCWR, TCPFIN, TCPPSH, UDPLength, UDPSurplus, L4Checksum, L4Partial, UDPZero, UDPZeroComputed, UDPAbsent}
+		L4Header, SeqGap, TCPCWR, TCPCWRSuspect, TCPFIN, TCPPSH, UDPLength, UDPSurplus, L4Checksum, L4Partial, UDPZero, UDPZeroComputed, UDPAbsent}
 }

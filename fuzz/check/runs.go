@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"hash/maphash"
+	"time"
 )
 
 // flow is what is known of one direction.
@@ -10,6 +11,7 @@ type flow struct {
 	last latest
 
 	checksummed bool   // a datagram had a checksum
+	opened      bool   // its SYN was seen, so that accECN is known
 	accECN      bool   // CWR is part of a counter
 	started     bool   // frontier is known
 	frontier    uint32 // the sequence number behind all that was sent
@@ -20,6 +22,7 @@ type flow struct {
 // latest is the flow's latest packet.
 type latest struct {
 	number, version  int
+	at               time.Time
 	ipLen, l4Len     int
 	id, ipSum, l4Sum uint16
 	df               bool
@@ -33,7 +36,7 @@ type latest struct {
 }
 
 func (l *latest) remember(p *packet) {
-	*l = latest{number: p.n, version: p.Version, ipLen: p.IPLen, gso: p.gso || p.csum == sumPartial, sum: sum64(p.b)}
+	*l = latest{number: p.n, at: p.at, version: p.Version, ipLen: p.IPLen, gso: p.gso || p.csum == sumPartial, sum: sum64(p.b)}
 	if p.Version == 4 {
 		l.id, l.ipSum, l.df = p.u16(4), p.u16(10), p.b[6]&0x40 != 0
 	}
@@ -60,6 +63,8 @@ const (
 	fullSize  = 512  // payload bytes under which a segment is no superpacket's, for PSH
 	longest   = 9216 // bytes of a segment
 	pushedRun = 3
+
+	together = time.Millisecond // segments of one superpacket are not further apart
 )
 
 // tcpRun judges a TCP segment beside the one before it.
@@ -73,8 +78,15 @@ func (p *packet) tcpRun(f *flow) {
 		p.finds.flow(p.Flow(p.b).Reverse()).accECN = true
 	}
 	behind := l.number > 0 && l.payload > 0 && payload > 0 && (flags|l.flags)&(syn|rst) == 0 && seq == l.seq+uint32(l.payload)
+	if flags&syn != 0 {
+		f.opened = true
+	}
 	if behind && flags&cwr != 0 && l.flags&cwr != 0 && !f.accECN {
-		p.found(TCPCWR, "tcp.flags", "CWR", "", "packet %d, which it follows, has it too; only the first new segment may", l.number)
+		kind := TCPCWRSuspect
+		if f.opened && p.at.Sub(l.at) <= together && p.u32(at+8) == l.ack && (p.Version == 6 || p.u16(4) == l.id+1) {
+			kind = TCPCWR
+		}
+		p.found(kind, "tcp.flags", "CWR", "", "packet %d, which it follows, has it too; only the first new segment may", l.number)
 	}
 	if behind && l.flags&fin != 0 {
 		p.found(TCPFIN, "tcp.flags", fmt.Sprintf("FIN in packet %d", l.number), "no FIN", "this packet goes on where it ended")

@@ -239,7 +239,7 @@ func Right(b []byte) (at int, complete, partial uint16) {
 // "wrong", "absent", or "" if there is none to judge.
 func Checksum(b []byte) string {
 	p := &packet{Header: compare.Parse(b), b: b, end: len(b), finds: New(Config{}, func(Finding) {})}
-	if p.Fragment || p.PayloadOff == 0 {
+	if p.Fragment || p.PayloadOff == 0 || p.routed() {
 		return ""
 	}
 	p.cutToLength()

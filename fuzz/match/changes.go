@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 
+	"tunproof/fuzz/check"
 	"tunproof/fuzz/compare"
 )
 
@@ -119,10 +120,9 @@ func (m *Matcher) apart(u, w *unit) bool {
 // unlike weighs the fields in which two packets differ.
 func (m *Matcher) unlike(u, w *unit) int {
 	n := 0
-	if len(u.payload()) == 0 {
-		n = 2 // there is little to tell it by
-	}
+	other := false
 	for _, d := range m.differences(u.b, w.b) {
+		other = other || d.Field == "tcp.seq" || d.Field == "tcp.ack" || d.Field == "tcp.options"
 		switch d.Field {
 		case "payload":
 			n++
@@ -137,6 +137,12 @@ func (m *Matcher) unlike(u, w *unit) int {
 			n += 2
 		default:
 			n++
+		}
+	}
+	if len(u.payload()) == 0 {
+		n += 2 // there is little to tell it by
+		if other && check.Checksum(w.b) == "right" {
+			n += mostUnlike // it is another acknowledgement
 		}
 	}
 	return n

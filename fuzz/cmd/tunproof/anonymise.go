@@ -38,13 +38,27 @@ func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error
 	if err := os.MkdirAll(*dir, 0o755); err != nil {
 		return 0, err
 	}
+	targets := map[string]string{}
+	for _, name := range flags.Args() {
+		to := anonymisedName(name, *dir)
+		if _, err := os.Lstat(to); err == nil {
+			return 0, fmt.Errorf("%w: %s is there already", errUsage, to)
+		}
+		if other, twice := targets[to]; twice {
+			return 0, fmt.Errorf("%w: %s and %s would both be %s", errUsage, other, name, to)
+		}
+		targets[to] = name
+	}
 	total := 0
 	for _, name := range flags.Args() {
-		n, err := anonymiseFile(ctx, s, a, name, *dir)
+		n, err := anonymiseFile(ctx, s, a, name, anonymisedName(name, *dir))
 		if err != nil {
 			return 0, err
 		}
 		total += n
+	}
+	if a.Whole > 0 {
+		fmt.Fprintf(s.out, "%d UDP superpackets no longer have the bytes of their datagrams, by which compare knows them: say with -size how long these are, or with a VnetHdr in each one's comment\n", a.Whole)
 	}
 	if total == 0 {
 		return record.ExitNothing, nil
@@ -52,21 +66,21 @@ func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error
 	return record.ExitHolds, nil
 }
 
+// anonymisedName is where a capture is written to.
+func anonymisedName(name, dir string) string {
+	if name == "-" {
+		name = "stdin.pcapng"
+	}
+	return filepath.Join(dir, filepath.Base(name))
+}
+
 // anonymiseFile writes one capture. With an error nothing is written.
-func anonymiseFile(ctx context.Context, s streams, a *anonymise.Anonymiser, name, dir string) (n int, err error) {
+func anonymiseFile(ctx context.Context, s streams, a *anonymise.Anonymiser, name, to string) (n int, err error) {
 	in, err := openPackets(name, s.in)
 	if err != nil {
 		return 0, err
 	}
 	defer in.close()
-	base := filepath.Base(name)
-	if name == "-" {
-		base = "stdin.pcap"
-	}
-	to := filepath.Join(dir, base)
-	if same(name, to) {
-		return 0, fmt.Errorf("%w: %s would be written over itself", errUsage, name)
-	}
 	f, err := createFile(to)
 	if err != nil {
 		return 0, err
@@ -108,14 +122,4 @@ func anonymiseFile(ctx context.Context, s streams, a *anonymise.Anonymiser, name
 		}
 		n++
 	}
-}
-
-// same says whether two names are of one file.
-func same(a, b string) bool {
-	x, err := os.Stat(a)
-	if err != nil {
-		return false
-	}
-	y, err := os.Stat(b)
-	return err == nil && os.SameFile(x, y)
 }

@@ -136,6 +136,8 @@ func (r *checkReport) print(w io.Writer) {
 		fmt.Fprintln(w, "nothing to judge")
 	case r.total == 0:
 		fmt.Fprintf(w, "holds: %d packets, nothing found\n", r.Seen.Packets)
+	case !slices.ContainsFunc(r.Findings, func(f check.Finding) bool { return !f.Suspect }):
+		fmt.Fprintf(w, "SUSPECT: %d findings in %d packets, none of them certain; -certain leaves them out\n", r.total, r.Seen.Packets)
 	default:
 		fmt.Fprintf(w, "VIOLATED: %d findings in %d packets\n", r.total, r.Seen.Packets)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 )
@@ -63,7 +64,7 @@ type newFile struct {
 }
 
 func createFile(name string) (*newFile, error) {
-	f, err := os.Create(name + ".new")
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.new")
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +76,9 @@ func createFile(name string) (*newFile, error) {
 func (f *newFile) finish(err error) error {
 	if e := f.Close(); err == nil {
 		err = e
+	}
+	if err == nil {
+		err = os.Chmod(f.File.Name(), 0o644)
 	}
 	if err == nil {
 		err = os.Rename(f.File.Name(), f.name)
@@ -92,4 +96,14 @@ func writeFile(name string, b []byte) error {
 	}
 	_, err = f.Write(b)
 	return f.finish(err)
+}
+
+// same says whether two names are of one file.
+func same(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }

@@ -40,7 +40,9 @@ type replayer struct {
 
 	violated *scenario.Scenario // the first that a property does not hold of, for caseFile
 	by       target.Property
-	small    *scenario.Scenario // else the last input, if it is no more than a case holds
+	small    *scenario.Scenario // else all that was read, unless it is
+	tooMany  bool               // more than a case holds
+	stated   bool               // a case states what is not so
 }
 
 func replay(ctx context.Context, s streams, args []string) (int, error) {
@@ -67,6 +69,13 @@ func replay(ctx context.Context, s streams, args []string) (int, error) {
 		return 0, fmt.Errorf("%w: -batch must be positive", errUsage)
 	case flags.NArg() == 0:
 		return 0, fmt.Errorf("%w: which file? - is the standard input", errUsage)
+	}
+	for _, name := range flags.Args() {
+		for _, to := range []string{*out, r.caseFile} {
+			if to != "" && same(name, to) {
+				return 0, fmt.Errorf("%w: %s would be written over what is read", errUsage, to)
+			}
+		}
 	}
 	if *kernel {
 		if err := r.openKernel(); err != nil {
@@ -244,7 +253,10 @@ func guarded(f func() error) (err error) {
 func (r *replayer) judgeCase(rep *report, c *pkts.Case) error {
 	rep.violate(guarded(func() error { return target.Case(c, nil) }))
 	s := scenario.FromCase(c)
-	r.small = &s
+	if len(rep.Violations) > 0 {
+		r.stated = true
+	}
+	r.gather(s)
 	err := r.askKernel(rep, s)
 	rep.show(s)
 	for _, b := range c.Batches {
@@ -393,11 +405,11 @@ func (r *replayer) gather(s scenario.Scenario) {
 	if r.small == nil {
 		r.small = &scenario.Scenario{Config: s.Config}
 	}
+	if r.tooMany = r.tooMany || items(r.small)+items(&s) > maxCase; r.tooMany {
+		return
+	}
 	r.small.Batches = append(r.small.Batches, s.Batches...)
 	r.small.Supers = append(r.small.Supers, s.Supers...)
-	if items(r.small) > maxCase {
-		r.small.Batches, r.small.Supers = nil, nil
-	}
 }
 
 // keep remembers the first scenario that a property does not hold of.
@@ -421,8 +433,13 @@ func (r *replayer) writeCase() error {
 		})
 		s, why = &small, fmt.Sprintf("%s does not hold; to be said", r.by.ID)
 	}
-	if s == nil || items(s) == 0 {
-		return fmt.Errorf("-o %s: nothing is violated, and there is nothing, or more than %d packets, for a case", r.caseFile, maxCase)
+	switch {
+	case r.violated == nil && r.stated:
+		return fmt.Errorf("-o %s: what is violated is what a case states, not a property of its input; corpus -write changes it", r.caseFile)
+	case r.violated == nil && r.tooMany:
+		return fmt.Errorf("-o %s: nothing is violated, and a case has at most %d packets", r.caseFile, maxCase)
+	case s == nil || items(s) == 0:
+		return fmt.Errorf("-o %s: there is nothing for a case", r.caseFile)
 	}
 	cases := s.Cases(why, source)
 	for i, c := range cases {

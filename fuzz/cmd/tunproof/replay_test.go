@@ -219,7 +219,7 @@ func TestAnonymiseFiles(t *testing.T) {
 	if stdout, stderr, code := call(t, "compare", a, b); code != record.ExitHolds || !strings.Contains(stdout, "261 segments") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
-	if _, stderr, code := call(t, "anonymise", "-o", out, a); code != record.ExitUsage || !strings.Contains(stderr, "over itself") {
+	if _, stderr, code := call(t, "anonymise", "-o", out, a); code != record.ExitUsage || !strings.Contains(stderr, "is there already") {
 		t.Errorf("over itself: exit code %d: %s", code, stderr)
 	}
 	if left, err := filepath.Glob(filepath.Join(out, "*.new")); err != nil || left != nil {
