@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/check"
@@ -273,5 +274,68 @@ func TestReplayKernel(t *testing.T) {
 	out, stderr, state := process(t, nil, "replay", "-kernel", "-q", corpusDir+"captures/udp6-quic-like.pcap", corpusDir+"segment/cwr-tcp4.pkts")
 	if state.ExitCode() != record.ExitHolds || !strings.Contains(out, "asked the kernel: K2 veth: ") || !strings.Contains(out, "asked the kernel: K1 veth: 1") {
 		t.Errorf("exit code %d\n%s%s", state.ExitCode(), out, stderr)
+	}
+}
+
+// TestCompareClocks compares captures whose clocks differ, one of which starts
+// later than anything that is read ahead: what both have came through, the rest is
+// not compared. Then it loses a flow, the end of one, and everything.
+func TestCompareClocks(t *testing.T) {
+	var packets []pcap.Packet
+	p, q := scenario.UDP4(8), scenario.UDP6(8)
+	q.SrcPort++
+	for i := range aheadPackets + 5_000 {
+		f := &p
+		if i%3 == 0 {
+			f = &q
+		}
+		f.ID++
+		f.Payload = fmt.Appendf(nil, "%08d", i)
+		packets = append(packets, pcap.Packet{Time: time.Unix(1_700_000_000, int64(i)*1000), Data: f.Bytes()})
+	}
+	write := func(shift time.Duration, list []pcap.Packet) string {
+		var b bytes.Buffer
+		w, err := pcap.NewWriter(&b, pcap.Classic)
+		for _, p := range list {
+			if err == nil {
+				p.Time = p.Time.Add(shift)
+				err = w.Write(p)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file(t, "x.pcap", b.String())
+	}
+	all := write(0, packets)
+	for _, shift := range []time.Duration{0, 30 * time.Second, -3 * time.Hour} {
+		late := write(shift, packets[aheadPackets+1_000:])
+		for _, args := range [][]string{{"compare", all, late}, {"compare", late, all}} {
+			out, stderr, code := call(t, args...)
+			if code != record.ExitHolds || !strings.Contains(out, "holds: 4000 segments came through as they were, in order; 21000 were not compared") {
+				t.Errorf("shift %v: exit code %d\n%.1000s%s", shift, code, out, stderr)
+			}
+		}
+	}
+	var one []pcap.Packet
+	for i, p := range packets[:3000] {
+		if i%3 != 0 || i == 0 {
+			one = append(one, p)
+		}
+	}
+	for _, test := range []struct {
+		name  string
+		after []pcap.Packet
+		code  int
+		want  string
+	}{
+		{"a flow", one, record.ExitViolation, "VIOLATED: 999 lost"},
+		{"the end", packets[:2990], record.ExitHolds, "2990 segments came through as they were, in order; 10 were not compared"},
+		{"everything", nil, record.ExitViolation, "VIOLATED: 3000 lost"},
+	} {
+		out, stderr, code := call(t, "compare", write(0, packets[:3000]), write(0, test.after))
+		if code != test.code || !strings.Contains(out, test.want) {
+			t.Errorf("%s is lost: exit code %d\n%.1000s%s", test.name, code, out, stderr)
+		}
 	}
 }
