@@ -21,6 +21,7 @@ type clock struct {
 	end    [2]error         // of reading ahead
 	taken  [2]int
 	offset time.Duration // of the second clock
+	none   bool          // a capture has no times
 }
 
 const (
@@ -37,6 +38,9 @@ func newClock(in [2]*input) *clock {
 		}
 	}
 	c.offset = c.apart()
+	for _, list := range c.ahead {
+		c.none = c.none || len(list) > 1 && list[0].Time.Equal(list[len(list)-1].Time)
+	}
 	return c
 }
 
@@ -141,8 +145,9 @@ func (c *clock) again(side int) iter.Seq[pcap.Packet] {
 	}
 }
 
-// take returns the next packet and its side; nil at the end of both.
-func (c *clock) take() (int, *pcap.Packet, error) {
+// take returns the next packet and its side; nil at the end of both. Without times
+// the side is next of which fewer units wait for their counterparts.
+func (c *clock) take(waiting [2]int) (int, *pcap.Packet, error) {
 	for side := range c.ahead {
 		if len(c.ahead[side]) == 0 && c.end[side] == nil {
 			c.read(side)
@@ -159,7 +164,10 @@ func (c *clock) take() (int, *pcap.Packet, error) {
 		side = 1
 	case len(b) == 0:
 	default:
-		d := b[0].Time.Add(-c.offset).Sub(a[0].Time)
+		d := int(b[0].Time.Add(-c.offset).Sub(a[0].Time))
+		if c.none {
+			d = waiting[1] - waiting[0]
+		}
 		if d < 0 || d == 0 && c.taken[1] < c.taken[0] {
 			side = 1
 		}

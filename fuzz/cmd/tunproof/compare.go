@@ -100,7 +100,7 @@ func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config
 	err := func() error {
 		c := newClock(in)
 		for {
-			side, p, err := c.take()
+			side, p, err := c.take(m.Waiting())
 			if p == nil || err != nil {
 				return err
 			}

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"tunproof/corpus/pkts"
@@ -111,6 +113,7 @@ func (r *replayer) openKernel() error {
 
 // files replays all of them and returns the exit code.
 func (r *replayer) files(names []string) (int, error) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // what a batch takes is soon garbage
 	code, judged := record.ExitHolds, 0
 	for _, name := range names {
 		rep, err := r.file(name)
@@ -262,7 +265,7 @@ func (r *replayer) judgeCase(rep *report, c *pkts.Case) error {
 	for _, b := range c.Batches {
 		rep.Record.Count += len(b.In)
 	}
-	return errors.Join(err, r.writePackets(rep.part, nil))
+	return errors.Join(err, r.writePackets(rep.part))
 }
 
 // judgePackets checks every property of the packets of a capture, batch by batch.
@@ -273,6 +276,7 @@ func (r *replayer) judgePackets(rep *report, in *input) error {
 		s := scenario.Scenario{Config: r.config}
 		var batch [][]byte
 		var numbers, supers []int
+		var times [2][]time.Time // of both
 		var end error
 		for len(batch)+len(s.Supers) < r.batch && end == nil {
 			var p pcap.Packet
@@ -285,11 +289,13 @@ func (r *replayer) judgePackets(rep *report, in *input) error {
 				return fmt.Errorf("%s: packet %d: %w", in.name, p.Number, err)
 			case has:
 				s.Supers, supers = append(s.Supers, scenario.Super{Hdr: h, Data: p.Data}), append(supers, p.Number)
+				times[1] = append(times[1], p.Time)
 			default:
 				if r.complete && check.Checksum(p.Data) == "partial" {
 					scenario.Fix(p.Data, scenario.FixL4Csum)
 				}
 				batch, numbers = append(batch, p.Data), append(numbers, p.Number)
+				times[0] = append(times[0], p.Time)
 			}
 			if err := tell.tell(r.ctx, len(rep.Violations)); err != nil {
 				return err
@@ -299,7 +305,7 @@ func (r *replayer) judgePackets(rep *report, in *input) error {
 			s.Batches = [][][]byte{batch}
 		}
 		if len(batch)+len(s.Supers) > 0 {
-			if err := r.judgePart(rep, s, numbers, supers); err != nil {
+			if err := r.judgePart(rep, s, part{File: rep.File, packets: numbers, supers: supers, times: times}); err != nil {
 				return err
 			}
 		}
@@ -312,31 +318,46 @@ func (r *replayer) judgePackets(rep *report, in *input) error {
 }
 
 // judgePart checks every property of a scenario and shows it.
-func (r *replayer) judgePart(rep *report, s scenario.Scenario, packets, supers []int) error {
-	rep.part = part{File: rep.File, packets: packets, supers: supers}
-	for _, p := range r.properties {
-		if p.Batches && s.Batches == nil && !p.Supers || p.Supers && s.Supers == nil && !p.Batches {
-			continue
-		}
-		if err := guarded(func() error { return p.Check(&s, nil) }); err != nil {
+func (r *replayer) judgePart(rep *report, s scenario.Scenario, p part) error {
+	rep.part = p
+	for i, err := range r.check(&s) {
+		if err != nil {
 			rep.violate(err)
-			r.keep(s, p)
+			r.keep(s, r.properties[i])
 		}
 	}
 	err := r.askKernel(rep, s)
-	rep.Record.Count += len(packets) + len(supers)
+	rep.Record.Count += len(p.packets) + len(p.supers)
 	if r.caseFile != "" && r.violated == nil {
 		r.gather(s)
 	}
 	if !r.quiet || r.out != nil || len(rep.part.Violations) > 0 {
 		rep.show(s)
 	}
-	err = errors.Join(err, r.writePackets(rep.part, s.Batches))
+	err = errors.Join(err, r.writePackets(rep.part))
 	if !r.quiet || len(rep.part.Violations) > 0 {
 		err = errors.Join(err, r.write(&rep.part))
 	}
 	rep.part = part{}
 	return err
+}
+
+// check checks the properties of a scenario, which they only read, side by side.
+func (r *replayer) check(s *scenario.Scenario) []error {
+	violations := make([]error, len(r.properties))
+	var all sync.WaitGroup
+	for i, p := range r.properties {
+		if (!p.Batches || s.Batches == nil) && (!p.Supers || s.Supers == nil) {
+			continue
+		}
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			violations[i] = guarded(func() error { return p.Check(s, nil) })
+		}()
+	}
+	all.Wait()
+	return violations
 }
 
 // askKernel asks the kernel about a scenario, if that is wanted.
@@ -369,21 +390,21 @@ func (r *replayer) askKernel(rep *report, s scenario.Scenario) error {
 
 // writePackets writes what was made of the packets: superpackets with their
 // VnetHdr, segments.
-func (r *replayer) writePackets(p part, batches [][][]byte) error {
+func (r *replayer) writePackets(p part) error {
 	if r.out == nil {
 		return nil
 	}
 	for i, b := range p.Batches {
 		for _, s := range b.Supers {
 			comment := fmt.Sprintf("packets %s", indices(p.numbersOf(i, s.Packets)))
-			if err := r.out.Write(pcap.Packet{Data: s.Data, Comment: comment + "\n" + check.VnetComment(s.Vnet)}); err != nil {
+			if err := r.out.Write(pcap.Packet{Time: p.time(0, s.Packets[0]), Data: s.Data, Comment: comment + "\n" + check.VnetComment(s.Vnet)}); err != nil {
 				return err
 			}
 		}
 	}
 	for i, s := range p.Supers {
 		for k, b := range s.Produced {
-			if err := r.out.Write(pcap.Packet{Data: b, Comment: fmt.Sprintf("segment %d of superpacket %d", k, p.superNumber(i))}); err != nil {
+			if err := r.out.Write(pcap.Packet{Time: p.time(1, i), Data: b, Comment: fmt.Sprintf("segment %d of superpacket %d", k, p.superNumber(i))}); err != nil {
 				return err
 			}
 		}

@@ -35,6 +35,7 @@ type part struct {
 	Violations []violation          `json:"violations,omitempty"`
 
 	packets, supers []int // their numbers in a capture
+	times           [2][]time.Time
 }
 
 // violation is a property that does not hold of a file, and in which fields.
@@ -153,6 +154,14 @@ func (p *part) numbersOf(batch int, packets []int) []int {
 		list = append(list, p.packets[i])
 	}
 	return list
+}
+
+// time is when a packet, or of kind 1 a superpacket, was captured.
+func (p *part) time(kind, i int) time.Time {
+	if i < len(p.times[kind]) {
+		return p.times[kind][i]
+	}
+	return time.Unix(0, 0)
 }
 
 func (p *part) superNumber(i int) int {

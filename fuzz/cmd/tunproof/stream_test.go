@@ -79,13 +79,15 @@ func TestStreams(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "stream.pcap")
 	packets := writeStream(t, name, mb)
-	out := filepath.Join(dir, "out")
+	out, supers := filepath.Join(dir, "out"), filepath.Join(dir, "supers.pcapng")
 	for _, args := range [][]string{
 		{"check", "-wire", name},
 		{"compare", name, name},
 		{"anonymise", "-o", out, name},
 		{"check", "-wire", filepath.Join(out, "stream.pcap")},
 		{"replay", "-q", name},
+		{"replay", "-q", "-pcap", supers, name},
+		{"compare", name, supers},
 	} {
 		start := time.Now()
 		stdout, stderr, state := process(t, nil, args...)
