@@ -222,6 +222,9 @@ func TestComment(t *testing.T) {
 
 // TestManyAddresses checks that memory is bounded.
 func TestManyAddresses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a million packets")
+	}
 	a := anonymiser(t, 0)
 	b := scenario.TCP4(0).Bytes()
 	for i := range uint32(maxAddresses + 10) {
