@@ -19,6 +19,7 @@ help:
 	@echo "make lint           gofmt, go vet for Linux, macOS and Windows, staticcheck"
 	@echo "make test-386       the tests as a 32-bit program, short"
 	@echo "make test-race      the tests under the race detector, short"
+	@echo "make test-sums      the tests with each implementation of the checksum, short"
 	@echo "make live           ask this machine's kernel, then a table (1 minute)"
 	@echo "make live-user      the same as an ordinary user, for root"
 	@echo "make test-user      the tests that ask the kernel, as an ordinary user, for root"
@@ -48,6 +49,13 @@ lint:
 
 test-386:
 	CGO_ENABLED=0 GOARCH=386 RAPID_SEED=$(TEST_SEED) $(GO) test -count=1 -short ./...
+
+# Each implementation of the checksum, in all that is checked in process and by
+# the kernel: without AVX-512, then without assembly.
+SUM_TESTS = ./offload ./model ./fuzz/properties ./fuzz/native ./fuzz/live
+test-sums:
+	RAPID_SEED=$(TEST_SEED) $(GO) test -count=1 -short -exec "env GODEBUG=cpu.avx512vnni=off" $(SUM_TESTS)
+	RAPID_SEED=$(TEST_SEED) $(GO) test -count=1 -short -tags purego $(SUM_TESTS)
 
 test-race:
 	RAPID_SEED=$(TEST_SEED) $(GO) test -count=1 -short -race ./...
@@ -99,4 +107,4 @@ properties-long:
 fuzz-long:
 	$(GO) run ./fuzz/cmd/tunproof verify -run '^[a-zP0-9]+ fuzz' -fuzz $(FUZZ_N) -cache .cache/fuzz
 
-.PHONY: help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-user live-long live-fuzz captures streams
+.PHONY: help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-user live-long live-fuzz captures streams test-sums

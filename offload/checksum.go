@@ -11,7 +11,7 @@ import "encoding/binary"
 // Sum(append(a, b...), 0) == Sum(b, Sum(a, 0)) when len(a) is even.
 // b is only read.
 func Sum(b []byte, initial uint16) uint16 {
-	return sumGeneric(b, initial)
+	return sum(b, initial)
 }
 
 // Checksum returns the Internet checksum (RFC 1071) of b: the complement of

@@ -12,9 +12,7 @@ import (
 // depend on the order of the bytes within a word (RFC 1071 section 2 (B)), so
 // one swap at the end puts it right.
 func sumGeneric(b []byte, initial uint16) uint16 {
-	var word [2]byte
-	putBE16(word[:], initial)
-	sum := uint64(binary.NativeEndian.Uint16(word[:]))
+	sum := uint64(native(initial))
 	var carry uint64
 	for len(b) >= 64 {
 		sum, carry = bits.Add64(sum, binary.NativeEndian.Uint64(b[0:8]), 0)
@@ -34,14 +32,31 @@ func sumGeneric(b []byte, initial uint16) uint16 {
 		sum += carry // at most 2^64-2 + 1: no second carry
 		b = b[8:]
 	}
-	if len(b) > 0 {
-		var tail [8]byte
-		copy(tail[:], b)
-		sum, carry = bits.Add64(sum, binary.NativeEndian.Uint64(tail[:]), 0)
-		sum += carry
+	tail := uint64(0) // of up to 7 bytes: less than 2^33
+	if len(b) >= 4 {
+		tail = uint64(binary.NativeEndian.Uint32(b))
+		b = b[4:]
 	}
+	if len(b) >= 2 {
+		tail += uint64(binary.NativeEndian.Uint16(b))
+		b = b[2:]
+	}
+	if len(b) > 0 {
+		tail += uint64(native(uint16(b[0]) << 8))
+	}
+	sum, carry = bits.Add64(sum, tail, 0)
+	sum += carry
 	sum = sum>>32 + sum&0xFFFFFFFF
 	sum = sum>>32 + sum&0xFFFFFFFF
-	binary.NativeEndian.PutUint16(word[:], fold(uint32(sum)))
-	return be16(word[:])
+	return native(fold(uint32(sum)))
+}
+
+var bigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
+
+// native turns a big-endian word into one of this machine's order, and back.
+func native(w uint16) uint16 {
+	if bigEndian {
+		return w
+	}
+	return bits.ReverseBytes16(w)
 }

@@ -197,12 +197,14 @@ func (s *Segmenter) Next(dst []byte) (int, error) {
 		return 0, io.ErrShortBuffer
 	}
 	dst = dst[:n]
-	if s.split {
-		copy(dst[len(s.hdr):], s.pkt[len(s.hdr)+s.i*s.size:])
-	} else {
+	if !s.split {
 		copy(dst, s.pkt)
+		s.complete(dst)
+		return n, nil
 	}
-	s.finish(dst)
+	off := len(s.hdr) + s.i*s.size
+	end := s.i*s.size + n
+	s.finish(dst, copySum(dst[len(s.hdr):], s.pkt[off:end], s.l4Sum))
 	return n, nil
 }
 
@@ -222,29 +224,37 @@ func (s *Segmenter) inPlace(yield func([]byte) bool) {
 		off := s.i * s.size
 		end := off + s.NextLen()
 		seg := s.pkt[off:end:end]
-		s.finish(seg)
+		if s.split {
+			s.finish(seg, Sum(seg[len(s.hdr):], s.l4Sum))
+		} else {
+			s.complete(seg)
+		}
 		if !yield(seg) {
 			return
 		}
 	}
 }
 
-// finish makes seg, which holds the payload of segment i at its end, that
-// segment, and counts it.
-func (s *Segmenter) finish(seg []byte) {
-	i := s.i
+// complete makes seg, the packet, the one segment of what is not split, and counts
+// it.
+func (s *Segmenter) complete(seg []byte) {
 	s.i++
-	if !s.split {
-		if s.csumAt != 0 {
-			c := Checksum(seg[s.csumStart:], 0)
-			if c == 0 {
-				c = 0xFFFF // skb_checksum_help: CSUM_MANGLED_0, TCP too
-			}
-			putBE16(seg[s.csumAt:], c)
-		}
+	if s.csumAt == 0 {
 		return
 	}
-	hdrLen, l4Off := len(s.hdr), s.layout.l4Off
+	c := Checksum(seg[s.csumStart:], 0)
+	if c == 0 {
+		c = 0xFFFF // skb_checksum_help: CSUM_MANGLED_0, TCP too
+	}
+	putBE16(seg[s.csumAt:], c)
+}
+
+// finish makes seg, which holds the payload of segment i at its end, that
+// segment, and counts it. l4Sum is that of s and the payload's.
+func (s *Segmenter) finish(seg []byte, l4Sum uint16) {
+	i := s.i
+	s.i++
+	l4Off := s.layout.l4Off
 	copy(seg, s.hdr)
 	if s.layout.version == 4 {
 		id := s.id + uint16(i)
@@ -255,7 +265,7 @@ func (s *Segmenter) finish(seg []byte) {
 		putBE16(seg[4:], uint16(len(seg)-ipv6HdrLen))
 	}
 	l4 := seg[l4Off:]
-	sum := uint32(s.l4Sum) + uint32(len(l4)) + uint32(Sum(seg[hdrLen:], 0))
+	sum := uint32(l4Sum) + uint32(len(l4))
 	if s.udp {
 		putBE16(l4[4:], uint16(len(l4)))
 		c := ^fold(sum + uint32(len(l4)))

@@ -29,6 +29,7 @@ func TestConsumer(t *testing.T) {
 	for name, text := range map[string]string{
 		"go.mod":  "module consumer\n\ngo 1.25.0\n\n" + lines,
 		"main.go": block("```go"),
+		"go.sum":  read(t, "go.sum"), // which go mod tidy fetches
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)

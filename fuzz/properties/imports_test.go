@@ -14,7 +14,7 @@ import (
 // others, but the standard library. A leaf shares nothing with another leaf:
 // that the model cannot have offload's bugs is a fact of this list.
 var allowed = map[string][]string{
-	"offload":       {},
+	"offload":       {"golang.org/x/sys/cpu"}, // what the processor has
 	"model":         {},
 	"corpus/pkts":   {},
 	"corpus":        {"tunproof/corpus/pkts"},

@@ -1,0 +1,9 @@
+//go:build purego || !amd64
+
+package offload
+
+import "testing"
+
+func implementations(*testing.T) []string { return []string{"generic"} }
+
+func use(*testing.T, string) {}

@@ -1,0 +1,67 @@
+package offload
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+)
+
+// eachImplementation runs a test with each implementation of Sum that this
+// machine has.
+func eachImplementation(t *testing.T, f func(t *testing.T)) {
+	for _, name := range implementations(t) {
+		t.Run(name, func(t *testing.T) {
+			use(t, name)
+			f(t)
+		})
+	}
+}
+
+// plainSum is RFC 1071 word by word.
+func plainSum(b []byte, initial uint16) uint16 {
+	sum := uint64(initial)
+	for i, x := range b {
+		sum += uint64(x) << (8 * (1 - i%2))
+	}
+	for sum > 0xFFFF {
+		sum = sum>>16 + sum&0xFFFF
+	}
+	return uint16(sum)
+}
+
+// TestImplementations compares every implementation with the plain sum: every
+// length to 700 at changing alignments, lengths around the largest of one call,
+// and data whose words are at the edges.
+func TestImplementations(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 71))
+	memory := make([]byte, 4*(1<<18)+200)
+	fills := map[string]func(i int) byte{
+		"random": func(int) byte { return byte(r.Uint32()) }, "ones": func(int) byte { return 0xFF }, "zeros": func(int) byte { return 0 },
+		"0x8000": func(i int) byte { return byte(0x80 * (i & 1)) }, "0x7fff": func(i int) byte { return byte(0xFF - 0x80*(i&1)) },
+	}
+	eachImplementation(t, func(t *testing.T) {
+		for name, fill := range fills {
+			for i := range memory {
+				memory[i] = fill(i)
+			}
+			check := func(align, n int, initial uint16) {
+				t.Helper()
+				b := memory[align : align+n : align+n]
+				want := plainSum(b, initial)
+				if got := Sum(b, initial); got != want {
+					t.Errorf("%s, %d bytes at %d, initial %#x: %#04x, want %#04x", name, n, align, initial, got, want)
+				}
+				dst := bytes.Repeat([]byte{0xA5}, n+64)
+				if got := copySum(dst[:n], b, initial); got != want || !bytes.Equal(dst[:n], b) || !bytes.Equal(dst[n:], bytes.Repeat([]byte{0xA5}, 64)) {
+					t.Errorf("%s, copy of %d bytes at %d, initial %#x: %#04x, want %#04x, or bytes are wrong", name, n, align, initial, got, want)
+				}
+			}
+			for n := range 700 {
+				check(n*7%65, n, []uint16{0, 1, 0xFFFF, uint16(n * 40503)}[n%4])
+			}
+			for _, n := range []int{1448, 1449, 9000, 65535, 1<<18 - 1, 1 << 18, 1<<18 + 1, 1<<18 + 33, 3<<18 + 31, 4 << 18} {
+				check(n%63, n, 0xFFFF)
+			}
+		}
+	})
+}

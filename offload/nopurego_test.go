@@ -1,0 +1,5 @@
+//go:build !purego
+
+package offload
+
+const purego = false
