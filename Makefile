@@ -19,6 +19,7 @@ help:
 	@echo "make lint           gofmt, go vet for Linux, macOS and Windows, staticcheck"
 	@echo "make test-386       the tests as a 32-bit program, short"
 	@echo "make test-race      the tests under the race detector, short"
+	@echo "make test-qemu      the tests as programs of arm64 and s390x, under qemu-user, short"
 	@echo "make test-sums      the tests with each implementation of the checksum, short"
 	@echo "make live           ask this machine's kernel, then a table (1 minute)"
 	@echo "make live-user      the same as an ordinary user, for root"
@@ -56,6 +57,24 @@ SUM_TESTS = ./offload ./model ./fuzz/properties ./fuzz/native ./fuzz/live
 test-sums:
 	RAPID_SEED=$(TEST_SEED) $(GO) test -count=1 -short -exec "env GODEBUG=cpu.avx512vnni=off" $(SUM_TESTS)
 	RAPID_SEED=$(TEST_SEED) $(GO) test -count=1 -short -tags purego $(SUM_TESTS)
+
+# arm64, with its assembly, and s390x, which is big-endian, as programs that
+# qemu-user runs: the one installed, or a Debian package's, unpacked here.
+QEMU = .cache/qemu
+QEMU_TESTS = ./offload ./model ./corpus/... ./fuzz/check ./fuzz/compare ./fuzz/hexdump ./fuzz/match ./fuzz/native ./fuzz/pcap
+qemu:
+	@mkdir -p $(QEMU)
+	@for arch in aarch64 s390x; do \
+		qemu=$$(command -v qemu-$$arch-static || command -v qemu-$$arch) && ln -sf "$$qemu" $(QEMU)/qemu-$$arch; \
+		test -x $(QEMU)/qemu-$$arch || { \
+			(cd $(QEMU) && { test -f qemu-user-static_*.deb || apt-get download -q qemu-user-static; }) && \
+			dpkg-deb --fsys-tarfile $(QEMU)/qemu-user-static_*.deb | tar -xO ./usr/bin/qemu-$$arch-static > $(QEMU)/qemu-$$arch && \
+			chmod +x $(QEMU)/qemu-$$arch; } || exit 1; \
+	done
+
+test-qemu: qemu
+	CGO_ENABLED=0 GOARCH=arm64 RAPID_SEED=$(TEST_SEED) $(GO) test -count=1 -short -exec $(CURDIR)/$(QEMU)/qemu-aarch64 $(QEMU_TESTS)
+	CGO_ENABLED=0 GOARCH=s390x RAPID_SEED=$(TEST_SEED) $(GO) test -count=1 -short -exec $(CURDIR)/$(QEMU)/qemu-s390x $(QEMU_TESTS)
 
 test-race:
 	RAPID_SEED=$(TEST_SEED) $(GO) test -count=1 -short -race ./...
@@ -107,4 +126,4 @@ properties-long:
 fuzz-long:
 	$(GO) run ./fuzz/cmd/tunproof verify -run '^[a-zP0-9]+ fuzz' -fuzz $(FUZZ_N) -cache .cache/fuzz
 
-.PHONY: help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-user live-long live-fuzz captures streams test-sums
+.PHONY: help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-user live-long live-fuzz captures streams test-sums qemu test-qemu

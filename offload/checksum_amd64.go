@@ -84,10 +84,3 @@ func copySum(dst, src []byte, initial uint16) uint16 {
 	}
 	return foldLE(total + copySumAVX2(&dst[0], &src[0], n))
 }
-
-// foldLE folds a sum of little-endian words to one big-endian word.
-func foldLE(sum uint64) uint16 {
-	sum = sum>>32 + sum&0xFFFFFFFF
-	sum = sum>>32 + sum&0xFFFFFFFF
-	return bits.ReverseBytes16(fold(uint32(sum)))
-}

@@ -1,0 +1,43 @@
+//go:build !purego
+
+package offload
+
+import "math/bits"
+
+// The sums of n bytes taken as little-endian words, not folded. n is a multiple of
+// 16 and at least 16. Every arm64 processor has NEON.
+
+//go:noescape
+func sumNEON(p *byte, n int) uint64
+
+//go:noescape
+func copySumNEON(dst, src *byte, n int) uint64
+
+const (
+	leastVector = 64      // bytes for which a call is worth it
+	maxVector   = 1 << 18 // bytes of one; lanes of 32 bits hold the sums of 1<<19
+)
+
+var hasNEON = true // but for tests
+
+func sum(b []byte, initial uint16) uint16 {
+	for hasNEON && len(b) >= leastVector {
+		n := min(len(b), maxVector) &^ 15
+		initial = foldLE(uint64(bits.ReverseBytes16(initial)) + sumNEON(&b[0], n))
+		b = b[n:]
+	}
+	return sumGeneric(b, initial)
+}
+
+// copySum copies src to dst, which is as long and does not overlap it, and returns
+// Sum(src, initial), in one pass.
+func copySum(dst, src []byte, initial uint16) uint16 {
+	dst = dst[:len(src)]
+	for hasNEON && len(src) >= leastVector {
+		n := min(len(src), maxVector) &^ 15
+		initial = foldLE(uint64(bits.ReverseBytes16(initial)) + copySumNEON(&dst[0], &src[0], n))
+		dst, src = dst[n:], src[n:]
+	}
+	copy(dst, src)
+	return sumGeneric(src, initial)
+}
