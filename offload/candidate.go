@@ -15,15 +15,13 @@ type parsed struct {
 	hdrLen  int // of all headers, right for a candidate
 }
 
-// admit reads a packet's flow and applies the admission tests (C1) in the order
-// of the Reasons (C8). It only reads pkt.
-func admit(pkt []byte, cfg *Config) parsed {
-	var p parsed
+// admit reads a packet's flow into p, which is zero, and applies the admission
+// tests (C1) in the order of the Reasons (C8). It only reads pkt.
+func (p *parsed) admit(pkt []byte, cfg *Config) {
 	p.why = p.parse(pkt)
 	if p.why == Joined {
 		p.why = p.verify(pkt, cfg)
 	}
-	return p
 }
 
 // parse fills in all but why from the headers.
@@ -116,13 +114,12 @@ func (p *parsed) verify(pkt []byte, cfg *Config) Reason {
 		return FlagBits
 	case len(pkt) == p.hdrLen:
 		return Empty
-	case v4 && (be16(pkt[10:]) == 0xFFFF || Sum(pkt[:ipv4HdrLen], 0) != 0xFFFF):
+	case v4 && (be16(pkt[10:]) == 0xFFFF || sumIPv4(pkt) != 0xFFFF):
 		return IPChecksum
 	case udp && be16(l4[6:]) == 0, !udp && be16(l4[16:]) == 0xFFFF:
 		return L4Checksum
 	}
-	src, dst := addrs(pkt, p.version)
-	if Sum(l4, PseudoHeaderSum(p.proto, src, dst, len(l4))) != 0xFFFF {
+	if Sum(l4, p.key.pseudoHeaderSum(p.proto, len(l4))) != 0xFFFF {
 		return L4Checksum
 	}
 	if cfg.disabled(p.gsoType) {

@@ -39,6 +39,22 @@ func fold(sum uint32) uint16 {
 	return uint16(sum>>16 + sum&0xFFFF)
 }
 
+// fold64 is fold of a sum of words of 16, 32 or 64 bits.
+func fold64(sum uint64) uint16 {
+	sum = sum>>32 + sum&0xFFFFFFFF
+	sum = sum>>32 + sum&0xFFFFFFFF
+	return fold(uint32(sum))
+}
+
+// halves is what a word of 64 bits adds to a sum, with room for 2^31 more.
+func halves(w uint64) uint64 { return w>>32 + w&0xFFFFFFFF }
+
+// sumIPv4 is the sum of an IPv4 header without options.
+func sumIPv4(pkt []byte) uint16 {
+	h := pkt[:ipv4HdrLen]
+	return fold64(halves(binary.BigEndian.Uint64(h)) + halves(binary.BigEndian.Uint64(h[8:])) + uint64(be32(h[16:])))
+}
+
 // neg returns the word that, added in one's complement, takes w away.
 func neg(w uint16) uint32 { return uint32(^w) }
 

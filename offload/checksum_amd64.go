@@ -35,8 +35,11 @@ const (
 )
 
 func sum(b []byte, initial uint16) uint16 {
-	if len(b) < leastVector || !hasAVX2 {
+	switch {
+	case len(b) < leastVector || !hasAVX2:
 		return sumGeneric(b, initial)
+	case hasVNNI && len(b) <= maxVector:
+		return foldLE(uint64(bits.ReverseBytes16(initial)) + sumVNNI(&b[0], len(b)))
 	}
 	total := uint64(bits.ReverseBytes16(initial))
 	for len(b) > maxVector {

@@ -46,9 +46,7 @@ func sumGeneric(b []byte, initial uint16) uint16 {
 	}
 	sum, carry = bits.Add64(sum, tail, 0)
 	sum += carry
-	sum = sum>>32 + sum&0xFFFFFFFF
-	sum = sum>>32 + sum&0xFFFFFFFF
-	return native(fold(uint32(sum)))
+	return native(fold64(sum))
 }
 
 var bigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1

@@ -145,7 +145,8 @@ func (c *Coalescer) Coalesce(pkts [][]byte) []Superpacket {
 	c.opened, c.pairs = 0, false
 	c.table.reset(len(pkts))
 	for i, pkt := range pkts {
-		r := run{head: int32(i), tail: int32(i), n: 1, older: none, parsed: admit(pkt, &c.cfg)}
+		r := run{head: int32(i), tail: int32(i), n: 1, older: none}
+		r.admit(pkt, &c.cfg)
 		c.next[i] = none
 		c.reasons[i] = c.place(int32(i), &r)
 	}
@@ -156,7 +157,7 @@ func (c *Coalescer) Coalesce(pkts [][]byte) []Superpacket {
 func (c *Coalescer) place(i int32, r *run) Reason {
 	if !r.hasFlow {
 		if r.hasAddr {
-			c.table.find(r.key).last = i
+			c.table.find(&r.key).last = i
 			c.pairs = true
 		}
 		c.open(r)
@@ -166,7 +167,7 @@ func (c *Coalescer) place(i int32, r *run) Reason {
 	if c.pairs {
 		lastOfPair = c.table.last(r.key.pair())
 	}
-	s := c.table.find(r.key)
+	s := c.table.find(&r.key)
 	lastOfFlow := s.last
 	s.last = i
 	keepOrder := c.cfg.Order == InOrder || r.proto == protoUDP

@@ -16,6 +16,12 @@ func (k flowKey) pair() flowKey {
 	return k
 }
 
+// pseudoHeaderSum is PseudoHeaderSum of the key's addresses, for a length of at
+// most 65,535.
+func (k *flowKey) pseudoHeaderSum(proto uint8, l4Len int) uint16 {
+	return fold64(uint64(proto) + uint64(l4Len) + halves(k.srcHi) + halves(k.srcLo) + halves(k.dstHi) + halves(k.dstLo))
+}
+
 // none is no packet and no superpacket.
 const none int32 = -1
 
@@ -35,14 +41,16 @@ type slot struct {
 // keyed at random, so that nobody who chooses addresses and ports can choose
 // collisions. It is emptied by counting batches.
 type flowTable struct {
-	seed  maphash.Seed
-	slots []slot // a power of two, at least twice the keys
-	batch uint64
+	seed   maphash.Seed
+	slots  []slot // a power of two, at least twice the keys
+	batch  uint64
+	recent *slot // that was found last, nil if none was in this batch
 }
 
 // reset empties the table and makes room for n keys, half of it free.
 func (t *flowTable) reset(n int) {
 	t.batch++
+	t.recent = nil
 	size := max(len(t.slots), 16)
 	for size < 2*n {
 		size *= 2
@@ -53,12 +61,16 @@ func (t *flowTable) reset(n int) {
 }
 
 // find returns the key's slot, made if it was not there: then last is none.
-// The pointer is valid until reset.
-func (t *flowTable) find(key flowKey) *slot {
-	s := t.probe(key)
-	if s.batch != t.batch {
-		*s = slot{key: key, batch: t.batch, last: none, super: none}
+// The pointer is valid until reset. A run of one flow costs no lookup.
+func (t *flowTable) find(key *flowKey) *slot {
+	if t.recent != nil && t.recent.key == *key {
+		return t.recent
 	}
+	s := t.probe(*key)
+	if s.batch != t.batch {
+		*s = slot{key: *key, batch: t.batch, last: none, super: none}
+	}
+	t.recent = s
 	return s
 }
 

@@ -214,11 +214,11 @@ func TestTable(t *testing.T) {
 		if got := table.last(key); got != none {
 			t.Fatalf("key %d has packet %d", i, got)
 		}
-		table.find(key).last = int32(i)
+		table.find(&key).last = int32(i)
 	}
 	for i := range n {
 		key := flowKey{srcHi: uint64(i)}
-		if got := table.last(key); got != int32(i) || table.find(key).last != got {
+		if got := table.last(key); got != int32(i) || table.find(&key).last != got {
 			t.Errorf("key %d has packet %d", i, got)
 		}
 	}
