@@ -32,6 +32,15 @@ type Finding struct {
 	of [2]int // the packet that changed, as far as it can be told
 }
 
+// FieldNames are the names of the fields that changed.
+func (f Finding) FieldNames() []string {
+	var names []string
+	for _, d := range f.Fields {
+		names = append(names, d.Field)
+	}
+	return names
+}
+
 func (f Finding) String() string {
 	var s string
 	switch {

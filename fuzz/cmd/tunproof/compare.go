@@ -79,6 +79,11 @@ func compareCommand(ctx context.Context, s streams, args []string) (int, error) 
 	return record.ExitHolds, nil
 }
 
+const (
+	sameChanges  = 20 // so many changes in the same fields are worth a note
+	maxFieldSets = 1000
+)
+
 // unknownFields are those that no packet has.
 func unknownFields(list []string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(f string) bool { return slices.Contains(compare.Names(), f) })
@@ -88,6 +93,7 @@ func unknownFields(list []string) []string {
 // before it.
 func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config, most int) (*compareReport, error) {
 	found := findings[match.Finding]{most: most}
+	fields := map[string]int{} // changes by what they are in
 	start := time.Now()
 	m := match.New(cfg, func(f match.Finding) {
 		n := 1
@@ -95,6 +101,9 @@ func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config
 			n = max(1, f.Count)
 		}
 		found.add(f.What, n, f)
+		if names := f.FieldNames(); f.What == match.Changed && names != nil && len(fields) < maxFieldSets {
+			fields[strings.Join(names, ",")]++
+		}
 	})
 	tell := newProgress(s.err, "compare", in[0], in[1])
 	err := func() error {
@@ -128,6 +137,11 @@ func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config
 	for side, n := range m.Summary.Outside {
 		if n > 0 {
 			r.Notes = append(r.Notes, fmt.Sprintf("%s: %d packets or segments are before the other's first or behind its last, and not compared", in[side].name, n))
+		}
+	}
+	for names, n := range fields {
+		if n >= sameChanges && 2*n > found.kinds[match.Changed] {
+			r.Notes = append(r.Notes, fmt.Sprintf("%d of %d changes are in %s, as of a hop between the captures; -ignore %s leaves them out", n, found.kinds[match.Changed], names, names))
 		}
 	}
 	if n := m.Summary.Unresolved; n > 0 {

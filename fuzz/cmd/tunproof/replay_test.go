@@ -339,3 +339,21 @@ func TestCompareClocks(t *testing.T) {
 		}
 	}
 }
+
+// TestCompareHop compares captures before and behind a hop: what it changes in
+// all packets is told, and can be left out.
+func TestCompareHop(t *testing.T) {
+	list := packetsOf(t, "tcp4-bulk")
+	for _, b := range list {
+		b[8]--
+		scenario.Fix(b, scenario.FixIPCsum)
+	}
+	before, after := corpusDir+"captures/tcp4-bulk.pcap", captureFile(t, "after.pcap", list)
+	out, _, code := call(t, "compare", before, after)
+	if want := "261 of 261 changes are in ip.ttl,ip.checksum"; code != record.ExitViolation || !strings.Contains(out, want) {
+		t.Errorf("exit code %d, no %q in\n%.500s", code, want, out)
+	}
+	if out, _, code := call(t, "compare", "-ignore", "ip.ttl,ip.checksum", before, after); code != record.ExitHolds {
+		t.Errorf("-ignore: exit code %d\n%.500s", code, out)
+	}
+}
