@@ -66,21 +66,37 @@ func (p *packet) sums(at, end int) (partial, sum uint16) {
 	return partial, uint16(model.Sum(word(partial), p.b[p.L4Off:at], p.b[at+2:end]))
 }
 
-// l4Checksum judges TCP's or UDP's.
-func (p *packet) l4Checksum(f *flow, name string) {
+// classify says what the TCP or UDP checksum is, and what it should be.
+func (p *packet) classify() (class sumClass, want, sum, partial uint16) {
 	at, end := p.summed()
 	got := p.u16(at)
-	partial, sum := p.sums(at, end)
+	partial, sum = p.sums(at, end)
 	if n := uint16(end - p.L4Off); p.Proto == 17 && p.u16(p.L4Off+4) != n {
 		asSent := uint16(model.Sum(word(sum), word(^p.u16(p.L4Off+4)), word(n)))
 		if got == ^asSent {
 			sum = asSent // it is right but for the length, which is a finding of its own
 		}
 	}
-	field, want := name+".checksum", ^sum
+	want = ^sum
 	switch {
 	case p.Proto == 17 && got == 0:
-		p.csum = sumAbsent
+		return sumAbsent, want, sum, partial
+	case got == want, got == 0xFFFF && want == 0:
+		return sumRight, want, sum, partial
+	case got == partial:
+		return sumPartial, want, sum, partial
+	}
+	return sumWrong, want, sum, partial
+}
+
+// l4Checksum judges TCP's or UDP's.
+func (p *packet) l4Checksum(f *flow, name string) {
+	class, want, sum, partial := p.classify()
+	p.csum = class
+	at, end := p.summed()
+	got, field := p.u16(at), name+".checksum"
+	switch class {
+	case sumAbsent:
 		switch {
 		case p.Version == 4 && want == 0 && f.checksummed:
 			p.found(UDPZeroComputed, field, "0000", "ffff", "the checksum computes to 0, and others of the flow have theirs")
@@ -92,19 +108,16 @@ func (p *packet) l4Checksum(f *flow, name string) {
 			p.found(UDPAbsent, field, "0000", hex16(want), "there is none")
 		}
 		return
-	case got == want, got == 0xFFFF && want == 0:
-		p.csum = sumRight
+	case sumRight:
 		f.checksummed = true
 		return
-	case got == partial:
-		p.csum = sumPartial
+	case sumPartial:
 		p.finds.Seen.Partial++
 		if p.finds.cfg.Wire {
 			p.found(L4Partial, field, hex16(got), hex16(want), "it is the pseudo-header's sum")
 		}
 		return
 	}
-	p.csum = sumWrong
 	if end < len(p.b) {
 		if whole, s := p.sums(at, len(p.b)); got == ^s || got == whole {
 			p.found(L4Checksum, field, hex16(got), hex16(want), "the sum is of all %d bytes", len(p.b))
@@ -238,11 +251,11 @@ func Right(b []byte) (at int, complete, partial uint16) {
 // Checksum says what the TCP or UDP checksum of a packet is: "right", "partial",
 // "wrong", "absent", or "" if there is none to judge.
 func Checksum(b []byte) string {
-	p := &packet{Header: compare.Parse(b), b: b, end: len(b), finds: New(Config{}, func(Finding) {})}
+	p := &packet{Header: compare.Parse(b), b: b, end: len(b)}
 	if p.Fragment || p.PayloadOff == 0 || p.routed() {
 		return ""
 	}
 	p.cutToLength()
-	p.l4Checksum(&flow{}, "")
-	return [...]string{"", "right", "partial", "wrong", "absent"}[p.csum]
+	class, _, _, _ := p.classify()
+	return [...]string{"", "right", "partial", "wrong", "absent"}[class]
 }

@@ -66,7 +66,7 @@ func (m *Matcher) keys(u *unit) []key {
 	}
 	list = append(list, key{what: 't', n: maphash.Bytes(m.seed, u.b[max(0, len(u.b)-32):])})
 	if u.Version == 4 {
-		list = append(list, key{'i', u.flow.key.Pair(), uint64(u.b[4])<<8 | uint64(u.b[5])})
+		list = append(list, key{'i', u.flow.key.Pair(), uint64(id(u))})
 	}
 	return append(list, key{what: 'f', flow: u.flow.key})
 }
@@ -156,7 +156,7 @@ func samePlace(u, w *unit) bool {
 	if u.Proto == 6 {
 		return seq(u) == seq(w)
 	}
-	return u.Version == 4 && bytes.Equal(u.b[4:6], w.b[4:6]) && u.b[4]|u.b[5] != 0
+	return u.Version == 4 && id(u) == id(w) && id(u) != 0
 }
 
 // mostlyEqual says whether three quarters of the bytes are.

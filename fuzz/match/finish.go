@@ -19,7 +19,11 @@ func (m *Matcher) wait(u *unit) {
 	if p.n <= maxPending && p.bytes <= maxBytes {
 		return
 	}
-	m.changes(context.Background(), [2][]*unit{m.pending[Before].older(), m.pending[After].older()})
+	left := [2][]*unit{m.pending[Before].all(), m.pending[After].all()}
+	for side, list := range left { // of the later half the counterparts may still come
+		left[side] = list[:(len(list)+1)/2]
+	}
+	m.changes(context.Background(), left)
 	for p.n > maxPending/2 || p.bytes > maxBytes/2 {
 		m.giveUp(p.oldest())
 	}
@@ -68,14 +72,7 @@ func (m *Matcher) tell(side int, place int64) {
 func (m *Matcher) Finish(ctx context.Context) error {
 	m.unresolved()
 	m.joined(ctx)
-	var left [2][]*unit
-	for side := range m.pending {
-		for _, u := range m.pending[side].units {
-			if u.waiting {
-				left[side] = append(left[side], u)
-			}
-		}
-	}
+	left := [2][]*unit{m.pending[Before].all(), m.pending[After].all()}
 	m.changes(ctx, left)
 	for _, orders := range []map[compare.Flow]*order{m.orders.now, m.orders.old} {
 		for _, o := range orders {

@@ -6,6 +6,7 @@ package match
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"hash/maphash"
 	"slices"
@@ -320,10 +321,7 @@ func offset(a, b []byte) int {
 	return -1
 }
 
-func seq(u *unit) uint32 {
-	b := u.b[u.L4Off+4:]
-	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
-}
+func seq(u *unit) uint32 { return binary.BigEndian.Uint32(u.b[u.L4Off+4:]) }
 
 // size is the payload of a full segment by which a superpacket is to be cut,
 // next to a unit that covers a part of it; 0 if it cannot be told.
@@ -389,7 +387,7 @@ func (m *Matcher) sizeByLast(long, short *unit, at, n int) int {
 // for a full segment's.
 const leastFull = 536
 
-func id(u *unit) uint16 { return uint16(u.b[4])<<8 | uint16(u.b[5]) }
+func id(u *unit) uint16 { return binary.BigEndian.Uint16(u.b[4:]) }
 
 // likelySizes are the MTUs that most networks and tunnels have.
 var likelySizes = []int{1500, 1420, 1492, 1480, 1440, 1400, 1380, 1350, 1280, 9000, 8920}
@@ -439,8 +437,7 @@ func (m *Matcher) canCut(u *unit, size int) bool {
 
 // surplus says whether bytes are behind a datagram.
 func (u *unit) surplus() bool {
-	at := u.L4Off + 4
-	return u.Proto == 17 && !u.derived && int(u.b[at])<<8|int(u.b[at+1]) < len(u.b)-u.L4Off
+	return u.Proto == 17 && !u.derived && int(binary.BigEndian.Uint16(u.b[u.L4Off+4:])) < len(u.b)-u.L4Off
 }
 
 // cut adds the segments of a superpacket instead of it.

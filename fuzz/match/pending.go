@@ -90,15 +90,15 @@ func (e *edges) add(place int64) {
 	e.last = max(e.last, place)
 }
 
-// older are the units that wait, without the later half of them.
-func (p *pending) older() []*unit {
+// all are the units that wait, oldest first.
+func (p *pending) all() []*unit {
 	var list []*unit
 	for _, u := range p.units {
 		if u.waiting {
 			list = append(list, u)
 		}
 	}
-	return list[:(len(list)+1)/2]
+	return list
 }
 
 // blur is how many packets flows may be apart in where a capture of superpackets

@@ -126,6 +126,12 @@ func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config
 			err = errInterrupted
 		}
 	}
+	for side, n := range m.Summary.Packets {
+		if n > 0 && m.Summary.Packets[1-side] == 0 && err == nil && found.total() == 0 {
+			f := match.Nothing(side, n)
+			found.add(f.What, n, f)
+		}
+	}
 	match.Sort(found.kept)
 	r := &compareReport{Before: in[0].name, After: in[1].name, Summary: m.Summary, What: found.kinds, Findings: found.kept, total: found.total(), stopped: err != nil,
 		Record: newRecord("compare", "P2", "captures", "model", m.Summary.Segments, "segments", start)}
@@ -147,14 +153,7 @@ func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config
 	if n := m.Summary.Unresolved; n > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("%d superpackets of both sides have other boundaries, nothing shows how long their segments are, and they are not compared; -size says it", n))
 	}
-	if m.Summary.Segments == 0 && found.total() == 0 {
-		for side, n := range m.Summary.Packets {
-			if n > 0 && m.Summary.Packets[1-side] == 0 && err == nil {
-				f := match.Nothing(side, n)
-				found.add(f.What, n, f)
-				r.What, r.Findings, r.total = found.kinds, found.kept, n
-			}
-		}
+	if m.Summary.Segments == 0 {
 		r.Record.Result, r.Record.Detail = record.NotRun, "no packet is in both captures"
 	}
 	found.judge(&r.Record, err)

@@ -158,8 +158,8 @@ func (r *replayer) file(name string) (*report, error) {
 	start := time.Now()
 	switch {
 	case bytes.HasPrefix(head, []byte(caseMagic)):
-		var text []byte
-		if text, err = readText(name, in); err != nil {
+		text, err := readText(name, in)
+		if err != nil {
 			return nil, err
 		}
 		c, err := pkts.Parse(name, text)
@@ -328,9 +328,7 @@ func (r *replayer) judgePart(rep *report, s scenario.Scenario, p part) error {
 	}
 	err := r.askKernel(rep, s)
 	rep.Record.Count += len(p.packets) + len(p.supers)
-	if r.caseFile != "" && r.violated == nil {
-		r.gather(s)
-	}
+	r.gather(s)
 	if !r.quiet || r.out != nil || len(rep.part.Violations) > 0 {
 		rep.show(s)
 	}
@@ -421,8 +419,12 @@ func (r *replayer) write(p interface{ print(io.Writer) }) error {
 	return nil
 }
 
-// gather keeps what was read, as long as a case holds it.
+// gather keeps what was read, as long as a case is to be written of it, and holds
+// it.
 func (r *replayer) gather(s scenario.Scenario) {
+	if r.caseFile == "" || r.violated != nil {
+		return
+	}
 	if r.small == nil {
 		r.small = &scenario.Scenario{Config: s.Config}
 	}

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"tunproof/corpus/pkts"
@@ -65,11 +66,7 @@ func (r *results) sayCases(f *finding, law, source string) {
 
 // stamp fills in what all records share.
 func (r *results) stamp() {
-	tree := ""
-	if r.root != "" {
-		tree, _ = record.Tree(r.root)
-	}
-	env := record.Here()
+	tree, env := here()
 	for i := range r.rows {
 		r.rows[i].Format, r.rows[i].Command, r.rows[i].Tree, r.rows[i].Env = 1, r.command, tree, env
 	}
@@ -79,10 +76,18 @@ func (r *results) stamp() {
 func newRecord(command, property, method, judge string, n int, unit string, start time.Time) record.Result {
 	r := results{command: command, rows: []record.Result{{Property: property, Method: method, Judge: judge, Count: n, Unit: unit,
 		Seconds: time.Since(start).Seconds(), Result: record.Holds}}}
-	r.root, _ = record.Root(".")
 	r.stamp()
 	return r.rows[0]
 }
+
+// here is the tree, "" if the sources are not there, and the environment: of all
+// records of a process.
+var here = sync.OnceValues(func() (tree string, env record.Env) {
+	if root, err := record.Root("."); err == nil {
+		tree, _ = record.Tree(root)
+	}
+	return tree, record.Here()
+})
 
 // order is the order of the rows.
 func order(property string) int {
