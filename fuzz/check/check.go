@@ -15,6 +15,7 @@ import (
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/compare"
 	"tunproof/fuzz/pcap"
+	"tunproof/fuzz/recent"
 	"tunproof/fuzz/rules"
 	"tunproof/fuzz/scenario"
 	"tunproof/model"
@@ -62,7 +63,7 @@ type Checker struct {
 	emit func(Finding)
 	Seen Seen
 
-	flows, older map[compare.Flow]*flow // two generations
+	flows recent.Map[compare.Flow, *flow]
 }
 
 // Seen counts packets by what they are.
@@ -79,7 +80,7 @@ type Seen struct {
 
 // New returns a Checker that calls emit for each finding.
 func New(cfg Config, emit func(Finding)) *Checker {
-	return &Checker{cfg: cfg, emit: emit, flows: map[compare.Flow]*flow{}}
+	return &Checker{cfg: cfg, emit: emit, flows: recent.Map[compare.Flow, *flow]{Most: maxFlows}}
 }
 
 // maxFlows bounds how many flows are remembered: at most twice as many.
@@ -87,17 +88,7 @@ const maxFlows = 1 << 15
 
 // flow returns what is known of one.
 func (c *Checker) flow(key compare.Flow) *flow {
-	f := c.flows[key]
-	if f == nil {
-		if f = c.older[key]; f == nil {
-			f = &flow{}
-		}
-		if len(c.flows) >= maxFlows {
-			c.older, c.flows = c.flows, map[compare.Flow]*flow{}
-		}
-		c.flows[key] = f
-	}
-	return f
+	return c.flows.Get(key, func(int) *flow { return &flow{} })
 }
 
 // packet is one under judgement.

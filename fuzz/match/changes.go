@@ -15,7 +15,7 @@ import (
 func (m *Matcher) changes(ctx context.Context, left [2][]*unit) {
 	index := map[key][]*unit{}
 	for _, w := range left[After] {
-		if _, copied := m.copies.has(w.hash); copied {
+		if _, copied := m.copies.Has(w.hash); copied {
 			continue
 		}
 		for _, k := range m.keys(w) {

@@ -74,10 +74,8 @@ func (m *Matcher) Finish(ctx context.Context) error {
 	m.joined(ctx)
 	left := [2][]*unit{m.pending[Before].all(), m.pending[After].all()}
 	m.changes(ctx, left)
-	for _, orders := range []map[compare.Flow]*order{m.orders.now, m.orders.old} {
-		for _, o := range orders {
-			o.settle(m, 0)
-		}
+	for o := range m.orders.Values() {
+		o.settle(m, 0)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -134,7 +132,7 @@ func (m *Matcher) missing(u *unit) Finding {
 	f.Packets[u.side] = u.number
 	if u.side == After {
 		f.What = Extra
-		if n, was := m.copies.has(u.hash); was {
+		if n, was := m.copies.Has(u.hash); was {
 			f.What, f.Text = Duplicated, fmt.Sprintf("packet %d is the same", n[After])
 			f.Packets[Before] = n[Before]
 		}

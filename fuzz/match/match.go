@@ -14,6 +14,7 @@ import (
 	"tunproof/fuzz/check"
 	"tunproof/fuzz/compare"
 	"tunproof/fuzz/pcap"
+	"tunproof/fuzz/recent"
 	"tunproof/fuzz/scenario"
 	"tunproof/model"
 )
@@ -40,10 +41,10 @@ type Matcher struct {
 	pending [2]pending
 	start   [2]int64 // the place of the first packet
 	end     [2]int64 // the place of the last packet, or of its last segment
-	flows   generations[compare.Flow, *flow]
-	orders  generations[compare.Flow, *order]
-	placed  int                         // in all orders
-	copies  generations[uint64, [2]int] // by hash, the numbers of the packets that were matched
+	flows   recent.Map[compare.Flow, *flow]
+	orders  recent.Map[compare.Flow, *order]
+	placed  int                        // in all orders
+	copies  recent.Map[uint64, [2]int] // by hash, the numbers of the packets that were matched
 	given   [2]given
 	seed    maphash.Seed
 }
@@ -70,9 +71,9 @@ func New(cfg Config, emit func(Finding)) *Matcher {
 	for i := range m.pending {
 		m.pending[i] = pending{byHash: map[uint64][]*unit{}}
 	}
-	m.flows.most, m.orders.most, m.copies.most = maxFlows, maxFlows, maxCopies
-	m.flows.keep = func(f *flow) bool { return f.waiting[Before].n+f.waiting[After].n > 0 }
-	m.orders.gone = func(o *order) { o.settle(m, 0) }
+	m.flows.Most, m.orders.Most, m.copies.Most = maxFlows, maxFlows, maxCopies
+	m.flows.Keep = func(f *flow) bool { return f.waiting[Before].n+f.waiting[After].n > 0 }
+	m.orders.Gone = func(o *order) { o.settle(m, 0) }
 	return m
 }
 
@@ -141,7 +142,7 @@ func (m *Matcher) Waiting() [2]int { return [2]int{m.pending[Before].n, m.pendin
 func (m *Matcher) unit(side, number int, b []byte) *unit {
 	u := &unit{side: side, number: number, b: b, Header: compare.Parse(b)}
 	key := u.Header.Flow(b)
-	u.flow = m.flows.get(key, func(id int) *flow { return &flow{key: key, id: id} })
+	u.flow = m.flows.Get(key, func(id int) *flow { return &flow{key: key, id: id} })
 	if key.HasPorts() && check.Checksum(b) == "partial" {
 		u.b = bytes.Clone(b)
 		scenario.Fix(u.b, scenario.FixL4Csum)
@@ -217,7 +218,7 @@ func (m *Matcher) pair(u, w *unit) {
 	if w.flaw != nil && fmt.Sprint(u.flaw) != fmt.Sprint(w.flaw) {
 		m.emit(Finding{What: Changed, Packets: [2]int{u.number, w.number}, Fields: w.flaw, Rule: "C3.header", Text: "the headers of the superpacket are not right"})
 	}
-	m.copies.put(u.hash, [2]int{u.number, w.number})
+	m.copies.Put(u.hash, [2]int{u.number, w.number})
 }
 
 // matched notes where two units are that are the same packet.
@@ -233,7 +234,7 @@ func (m *Matcher) matched(u, w *unit) {
 // orderOf is what must keep its order with a unit's flow: all that goes between
 // its addresses.
 func (m *Matcher) orderOf(u *unit) *order {
-	return m.orders.get(u.flow.key.Pair(), func(int) *order { return &order{} })
+	return m.orders.Get(u.flow.key.Pair(), func(int) *order { return &order{} })
 }
 
 // related looks for a waiting unit of the other side that covers the same bytes

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"sort"
-
-	"tunproof/fuzz/compare"
 )
 
 // placed is a segment that is on both sides, and where.
@@ -36,10 +34,8 @@ func (o *order) add(m *Matcher, p placed) {
 		o.settle(m, orderKeep)
 	}
 	if m.placed > placedMost {
-		for _, orders := range []map[compare.Flow]*order{m.orders.now, m.orders.old} {
-			for _, o := range orders {
-				o.settle(m, orderLeast)
-			}
+		for o := range m.orders.Values() {
+			o.settle(m, orderLeast)
 		}
 	}
 }
