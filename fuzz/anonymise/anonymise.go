@@ -47,6 +47,10 @@ func New(size int) (*Anonymiser, error) {
 	if _, err := io.ReadFull(rand.Reader, key[:]); err != nil {
 		return nil, err
 	}
+	return keyed(key, size)
+}
+
+func keyed(key [32]byte, size int) (*Anonymiser, error) {
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
 		return nil, err

@@ -68,13 +68,17 @@ func formOf(got, right uint16, forms []uint16) int {
 	return slices.Index(forms, got) + 1
 }
 
-// restore makes the checksums of b, whose payload starts at off, what they were.
+// restore makes the checksums of b, whose payload starts at off, what they were. A
+// form that would be right now, or partial, gives way to the difference. What is
+// wrong by as much as it was may by chance, one in 65,536, be partial now.
 func (s checksums) restore(h compare.Header, b []byte, off int) {
 	if h.Version == 4 {
 		right := headerOf(b)
 		v := plus(right, s.header)
 		if s.formIP > 0 {
-			v = headerForms(right)[s.formIP-1]
+			if form := headerForms(right)[s.formIP-1]; minus(form, right) != 0 {
+				v = form
+			}
 		}
 		binary.BigEndian.PutUint16(b[10:], v)
 	}
@@ -86,6 +90,11 @@ func (s checksums) restore(h compare.Header, b []byte, off int) {
 	}
 	at, right, partial := check.Right(b)
 	v := plus(right, s.l4)
+	if s.class == "wrong" && s.form4 > 0 {
+		if form := l4Forms(h, b, right)[s.form4-1]; minus(form, right) != 0 && form != partial {
+			v = form
+		}
+	}
 	switch {
 	case s.class == "partial":
 		v = partial
@@ -93,8 +102,6 @@ func (s checksums) restore(h compare.Header, b []byte, off int) {
 		v = 0
 	case s.class == "right" && (right == 0 || right == 0xFFFF) && s.zero:
 		v = s.form
-	case s.class == "wrong" && s.form4 > 0:
-		v = l4Forms(h, b, right)[s.form4-1]
 	case v == 0 && h.Proto == 17:
 		v = 0xFFFF // 0 would say that there is none
 	}
