@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"tunproof/fuzz/peers"
+)
+
+// entry is one implementation in a row.
+type entry struct {
+	impl string
+	// run does the work n times and returns how long it took, without what is
+	// done to make it ready.
+	run func(n int) time.Duration
+	// ns are the nanoseconds per operation of each round.
+	ns []float64
+}
+
+// row is one measurement: the same work done by several implementations.
+type row struct {
+	name    string // key=value, as benchmarks are named
+	bytes   int    // of one operation
+	packets int    // of one operation, 1 if it is none of packets
+	entries []*entry
+}
+
+// roundTime is how long an implementation is measured in one round.
+const roundTime = 25 * time.Millisecond
+
+// measure runs all entries of a row in alternating rounds, beginning with
+// another in each.
+func (r *row) measure(ctx context.Context, rounds int) error {
+	times := make([]int, len(r.entries))
+	for i, e := range r.entries {
+		n, took := 1, e.run(1)
+		for took < roundTime/4 {
+			n *= 2
+			took = e.run(n)
+		}
+		times[i] = max(1, int(float64(n)*float64(roundTime)/float64(took)))
+	}
+	for round := range rounds {
+		for i := range r.entries {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			at := (i + round) % len(r.entries)
+			e := r.entries[at]
+			e.ns = append(e.ns, float64(e.run(times[at]))/float64(times[at]))
+		}
+	}
+	return nil
+}
+
+// median is that of the entry's rounds.
+func (e *entry) median() float64 {
+	s := slices.Sorted(slices.Values(e.ns))
+	if n := len(s); n%2 == 0 {
+		return (s[n/2-1] + s[n/2]) / 2
+	}
+	return s[len(s)/2]
+}
+
+// spread is half the distance of the quartiles, as a share of the median.
+func (e *entry) spread() float64 {
+	s := slices.Sorted(slices.Values(e.ns))
+	return (s[len(s)*3/4] - s[len(s)/4]) / 2 / e.median()
+}
+
+func (r *row) find(impl string) *entry {
+	for _, e := range r.entries {
+		if e.impl == impl {
+			return e
+		}
+	}
+	return nil
+}
+
+// ratio is the time of a as a share of b's; 0 if one of them is not in the row.
+func (r *row) ratio(a, b string) float64 {
+	x, y := r.find(a), r.find(b)
+	if x == nil || y == nil {
+		return 0
+	}
+	return x.median() / y.median()
+}
+
+// ready is the time that two readings of the clock take.
+var ready = func() time.Duration {
+	best := time.Hour
+	for range 1000 {
+		t := time.Now()
+		best = min(best, time.Since(t))
+	}
+	return best
+}()
+
+// timed adds up how long work takes, made ready by load each time.
+func timed(load, work func()) func(int) time.Duration {
+	return func(n int) time.Duration {
+		var total time.Duration
+		for range n {
+			load()
+			t := time.Now()
+			work()
+			total += time.Since(t) - ready
+		}
+		return total
+	}
+}
+
+// whole times n times work that needs no making ready.
+func whole(work func()) func(int) time.Duration {
+	return func(n int) time.Duration {
+		t := time.Now()
+		for range n {
+			work()
+		}
+		return time.Since(t)
+	}
+}
+
+var sink int
+
+// coalesceRow measures joining batch.
+func coalesceRow(name string, batch [][]byte, skip ...string) *row {
+	r := &row{name: "Coalesce/" + name, packets: len(batch)}
+	for _, p := range batch {
+		r.bytes += len(p)
+	}
+	for _, impl := range peers.All() {
+		if impl.NewCoalescer == nil || slices.Contains(skip, impl.Name) {
+			continue
+		}
+		co := impl.NewCoalescer()
+		count := func(pieces [][]byte) { sink += len(pieces) }
+		r.entries = append(r.entries, &entry{impl: impl.Name, run: timed(
+			func() { co.Load(batch) },
+			func() { check(impl.Name, co.Coalesce(count)) },
+		)})
+	}
+	r.entries = append(r.entries, sumLimit(batch))
+	return r
+}
+
+// sumLimit is one checksum pass over the packets, from memory of its own.
+func sumLimit(list [][]byte) *entry {
+	sum := peers.Tunproof().Sum
+	var work [][]byte
+	for _, p := range list {
+		work = append(work, slices.Clone(p))
+	}
+	return &entry{impl: limitSum, run: timed(
+		func() {
+			for i := range list {
+				copy(work[i], list[i])
+			}
+		},
+		func() {
+			for _, p := range work {
+				sink += int(sum(p, 0))
+			}
+		},
+	)}
+}
+
+// The limits that stand beside the implementations.
+const (
+	limitSum  = "one-sum"
+	limitCopy = "copy"
+)
+
+// segmentRow measures cutting a superpacket.
+func segmentRow(name string, frame []byte, segments int) *row {
+	r := &row{name: "Segment/" + name, packets: segments, bytes: len(frame)}
+	for _, impl := range peers.All() {
+		if impl.NewSegmenter == nil {
+			continue
+		}
+		s := impl.NewSegmenter()
+		got := 0
+		count := func(seg []byte) { got++; sink += len(seg) }
+		r.entries = append(r.entries, &entry{impl: impl.Name, run: timed(
+			func() { s.Load(frame); got = 0 },
+			func() {
+				check(impl.Name, s.Segment(count))
+				if got != segments {
+					check(impl.Name, fmt.Errorf("%d segments, want %d", got, segments))
+				}
+			},
+		)})
+	}
+	from, to := slices.Clone(frame), make([]byte, len(frame))
+	r.entries = append(r.entries,
+		&entry{impl: limitCopy, run: timed(func() { copy(from, frame) }, func() { copy(to, from) })},
+		sumLimit([][]byte{frame}))
+	return r
+}
+
+// sumRow measures checksums.
+func sumRow(n int) *row {
+	r := &row{name: fmt.Sprintf("Sum/size=%d", n), packets: 1, bytes: n}
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i*7 + i>>8)
+	}
+	for _, impl := range peers.All() {
+		if impl.Sum != nil {
+			r.entries = append(r.entries, &entry{impl: impl.Name, run: whole(func() { sink += int(impl.Sum(b, 0)) })})
+		}
+	}
+	to := make([]byte, n)
+	r.entries = append(r.entries, &entry{impl: limitCopy, run: whole(func() { copy(to, b) })})
+	return r
+}
+
+// check ends the program: what failed was not measured.
+func check(impl string, err error) {
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "bench: %s: %v\n", impl, err)
+		os.Exit(exitUsage)
+	}
+}

@@ -1,0 +1,105 @@
+package peers
+
+import (
+	"unsafe"
+
+	"github.com/tailscale/wireguard-go/tun"
+
+	"tunproof/offload"
+)
+
+// Tailscale is the offload of Tailscale's fork of wireguard-go. Checksum and
+// GSOSplit are exported; what a GRODevice does on Write is called by name.
+func Tailscale() Impl {
+	return Impl{
+		Name:         "tailscale",
+		Module:       "github.com/tailscale/wireguard-go",
+		Sum:          tun.Checksum,
+		NewCoalescer: func() Coalescer { return newTailscale() },
+		NewSegmenter: func() Segmenter { return &tailscaleSegmenter{newOutputs()} },
+	}
+}
+
+// tsToWrite has the fields of groToWrite.
+type tsToWrite struct {
+	iovs      [][][]byte
+	allocated int
+}
+
+//go:linkname tsNewToWrite github.com/tailscale/wireguard-go/tun.newGROToWrite
+func tsNewToWrite() tsToWrite
+
+//go:linkname tsResetToWrite github.com/tailscale/wireguard-go/tun.(*groToWrite).reset
+func tsResetToWrite(w *tsToWrite)
+
+//go:linkname tsNewTCPTable github.com/tailscale/wireguard-go/tun.newTCPGROTable
+func tsNewTCPTable() unsafe.Pointer
+
+//go:linkname tsNewUDPTable github.com/tailscale/wireguard-go/tun.newUDPGROTable
+func tsNewUDPTable() unsafe.Pointer
+
+//go:linkname tsResetTCPTable github.com/tailscale/wireguard-go/tun.(*tcpGROTable).reset
+func tsResetTCPTable(t unsafe.Pointer)
+
+//go:linkname tsResetUDPTable github.com/tailscale/wireguard-go/tun.(*udpGROTable).reset
+func tsResetUDPTable(t unsafe.Pointer)
+
+//go:linkname tsHandleGRO github.com/tailscale/wireguard-go/tun.handleGRO
+func tsHandleGRO(bufs [][]byte, offset int, tcp, udp unsafe.Pointer, disabled int, w *tsToWrite) error
+
+type tailscale struct {
+	tcp, udp unsafe.Pointer
+	out      tsToWrite
+	bufs     buffers
+}
+
+func newTailscale() *tailscale {
+	return &tailscale{tcp: tsNewTCPTable(), udp: tsNewUDPTable(), out: tsNewToWrite(), bufs: buffers{head: wgOffset, size: slot}}
+}
+
+func (t *tailscale) Load(batch [][]byte) { t.bufs.load(batch) }
+
+// Coalesce does what NativeTun.Write does, but for the write.
+func (t *tailscale) Coalesce(write func([][]byte)) error {
+	err := tsHandleGRO(t.bufs.bufs, wgOffset, t.tcp, t.udp, 0, &t.out)
+	if err == nil {
+		for _, iov := range t.out.iovs {
+			write(iov)
+		}
+	}
+	tsResetTCPTable(t.tcp)
+	tsResetUDPTable(t.udp)
+	tsResetToWrite(&t.out)
+	return err
+}
+
+type tailscaleSegmenter struct{ outputs }
+
+func (t *tailscaleSegmenter) Segment(yield func([]byte)) error {
+	h, err := offload.ParseVnetHdr(t.frame)
+	if err != nil {
+		return err
+	}
+	pkt := t.frame[offload.VnetHdrLen:]
+	o := tun.GSOOptions{HdrLen: h.HdrLen, CsumStart: h.CsumStart, CsumOffset: h.CsumOffset, GSOSize: h.GSOSize, NeedsCsum: h.Flags&offload.NeedsCsum != 0}
+	switch h.GSOType {
+	case offload.GSOTCPv4:
+		o.GSOType = tun.GSOTCPv4
+	case offload.GSOTCPv6:
+		o.GSOType = tun.GSOTCPv6
+	case offload.GSOUDPL4:
+		o.GSOType = tun.GSOUDPL4
+	}
+	// As its read path, which does not trust HdrLen either.
+	if o.GSOType == tun.GSOUDPL4 {
+		o.HdrLen = o.CsumStart + 8
+	} else if at := int(h.CsumStart) + 12; o.GSOType != tun.GSONone && at < len(pkt) {
+		o.HdrLen = o.CsumStart + uint16(pkt[at]>>4*4)
+	}
+	n, err := tun.GSOSplit(pkt, o, t.bufs, t.sizes, 0)
+	if err != nil {
+		return err
+	}
+	t.each(n, yield)
+	return nil
+}

@@ -1,0 +1,119 @@
+package peers
+
+import (
+	"unsafe"
+
+	_ "golang.zx2c4.com/wireguard/tun" // whose functions are called by name
+
+	"tunproof/offload"
+)
+
+// WireGuard is the offload of wireguard-go (golang.zx2c4.com/wireguard/tun),
+// whose functions have no exported names.
+func WireGuard() Impl {
+	return Impl{
+		Name:         "wireguard-go",
+		Module:       "golang.zx2c4.com/wireguard",
+		Sum:          func(b []byte, initial uint16) uint16 { return wgChecksum(b, uint64(initial)) },
+		NewCoalescer: func() Coalescer { return newWireGuard() },
+		NewSegmenter: func() Segmenter { return newWireGuardSegmenter() },
+	}
+}
+
+//go:linkname wgChecksum golang.zx2c4.com/wireguard/tun.checksum
+func wgChecksum(b []byte, initial uint64) uint16
+
+//go:linkname wgNewTCPTable golang.zx2c4.com/wireguard/tun.newTCPGROTable
+func wgNewTCPTable() unsafe.Pointer
+
+//go:linkname wgNewUDPTable golang.zx2c4.com/wireguard/tun.newUDPGROTable
+func wgNewUDPTable() unsafe.Pointer
+
+//go:linkname wgResetTCPTable golang.zx2c4.com/wireguard/tun.(*tcpGROTable).reset
+func wgResetTCPTable(t unsafe.Pointer)
+
+//go:linkname wgResetUDPTable golang.zx2c4.com/wireguard/tun.(*udpGROTable).reset
+func wgResetUDPTable(t unsafe.Pointer)
+
+//go:linkname wgHandleGRO golang.zx2c4.com/wireguard/tun.handleGRO
+func wgHandleGRO(bufs [][]byte, offset int, tcp, udp unsafe.Pointer, canUDP bool, toWrite *[]int) error
+
+//go:linkname wgHandleVirtioRead golang.zx2c4.com/wireguard/tun.handleVirtioRead
+func wgHandleVirtioRead(in []byte, bufs [][]byte, sizes []int, offset int) (int, error)
+
+// wgOffset is what device.Device leaves before each packet, the size of a
+// transport message's header.
+const wgOffset = 16
+
+// wgBuffer is the size of its buffers (device.MaxMessageSize), which it appends
+// to.
+const wgBuffer = 65600
+
+type wireGuard struct {
+	tcp, udp unsafe.Pointer
+	bufs     buffers
+	work     [][]byte
+	toWrite  []int
+	iov      [1][]byte
+}
+
+func newWireGuard() *wireGuard {
+	return &wireGuard{tcp: wgNewTCPTable(), udp: wgNewUDPTable(), bufs: buffers{head: wgOffset, size: wgBuffer}}
+}
+
+func (w *wireGuard) Load(batch [][]byte) {
+	w.bufs.load(batch)
+	w.work = append(w.work[:0], w.bufs.bufs...)
+}
+
+// Coalesce does what NativeTun.Write does, but for the write.
+func (w *wireGuard) Coalesce(write func([][]byte)) error {
+	w.toWrite = w.toWrite[:0]
+	err := wgHandleGRO(w.work, wgOffset, w.tcp, w.udp, true, &w.toWrite)
+	if err == nil {
+		for _, i := range w.toWrite {
+			w.iov[0] = w.work[i][wgOffset-offload.VnetHdrLen:]
+			write(w.iov[:])
+		}
+	}
+	wgResetTCPTable(w.tcp)
+	wgResetUDPTable(w.udp)
+	return err
+}
+
+// outputs are the buffers that a copying segmenter writes to.
+type outputs struct {
+	frame []byte
+	bufs  [][]byte
+	sizes []int
+}
+
+func newOutputs() outputs {
+	o := outputs{bufs: make([][]byte, 4096), sizes: make([]int, 4096)}
+	mem := make([]byte, len(o.bufs)*slot)
+	for i := range o.bufs {
+		o.bufs[i] = mem[i*slot : (i+1)*slot]
+	}
+	return o
+}
+
+func (o *outputs) Load(frame []byte) { o.frame = append(o.frame[:0], frame...) }
+
+func (o *outputs) each(n int, yield func([]byte)) {
+	for i := range n {
+		yield(o.bufs[i][:o.sizes[i]])
+	}
+}
+
+type wireGuardSegmenter struct{ outputs }
+
+func newWireGuardSegmenter() *wireGuardSegmenter { return &wireGuardSegmenter{newOutputs()} }
+
+func (w *wireGuardSegmenter) Segment(yield func([]byte)) error {
+	n, err := wgHandleVirtioRead(w.frame, w.bufs, w.sizes, 0)
+	if err != nil {
+		return err
+	}
+	w.each(n, yield)
+	return nil
+}
