@@ -2,12 +2,8 @@ package offload
 
 import "encoding/binary"
 
-// parsed is what admission learns of one packet.
-type parsed struct {
-	why     Reason // Joined if the packet is a candidate
-	hasAddr bool   // key has the addresses
-	hasFlow bool   // and protocol and ports
-	key     flowKey
+// shape says how a packet is built.
+type shape struct {
 	version int
 	proto   uint8
 	gsoType GSOType // of a superpacket of this flow
@@ -15,16 +11,17 @@ type parsed struct {
 	hdrLen  int // of all headers, right for a candidate
 }
 
-// admit reads a packet's flow into p, which is zero, and applies the admission
-// tests (C1) in the order of the Reasons (C8). It only reads pkt.
-func (p *parsed) admit(pkt []byte, cfg *Config) {
-	p.why = p.parse(pkt)
-	if p.why == Joined {
-		p.why = p.verify(pkt, cfg)
-	}
+// parsed is what the headers of one packet say.
+type parsed struct {
+	hasAddr bool // key has the addresses
+	hasFlow bool // and protocol and ports
+	key     flowKey
+	shape
 }
 
-// parse fills in all but why from the headers.
+// parse fills in p, which is zero, and applies the admission tests (C1), in the
+// order of the Reasons (C8), that take no more than where the headers are; verify
+// has the others. It only reads pkt.
 func (p *parsed) parse(pkt []byte) Reason {
 	if len(pkt) == 0 {
 		return NoAddresses

@@ -41,3 +41,6 @@ func copySum(dst, src []byte, initial uint16) uint16 {
 	copy(dst, src)
 	return sumGeneric(src, initial)
 }
+
+// foldLE folds a sum of little-endian words to one big-endian word.
+func foldLE(sum uint64) uint16 { return bits.ReverseBytes16(fold64(sum)) }

@@ -51,16 +51,46 @@ func TestImplementations(t *testing.T) {
 				if got := Sum(b, initial); got != want {
 					t.Errorf("%s, %d bytes at %d, initial %#x: %#04x, want %#04x", name, n, align, initial, got, want)
 				}
-				dst := bytes.Repeat([]byte{0xA5}, n+64)
-				if got := copySum(dst[:n], b, initial); got != want || !bytes.Equal(dst[:n], b) || !bytes.Equal(dst[n:], bytes.Repeat([]byte{0xA5}, 64)) {
-					t.Errorf("%s, copy of %d bytes at %d, initial %#x: %#04x, want %#04x, or bytes are wrong", name, n, align, initial, got, want)
+				at := (align*5 + n) % 65 // in its own alignment
+				dst := bytes.Repeat([]byte{0xA5}, at+n+64)
+				got := copySum(dst[at:at+n], b, initial)
+				if got != want || !bytes.Equal(dst[at:at+n], b) || bytes.Count(dst[:at], dst[:1]) != at || bytes.Count(dst[at+n:], []byte{0xA5}) != 64 {
+					t.Errorf("%s, copy of %d bytes at %d to %d, initial %#x: %#04x, want %#04x, or bytes are wrong", name, n, align, at, initial, got, want)
 				}
 			}
 			for n := range 700 {
 				check(n*7%65, n, []uint16{0, 1, 0xFFFF, uint16(n * 40503)}[n%4])
 			}
-			for _, n := range []int{1448, 1449, 9000, 65535, 1<<18 - 1, 1 << 18, 1<<18 + 1, 1<<18 + 33, 3<<18 + 31, 4 << 18} {
+			for align := range 65 {
+				for _, n := range []int{255, 256, 257, 320, 447, 1448} {
+					check(align, n, 0)
+				}
+			}
+			for _, n := range []int{1449, 9000, 65535, 1 << 16, 1<<16 + 1, 1<<16 + 33, 1<<18 - 1, 3<<18 + 31, 4 << 18} {
 				check(n%63, n, 0xFFFF)
+			}
+		}
+	})
+}
+
+// TestStampSum checks that the header is copied, of all lengths that headers have,
+// and that the rest is summed and stays.
+func TestStampSum(t *testing.T) {
+	r := rand.New(rand.NewPCG(2, 71))
+	memory := make([]byte, 70000)
+	for i := range memory {
+		memory[i] = byte(r.Uint32())
+	}
+	eachImplementation(t, func(t *testing.T) {
+		for hdrLen := 28; hdrLen <= 380; hdrLen += 4 {
+			for _, n := range []int{0, 1, 31, 32, 100, 300, 1448, 65535 - hdrLen} {
+				hdr, work := memory[1:1+hdrLen], bytes.Clone(memory)
+				seg := work[hdrLen/4 : hdrLen/4+hdrLen+n]
+				got, want := stampSum(seg, hdr, 7), plainSum(seg[hdrLen:], 7)
+				if got != want || !bytes.Equal(seg[:hdrLen], hdr) || !bytes.Equal(seg[hdrLen:], memory[hdrLen/4+hdrLen:][:n]) ||
+					!bytes.Equal(work[:hdrLen/4], memory[:hdrLen/4]) || !bytes.Equal(work[hdrLen/4+hdrLen+n:], memory[hdrLen/4+hdrLen+n:]) {
+					t.Errorf("header of %d, %d bytes behind it: %#04x, want %#04x, or bytes are wrong", hdrLen, n, got, want)
+				}
 			}
 		}
 	})

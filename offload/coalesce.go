@@ -1,7 +1,6 @@
 package offload
 
 import (
-	"bytes"
 	"fmt"
 	"hash/maphash"
 )
@@ -107,12 +106,20 @@ type Coalescer struct {
 type run struct {
 	head, tail int32 // first and last packet
 	n          int
+	most       int   // what n may come to
 	payload    int   // of all packets, in bytes
 	size       int   // of the first packet's payload: the GSOSize
 	sealed     bool  // the last packet has FIN or PSH, or is shorter than size
 	older      int32 // the flow's superpacket opened before this one
 	ordinal    int   // how many candidates had opened one when this was
-	parsed
+	shape
+
+	// Of the first packet, a candidate.
+	atomic bool   // its ID has no meaning (AtomicIDs)
+	id     uint16 // IPv4
+	seq    uint32 // TCP
+	ipSum  uint32 // of the IPv4 header without length, ID and checksum
+	l4Sum  uint32 // of the pseudo-header without the length
 }
 
 // NewCoalescer returns a Coalescer, or an error that names the field of cfg
@@ -133,8 +140,8 @@ func NewCoalescer(cfg Config) (*Coalescer, error) {
 // and what is returned is valid, until the next call; Coalesce(nil) lets go of
 // them. Packets may share memory.
 //
-// Why it is right: a packet joins only what settle and joins accept, which hold
-// exactly if cutting the joined superpacket gives back its packets (see joins);
+// Why it is right: a packet joins only what extends and joins accept, which hold
+// exactly if cutting the joined superpacket gives back its packets (see there);
 // and only the superpacket of the latest packet it conflicts with, so that no
 // two conflicting packets change places (docs/design.md has the proof).
 func (c *Coalescer) Coalesce(pkts [][]byte) []Superpacket {
@@ -145,49 +152,60 @@ func (c *Coalescer) Coalesce(pkts [][]byte) []Superpacket {
 	c.opened, c.pairs = 0, false
 	c.table.reset(len(pkts))
 	for i, pkt := range pkts {
-		r := run{head: int32(i), tail: int32(i), n: 1, older: none}
-		r.admit(pkt, &c.cfg)
 		c.next[i] = none
-		c.reasons[i] = c.place(int32(i), &r)
+		c.reasons[i] = c.place(int32(i), pkt)
 	}
 	return c.finish()
 }
 
-// place puts packet i, alone in r, where it belongs and says why there.
-func (c *Coalescer) place(i int32, r *run) Reason {
-	if !r.hasFlow {
-		if r.hasAddr {
-			c.table.find(&r.key).last = i
+// place puts packet i where it belongs and says why there.
+func (c *Coalescer) place(i int32, pkt []byte) Reason {
+	// If the packet before is of the flow that was looked up last, and this one
+	// fits behind it, it is of that flow too, and there is no later one in conflict.
+	recent := c.table.recent
+	if recent != nil && recent.last == i-1 && recent.super != none && c.extends(&c.runs[recent.super], i, pkt) {
+		recent.last = i
+		return Joined
+	}
+
+	var p parsed
+	why := p.parse(pkt)
+	if !p.hasFlow {
+		if p.hasAddr {
+			c.table.find(&p.key).last = i
 			c.pairs = true
 		}
-		c.open(r)
-		return r.why
+		c.alone(i)
+		return why
 	}
 	lastOfPair := none
 	if c.pairs {
-		lastOfPair = c.table.last(r.key.pair())
+		lastOfPair = c.table.last(p.key.pair())
 	}
-	s := c.table.find(&r.key)
+	s := c.table.find(&p.key)
 	lastOfFlow := s.last
 	s.last = i
-	keepOrder := c.cfg.Order == InOrder || r.proto == protoUDP
+	keepOrder := c.cfg.Order == InOrder || p.proto == protoUDP
 	if keepOrder && lastOfPair > lastOfFlow {
 		s.super = none // the latest packet in conflict has no flow
 	}
-	if r.why != Joined {
+	if s.super != none && s != recent && c.extends(&c.runs[s.super], i, pkt) {
+		return Joined
+	}
+	if why == Joined {
+		why = p.verify(pkt, &c.cfg)
+	}
+	if why != Joined {
 		if keepOrder {
 			s.super = none
 		}
-		c.open(r)
-		return r.why
+		c.alone(i)
+		return why
 	}
-	r.size = len(c.pkts[i]) - r.hdrLen
-	r.payload = r.size
-	r.sealed = r.proto == protoTCP && c.pkts[i][r.l4Off+13]&(tcpFIN|tcpPSH) != 0
-
-	why := First
+	r := c.start(i, pkt, &p)
+	why = First
 	if lastOfFlow != none || lastOfPair != none {
-		why = c.settle(s.super, r, keepOrder)
+		why = c.settle(s.super, &r, keepOrder)
 		if why == Joined {
 			return Joined
 		}
@@ -196,11 +214,37 @@ func (c *Coalescer) place(i int32, r *run) Reason {
 	c.opened++
 	r.ordinal = c.opened
 	s.super = int32(len(c.runs))
-	c.open(r)
+	c.runs = append(c.runs, r)
 	return why
 }
 
-func (c *Coalescer) open(r *run) { c.runs = append(c.runs, *r) }
+// alone opens a superpacket that packet i, which is no candidate, is all of.
+func (c *Coalescer) alone(i int32) {
+	c.runs = append(c.runs, run{head: i, tail: i, n: 1})
+}
+
+// start returns a superpacket of packet i alone, a candidate.
+func (c *Coalescer) start(i int32, pkt []byte, p *parsed) run {
+	r := run{
+		head: i, tail: i, n: 1, most: c.cfg.MaxUDPSegments, older: none, shape: p.shape,
+		size:  len(pkt) - p.hdrLen,
+		l4Sum: uint32(p.key.pseudoHeaderSum(p.proto, 0)),
+	}
+	r.payload = r.size
+	if p.version == 4 {
+		r.id = be16(pkt[4:])
+		r.atomic = c.cfg.AtomicIDs && pkt[6]&(ipv4DF>>8) != 0
+		r.ipSum = uint32(^be16(pkt[10:])) + neg(be16(pkt[2:])) + neg(r.id)
+	}
+	if p.proto == protoTCP {
+		r.seq = be32(pkt[p.l4Off+4:])
+		r.sealed = pkt[p.l4Off+13]&(tcpFIN|tcpPSH) != 0
+		if r.most = c.cfg.MaxSegments; r.size < minTCPGSOSize {
+			r.most = 1
+		}
+	}
+	return r
+}
 
 // settle joins r, one packet, to the superpacket at index at or, in Reorder, to
 // one that its flow opened before; or says why the first of them refused.
@@ -208,16 +252,12 @@ func (c *Coalescer) settle(at int32, r *run, keepOrder bool) Reason {
 	why := Closed
 	for try := 0; at != none; try++ {
 		q := &c.runs[at]
-		if c.opened-q.ordinal >= c.cfg.MaxOpen || try == c.cfg.MaxPerFlow {
+		if !c.isOpen(q) || try == c.cfg.MaxPerFlow {
 			break
 		}
 		refused := c.joins(q, r)
 		if refused == Joined {
-			c.next[q.tail] = r.head
-			q.tail = r.tail
-			q.sealed = r.sealed || r.payload < q.size
-			q.n++
-			q.payload += r.payload
+			c.add(q, r.head, r.payload, r.sealed)
 			return Joined
 		}
 		if why == Closed {
@@ -230,7 +270,7 @@ func (c *Coalescer) settle(at int32, r *run, keepOrder bool) Reason {
 			c.next[r.tail] = q.head
 			q.head = r.head
 			q.sealed = q.sealed || q.n == 1 && q.payload < r.size
-			q.size = r.size
+			q.size, q.most, q.id, q.seq = r.size, r.most, r.id, r.seq
 			q.n++
 			q.payload += r.payload
 			return Joined
@@ -240,54 +280,89 @@ func (c *Coalescer) settle(at int32, r *run, keepOrder bool) Reason {
 	return why
 }
 
+// isOpen says whether q may take more packets, for all the others that were opened.
+func (c *Coalescer) isOpen(q *run) bool { return c.opened-q.ordinal < c.cfg.MaxOpen }
+
+// add puts packet i, which joins, behind q's. sealed is that of the packet alone.
+func (c *Coalescer) add(q *run, i int32, payload int, sealed bool) {
+	c.next[q.tail] = i
+	q.tail = i
+	q.sealed = sealed || payload < q.size
+	q.n++
+	q.payload += payload
+}
+
 // joins says whether the packets of b, of the same flow as those of a and all
 // of them candidates, can follow a's in one superpacket: Joined, Limit or
 // Mismatch.
 //
 // Segment copies a's first headers, so what it does not set must be equal in
-// both: versions and header lengths, TOS or traffic class and flow label, DF,
-// TTL, ACK number, all flags but FIN and PSH, window, urgent pointer, options.
-// What it sets must be what the packets have: IDs and sequence numbers count on
-// (S2, S4); FIN and PSH are on the last packet only (S4); payloads are of one
-// size but for a shorter last (S1). Lengths and checksums it computes, and
-// admission has seen that each packet has what it computes (C1). Equality with
-// a's first packet is equality with all of a's, which joined the same way.
+// both: all that sameHeaders compares. What it sets must be what the packets have:
+// IDs and sequence numbers count on (S2, S4); FIN and PSH are on the last packet
+// only (S4); payloads are of one size but for a shorter last (S1). Lengths and
+// checksums it computes, and admission has seen that each packet has what it
+// computes (C1). Equality with a's first packet is equality with all of a's, which
+// joined the same way.
 func (c *Coalescer) joins(a, b *run) Reason {
-	maxSegments := c.cfg.MaxSegments
-	if a.proto == protoUDP {
-		maxSegments = c.cfg.MaxUDPSegments
-	}
-	if a.n+b.n > maxSegments || a.hdrLen+a.payload+b.payload > maxPacketLen ||
-		a.proto == protoTCP && a.size < minTCPGSOSize {
+	if a.n+b.n > a.most || a.hdrLen+a.payload+b.payload > maxPacketLen {
 		return Limit
 	}
-	if a.sealed || b.size > a.size || b.n > 1 && b.size != a.size || a.hdrLen != b.hdrLen {
+	if a.sealed || b.size > a.size || b.n > 1 && b.size != a.size || a.hdrLen != b.hdrLen ||
+		!a.atomic && a.id+uint16(a.idSteps()) != b.id ||
+		a.proto == protoTCP && a.seq+uint32(a.payload) != b.seq ||
+		!sameHeaders(c.pkts[a.head], c.pkts[b.head], &a.shape) {
 		return Mismatch
 	}
-	pa, pb := c.pkts[a.head], c.pkts[b.head]
-	if a.version == 4 {
-		if pa[1] != pb[1] || [4]byte(pa[6:10]) != [4]byte(pb[6:10]) {
-			return Mismatch // TOS; DF, TTL
-		}
-		atomic := c.cfg.AtomicIDs && pa[6]&(ipv4DF>>8) != 0
-		if !atomic && be16(pa[4:])+uint16(a.n) != be16(pb[4:]) {
-			return Mismatch
-		}
-	} else if [4]byte(pa[:4]) != [4]byte(pb[:4]) || pa[7] != pb[7] {
-		return Mismatch // traffic class and flow label; hop limit
-	}
-	if a.proto == protoUDP {
-		return Joined
-	}
-	ta, tb := pa[a.l4Off:a.hdrLen], pb[b.l4Off:b.hdrLen]
-	if be32(ta[4:])+uint32(a.payload) != be32(tb[4:]) ||
-		[5]byte(ta[8:13]) != [5]byte(tb[8:13]) ||
-		(ta[13]^tb[13])&^(tcpFIN|tcpPSH) != 0 ||
-		[2]byte(ta[14:16]) != [2]byte(tb[14:16]) ||
-		!bytes.Equal(ta[18:], tb[18:]) {
-		return Mismatch // sequence; ACK number, doff; flags; window; urgent pointer, options
-	}
 	return Joined
+}
+
+// idSteps is how far the ID behind a's packets is from the first one's.
+func (a *run) idSteps() int {
+	if a.version == 4 {
+		return a.n
+	}
+	return 0
+}
+
+// extends joins packet i to q, a candidate's superpacket that is in its place, if
+// it is a candidate of q's flow that joins; or changes nothing.
+//
+// It decides what parse, verify and joins decide, at once: a packet with q's
+// headers in all that sameHeaders compares has q's flow, and passes the tests of C1
+// that are on those bytes, as q's first packet has. What is left of C1 are lengths
+// and checksums, and of joins the limits, the sizes, ID and sequence number.
+func (c *Coalescer) extends(q *run, i int32, pkt []byte) bool {
+	size := len(pkt) - q.hdrLen
+	if q.sealed || size <= 0 || size > q.size || q.n >= q.most || q.hdrLen+q.payload+size > maxPacketLen ||
+		!c.isOpen(q) || !sameHeaders(c.pkts[q.head], pkt, &q.shape) {
+		return false
+	}
+	if q.version == 4 {
+		id := be16(pkt[4:])
+		if int(be16(pkt[2:])) != len(pkt) || id != q.id+uint16(q.n) && !q.atomic ||
+			be16(pkt[10:]) != ^fold(q.ipSum+uint32(len(pkt))+uint32(id)) {
+			return false
+		}
+	} else if int(be16(pkt[4:])) != len(pkt)-ipv6HdrLen {
+		return false
+	}
+	l4 := pkt[q.l4Off:]
+	sealed := false
+	if q.proto == protoUDP {
+		if int(be16(l4[4:])) != len(l4) || be16(l4[6:]) == 0 {
+			return false
+		}
+	} else {
+		if be32(l4[4:]) != q.seq+uint32(q.payload) || be16(l4[16:]) == 0xFFFF {
+			return false
+		}
+		sealed = l4[13]&(tcpFIN|tcpPSH) != 0
+	}
+	if Sum(l4, fold(q.l4Sum+uint32(len(l4)))) != 0xFFFF {
+		return false
+	}
+	c.add(q, i, size, sealed)
+	return true
 }
 
 // Reason says what became of packet i of the last batch. It panics if that has

@@ -10,23 +10,24 @@ import (
 // 6.12). The zero value is ready; Reset starts it on a superpacket, and it can
 // be reused for any number of them. It is not safe for concurrent use.
 type Segmenter struct {
-	pkt    []byte // the superpacket, borrowed
-	hdr    []byte // its headers, ours; the fields that vary are zero
-	layout ipLayout
-	udp    bool
-	size   int // payload bytes of every segment but the last
-	n, i   int // segments in all, and produced
+	pkt     []byte // the superpacket, borrowed
+	hdr     []byte // its headers, ours; the fields that vary are zero
+	v4, udp bool
+	l4Off   int
+	size    int // payload bytes of every segment but the last
+	n, i    int // segments in all, and produced
 
 	// If not split, pkt is the one segment and its checksum is completed over
 	// pkt[csumStart:] into pkt[csumAt:], unless csumAt is zero.
 	split             bool
 	csumStart, csumAt int
 
-	// What every segment's sums share, the varying fields counted as zero.
-	ipSum, l4Sum uint16
-	id           uint16
-	seq          uint32
-	tcpFlags     uint8
+	// What every inner segment's sums share: all but ID, sequence number, payload.
+	ipSum    uint32
+	l4Sum    uint16
+	id       uint16
+	seq      uint32
+	tcpFlags uint8
 }
 
 // Reset validates the superpacket (h, pkt) and makes its segments the next to
@@ -58,7 +59,7 @@ func (s *Segmenter) Reset(h VnetHdr, pkt []byte) error {
 	if err != nil {
 		return err
 	}
-	s.pkt, s.layout, s.udp = pkt, layout, layout.proto == protoUDP
+	s.pkt, s.l4Off, s.v4, s.udp = pkt, layout.l4Off, layout.version == 4, layout.proto == protoUDP
 	payload := len(pkt) - hdrLen
 	if payload <= int(h.GSOSize) {
 		s.n = 1
@@ -71,7 +72,7 @@ func (s *Segmenter) Reset(h VnetHdr, pkt []byte) error {
 	s.size = int(h.GSOSize)
 	s.n = (payload + s.size - 1) / s.size
 	s.hdr = append(hdr, pkt[:hdrLen]...)
-	s.prepare(h.Flags&NeedsCsum != 0)
+	s.prepare(layout, h.Flags&NeedsCsum != 0)
 	return nil
 }
 
@@ -132,8 +133,8 @@ func checkGSO(h VnetHdr, pkt []byte) (ipLayout, int, error) {
 	return layout, layout.l4Off + l4HdrLen, nil
 }
 
-// prepare takes the varying fields out of the header copy and sums the rest,
-// once for all segments.
+// prepare makes of the header copy that of an inner segment, but for ID, sequence
+// number and checksums, which are zero, and sums it, once for all segments.
 //
 // L4 checksum (S6): the kernel does not recompute the pseudo-header, it takes
 // the old length out of the partial sum and puts the segment's in
@@ -141,30 +142,36 @@ func checkGSO(h VnetHdr, pkt []byte) (ipLayout, int, error) {
 // partial sum gives segments wrong by the same amount. Sums are kept modulo
 // 0xFFFF; TCP's data offset and UDP's length make every whole sum non-zero, and
 // then its folded value is unique, so the order of additions does not matter.
-func (s *Segmenter) prepare(partial bool) {
-	hdr, l4Off := s.hdr, s.layout.l4Off
+func (s *Segmenter) prepare(layout ipLayout, partial bool) {
+	hdr, l4Off := s.hdr, layout.l4Off
 	l4 := hdr[l4Off:]
-	src, dst := addrs(hdr, s.layout.version)
-	seed := uint32(PseudoHeaderSum(s.layout.proto, src, dst, 0))
-	if s.layout.version == 4 {
+	src, dst := addrs(hdr, layout.version)
+	seed := uint32(PseudoHeaderSum(layout.proto, src, dst, 0))
+	segLen := len(hdr) + s.size
+	l4Len := segLen - l4Off
+	if s.v4 {
 		s.id = be16(hdr[4:])
-		putBE32(hdr[2:], 0) // total length, ID
+		putBE16(hdr[2:], uint16(segLen))
+		putBE16(hdr[4:], 0)
 		putBE16(hdr[10:], 0)
-		s.ipSum = Sum(hdr[:l4Off], 0)
+		s.ipSum = uint32(Sum(hdr[:l4Off], 0))
+	} else {
+		putBE16(hdr[4:], uint16(segLen-ipv6HdrLen))
 	}
 	if s.udp {
 		seed = uint32(be16(l4[6:])) + neg(be16(l4[4:]))
-		putBE32(l4[4:], 0) // length, checksum
+		putBE16(l4[4:], uint16(l4Len))
+		putBE16(l4[6:], 0)
 	} else {
 		if partial {
 			seed = uint32(be16(l4[16:])) + neg(uint16(len(s.pkt)-l4Off))
 		}
 		s.seq, s.tcpFlags = be32(l4[4:]), l4[13]
 		putBE32(l4[4:], 0)
-		l4[13] = 0
+		l4[13] &^= tcpCWR | tcpFIN | tcpPSH
 		putBE16(l4[16:], 0)
 	}
-	s.l4Sum = Sum(l4, fold(seed))
+	s.l4Sum = Sum(l4, fold(seed+uint32(l4Len)))
 }
 
 // Len returns how many segments are left. It is known before the first (S7).
@@ -204,6 +211,7 @@ func (s *Segmenter) Next(dst []byte) (int, error) {
 	}
 	off := len(s.hdr) + s.i*s.size
 	end := s.i*s.size + n
+	copy(dst, s.hdr)
 	s.finish(dst, copySum(dst[len(s.hdr):], s.pkt[off:end], s.l4Sum))
 	return n, nil
 }
@@ -220,15 +228,16 @@ func (s *Segmenter) InPlace() iter.Seq[[]byte] {
 
 func (s *Segmenter) inPlace(yield func([]byte) bool) {
 	for s.i < s.n {
+		if !s.split {
+			s.complete(s.pkt)
+			yield(s.pkt[:len(s.pkt):len(s.pkt)])
+			return
+		}
 		// Segment i's payload is at len(hdr) + i*size, its header just before.
 		off := s.i * s.size
-		end := off + s.NextLen()
+		end := min(off+len(s.hdr)+s.size, len(s.pkt))
 		seg := s.pkt[off:end:end]
-		if s.split {
-			s.finish(seg, Sum(seg[len(s.hdr):], s.l4Sum))
-		} else {
-			s.complete(seg)
-		}
+		s.finish(seg, stampSum(seg, s.hdr, s.l4Sum))
 		if !yield(seg) {
 			return
 		}
@@ -249,26 +258,24 @@ func (s *Segmenter) complete(seg []byte) {
 	putBE16(seg[s.csumAt:], c)
 }
 
-// finish makes seg, which holds the payload of segment i at its end, that
-// segment, and counts it. l4Sum is that of s and the payload's.
+// finish makes seg, which is hdr and the payload of segment i, that segment, and
+// counts it. l4Sum is that of s and the payload's.
 func (s *Segmenter) finish(seg []byte, l4Sum uint16) {
 	i := s.i
 	s.i++
-	l4Off := s.layout.l4Off
-	copy(seg, s.hdr)
-	if s.layout.version == 4 {
-		id := s.id + uint16(i)
-		putBE16(seg[2:], uint16(len(seg)))
-		putBE16(seg[4:], id)
-		putBE16(seg[10:], ^fold(uint32(s.ipSum)+uint32(len(seg))+uint32(id)))
-	} else {
-		putBE16(seg[4:], uint16(len(seg)-ipv6HdrLen))
+	ipSum, sum := s.ipSum, uint32(l4Sum)
+	if i == 0 || i == s.n-1 {
+		ipSum, sum = s.outer(seg, i, sum)
 	}
-	l4 := seg[l4Off:]
-	sum := uint32(l4Sum) + uint32(len(l4))
+	if s.v4 {
+		id := s.id + uint16(i)
+		ip := (*[ipv4HdrLen]byte)(seg)
+		putBE16(ip[4:], id)
+		putBE16(ip[10:], ^fold(ipSum+uint32(id)))
+	}
+	l4 := seg[s.l4Off:]
 	if s.udp {
-		putBE16(l4[4:], uint16(len(l4)))
-		c := ^fold(sum + uint32(len(l4)))
+		c := ^fold(sum)
 		if c == 0 {
 			c = 0xFFFF // 0 would say that there is none (RFC 768)
 		}
@@ -276,14 +283,31 @@ func (s *Segmenter) finish(seg []byte, l4Sum uint16) {
 		return
 	}
 	seq := s.seq + uint32(i*s.size)
-	flags := s.tcpFlags
+	tcp := (*[tcpHdrLen]byte)(l4)
+	putBE32(tcp[4:], seq)
+	putBE16(tcp[16:], ^fold(sum+seq>>16+seq&0xFFFF))
+}
+
+// outer gives the first or last segment, which has an inner one's header, its
+// lengths and flags, and the sums these.
+func (s *Segmenter) outer(seg []byte, i int, l4Sum uint32) (uint32, uint32) {
+	ipSum := s.ipSum
+	longer := uint32(len(seg)) + neg(uint16(len(s.hdr)+s.size))
+	l4 := seg[s.l4Off:]
+	if s.v4 {
+		putBE16(seg[2:], uint16(len(seg)))
+		ipSum += longer
+	} else {
+		putBE16(seg[4:], uint16(len(seg)-ipv6HdrLen))
+	}
+	if s.udp {
+		putBE16(l4[4:], uint16(len(l4)))
+		return ipSum, l4Sum + 2*longer
+	}
+	flags := s.tcpFlags & tcpCWR
 	if i > 0 {
-		flags &^= tcpCWR
+		flags = s.tcpFlags & (tcpFIN | tcpPSH)
 	}
-	if i < s.n-1 {
-		flags &^= tcpFIN | tcpPSH
-	}
-	putBE32(l4[4:], seq)
-	l4[13] = flags
-	putBE16(l4[16:], ^fold(sum+seq>>16+seq&0xFFFF+uint32(flags)))
+	l4[13] |= flags
+	return ipSum, l4Sum + longer + uint32(flags)
 }
