@@ -40,6 +40,7 @@ verify:
 
 test:
 	RAPID_SEED=$(TEST_SEED) RAPID_CHECKS=5000 $(GO) test -count=1 ./...
+	$(GO) test -count=1 -tags invariants ./offload
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt would change these"; exit 1; }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 )
 
@@ -13,9 +12,6 @@ import (
 func TestAllocations(t *testing.T) {
 	allocates := func(name string, f func()) {
 		t.Run(name, func(t *testing.T) {
-			if purego && strings.HasPrefix(name, "Coalesce") {
-				t.Skip("hash/maphash allocates with the tag purego")
-			}
 			f() // memory for the largest input
 			if n := testing.AllocsPerRun(100, f); n != 0 {
 				t.Errorf("%v allocations a run, want none", n)

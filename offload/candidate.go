@@ -97,7 +97,7 @@ func (p *parsed) setFlow(pkt []byte) {
 // so an IPv4 header checksum is never 0xFFFF, nor is a TCP checksum of a split;
 // the 0 that UDP would have is written 0xFFFF. Of the two forms of a right
 // checksum only that one comes back from Segment.
-func (p *parsed) verify(pkt []byte, cfg *Config) Reason {
+func (c *Coalescer) verify(pkt []byte, p *parsed) Reason {
 	l4 := pkt[p.l4Off:]
 	v4, udp := p.version == 4, p.proto == protoUDP
 	ipLen := int(be16(pkt[4:])) + ipv6HdrLen
@@ -116,10 +116,11 @@ func (p *parsed) verify(pkt []byte, cfg *Config) Reason {
 	case udp && be16(l4[6:]) == 0, !udp && be16(l4[16:]) == 0xFFFF:
 		return L4Checksum
 	}
+	c.summed.add(len(l4))
 	if Sum(l4, p.key.pseudoHeaderSum(p.proto, len(l4))) != 0xFFFF {
 		return L4Checksum
 	}
-	if cfg.disabled(p.gsoType) {
+	if c.cfg.disabled(p.gsoType) {
 		return Disabled
 	}
 	return Joined

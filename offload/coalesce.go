@@ -1,9 +1,6 @@
 package offload
 
-import (
-	"fmt"
-	"hash/maphash"
-)
+import "fmt"
 
 // Order says which order Coalesce keeps.
 type Order uint8
@@ -95,6 +92,9 @@ type Coalescer struct {
 	opened  int      // how many of runs are of candidates
 	pairs   bool     // the batch has packets with addresses but no flow
 
+	compared work // headers of two packets
+	summed   work // bytes
+
 	supers  []Superpacket
 	members []int
 	hdrs    []byte
@@ -115,6 +115,7 @@ type run struct {
 	shape
 
 	// Of the first packet, a candidate.
+	ports  uint32 // which tell flows apart the soonest
 	atomic bool   // its ID has no meaning (AtomicIDs)
 	id     uint16 // IPv4
 	seq    uint32 // TCP
@@ -129,7 +130,7 @@ func NewCoalescer(cfg Config) (*Coalescer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Coalescer{cfg: cfg, table: flowTable{seed: maphash.MakeSeed()}}, nil
+	return &Coalescer{cfg: cfg, table: newFlowTable()}, nil
 }
 
 // Coalesce returns the superpackets that the packets of a batch, IP packets
@@ -193,7 +194,7 @@ func (c *Coalescer) place(i int32, pkt []byte) Reason {
 		return Joined
 	}
 	if why == Joined {
-		why = p.verify(pkt, &c.cfg)
+		why = c.verify(pkt, &p)
 	}
 	if why != Joined {
 		if keepOrder {
@@ -228,6 +229,7 @@ func (c *Coalescer) start(i int32, pkt []byte, p *parsed) run {
 	r := run{
 		head: i, tail: i, n: 1, most: c.cfg.MaxUDPSegments, older: none, shape: p.shape,
 		size:  len(pkt) - p.hdrLen,
+		ports: be32(pkt[p.l4Off:]),
 		l4Sum: uint32(p.key.pseudoHeaderSum(p.proto, 0)),
 	}
 	r.payload = r.size
@@ -304,6 +306,7 @@ func (c *Coalescer) add(q *run, i int32, payload int, sealed bool) {
 // computes (C1). Equality with a's first packet is equality with all of a's, which
 // joined the same way.
 func (c *Coalescer) joins(a, b *run) Reason {
+	c.compared.add(1)
 	if a.n+b.n > a.most || a.hdrLen+a.payload+b.payload > maxPacketLen {
 		return Limit
 	}
@@ -332,9 +335,10 @@ func (a *run) idSteps() int {
 // that are on those bytes, as q's first packet has. What is left of C1 are lengths
 // and checksums, and of joins the limits, the sizes, ID and sequence number.
 func (c *Coalescer) extends(q *run, i int32, pkt []byte) bool {
+	c.compared.add(1)
 	size := len(pkt) - q.hdrLen
 	if q.sealed || size <= 0 || size > q.size || q.n >= q.most || q.hdrLen+q.payload+size > maxPacketLen ||
-		!c.isOpen(q) || !sameHeaders(c.pkts[q.head], pkt, &q.shape) {
+		!c.isOpen(q) || be32(pkt[q.l4Off:]) != q.ports || !sameHeaders(c.pkts[q.head], pkt, &q.shape) {
 		return false
 	}
 	if q.version == 4 {
@@ -358,6 +362,7 @@ func (c *Coalescer) extends(q *run, i int32, pkt []byte) bool {
 		}
 		sealed = l4[13]&(tcpFIN|tcpPSH) != 0
 	}
+	c.summed.add(len(l4))
 	if Sum(l4, fold(q.l4Sum+uint32(len(l4)))) != 0xFFFF {
 		return false
 	}

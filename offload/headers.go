@@ -3,51 +3,63 @@ package offload
 import "encoding/binary"
 
 // fixed has a one for each bit of the headers of a candidate that Segment copies
-// from the first packet to all, and a zero for what it sets: by IP version and
-// protocol, up to the longest headers.
-var fixed = func() (all [2][2][maxHdrLen]byte) {
-	for v6 := range all {
-		for udp := range all[v6] {
-			m := &all[v6][udp]
-			for i := range m {
-				m[i] = 0xFF
-			}
-			l4 := ipv4HdrLen
-			if v6 == 1 {
-				l4 = ipv6HdrLen
-				clear(m[4:6]) // payload length
-			} else {
-				clear(m[2:6]) // total length, ID
-				clear(m[10:12])
-			}
-			if udp == 1 {
-				clear(m[l4+4 : l4+8]) // length, checksum
-				continue
-			}
-			clear(m[l4+4 : l4+8]) // sequence number
-			m[l4+13] = ^byte(tcpFIN | tcpPSH)
-			clear(m[l4+16 : l4+18])
+// from the first packet to all, and a zero for what it sets, in words of eight
+// bytes: of IPv4 and IPv6 headers without options, and of the first 16 bytes of a TCP
+// header.
+var fixed struct {
+	ip4, ip6 [2]uint64
+	tcp      [2]uint64
+}
+
+func init() {
+	words := func(set ...int) (w [2]uint64) { // set are the bytes that Segment sets
+		var b [16]byte
+		for i := range b {
+			b[i] = 0xFF
 		}
+		for _, i := range set {
+			b[i] = 0
+		}
+		return [2]uint64{word(b[:]), word(b[8:])}
 	}
-	return all
-}()
+	fixed.ip4 = words(2, 3, 4, 5, 10, 11) // total length, ID, checksum
+	fixed.ip6 = words(4, 5)               // payload length
+	fixed.tcp = words(4, 5, 6, 7)         // sequence number
+	flags := [8]byte{0, 0, 0, 0, 0, tcpFIN | tcpPSH}
+	fixed.tcp[1] &^= word(flags[:])
+}
+
+func word(b []byte) uint64 { return binary.NativeEndian.Uint64(b) }
 
 // sameHeaders says whether the headers of a and b, which have them as s says, are
 // equal in all that Segment copies: versions and header lengths, TOS or traffic
 // class and flow label, the word with DF, TTL, protocol, addresses and ports, ACK
 // number, all flags but FIN and PSH, window, urgent pointer, options.
 func sameHeaders(a, b []byte, s *shape) bool {
-	mask := &fixed[s.version>>1&1][s.proto>>4&1] // version 4 or 6, protocol 6 or 17
-	n := s.hdrLen
-	a, b = a[:n], b[:n]
-	// Eight bytes at a time, and the last eight: headers are of 28 bytes or more.
-	diff := differ(a[n-8:], b[n-8:], mask[n-8:])
-	for i := 0; i+8 <= n; i += 8 {
-		diff |= differ(a[i:], b[i:], mask[i:])
+	a, b = a[:s.hdrLen], b[:s.hdrLen]
+	var diff uint64
+	if s.version == 4 {
+		x, y := (*[ipv4HdrLen]byte)(a), (*[ipv4HdrLen]byte)(b)
+		diff = (word(x[0:])^word(y[0:]))&fixed.ip4[0] |
+			(word(x[8:])^word(y[8:]))&fixed.ip4[1] |
+			uint64(be32(x[16:])^be32(y[16:]))
+		a, b = a[ipv4HdrLen:], b[ipv4HdrLen:]
+	} else {
+		x, y := (*[ipv6HdrLen]byte)(a), (*[ipv6HdrLen]byte)(b)
+		diff = (word(x[0:])^word(y[0:]))&fixed.ip6[0] |
+			(word(x[8:]) ^ word(y[8:])) | (word(x[16:]) ^ word(y[16:])) |
+			(word(x[24:]) ^ word(y[24:])) | (word(x[32:]) ^ word(y[32:]))
+		a, b = a[ipv6HdrLen:], b[ipv6HdrLen:]
+	}
+	if s.proto == protoUDP {
+		return diff|uint64(be32(a)^be32(b)) == 0 // ports
+	}
+	x, y := (*[tcpHdrLen]byte)(a), (*[tcpHdrLen]byte)(b)
+	diff |= (word(x[0:])^word(y[0:]))&fixed.tcp[0] |
+		(word(x[8:])^word(y[8:]))&fixed.tcp[1] |
+		uint64(be16(x[18:])^be16(y[18:]))
+	for i := tcpHdrLen; i+4 <= len(a) && i+4 <= len(b); i += 4 {
+		diff |= uint64(be32(a[i:]) ^ be32(b[i:]))
 	}
 	return diff == 0
-}
-
-func differ(a, b, mask []byte) uint64 {
-	return (binary.NativeEndian.Uint64(a) ^ binary.NativeEndian.Uint64(b)) & binary.NativeEndian.Uint64(mask)
 }

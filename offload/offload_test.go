@@ -3,7 +3,6 @@ package offload
 import (
 	"bytes"
 	"errors"
-	"hash/maphash"
 	"io"
 	"slices"
 	"strings"
@@ -203,33 +202,66 @@ func TestManyFlows(t *testing.T) {
 	}
 }
 
-// TestTable fills a table until every probe runs into others: it must stay
-// exact.
+// TestTable fills a table, also with all keys in one list: it must stay exact.
 func TestTable(t *testing.T) {
-	table := flowTable{seed: maphash.MakeSeed()}
-	table.reset(8)
-	n := len(table.slots) - 1 // as full as probing bears
-	for i := range n {
-		key := flowKey{srcHi: uint64(i)}
-		if got := table.last(key); got != none {
-			t.Fatalf("key %d has packet %d", i, got)
+	for _, table := range []flowTable{newFlowTable(), {}} { // multipliers of zero: one hash for all
+		table.reset(8)
+		for i := range 8 {
+			key := flowKey{srcHi: uint64(i)}
+			if got := table.last(key); got != none {
+				t.Fatalf("key %d has packet %d", i, got)
+			}
+			table.find(&key).last = int32(i)
 		}
-		table.find(&key).last = int32(i)
-	}
-	for i := range n {
-		key := flowKey{srcHi: uint64(i)}
-		if got := table.last(key); got != int32(i) || table.find(&key).last != got {
-			t.Errorf("key %d has packet %d", i, got)
+		for i := range 8 {
+			key := flowKey{srcHi: uint64(i)}
+			if got := table.last(key); got != int32(i) || table.find(&key).last != got {
+				t.Errorf("key %d has packet %d", i, got)
+			}
 		}
-	}
-	table.reset(8)
-	if got := table.last(flowKey{srcHi: 1}); got != none {
-		t.Errorf("in the next batch key 1 has packet %d", got)
+		table.reset(8)
+		if got := table.last(flowKey{srcHi: 1}); got != none {
+			t.Errorf("in the next batch key 1 has packet %d", got)
+		}
 	}
 }
 
-// TestTableRoom counts the slots that a batch takes: half of the table stays
-// free, whatever the packets are, so that probing stays short.
+// TestHash checks that every bit of a key is in its hash and in the comparison, and
+// that no two tables hash alike.
+func TestHash(t *testing.T) {
+	a, b := newFlowTable(), newFlowTable()
+	for _, version := range []uint64{4, 6} {
+		var k flowKey
+		words := []*uint64{&k.ports, &k.srcHi, &k.srcLo, &k.dstHi, &k.dstLo}
+		if version == 4 {
+			words = words[:2]
+		}
+		k = flowKey{ports: version<<40 | 1, srcHi: 2, srcLo: 4, dstHi: 8, dstLo: 16}
+		same := k
+		was := a.hash(&k)
+		if b.hash(&k) == was {
+			t.Errorf("version %d: two tables hash alike", version)
+		}
+		for i, w := range words {
+			for bit := range 64 {
+				if i == 0 && bit >= 40 {
+					continue // the version
+				}
+				*w ^= 1 << bit
+				if a.hash(&k) == was || k.equal(&same) {
+					t.Errorf("version %d, word %d: bit %d is not in the hash or not compared", version, i, bit)
+				}
+				*w ^= 1 << bit
+			}
+		}
+		if !k.equal(&same) {
+			t.Errorf("version %d: a key does not equal itself", version)
+		}
+	}
+}
+
+// TestTableRoom counts the slots that a batch takes: at most one a packet, and two
+// lists, whatever the packets are, so that lists stay short.
 func TestTableRoom(t *testing.T) {
 	co, err := NewCoalescer(Config{})
 	if err != nil {
@@ -242,14 +274,8 @@ func TestTableRoom(t *testing.T) {
 	}
 	pkts[0][9] = 1
 	co.Coalesce(pkts)
-	used := 0
-	for _, s := range co.table.slots {
-		if s.batch == co.table.batch {
-			used++
-		}
-	}
-	if used > len(pkts) || 2*used > len(co.table.slots) {
-		t.Errorf("%d packets take %d of %d slots", len(pkts), used, len(co.table.slots))
+	if used := len(co.table.slots); used > len(pkts) || 2*used > len(co.table.lists) {
+		t.Errorf("%d packets take %d slots in %d lists", len(pkts), used, len(co.table.lists))
 	}
 }
 

@@ -1,5 +1,0 @@
-//go:build !purego
-
-package offload
-
-const purego = false

@@ -1,0 +1,8 @@
+//go:build invariants
+
+package offload
+
+// work counts what a batch took.
+type work struct{ n int }
+
+func (w *work) add(n int) { w.n += n }
