@@ -164,9 +164,12 @@ func (c *Coalescer) place(i int32, pkt []byte) Reason {
 	// If the packet before is of the flow that was looked up last, and this one
 	// fits behind it, it is of that flow too, and there is no later one in conflict.
 	recent := c.table.recent
-	if recent != nil && recent.last == i-1 && recent.super != none && c.extends(&c.runs[recent.super], i, pkt) {
-		recent.last = i
-		return Joined
+	if recent != nil && recent.last == i-1 && recent.super != none {
+		q := &c.runs[recent.super]
+		if len(pkt) > q.hdrLen && be32(pkt[q.l4Off:]) == q.ports && c.extends(q, i, pkt) {
+			recent.last = i
+			return Joined
+		}
 	}
 
 	var p parsed
@@ -337,8 +340,8 @@ func (a *run) idSteps() int {
 func (c *Coalescer) extends(q *run, i int32, pkt []byte) bool {
 	c.compared.add(1)
 	size := len(pkt) - q.hdrLen
-	if q.sealed || size <= 0 || size > q.size || q.n >= q.most || q.hdrLen+q.payload+size > maxPacketLen ||
-		!c.isOpen(q) || be32(pkt[q.l4Off:]) != q.ports || !sameHeaders(c.pkts[q.head], pkt, &q.shape) {
+	if size <= 0 || q.sealed || size > q.size || q.n >= q.most ||
+		q.hdrLen+q.payload+size > maxPacketLen || !c.isOpen(q) || !sameHeaders(c.pkts[q.head], pkt, &q.shape) {
 		return false
 	}
 	if q.version == 4 {
