@@ -26,6 +26,8 @@ help:
 	@echo "make test-user      the tests that ask the kernel, as an ordinary user, for root"
 	@echo "make cover          coverage of offload by all tests, and what is not covered"
 	@echo "make bench          benchmarks of offload and of the fuzz targets"
+	@echo "make bench-peers    beside other implementations, in alternating rounds; writes docs/bench.md, its data and plots (2 minutes)"
+	@echo "make test-nested    the tests of the nested modules, which need other modules and perhaps a newer Go"
 	@echo "make docs           write docs/rules.md"
 	@echo "make corpus         check that each case states what the model gives"
 	@echo "make properties-long  each property on PROPERTY_N=$(PROPERTY_N) scenarios"
@@ -115,6 +117,14 @@ cover:
 bench:
 	$(GO) test -run '^$$' -bench . ./offload ./fuzz/native
 
+# Modules of their own, with what only they need; one says which Go it needs.
+NESTED = fuzz/peers
+test-nested:
+	@for m in $(NESTED); do (cd $$m && GOTOOLCHAIN=auto $(GO) vet ./... && GOTOOLCHAIN=auto $(GO) test -count=1 ./...) || exit 1; done
+
+bench-peers:
+	cd fuzz/peers && GOTOOLCHAIN=auto $(GO) run ./bench -o ../../docs
+
 docs:
 	$(GO) run ./fuzz/cmd/tunproof rules > .rules.new && mv .rules.new docs/rules.md
 
@@ -127,4 +137,4 @@ properties-long:
 fuzz-long:
 	$(GO) run ./fuzz/cmd/tunproof verify -run '^[a-zP0-9]+ fuzz' -fuzz $(FUZZ_N) -cache .cache/fuzz
 
-.PHONY: help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-user live-long live-fuzz captures streams test-sums qemu test-qemu
+.PHONY: test-nested bench-peers help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-user live-long live-fuzz captures streams test-sums qemu test-qemu

@@ -45,8 +45,8 @@ func wgHandleVirtioRead(in []byte, bufs [][]byte, sizes []int, offset int) (int,
 // transport message's header.
 const wgOffset = 16
 
-// wgBuffer is the size of its buffers (device.MaxMessageSize), which it appends
-// to.
+// wgBuffer is the size of its buffers, which it appends to: those of the device,
+// of 65,535 bytes, and an odd number of cache lines, as slot.
 const wgBuffer = 65600
 
 type wireGuard struct {
@@ -81,6 +81,9 @@ func (w *wireGuard) Coalesce(write func([][]byte)) error {
 	return err
 }
 
+// Outputs is how many buffers a copying segmenter is given.
+const Outputs = 4096
+
 // outputs are the buffers that a copying segmenter writes to.
 type outputs struct {
 	frame []byte
@@ -89,7 +92,7 @@ type outputs struct {
 }
 
 func newOutputs() outputs {
-	o := outputs{bufs: make([][]byte, 4096), sizes: make([]int, 4096)}
+	o := outputs{bufs: make([][]byte, Outputs), sizes: make([]int, Outputs)}
 	mem := make([]byte, len(o.bufs)*slot)
 	for i := range o.bufs {
 		o.bufs[i] = mem[i*slot : (i+1)*slot]

@@ -3,88 +3,137 @@
 // bytes and one checksum pass over them.
 //
 //	bench [-run REGEXP] [-rounds N] [-o DIR] [-json FILE]
+//
+// It prints a table. With -o it writes what was measured to DIR/bench, as
+// benchmarks that benchstat reads and as plots, and the tables to DIR/bench.md.
+// No timing makes it fail: exit code 2 says that something could not be measured.
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"regexp"
+	"strconv"
+	"strings"
 
-	"tunproof/fuzz/peers/traffic"
+	"tunproof/fuzz/record"
 )
-
-const exitUsage = 2
 
 func main() {
 	run := flag.String("run", "", "only rows whose name matches `REGEXP`")
 	rounds := flag.Int("rounds", 10, "alternating rounds")
+	out := flag.String("o", "", "write data, plots and tables to `DIR`")
+	results := flag.String("json", "", "write the result records to `FILE`")
+	raw := flag.Bool("raw", false, "print the time of every round, and nothing else")
 	flag.Parse()
 	match, err := regexp.Compile(*run)
 	if err != nil || flag.NArg() > 0 || *rounds < 1 {
-		fmt.Fprintln(os.Stderr, "bench: usage: bench [-run REGEXP] [-rounds N]", err)
-		os.Exit(exitUsage)
+		fmt.Fprintln(os.Stderr, "bench: usage: bench [-run REGEXP] [-rounds N] [-o DIR] [-json FILE]", err)
+		os.Exit(record.ExitUsage)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	for _, f := range rows() {
+	if *raw {
+		check("measure", measureAll(ctx, match, *rounds, printRaw))
+		return
+	}
+	rows, err := measure(ctx, match, *rounds)
+	check("measure", err)
+	if len(rows) == 0 {
+		fmt.Fprintln(os.Stderr, "bench: no row matches")
+		os.Exit(record.ExitNothing)
+	}
+	fmt.Print("\n", claimTable(rows))
+	if *out != "" {
+		check("write", write(*out, rows, *rounds))
+	}
+	if *results != "" {
+		check("write", writeResults(*results, rows, *rounds))
+	}
+}
+
+// measure measures all rows, and the checksum once more without AVX-512.
+func measure(ctx context.Context, match *regexp.Regexp, rounds int) ([]*row, error) {
+	var rows []*row
+	done := func(r *row) {
+		rows = append(rows, r)
+		fmt.Println(r)
+	}
+	if match.MatchString("SumAVX2") {
+		if err := measureAVX2(ctx, rounds, done); err != nil {
+			return nil, err
+		}
+	}
+	return rows, measureAll(ctx, match, rounds, done)
+}
+
+func measureAll(ctx context.Context, match *regexp.Regexp, rounds int, done func(*row)) error {
+	for _, f := range allRows() {
 		r := f()
 		if !match.MatchString(r.name) {
 			continue
 		}
-		if err := r.measure(ctx, *rounds); errors.Is(err, context.Canceled) {
-			fmt.Fprintln(os.Stderr, "bench: interrupted")
-			break
+		if err := r.measure(ctx, rounds); errors.Is(err, context.Canceled) {
+			return fmt.Errorf("interrupted at %s: nothing is written", r.name)
+		} else if err != nil {
+			return err
 		}
-		fmt.Printf("%-52s", r.name)
-		for _, e := range r.entries {
-			fmt.Printf(" %s %.1f (%.2f)", e.impl, e.median()/float64(r.packets), r.ratio("tunproof", e.impl))
-		}
-		fmt.Println()
+		done(r)
 	}
+	return nil
 }
 
-// rows are made when they are measured: their buffers are large.
-func rows() []func() *row {
-	var list []func() *row
-	for _, n := range []int{20, 60, 100, 536, 1448, 9000, 65535} {
-		list = append(list, func() *row { return sumRow(n) })
+// measureAVX2 runs this program again, for the checksum alone, on a processor
+// that says it has no AVX-512 VNNI.
+func measureAVX2(ctx context.Context, rounds int, done func(*row)) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
 	}
-	for _, k := range traffic.Kinds[:3] {
-		for _, size := range []int{1448, 100} {
-			n := (65535 - k.HdrLen()) / size
-			if k.UDP {
-				n = min(n, 128)
-			} else if size == 100 {
-				n = 120 // wireguard-go has 128 buffers
+	cmd := exec.CommandContext(ctx, self, "-raw", "-run", "^Sum/", "-rounds", strconv.Itoa(rounds))
+	cmd.Env = append(os.Environ(), "GODEBUG=cpu.avx512vnni=off")
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("without AVX-512: %w", err)
+	}
+	var r *row
+	for s := bufio.NewScanner(strings.NewReader(string(out))); s.Scan(); {
+		f := strings.Split(s.Text(), "\t")
+		name := strings.Replace(f[0], "Sum/", "SumAVX2/", 1)
+		if r == nil || r.name != name {
+			if r != nil {
+				done(r)
 			}
-			list = append(list, func() *row {
-				return segmentRow(fmt.Sprintf("proto=%s/size=%d/segs=%d", k.Name, size, n), k.Frame(n, size), n)
-			})
+			n, err := strconv.Atoi(f[1])
+			if err != nil {
+				return err
+			}
+			r = &row{name: name, bytes: n, packets: 1}
 		}
-	}
-	for _, k := range traffic.Kinds {
-		size := 1448
-		if k.UDP {
-			size = 1200
+		e := &entry{impl: f[2]}
+		for _, ns := range strings.Fields(f[3]) {
+			v, err := strconv.ParseFloat(ns, 64)
+			if err != nil {
+				return err
+			}
+			e.ns = append(e.ns, v)
 		}
-		for _, flows := range []int{1, 8, 64} {
-			list = append(list, func() *row {
-				return coalesceRow(fmt.Sprintf("proto=%s/size=%d/flows=%d/pkts=128", k.Name, size, flows), k.Batch(128, flows, size))
-			})
-		}
+		r.entries = append(r.entries, e)
 	}
-	for _, flows := range []int{1, 8, 64} {
-		list = append(list, func() *row {
-			return coalesceRow(fmt.Sprintf("proto=tcp4/size=200/flows=%d/pkts=1024", flows), traffic.Kinds[0].Batch(1024, flows, 200))
-		})
+	if r != nil {
+		done(r)
 	}
-	list = append(list,
-		func() *row { return coalesceRow("what=acks/flows=8/pkts=128", traffic.PureACKs(128, 8)) },
-		func() *row { return coalesceRow("what=esp/size=1400/pkts=128", traffic.ESP(128, 1400)) },
-	)
-	return list
+	return nil
+}
+
+func printRaw(r *row) {
+	for _, e := range r.entries {
+		fmt.Printf("%s\t%d\t%s\t%s\n", r.name, r.bytes, e.impl, strings.Trim(fmt.Sprint(e.ns), "[]"))
+	}
 }

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"tunproof/fuzz/peers"
+	"tunproof/fuzz/record"
 )
 
 // entry is one implementation in a row.
@@ -22,7 +22,7 @@ type entry struct {
 
 // row is one measurement: the same work done by several implementations.
 type row struct {
-	name    string // key=value, as benchmarks are named
+	name    string // what and key=value, as benchmarks are named
 	bytes   int    // of one operation
 	packets int    // of one operation, 1 if it is none of packets
 	entries []*entry
@@ -124,104 +124,10 @@ func whole(work func()) func(int) time.Duration {
 	}
 }
 
-var sink int
-
-// coalesceRow measures joining batch.
-func coalesceRow(name string, batch [][]byte, skip ...string) *row {
-	r := &row{name: "Coalesce/" + name, packets: len(batch)}
-	for _, p := range batch {
-		r.bytes += len(p)
-	}
-	for _, impl := range peers.All() {
-		if impl.NewCoalescer == nil || slices.Contains(skip, impl.Name) {
-			continue
-		}
-		co := impl.NewCoalescer()
-		count := func(pieces [][]byte) { sink += len(pieces) }
-		r.entries = append(r.entries, &entry{impl: impl.Name, run: timed(
-			func() { co.Load(batch) },
-			func() { check(impl.Name, co.Coalesce(count)) },
-		)})
-	}
-	r.entries = append(r.entries, sumLimit(batch))
-	return r
-}
-
-// sumLimit is one checksum pass over the packets, from memory of its own.
-func sumLimit(list [][]byte) *entry {
-	sum := peers.Tunproof().Sum
-	var work [][]byte
-	for _, p := range list {
-		work = append(work, slices.Clone(p))
-	}
-	return &entry{impl: limitSum, run: timed(
-		func() {
-			for i := range list {
-				copy(work[i], list[i])
-			}
-		},
-		func() {
-			for _, p := range work {
-				sink += int(sum(p, 0))
-			}
-		},
-	)}
-}
-
-// The limits that stand beside the implementations.
-const (
-	limitSum  = "one-sum"
-	limitCopy = "copy"
-)
-
-// segmentRow measures cutting a superpacket.
-func segmentRow(name string, frame []byte, segments int) *row {
-	r := &row{name: "Segment/" + name, packets: segments, bytes: len(frame)}
-	for _, impl := range peers.All() {
-		if impl.NewSegmenter == nil {
-			continue
-		}
-		s := impl.NewSegmenter()
-		got := 0
-		count := func(seg []byte) { got++; sink += len(seg) }
-		r.entries = append(r.entries, &entry{impl: impl.Name, run: timed(
-			func() { s.Load(frame); got = 0 },
-			func() {
-				check(impl.Name, s.Segment(count))
-				if got != segments {
-					check(impl.Name, fmt.Errorf("%d segments, want %d", got, segments))
-				}
-			},
-		)})
-	}
-	from, to := slices.Clone(frame), make([]byte, len(frame))
-	r.entries = append(r.entries,
-		&entry{impl: limitCopy, run: timed(func() { copy(from, frame) }, func() { copy(to, from) })},
-		sumLimit([][]byte{frame}))
-	return r
-}
-
-// sumRow measures checksums.
-func sumRow(n int) *row {
-	r := &row{name: fmt.Sprintf("Sum/size=%d", n), packets: 1, bytes: n}
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(i*7 + i>>8)
-	}
-	for _, impl := range peers.All() {
-		if impl.Sum != nil {
-			r.entries = append(r.entries, &entry{impl: impl.Name, run: whole(func() { sink += int(impl.Sum(b, 0)) })})
-		}
-	}
-	to := make([]byte, n)
-	r.entries = append(r.entries, &entry{impl: limitCopy, run: whole(func() { copy(to, b) })})
-	return r
-}
-
 // check ends the program: what failed was not measured.
 func check(impl string, err error) {
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %s: %v\n", impl, err)
-		os.Exit(exitUsage)
+		os.Exit(record.ExitUsage)
 	}
 }

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"tunproof/fuzz/peers"
+	"tunproof/fuzz/peers/traffic"
+)
+
+// The limits that stand beside the implementations.
+const (
+	limitSum  = "one sum" // one checksum pass over the same bytes
+	limitCopy = "copy"    // a copy of them
+)
+
+// allRows are made when they are measured: their buffers are large.
+func allRows() []func() *row {
+	var list []func() *row
+	add := func(f func() *row) { list = append(list, f) }
+	for _, n := range []int{20, 60, 100, 536, 1448, 9000, 65535} {
+		add(func() *row { return sumRow(n) })
+	}
+	for _, k := range traffic.Kinds[:3] {
+		for _, size := range []int{1448, 100} {
+			n := (65535 - k.HdrLen()) / size
+			if size == 100 {
+				n = 120 // the others have 128 buffers
+			}
+			add(func() *row {
+				return segmentRow(fmt.Sprintf("Segment/proto=%s/size=%d/segs=%d", k.Name, size, n), k.Frame(n, size), n)
+			})
+		}
+	}
+	for _, k := range traffic.Kinds {
+		size := 1448
+		if k.UDP {
+			size = 1200
+		}
+		for _, flows := range []int{1, 8, 64} {
+			add(func() *row {
+				return coalesceRow(fmt.Sprintf("Coalesce/proto=%s/size=%d/flows=%d/pkts=128", k.Name, size, flows), k.Batch(128, flows, size))
+			})
+		}
+	}
+	for _, flows := range []int{1, 8, 64} {
+		add(func() *row {
+			return coalesceRow(fmt.Sprintf("Coalesce/proto=tcp4/size=200/flows=%d/pkts=1024", flows), traffic.Kinds[0].Batch(1024, flows, 200))
+		})
+	}
+	add(func() *row { return coalesceRow("Coalesce/proto=acks/flows=8/pkts=128", traffic.PureACKs(128, 8)) })
+	add(func() *row { return coalesceRow("Coalesce/proto=esp/size=1400/pkts=128", traffic.ESP(128, 1400)) })
+	return append(list, growRows()...)
+}
+
+// growRows show the cost as the work grows.
+func growRows() (list []func() *row) {
+	tcp := traffic.Kinds[0]
+	for n := 1; n <= 4096; n *= 2 {
+		list = append(list, func() *row {
+			return coalesceRow(fmt.Sprintf("GrowBatch/proto=tcp4/size=1448/flows=1/pkts=%d", n), tcp.Batch(n, 1, 1448))
+		})
+	}
+	for flows := 1; flows <= 1024; flows *= 2 {
+		var without []string
+		if flows > 128 {
+			without = []string{"wireguard-go", "tailscale"} // whose tables have 128 flows: they panic
+		}
+		list = append(list, func() *row {
+			return coalesceRow(fmt.Sprintf("GrowFlows/proto=tcp4/size=200/pkts=1024/flows=%d", flows), tcp.Batch(1024, flows, 200), without...)
+		})
+	}
+	for _, size := range []int{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 1448, 2048, 4096, 9000} {
+		n := (65535 - tcp.HdrLen()) / size
+		var without []string
+		if n > peers.Outputs {
+			without = []string{"wireguard-go", "tailscale"}
+		}
+		list = append(list, func() *row {
+			return segmentRow(fmt.Sprintf("GrowSize/proto=tcp4/segs=%d/size=%d", n, size), tcp.Frame(n, size), n, without...)
+		})
+	}
+	return list
+}
+
+var sink int
+
+// coalesceRow measures joining batch.
+func coalesceRow(name string, batch [][]byte, without ...string) *row {
+	r := &row{name: name, packets: len(batch)}
+	for _, p := range batch {
+		r.bytes += len(p)
+	}
+	for _, impl := range peers.All() {
+		if impl.NewCoalescer == nil || slices.Contains(without, impl.Name) {
+			continue
+		}
+		co := impl.NewCoalescer()
+		count := func(pieces [][]byte) { sink += len(pieces) }
+		r.entries = append(r.entries, &entry{impl: impl.Name, run: timed(
+			func() { co.Load(batch) },
+			func() { check(impl.Name, co.Coalesce(count)) },
+		)})
+	}
+	r.entries = append(r.entries, sumLimit(batch))
+	return r
+}
+
+// sumLimit is one checksum pass over the packets, from memory of its own.
+func sumLimit(list [][]byte) *entry {
+	sum := peers.Tunproof().Sum
+	var work [][]byte
+	for _, p := range list {
+		work = append(work, slices.Clone(p))
+	}
+	return &entry{impl: limitSum, run: timed(
+		func() {
+			for i := range list {
+				copy(work[i], list[i])
+			}
+		},
+		func() {
+			for _, p := range work {
+				sink += int(sum(p, 0))
+			}
+		},
+	)}
+}
+
+// segmentRow measures cutting a superpacket.
+func segmentRow(name string, frame []byte, segments int, without ...string) *row {
+	r := &row{name: name, packets: segments, bytes: len(frame)}
+	for _, impl := range peers.All() {
+		if impl.NewSegmenter == nil || slices.Contains(without, impl.Name) {
+			continue
+		}
+		s := impl.NewSegmenter()
+		got := 0
+		count := func(seg []byte) { got++; sink += len(seg) }
+		r.entries = append(r.entries, &entry{impl: impl.Name, run: timed(
+			func() { s.Load(frame); got = 0 },
+			func() {
+				check(impl.Name, s.Segment(count))
+				if got != segments {
+					check(impl.Name, fmt.Errorf("%d segments, want %d", got, segments))
+				}
+			},
+		)})
+	}
+	from, to := slices.Clone(frame), make([]byte, len(frame))
+	r.entries = append(r.entries,
+		&entry{impl: limitCopy, run: timed(func() { copy(from, frame) }, func() { copy(to, from) })},
+		sumLimit([][]byte{frame}))
+	return r
+}
+
+// sumRow measures checksums.
+func sumRow(n int) *row {
+	r := &row{name: fmt.Sprintf("Sum/size=%d", n), packets: 1, bytes: n}
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i*7 + i>>8)
+	}
+	for _, impl := range peers.All() {
+		if impl.Sum != nil {
+			r.entries = append(r.entries, &entry{impl: impl.Name, run: whole(func() { sink += int(impl.Sum(b, 0)) })})
+		}
+	}
+	to := make([]byte, n)
+	r.entries = append(r.entries, &entry{impl: limitCopy, run: whole(func() { copy(to, b) })})
+	return r
+}
