@@ -103,7 +103,7 @@ func (c chart) draw(path string, rows []*row) error {
 		p.Add(line, dots)
 		legend.Add(impl, line, dots)
 	}
-	const width, height, right = 18 * vg.Centimeter, 11 * vg.Centimeter, 4 * vg.Centimeter
+	const width, height, right = 19 * vg.Centimeter, 11 * vg.Centimeter, 4.5 * vg.Centimeter
 	canvas := vgsvg.New(width, height)
 	whole := draw.New(canvas)
 	whole.SetColor(color.White)
