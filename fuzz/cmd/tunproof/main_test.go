@@ -95,6 +95,7 @@ func TestExitCodes(t *testing.T) {
 		{"replay a case", []string{"replay", corpusDir + "coalesce/id-gap-tcp4.pkts"}, 0, "Mismatch: packet 1 would come back with ip.id 0065, not 0007"},
 		{"replay a capture", []string{"replay", "-batch", "32", "-order", "reorder", "-atomic", corpusDir + "captures/tcp4-reordered.pcap"}, 0, "holds: 261 packets"},
 		{"replay a crasher", []string{"replay", crasher("Equation", `"\x01\x00\x01\x00\x10\x00\x02\x00\x10\x00"`)}, 0, "input of fuzz target Equation"},
+		{"replay a crasher with CRLF", []string{"replay", file(t, "FuzzEquation/0123", "go test fuzz v1\r\n[]byte(\"\\x01\\x00\")\r\n")}, 0, "input of fuzz target Equation, 2 bytes"},
 		{"replay an empty case", []string{"replay", corpusDir + "coalesce/empty-batch.pkts"}, 3, "nothing to judge"},
 		{"a wrong Reason", []string{"replay", edited(t, "coalesce/id-gap-tcp4", "in: Mismatch", "in: Joined")}, 1, "packet 1: the case says Joined, the model Mismatch"},
 		{"a wrong field", []string{"replay", edited(t, "coalesce/data-same-tcp4", "hdr_len=40 gso_size=100 csum_start=20 csum_offset=16\n0000  45 00 00 f0", "hdr_len=40 gso_size=100 csum_start=20 csum_offset=16\n0000  45 00 00 f1")}, 1, "ip.total_length (offset 2)"},

@@ -143,7 +143,7 @@ func (r *replayer) files(names []string) (int, error) {
 
 const (
 	caseMagic = "# format:"
-	fuzzMagic = "go test fuzz v1\n"
+	fuzzMagic = "go test fuzz v1" // a line of its own
 )
 
 // file finds out what a file is, and judges what is in it. With an error the
@@ -171,7 +171,7 @@ func (r *replayer) file(name string) (*report, error) {
 		err = r.judgeCase(rep, c)
 		rep.finish(start)
 		return rep, err
-	case bytes.HasPrefix(head, []byte(fuzzMagic)):
+	case isCrasher(head):
 		text, err := readText(name, in)
 		if err != nil {
 			return nil, err
@@ -199,13 +199,20 @@ func (r *replayer) file(name string) (*report, error) {
 	return rep, err
 }
 
+// isCrasher says whether a file that starts with head is a fuzz input file, as Go
+// reads them: lines may end in CRLF.
+func isCrasher(head []byte) bool {
+	line, _, _ := bytes.Cut(head, []byte("\n"))
+	return string(bytes.TrimSuffix(line, []byte("\r"))) == fuzzMagic
+}
+
 // crasher reads the one []byte of a fuzz input file.
 func crasher(b []byte) ([]byte, error) {
-	text, ok0 := strings.CutPrefix(string(b), fuzzMagic)
-	quoted, ok := strings.CutPrefix(strings.TrimSuffix(text, "\n"), "[]byte(")
+	_, text, _ := strings.Cut(string(b), "\n")
+	quoted, ok := strings.CutPrefix(strings.TrimSpace(text), "[]byte(")
 	quoted, ok2 := strings.CutSuffix(quoted, ")")
 	s, err := strconv.Unquote(quoted)
-	if !ok0 || !ok || !ok2 || err != nil {
+	if !ok || !ok2 || err != nil {
 		return nil, errors.New("2: want one line []byte(\"...\")")
 	}
 	return []byte(s), nil
