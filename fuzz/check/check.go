@@ -7,18 +7,12 @@ package check
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
 
-	"tunproof/corpus/pkts"
 	"tunproof/fuzz/compare"
 	"tunproof/fuzz/pcap"
 	"tunproof/fuzz/recent"
-	"tunproof/fuzz/rules"
-	"tunproof/fuzz/scenario"
-	"tunproof/model"
 )
 
 // Finding is something wrong with a packet, or, if its Kind is suspect,
@@ -153,46 +147,6 @@ func (c *Checker) Packet(in pcap.Packet) error {
 	}
 	f.last.remember(p)
 	return nil
-}
-
-// vnetPrefix starts the line of a comment that has a packet's VnetHdr.
-const vnetPrefix = "vnet "
-
-// Vnet reads the VnetHdr of a packet's comment.
-func Vnet(comment string) (h pkts.VnetHdr, has bool, err error) {
-	for line := range strings.Lines(comment) {
-		if text, is := strings.CutPrefix(strings.TrimSpace(line), vnetPrefix); is {
-			h, err := pkts.ParseVnet(strings.TrimSpace(text))
-			if err != nil {
-				return h, false, fmt.Errorf("comment %q: %w", strings.TrimSpace(line), err)
-			}
-			return h, true, nil
-		}
-	}
-	return h, false, nil
-}
-
-// VnetComment is what Vnet reads.
-func VnetComment(h pkts.VnetHdr) string { return vnetPrefix + h.String() }
-
-// vnet judges a VnetHdr: whether the superpacket is one.
-func (p *packet) vnet(h pkts.VnetHdr) {
-	p.gso = h.GSOType != 0
-	_, err := model.Segment(model.VnetHdr(h), p.b)
-	var refusal model.Refusal
-	if errors.As(err, &refusal) {
-		kind := Refused
-		for id, class := range rules.Refusal {
-			if class == string(refusal) && (kind.Rule == Refused.Rule || id < kind.Rule) {
-				kind.Rule = id
-			}
-		}
-		p.found(kind, "vnet", h.String(), "", "no kernel cuts this: %s", refusal)
-		return
-	}
-	if want := scenario.DeriveVnet(p.b, h.GSOSize); p.gso && want.HdrLen != 0 && h.HdrLen != want.HdrLen {
-		p.found(HdrLen, "vnet.hdr_len", fmt.Sprint(h.HdrLen), fmt.Sprint(want.HdrLen), "what is read from a kernel may say so; it must not be believed")
-	}
 }
 
 // length compares the IP length field with what is there.

@@ -1,5 +1,12 @@
 package check
 
+import (
+	"maps"
+	"slices"
+
+	"tunproof/model"
+)
+
 // Kind is a kind of finding.
 type Kind struct {
 	Name    string `json:"kind"`
@@ -11,7 +18,7 @@ type Kind struct {
 
 // The kinds, in the order of a packet's bytes.
 var (
-	Refused            = Kind{"vnet", "V4.type", false, "wireguard-go crashes on such input, or ends the tunnel", "segment/refuse-crash-type-1-empty"}
+	RefusedECN         = Kind{"vnet-ecn", "V4.ecn", false, "nebula took UDP_L4 with the ECN bit", "segment/refuse-ecn-bit-udp4"}
 	HdrLen             = Kind{"hdr-len", "V3.hdr_len", true, "early nebula and early wireguard-go believed it", "segment/hdr-len-whole-packet-tcp4"}
 	IPHeader           = Kind{"ip-header", "V4.ip_header", false, "wireguard-go and tailscale leave such headers of IHL 0 or 15", "segment/refuse-ihl-4-tcp4"}
 	IPLength           = Kind{"ip-length", "C1.length", false, "a length that was not updated", "coalesce/ip-length-short-tcp4"}
@@ -38,6 +45,27 @@ var (
 
 // Kinds are all of them.
 func Kinds() []Kind {
-	return []Kind{Refused, HdrLen, IPHeader, IPLength, IPLengthWrapped, IPLengthExtensions, Overlong, IPChecksum, IDConstant, IDDescending,
+	list := []Kind{RefusedECN, HdrLen, IPHeader, IPLength, IPLengthWrapped, IPLengthExtensions, Overlong, IPChecksum, IDConstant, IDDescending,
 		L4Header, SeqGap, TCPCWR, TCPCWRSuspect, TCPFIN, TCPPSH, UDPLength, UDPSurplus, L4Checksum, L4Partial, UDPZero, UDPZeroComputed, UDPAbsent}
+	for _, why := range slices.Sorted(maps.Keys(refusals)) {
+		list = append(list, refusals[why])
+	}
+	return list
+}
+
+// refusals are the kinds of a VnetHdr that is refused, by the model's class.
+var refusals = map[model.Refusal]Kind{
+	"RSCInfo":    {"vnet-rsc-info", "V4.rsc_info", false, "", "segment/refuse-rsc-info-tcp4"},
+	"GSOType":    {"vnet-type", "V4.type", false, "an error of the read, with which wireguard-go ends the tunnel", "segment/refuse-type-2"},
+	"GSOSize":    {"vnet-gso-size", "V4.gso_size", false, "wireguard-go and tailscale cut a gso_size of 0 to 127 packets of nothing but headers; nebula before 637497b9 wrote it", "segment/refuse-gso-size-zero-tcp4"},
+	"NoCsum":     {"vnet-needs-csum", "V4.needs_csum", false, "", "segment/refuse-no-needs-csum-udp4"},
+	"TooLong":    {"vnet-total", "V4.total", false, "wireguard-go joins 66 packets of 1,000 bytes; the kernel loses all", "segment/refuse-total-65536-tcp4"},
+	"IPHeader":   {"vnet-ip-header", "V4.ip_header", false, "wireguard-go panics where the header is not whole, and with tailscale leaves an IHL of 0 or 15 in the segments", "segment/refuse-crash-type-1-empty"},
+	"Fragment":   {"vnet-fragment", "V4.fragment", false, "kernels without the fix of CVE-2026-80590 can stop", "segment/refuse-more-fragments-tcp4"},
+	"Protocol":   {"vnet-protocol", "V4.protocol", false, "kernels before 7.2.11 take it without NEEDS_CSUM, and drop the packet", "segment/refuse-other-version-tcp4"},
+	"L4Header":   {"vnet-l4-header", "V4.l4_header", false, "", "segment/refuse-doff-past-the-end-tcp4"},
+	"CsumStart":  {"vnet-csum-start", "V4.csum_start", false, "tailscale panics where it is not the UDP header; wireguard-go, tailscale and nebula cut what is under 40 in IPv6 to garbage", "segment/refuse-csum-start-tcp4"},
+	"CsumOffset": {"vnet-csum-offset", "V4.csum_offset", false, "wireguard-go and tailscale believe it, and a TCP checksum at 6 is written over half of tcp.seq", "segment/refuse-csum-offset-tcp4"},
+	"Segments":   {"vnet-segments", "V4.segments", false, "wireguard-go and tailscale write 129 datagrams of a batch; all are lost", "segment/refuse-segments-129-udp4"},
+	"CsumRange":  {"vnet-csum-range", "V4.csum_range", false, "wireguard-go panics where the checksum field is past the end", "segment/refuse-none-csum-start-1000"},
 }
