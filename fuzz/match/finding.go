@@ -75,6 +75,9 @@ func blame(u, w *unit, fields []compare.Difference) (rule, text string) {
 		return "C1.absent", "the sender gave no checksum"
 	}
 	for _, d := range fields {
+		if d.Field == "ip.payload_length" && w.Extensions > 0 && len(w.b)-w.IPLen == w.Extensions {
+			return "S3.extension", "short by the extension headers"
+		}
 		if rule := ruleOf(d); rule != "" && (len(fields) == 1 || d.Field != "ip.checksum" && d.Field != "tcp.checksum" && d.Field != "udp.checksum" && d.Field != "length") {
 			return rule, ""
 		}

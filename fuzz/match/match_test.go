@@ -3,7 +3,7 @@ package match
 import (
 	"bytes"
 	"context"
-
+	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -282,6 +282,29 @@ func TestSuperpackets(t *testing.T) {
 			!slices.ContainsFunc(found[0].Fields, func(d compare.Difference) bool { return d.Field == test.field }) {
 			t.Errorf("%s: %+v\n%v", name, s, found)
 		}
+	}
+}
+
+// TestExtensions takes the extension headers out of payload lengths: the rule is
+// the one that check names.
+func TestExtensions(t *testing.T) {
+	p := scenario.TCP6(1000)
+	p.ExtType, p.Extensions = 0, []byte{0, 0, 5, 2, 0, 0, 1, 0}
+	var before, after [][]byte
+	for range 5 {
+		b := p.Bytes()
+		wrong := bytes.Clone(b)
+		binary.BigEndian.PutUint16(wrong[4:], uint16(len(b)-48))
+		before, after, p = append(before, b), append(after, wrong), p.Next(1000)
+	}
+	found, s := compared(t, Config{}, numbered(before), numbered(after))
+	for i, f := range found {
+		if f.Packets != [2]int{i + 1, i + 1} || !slices.Equal(f.FieldNames(), []string{"ip.payload_length"}) || f.Rule != "S3.extension" {
+			t.Error(f)
+		}
+	}
+	if len(found) != 5 {
+		t.Errorf("%+v: %v", s, found)
 	}
 }
 
