@@ -24,7 +24,7 @@ func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error
 		return 0, err
 	}
 	switch {
-	case *dir == "":
+	case *dir == "" || *dir == "-":
 		return 0, fmt.Errorf("%w: where to? -o DIR", errUsage)
 	case flags.NArg() == 0:
 		return 0, fmt.Errorf("%w: which capture?", errUsage)

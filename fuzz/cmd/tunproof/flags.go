@@ -5,8 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 )
@@ -55,55 +53,4 @@ func (f *rowFlags) parse(flags *flag.FlagSet, args []string) error {
 		f.seed = rand.Uint64()
 	}
 	return nil
-}
-
-// newFile is a file written beside its place, and put there when it is whole.
-type newFile struct {
-	*os.File
-	name string
-}
-
-func createFile(name string) (*newFile, error) {
-	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.new")
-	if err != nil {
-		return nil, err
-	}
-	return &newFile{f, name}, nil
-}
-
-// finish puts the file in its place, or with an error in the writing of it
-// removes it.
-func (f *newFile) finish(err error) error {
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Chmod(f.File.Name(), 0o644)
-	}
-	if err == nil {
-		err = os.Rename(f.File.Name(), f.name)
-	}
-	if err != nil {
-		_ = os.Remove(f.File.Name())
-	}
-	return err
-}
-
-func writeFile(name string, b []byte) error {
-	f, err := createFile(name)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	return f.finish(err)
-}
-
-// same says whether two names are of one file.
-func same(a, b string) bool {
-	x, err := os.Stat(a)
-	if err != nil {
-		return false
-	}
-	y, err := os.Stat(b)
-	return err == nil && os.SameFile(x, y)
 }

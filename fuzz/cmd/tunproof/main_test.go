@@ -118,6 +118,8 @@ func TestExitCodes(t *testing.T) {
 		{"anonymise to nowhere", []string{"anonymise", "x"}, 2, "where to? -o DIR"},
 		{"anonymise nothing", []string{"anonymise", "-o", t.TempDir()}, 2, "which capture?"},
 		{"anonymise an empty capture", []string{"anonymise", "-o", t.TempDir(), captureFile(t, "x", nil)}, 3, "0 packets"},
+		{"replay to a case without a name", []string{"replay", "-o", "-", "x"}, 2, "-o writes to files"},
+		{"anonymise to no directory", []string{"anonymise", "-o", "-", "x"}, 2, "where to? -o DIR"},
 		{"replay a bad batch", []string{"replay", "-batch", "0", "x"}, 2, "-batch must be positive"},
 		{"replay to nowhere", []string{"replay", "-pcap", "/nonexistent/x", "x"}, 2, "no such file"},
 		{"corpus is complete", []string{"corpus"}, 0, "0 changed"},

@@ -22,7 +22,7 @@ func recordCommand(ctx context.Context, s streams, args []string) (int, error) {
 	if err := parse(flags, args); err != nil {
 		return 0, err
 	}
-	if *dir == "" {
+	if *dir == "" || *dir == "-" {
 		return 0, fmt.Errorf("%w: where to? -o DIR", errUsage)
 	}
 	var missing *tunlive.Missing

@@ -58,7 +58,7 @@ func replay(ctx context.Context, s streams, args []string) (int, error) {
 	flags.BoolVar(&r.quiet, "q", false, "show no packets, only what is violated and how many were judged")
 	flags.BoolVar(&r.asJSON, "json", false, "write JSON objects, one a line: for each batch of a capture, then for each file")
 	kernel := flags.Bool("kernel", false, "ask this machine's kernel too, in network namespaces of its own")
-	out := flags.String("pcap", "", "write what is made of the packets to a pcapng file")
+	out := flags.String("pcap", "", "write what is made of the packets to a pcapng file; - is the standard output, and what is said goes to the standard error")
 	flags.StringVar(&r.caseFile, "o", "", "write a case of what is violated, with as few packets as show it, or of all packets if nothing is")
 	if err := parse(flags, args); err != nil {
 		return 0, err
@@ -69,6 +69,8 @@ func replay(ctx context.Context, s streams, args []string) (int, error) {
 		return 0, fmt.Errorf("%w: -order is inorder or reorder, not %q", errUsage, *order)
 	case r.batch < 1:
 		return 0, fmt.Errorf("%w: -batch must be positive", errUsage)
+	case r.caseFile == "-":
+		return 0, fmt.Errorf("%w: -o writes to files, not to the standard output", errUsage)
 	case flags.NArg() == 0:
 		return 0, fmt.Errorf("%w: which file? - is the standard input", errUsage)
 	}
@@ -85,14 +87,21 @@ func replay(ctx context.Context, s streams, args []string) (int, error) {
 		}
 		defer r.kernel.Close()
 	}
-	if *out == "" {
+	code, err := 0, error(nil)
+	switch {
+	case *out == "":
+		return r.files(flags.Args())
+	case isStdout(*out):
+		r.streams.out = s.err
+		if r.out, err = pcap.NewWriter(s.out, pcap.NG); err != nil {
+			return 0, err
+		}
 		return r.files(flags.Args())
 	}
 	f, err := createFile(*out)
 	if err != nil {
 		return 0, err
 	}
-	code := 0
 	if r.out, err = pcap.NewWriter(f, pcap.NG); err == nil {
 		code, err = r.files(flags.Args())
 	}
