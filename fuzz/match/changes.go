@@ -58,13 +58,16 @@ type key struct {
 }
 
 // keys are a unit's, what is most its own first: where it is in its flow, its end,
-// its ID, its flow.
+// the start of its payload, its ID, its flow.
 func (m *Matcher) keys(u *unit) []key {
 	var list []key
 	if u.Proto == 6 && u.PayloadOff > 0 && !u.Fragment {
 		list = append(list, key{'s', u.flow.key, uint64(seq(u))})
 	}
 	list = append(list, key{what: 't', n: maphash.Bytes(m.seed, u.b[max(0, len(u.b)-32):])})
+	if p := u.payload(); len(p) >= 32 {
+		list = append(list, key{what: 'h', n: maphash.Bytes(m.seed, p[:32])})
+	}
 	if u.Version == 4 {
 		list = append(list, key{'i', u.flow.key.Pair(), uint64(id(u))})
 	}

@@ -79,10 +79,19 @@ func blame(u, w *unit, fields []compare.Difference) (rule, text string) {
 			return "S3.extension", "short by the extension headers"
 		}
 		if rule := ruleOf(d); rule != "" && (len(fields) == 1 || d.Field != "ip.checksum" && d.Field != "tcp.checksum" && d.Field != "udp.checksum" && d.Field != "length") {
-			return rule, ""
+			return rule, shortened(u, w)
 		}
 	}
-	return "P2", ""
+	return "P2", shortened(u, w)
+}
+
+// shortened says how much of a payload's end is gone, if that is what changed it.
+func shortened(u, w *unit) string {
+	n := len(u.payload()) - len(w.payload())
+	if n <= 0 || len(w.payload()) == 0 || !bytes.HasPrefix(u.payload(), w.payload()) {
+		return ""
+	}
+	return fmt.Sprintf("its last %d bytes are gone", n)
 }
 
 // ruleOf is the rule of package offload that a field is kept by.
@@ -134,7 +143,7 @@ func ruleOf(d compare.Difference) string {
 		}
 		return "E.flags"
 	case "length":
-		return "E.size"
+		return "C1.length"
 	}
 	return ""
 }

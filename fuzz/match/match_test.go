@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -305,6 +306,72 @@ func TestExtensions(t *testing.T) {
 	}
 	if len(found) != 5 {
 		t.Errorf("%+v: %v", s, found)
+	}
+}
+
+// run is n packets of a flow, of size payload bytes, as nothing else has them.
+func run(p scenario.Packet, n, size int) [][]byte {
+	r := rand.New(rand.NewPCG(uint64(n), uint64(size)))
+	var list [][]byte
+	for range n {
+		for i := range p.Payload {
+			p.Payload[i] = byte(r.Uint32())
+		}
+		list, p = append(list, p.Bytes()), p.Next(size)
+	}
+	return list
+}
+
+// TestShortened takes bytes from the end of packets, with lengths and checksums
+// as they were and updated: no packet is taken for a superpacket of which the rest
+// is lost. What has a complete checksum and stands for several is cut all the same.
+func TestShortened(t *testing.T) {
+	for _, p := range []scenario.Packet{scenario.TCP4(1000), scenario.TCP6(1000), scenario.UDP4(1000), scenario.UDP6(1000)} {
+		before := run(p, 20, 1000)
+		for name, test := range map[string]struct {
+			which func(i int) bool
+			cut   int
+			fix   int
+			field string
+		}{
+			"one":             {func(i int) bool { return i == 7 }, 8, 0, "length"},
+			"all":             {func(int) bool { return true }, 10, 0, "length"},
+			"one with length": {func(i int) bool { return i == 7 }, 100, scenario.FixAll, "length"},
+			"all with length": {func(int) bool { return true }, 100, scenario.FixAll, "length"},
+			"one partial":     {func(i int) bool { return i == 7 }, 100, scenario.FixAll | scenario.FixPartial, "length"},
+		} {
+			var after [][]byte
+			var want [][2]int
+			for i, b := range before {
+				if b = bytes.Clone(b); test.which(i) {
+					b = b[:len(b)-test.cut]
+					scenario.Fix(b, test.fix)
+					want = append(want, [2]int{i + 1, i + 1})
+				}
+				after = append(after, b)
+			}
+			found, s := compared(t, Config{}, numbered(before), numbered(after))
+			var got [][2]int
+			for _, f := range found {
+				got = append(got, f.Packets)
+				if f.What != Changed || f.FieldNames()[0] != test.field || f.Rule != "C1.length" || f.Text != fmt.Sprintf("its last %d bytes are gone", test.cut) {
+					t.Errorf("%s: %v", name, f)
+				}
+			}
+			if !slices.Equal(got, want) || s.Cut != [2]int{} {
+				t.Errorf("%s, %s: %v, want %v; %+v", compare.Line(before[0]), name, got, want, s)
+			}
+		}
+		packets := numbered(before)
+		supers := joined(t, packets, 7)
+		for _, x := range supers {
+			scenario.Fix(x.Data, scenario.FixL4Csum)
+		}
+		for _, sides := range [][2][]pcap.Packet{{packets, supers}, {supers, packets}} {
+			if found, s := compared(t, Config{}, sides[0], sides[1]); len(found) > 0 || s.Segments != 20 {
+				t.Errorf("%s: complete checksums: %+v %v", compare.Line(before[0]), s, found)
+			}
+		}
 	}
 }
 
