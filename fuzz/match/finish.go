@@ -19,6 +19,7 @@ func (m *Matcher) wait(u *unit) {
 	if p.n <= maxPending && p.bytes <= maxBytes {
 		return
 	}
+	m.resolve()
 	left := [2][]*unit{m.pending[Before].all(), m.pending[After].all()}
 	for side, list := range left { // of the later half the counterparts may still come
 		left[side] = list[:(len(list)+1)/2]
@@ -70,7 +71,7 @@ func (m *Matcher) tell(side int, place int64) {
 // Finish judges what is left when both captures are at their end. It is cut short
 // by ctx.
 func (m *Matcher) Finish(ctx context.Context) error {
-	m.unresolved()
+	m.resolve()
 	m.joined(ctx)
 	left := [2][]*unit{m.pending[Before].all(), m.pending[After].all()}
 	m.changes(ctx, left)
@@ -177,32 +178,6 @@ func (m *Matcher) changed(u, w *unit) Finding {
 		f.of[After] = 0
 	}
 	return f
-}
-
-// unresolved leaves out superpackets that are joined otherwise on the other side,
-// where nothing shows the size of their segments.
-func (m *Matcher) unresolved() {
-	whole := func(u *unit) bool { return u.waiting && u.derived && !u.cut }
-	flows, tries := map[*flow]bool{}, map[*flow]int{}
-	for _, u := range m.pending[Before].units {
-		if !whole(u) || flows[u.flow] || tries[u.flow] == maxTries {
-			continue
-		}
-		tries[u.flow]++
-		for _, w := range u.flow.waiting[After].units {
-			if _, is := overlap(u, w); is && whole(w) {
-				flows[u.flow] = true
-			}
-		}
-	}
-	for side := range m.pending {
-		for _, u := range slices.Clone(m.pending[side].units) {
-			if flows[u.flow] && whole(u) {
-				m.pending[side].remove(u)
-				m.Summary.Unresolved++
-			}
-		}
-	}
 }
 
 // joined looks for superpackets that no kernel cuts, and whose packets wait on

@@ -110,6 +110,7 @@ type flow struct {
 	id      int
 	waiting [2]queue // of the units that have no counterpart so far
 	size    int      // payload bytes of a full segment, 0 if not known
+	sizes   []int    // the latest of them, all different
 	edges   [2]edges // of what was matched
 }
 
@@ -302,6 +303,9 @@ func (u *unit) surplus() bool {
 	return u.Proto == 17 && !u.derived && int(binary.BigEndian.Uint16(u.b[u.L4Off+4:])) < len(u.b)-u.L4Off
 }
 
+// maxSizes is how many sizes of segments are remembered of a flow.
+const maxSizes = 8
+
 // cut adds the segments of a superpacket instead of it.
 func (m *Matcher) cut(u *unit, size int) bool {
 	list, ok := segments(u, size)
@@ -311,6 +315,9 @@ func (m *Matcher) cut(u *unit, size int) bool {
 	m.Summary.Cut[u.side]++
 	if u.side == After || u.flow.size == 0 {
 		u.flow.size = size
+	}
+	if f := u.flow; !slices.Contains(f.sizes, size) {
+		f.sizes = append(f.sizes[max(0, len(f.sizes)-maxSizes+1):], size)
 	}
 	flaw := m.flaw(u)
 	if last := int64(u.number)<<placeBits + int64(len(list)) - 1; last > m.end[u.side] {

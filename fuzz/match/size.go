@@ -87,8 +87,8 @@ func (m *Matcher) size(long, short *unit) int {
 	if said := short.IPLen - short.PayloadOff; said > n && at+said <= len(long.payload()) {
 		n = said // its end is missing
 	}
-	if short.derived && n > likelySizes[0] { // a superpacket too
-		return m.sizeOfBoth(long, at, n)
+	if short.derived && (long.derived || n > likelySizes[0]) { // it may be a superpacket too
+		return m.sizeOfBoth(long, short, at, n)
 	}
 	last := at > 0 && at+n == len(long.payload())
 	if last {
@@ -143,24 +143,31 @@ const leastFull = 536
 // likelySizes are the MTUs that most networks and tunnels have.
 var likelySizes = []int{1500, 1420, 1492, 1480, 1440, 1400, 1380, 1350, 1280, 9000, 8920}
 
-// sizeOfBoth is the size by which two superpackets are to be cut, of which one
-// starts at at in the other's payload, or before it, and is n bytes long: each
-// boundary that lies in the other is a segment's. 0 if it cannot be told.
-func (m *Matcher) sizeOfBoth(long *unit, at, n int) int {
+// sizeOfBoth is the size by which two packets are to be cut that may both be
+// superpackets, of which one starts at at in the other's payload, or before it, and
+// is n bytes long: each boundary that lies in the other is a segment's. 0 if it
+// cannot be told from these two.
+func (m *Matcher) sizeOfBoth(long, short *unit, at, n int) int {
 	var inside []int // the distances of boundaries
+	all, end := len(long.payload()), at+n
 	if at != 0 {
 		inside = append(inside, abs(at))
 	}
-	if end := at + n; end < len(long.payload()) {
+	if end < all {
 		inside = append(inside, end)
-	} else if end > len(long.payload()) {
-		inside = append(inside, len(long.payload())-at)
+	} else if end > all {
+		inside = append(inside, all-at)
 	}
 	fits := func(size int) bool {
-		return size > 0 && size < n && !slices.ContainsFunc(inside, func(d int) bool { return d%size != 0 })
+		return size > 0 && size < all && (size <= n || end == all) && !slices.ContainsFunc(inside, func(d int) bool { return d%size != 0 })
 	}
 	if fits(long.flow.size) {
 		return long.flow.size
+	}
+	if long.Version == 4 && at > 0 {
+		if before := int(id(short) - id(long)); before > 0 && at%before == 0 && fits(at/before) {
+			return at / before
+		}
 	}
 	for _, mtu := range likelySizes {
 		if size := mtu - long.PayloadOff; long.Proto == 6 && fits(size) {
