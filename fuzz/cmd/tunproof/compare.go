@@ -73,7 +73,7 @@ func compareCommand(ctx context.Context, s streams, args []string) (int, error) 
 		return 0, fmt.Errorf("%w; what is said is of the %d and %d packets before", err, r.Summary.Packets[0], r.Summary.Packets[1])
 	case r.Record.Result == record.Violated:
 		return record.ExitViolation, nil
-	case r.Summary.Segments == 0:
+	case r.Record.Result == record.NotRun:
 		return record.ExitNothing, nil
 	}
 	return record.ExitHolds, nil
@@ -142,7 +142,7 @@ func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config
 	}
 	for side, n := range m.Summary.Outside {
 		if n > 0 {
-			r.Notes = append(r.Notes, fmt.Sprintf("%s: %d packets or segments are before the other's first or behind its last, and not compared", in[side].name, n))
+			r.Notes = append(r.Notes, fmt.Sprintf("%s: %d packets or segments are before the other's first or behind its last, and not compared; if both captures ran then, they are %s", in[side].name, n, [...]string{match.Lost, match.Extra}[side]))
 		}
 	}
 	for names, n := range fields {
@@ -153,11 +153,20 @@ func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config
 	if n := m.Summary.Unresolved; n > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("%d superpackets of both sides have other boundaries, nothing shows how long their segments are, and they are not compared; -size says it", n))
 	}
-	if m.Summary.Segments == 0 {
+	switch n := r.leftOut(); {
+	case m.Summary.Segments == 0:
 		r.Record.Result, r.Record.Detail = record.NotRun, "no packet is in both captures"
+	case n > m.Summary.Segments:
+		r.Record.Result, r.Record.Detail = record.NotRun, fmt.Sprintf("%d segments came through as they were, but %d packets were not compared", m.Summary.Segments, n)
 	}
 	found.judge(&r.Record, err)
 	return r, err
+}
+
+// leftOut is how many packets and segments were not compared. Where these are more
+// than what was, nothing is claimed of the captures.
+func (r *compareReport) leftOut() int {
+	return r.Summary.Outside[0] + r.Summary.Outside[1] + r.Summary.Unresolved
 }
 
 // print writes the report for people.
@@ -186,9 +195,11 @@ func (r *compareReport) print(w io.Writer) {
 		fmt.Fprintf(w, "stopped: %d segments came through as they were, what is missing was not looked for\n", r.Summary.Segments)
 	case r.Summary.Segments == 0:
 		fmt.Fprintln(w, "nothing to judge: no packet is in both captures")
+	case r.Record.Result == record.NotRun:
+		fmt.Fprintf(w, "not judged: %s, which is more\n", r.Record.Detail)
 	default:
 		fmt.Fprintf(w, "holds: %d segments came through as they were, in order", r.Summary.Segments)
-		if n := r.Summary.Outside[0] + r.Summary.Outside[1] + r.Summary.Unresolved; n > 0 {
+		if n := r.leftOut(); n > 0 {
 			fmt.Fprintf(w, "; %d were not compared", n)
 		}
 		fmt.Fprintln(w)

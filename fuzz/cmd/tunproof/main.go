@@ -50,7 +50,7 @@ func usage() string {
 	for _, c := range commands {
 		fmt.Fprintf(&b, "  tunproof %s %s\n        %s\n", c.name, c.args, c.about)
 	}
-	b.WriteString("\nExit codes: 0 holds, 1 a property is violated, 2 usage or infrastructure, 3 nothing ran.\n")
+	b.WriteString("\nExit codes: 0 holds, 1 a property is violated, 2 usage or infrastructure, 3 nothing ran, or most was not compared.\n")
 	return b.String()
 }
 

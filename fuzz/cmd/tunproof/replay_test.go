@@ -312,7 +312,7 @@ func TestCompareClocks(t *testing.T) {
 		late := write(shift, packets[aheadPackets+1_000:])
 		for _, args := range [][]string{{"compare", all, late}, {"compare", late, all}} {
 			out, stderr, code := call(t, args...)
-			if code != record.ExitHolds || !strings.Contains(out, "holds: 4000 segments came through as they were, in order; 21000 were not compared") {
+			if code != record.ExitNothing || !strings.Contains(out, "not judged: 4000 segments came through as they were, but 21000 packets were not compared") {
 				t.Errorf("shift %v: exit code %d\n%.1000s%s", shift, code, out, stderr)
 			}
 		}
@@ -330,6 +330,7 @@ func TestCompareClocks(t *testing.T) {
 		want  string
 	}{
 		{"a flow", one, record.ExitViolation, "VIOLATED: 999 lost"},
+		{"nearly all", packets[:5], record.ExitNothing, "2995 packets or segments are before the other's first or behind its last, and not compared; if both captures ran then, they are lost"},
 		{"the end", packets[:2990], record.ExitHolds, "2990 segments came through as they were, in order; 10 were not compared"},
 		{"everything", nil, record.ExitViolation, "VIOLATED: 3000 lost"},
 	} {
