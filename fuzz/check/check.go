@@ -58,6 +58,8 @@ type Checker struct {
 	Seen Seen
 
 	flows recent.Map[compare.Flow, *flow]
+	open  int // gaps of all flows
+	alien int // the last packet without a flow: what a flow lacks may be in it
 }
 
 // Seen counts packets by what they are.
@@ -74,7 +76,14 @@ type Seen struct {
 
 // New returns a Checker that calls emit for each finding.
 func New(cfg Config, emit func(Finding)) *Checker {
-	return &Checker{cfg: cfg, emit: emit, flows: recent.Map[compare.Flow, *flow]{Most: maxFlows}}
+	c := &Checker{cfg: cfg, emit: emit, flows: recent.Map[compare.Flow, *flow]{Most: maxFlows}}
+	c.flows.Gone = func(f *flow) {
+		for _, g := range f.missing {
+			g.tell(c)
+			c.open--
+		}
+	}
+	return c
 }
 
 // maxFlows bounds how many flows are remembered: at most twice as many.
@@ -125,6 +134,7 @@ func (c *Checker) Packet(in pcap.Packet) error {
 	}
 	if p.Version == 0 {
 		c.Seen.Other++
+		c.alien = p.n
 		p.found(IPHeader, "ip.version_ihl", fmt.Sprintf("%x", p.b[:min(1, len(p.b))]), "", "no whole IPv4 or IPv6 header in %d bytes", len(p.b))
 		return nil
 	}
@@ -223,6 +233,7 @@ func (p *packet) l4(f *flow) {
 		p.finds.Seen.UDP++
 	}
 	if p.PayloadOff == 0 {
+		p.finds.alien = p.n
 		p.found(L4Header, name+".header", fmt.Sprintf("%d bytes", len(p.b)-p.L4Off), "", "the header is not whole, or its data offset is under 5")
 		return
 	}

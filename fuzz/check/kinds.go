@@ -29,7 +29,8 @@ var (
 	IDConstant         = Kind{"id-constant", "S2.id", false, "nebula before 72098ce8 left all segments the first's ID", "segment/id-wraps-tcp4"}
 	IDDescending       = Kind{"id-descending", "C5.front", true, "wireguard-go and tailscale join in front: IDs change places", "coalesce/reorder-front-tcp4"}
 	L4Header           = Kind{"l4-header", "V4.l4_header", false, "", "segment/refuse-doff-past-the-end-tcp4"}
-	SeqGap             = Kind{"seq-gap", "S4.seq", false, "wireguard-go loses the last good segment where there are too many (PR 151)", "segment/seq-wraps-tcp4"}
+	SeqGap             = Kind{"seq-gap", "S4.seq", false, "lost before the IDs were given, by who counts them packet by packet", "segment/seq-wraps-tcp4"}
+	SeqLost            = Kind{"seq-lost", "S4.seq", true, "wireguard-go loses the last good segment of a superpacket with more than it has buffers (PR 151); a network may lose them too", "segment/seq-wraps-tcp4"}
 	TCPCWR             = Kind{"tcp-cwr", "S4.cwr", false, "wireguard-go and tailscale leave it on every segment", "segment/cwr-tcp4"}
 	TCPCWRSuspect      = Kind{"tcp-cwr-suspect", "S4.cwr", true, "wireguard-go and tailscale leave it on every segment; a window of one segment, or AccECN, has it so too", "segment/cwr-tcp4"}
 	TCPFIN             = Kind{"tcp-fin", "S4.last", false, "it was copied to every segment", "segment/psh-fin-tcp4"}
@@ -46,7 +47,7 @@ var (
 // Kinds are all of them.
 func Kinds() []Kind {
 	list := []Kind{RefusedECN, HdrLen, IPHeader, IPLength, IPLengthWrapped, IPLengthExtensions, Overlong, IPChecksum, IDConstant, IDDescending,
-		L4Header, SeqGap, TCPCWR, TCPCWRSuspect, TCPFIN, TCPPSH, UDPLength, UDPSurplus, L4Checksum, L4Partial, UDPZero, UDPZeroComputed, UDPAbsent}
+		L4Header, SeqGap, SeqLost, TCPCWR, TCPCWRSuspect, TCPFIN, TCPPSH, UDPLength, UDPSurplus, L4Checksum, L4Partial, UDPZero, UDPZeroComputed, UDPAbsent}
 	for _, why := range slices.Sorted(maps.Keys(refusals)) {
 		list = append(list, refusals[why])
 	}

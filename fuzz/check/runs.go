@@ -17,6 +17,8 @@ type flow struct {
 	frontier    uint32 // the sequence number behind all that was sent
 	pushed      int    // segments in a row that have PSH and look like one superpacket's
 	pushedFirst int    // the first of them
+	full        int    // segments in a row of one size
+	missing     []gap  // in runs of them
 }
 
 // latest is the flow's latest packet.
@@ -92,6 +94,7 @@ func (p *packet) tcpRun(f *flow) {
 		p.found(TCPFIN, "tcp.flags", fmt.Sprintf("FIN in packet %d", l.number), "no FIN", "this packet goes on where it ended")
 	}
 	p.pushes(f, behind, flags, payload)
+	p.gaps(f, behind, payload)
 	if p.Version == 4 && l.number > 0 && l.payload > 0 && payload > 0 && f.started && f.frontier == l.seq+uint32(l.payload) {
 		if gap := int32(seq - f.frontier); gap > 0 && p.u16(4) == l.id+1 && !l.gso {
 			p.found(SeqGap, "tcp.seq", fmt.Sprint(seq), fmt.Sprint(f.frontier), "%d bytes were never sent, while IDs count on from packet %d", gap, l.number)

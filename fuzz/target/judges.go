@@ -55,6 +55,7 @@ func Judges(s *scenario.Scenario) error {
 			}
 		}
 	}
+	c.Finish()
 	if e := m.Finish(context.Background()); e != nil || err != nil {
 		return errors.Join(e, err)
 	}

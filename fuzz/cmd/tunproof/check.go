@@ -87,6 +87,7 @@ func checkFile(ctx context.Context, s streams, in *input, cfg check.Config, cert
 		for {
 			p, err := in.next()
 			if errors.Is(err, io.EOF) {
+				c.Finish()
 				return nil
 			}
 			if err == nil {
