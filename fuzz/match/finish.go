@@ -166,7 +166,7 @@ func (m *Matcher) changed(u, w *unit) Finding {
 		m.pending[x.side].remove(x)
 	}
 	if u.flow == w.flow && len(u.payload()) > 0 && bytes.Equal(u.payload(), w.payload()) {
-		m.matched(u, w) // surely the same
+		m.bothSides(u, w) // surely the same
 	}
 	f := Finding{What: Changed, Packets: [2]int{u.number, w.number}, Segment: max(u.segment, w.segment), Fields: m.differences(u.b, w.b)}
 	f.Rule, f.Text = blame(u, w, f.Fields)

@@ -47,6 +47,7 @@ type Matcher struct {
 	copies  recent.Map[uint64, [2]int] // by hash, the numbers of the packets that were matched
 	given   [2]given
 	seed    maphash.Seed
+	pace
 }
 
 const (
@@ -117,6 +118,7 @@ type flow struct {
 // Add takes the next packet of a side.
 func (m *Matcher) Add(side int, p pcap.Packet) error {
 	m.Summary.Packets[side]++
+	m.read[side] = p.Number
 	m.end[side] = int64(p.Number) << placeBits
 	if m.start[side] == 0 {
 		m.start[side] = m.end[side]
@@ -135,9 +137,6 @@ func (m *Matcher) Add(side int, p pcap.Packet) error {
 	m.add(u)
 	return nil
 }
-
-// Waiting is how many units of each side have no counterpart so far.
-func (m *Matcher) Waiting() [2]int { return [2]int{m.pending[Before].n, m.pending[After].n} }
 
 // unit makes a unit of a packet.
 func (m *Matcher) unit(side, number int, b []byte) *unit {
@@ -215,20 +214,21 @@ func (m *Matcher) pair(u, w *unit) {
 	m.Summary.Segments++
 	m.pending[u.side].remove(u)
 	m.pending[w.side].remove(w)
-	m.matched(u, w)
+	m.bothSides(u, w)
 	if w.flaw != nil && fmt.Sprint(u.flaw) != fmt.Sprint(w.flaw) {
 		m.emit(Finding{What: Changed, Packets: [2]int{u.number, w.number}, Fields: w.flaw, Rule: "C3.header", Text: "the headers of the superpacket are not right"})
 	}
 	m.copies.Put(u.hash, [2]int{u.number, w.number})
 }
 
-// matched notes where two units are that are the same packet.
-func (m *Matcher) matched(u, w *unit) {
+// bothSides notes where two units are that are the same packet.
+func (m *Matcher) bothSides(u, w *unit) {
 	for _, x := range []*unit{u, w} {
 		m.pending[x.side].add(x.place())
 		x.flow.edges[x.side].add(x.place())
 		m.tell(x.side, x.place())
 	}
+	m.keepPace(u, w)
 	m.orderOf(w).add(m, placed{before: u.place(), after: w.place(), flow: w.flow.id, ports: w.flow.key.HasPorts(), b: u.number, a: w.number, hash: w.hash})
 }
 

@@ -6,9 +6,11 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"sort"
 	"time"
 
 	"tunproof/fuzz/compare"
+	"tunproof/fuzz/match"
 	"tunproof/fuzz/pcap"
 )
 
@@ -22,6 +24,7 @@ type clock struct {
 	taken  [2]int
 	offset time.Duration // of the second clock
 	none   bool          // a capture has no times
+	adrift bool          // the clocks go at different rates
 }
 
 const (
@@ -41,7 +44,31 @@ func newClock(in [2]*input) *clock {
 	for _, list := range c.ahead {
 		c.none = c.none || len(list) > 1 && list[0].Time.Equal(list[len(list)-1].Time)
 	}
+	c.adrift = c.misleads()
 	return c
+}
+
+// misleads says whether, in what was read ahead, packets that are on both sides
+// would by their times be read far apart.
+func (c *clock) misleads() bool {
+	at := map[mark]int{}
+	for i, p := range c.ahead[0] {
+		at[marks(p.Data)[0]] = i
+	}
+	far := 0
+	for j, p := range c.ahead[1] {
+		i, is := at[marks(p.Data)[0]]
+		if !is {
+			continue
+		}
+		t := c.ahead[0][i].Time.Add(c.offset)
+		taken := sort.Search(len(c.ahead[1]), func(k int) bool { return c.ahead[1][k].Time.After(t) })
+		before := sort.Search(len(c.ahead[0]), func(k int) bool { return c.ahead[0][k].Time.Add(c.offset).After(p.Time) })
+		if max(taken-j, before-i) > match.FarBehind {
+			far++
+		}
+	}
+	return far >= match.FarBehind/8
 }
 
 // read reads one packet ahead, and returns its length.
@@ -145,9 +172,10 @@ func (c *clock) again(side int) iter.Seq[pcap.Packet] {
 	}
 }
 
-// take returns the next packet and its side; nil at the end of both. Without times
-// the side is next of which fewer units wait for their counterparts.
-func (c *clock) take(waiting [2]int) (int, *pcap.Packet, error) {
+// take returns the next packet and its side; nil at the end of both. Without times,
+// or where they mislead, the side is next of which fewer packets were read behind
+// the last one that is on both sides.
+func (c *clock) take(m *match.Matcher) (int, *pcap.Packet, error) {
 	for side := range c.ahead {
 		if len(c.ahead[side]) == 0 && c.end[side] == nil {
 			c.read(side)
@@ -165,8 +193,9 @@ func (c *clock) take(waiting [2]int) (int, *pcap.Packet, error) {
 	case len(b) == 0:
 	default:
 		d := int(b[0].Time.Add(-c.offset).Sub(a[0].Time))
-		if c.none {
-			d = waiting[1] - waiting[0]
+		if c.adrift = c.adrift || m.Adrift(); c.none || c.adrift {
+			lag := m.Lag()
+			d = lag[1] - lag[0]
 		}
 		if d < 0 || d == 0 && c.taken[1] < c.taken[0] {
 			side = 1
@@ -176,4 +205,12 @@ func (c *clock) take(waiting [2]int) (int, *pcap.Packet, error) {
 	c.ahead[side] = c.ahead[side][1:]
 	c.taken[side]++
 	return side, &p, nil
+}
+
+// note says that times mislead.
+func (c *clock) note() string {
+	if !c.adrift || c.none {
+		return ""
+	}
+	return "the clocks of the captures go at different rates, or one has times that were made up: packets are read in the order of what is on both sides"
 }

@@ -106,10 +106,10 @@ func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config
 		}
 	})
 	tell := newProgress(s.err, "compare", in[0], in[1])
+	c := newClock(in)
 	err := func() error {
-		c := newClock(in)
 		for {
-			side, p, err := c.take(m.Waiting())
+			side, p, err := c.take(m)
 			if p == nil || err != nil {
 				return err
 			}
@@ -139,6 +139,9 @@ func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config
 		for _, n := range i.notes() {
 			r.Notes = append(r.Notes, i.name+": "+n)
 		}
+	}
+	if note := c.note(); note != "" {
+		r.Notes = append(r.Notes, note)
 	}
 	for side, n := range m.Summary.Outside {
 		if n > 0 {

@@ -341,6 +341,39 @@ func TestCompareClocks(t *testing.T) {
 	}
 }
 
+// TestCompareRates compares captures of which one has times at another rate: it is
+// said, and what is lost is found and nothing else.
+func TestCompareRates(t *testing.T) {
+	const n = 150_000
+	if testing.Short() {
+		t.Skip("it takes captures longer than what waits")
+	}
+	write := func(rate float64, lost int) string {
+		var b bytes.Buffer
+		w, err := pcap.NewWriter(&b, pcap.Classic)
+		p := scenario.UDP4(8)
+		for i := range n {
+			p.ID++
+			p.Payload = fmt.Appendf(nil, "%08d", i)
+			if err == nil && i != lost {
+				err = w.Write(pcap.Packet{Time: time.Unix(1_700_000_000, int64(float64(i)*rate*20_000)), Data: p.Bytes()})
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file(t, "x.pcap", b.String())
+	}
+	before := write(1, -1)
+	for _, rate := range []float64{1, 1.0001, 0.5, 0.001, 0.00001, 10} {
+		out, stderr, code := call(t, "compare", before, write(rate, n-20_000))
+		said := strings.Contains(out, "the clocks of the captures go at different rates")
+		if code != record.ExitViolation || !strings.Contains(out, fmt.Sprintf("VIOLATED: 1 lost; %d segments", n-1)) || said != (rate < 0.9 || rate > 1.1) {
+			t.Errorf("rate %g: exit code %d\n%.1000s%s", rate, code, out, stderr)
+		}
+	}
+}
+
 // TestCompareHop compares captures before and behind a hop: what it changes in
 // all packets is told, and can be left out.
 func TestCompareHop(t *testing.T) {
