@@ -59,7 +59,8 @@ type Checker struct {
 
 	flows recent.Map[compare.Flow, *flow]
 	open  int // gaps of all flows
-	alien int // the last packet without a flow: what a flow lacks may be in it
+	last  int // the latest packet's number
+	alien int // the last one without a flow, or that is left out: what a flow lacks may be in it
 }
 
 // Seen counts packets by what they are.
@@ -123,6 +124,10 @@ func (p *packet) u32(at int) uint32 { return binary.BigEndian.Uint32(p.b[at:]) }
 // Packet judges the next packet. A comment "vnet flags=..." is its VnetHdr.
 func (c *Checker) Packet(in pcap.Packet) error {
 	c.Seen.Packets++
+	if in.Number > c.last+1 {
+		c.alien = in.Number - 1
+	}
+	c.last = in.Number
 	p := &packet{Header: compare.Parse(in.Data), n: in.Number, at: in.Time, b: in.Data, end: len(in.Data), finds: c}
 	h, has, err := Vnet(in.Comment)
 	if err != nil {

@@ -60,7 +60,9 @@ func TestGaps(t *testing.T) {
 				p.Src, p.Dst, p.SrcPort, p.DstPort, p.Payload, p.Ack = p.Dst, p.Src, p.DstPort, p.SrcPort, nil, 24001
 				return late(list, p.Bytes())
 			}, nil},
-			"at the end": {120, func(list [][]byte) [][]byte { return list }, nil},
+			"left out by the capture": {300, func(list [][]byte) [][]byte { return slices.Insert(list, 20, nil) }, nil},
+			"in a damaged packet":     {300, func(list [][]byte) [][]byte { return slices.Insert(list, 20, []byte{0x46}) }, []string{"packet 21: ip.version_ihl is 46: no whole IPv4 or IPv6 header in 1 bytes [V4.ip_header]"}},
+			"at the end":              {120, func(list [][]byte) [][]byte { return list }, nil},
 		} {
 			var list [][]byte
 			for i := range test.n {
@@ -71,6 +73,9 @@ func TestGaps(t *testing.T) {
 			var got []string
 			c := New(Config{}, func(f Finding) { got = append(got, f.String()) })
 			for i, b := range test.change(list) {
+				if b == nil {
+					continue
+				}
 				if err := c.Packet(pcap.Packet{Number: i + 1, Data: b}); err != nil {
 					t.Fatal(err)
 				}
