@@ -145,8 +145,7 @@ func checkGSO(h VnetHdr, pkt []byte) (ipLayout, int, error) {
 func (s *Segmenter) prepare(layout ipLayout, partial bool) {
 	hdr, l4Off := s.hdr, layout.l4Off
 	l4 := hdr[l4Off:]
-	src, dst := addrs(hdr, layout.version)
-	seed := uint32(PseudoHeaderSum(layout.proto, src, dst, 0))
+	var seed uint32
 	segLen := len(hdr) + s.size
 	l4Len := segLen - l4Off
 	if s.v4 {
@@ -165,6 +164,9 @@ func (s *Segmenter) prepare(layout ipLayout, partial bool) {
 	} else {
 		if partial {
 			seed = uint32(be16(l4[16:])) + neg(uint16(len(s.pkt)-l4Off))
+		} else {
+			src, dst := addrs(hdr, layout.version)
+			seed = uint32(PseudoHeaderSum(layout.proto, src, dst, 0))
 		}
 		s.seq, s.tcpFlags = be32(l4[4:]), l4[13]
 		putBE32(l4[4:], 0)
@@ -212,7 +214,12 @@ func (s *Segmenter) Next(dst []byte) (int, error) {
 	off := len(s.hdr) + s.i*s.size
 	end := s.i*s.size + n
 	copy(dst, s.hdr)
-	s.finish(dst, copySum(dst[len(s.hdr):], s.pkt[off:end], s.l4Sum))
+	l4Sum := uint32(copySum(dst[len(s.hdr):], s.pkt[off:end], s.l4Sum))
+	if s.i == 0 || end == len(s.pkt) {
+		s.outer(dst, l4Sum)
+	} else {
+		s.fill(dst, s.ipSum, l4Sum)
+	}
 	return n, nil
 }
 
@@ -237,7 +244,12 @@ func (s *Segmenter) inPlace(yield func([]byte) bool) {
 		off := s.i * s.size
 		end := min(off+len(s.hdr)+s.size, len(s.pkt))
 		seg := s.pkt[off:end:end]
-		s.finish(seg, stampSum(seg, s.hdr, s.l4Sum))
+		l4Sum := uint32(stampSum(seg, s.hdr, s.l4Sum))
+		if s.i == 0 || end == len(s.pkt) {
+			s.outer(seg, l4Sum)
+		} else {
+			s.fill(seg, s.ipSum, l4Sum)
+		}
 		if !yield(seg) {
 			return
 		}
@@ -258,39 +270,9 @@ func (s *Segmenter) complete(seg []byte) {
 	putBE16(seg[s.csumAt:], c)
 }
 
-// finish makes seg, which is hdr and the payload of segment i, that segment, and
-// counts it. l4Sum is that of s and the payload's.
-func (s *Segmenter) finish(seg []byte, l4Sum uint16) {
-	i := s.i
-	s.i++
-	ipSum, sum := s.ipSum, uint32(l4Sum)
-	if i == 0 || i == s.n-1 {
-		ipSum, sum = s.outer(seg, i, sum)
-	}
-	if s.v4 {
-		id := s.id + uint16(i)
-		ip := (*[ipv4HdrLen]byte)(seg)
-		putBE16(ip[4:], id)
-		putBE16(ip[10:], ^fold(ipSum+uint32(id)))
-	}
-	l4 := seg[s.l4Off:]
-	if s.udp {
-		c := ^fold(sum)
-		if c == 0 {
-			c = 0xFFFF // 0 would say that there is none (RFC 768)
-		}
-		putBE16(l4[6:], c)
-		return
-	}
-	seq := s.seq + uint32(i*s.size)
-	tcp := (*[tcpHdrLen]byte)(l4)
-	putBE32(tcp[4:], seq)
-	putBE16(tcp[16:], ^fold(sum+seq>>16+seq&0xFFFF))
-}
-
-// outer gives the first or last segment, which has an inner one's header, its
-// lengths and flags, and the sums these.
-func (s *Segmenter) outer(seg []byte, i int, l4Sum uint32) (uint32, uint32) {
+// outer makes the first or last segment of seg, as fill does an inner one: it has
+// other lengths and flags.
+func (s *Segmenter) outer(seg []byte, l4Sum uint32) {
 	ipSum := s.ipSum
 	longer := uint32(len(seg)) + neg(uint16(len(s.hdr)+s.size))
 	l4 := seg[s.l4Off:]
@@ -300,14 +282,44 @@ func (s *Segmenter) outer(seg []byte, i int, l4Sum uint32) (uint32, uint32) {
 	} else {
 		putBE16(seg[4:], uint16(len(seg)-ipv6HdrLen))
 	}
+	l4Sum += longer
 	if s.udp {
 		putBE16(l4[4:], uint16(len(l4)))
-		return ipSum, l4Sum + 2*longer
+		l4Sum += longer // it is in the header, too
+	} else {
+		flags := s.tcpFlags & tcpCWR
+		if s.i > 0 {
+			flags = s.tcpFlags & (tcpFIN | tcpPSH)
+		}
+		l4[13] |= flags
+		l4Sum += uint32(flags)
 	}
-	flags := s.tcpFlags & tcpCWR
-	if i > 0 {
-		flags = s.tcpFlags & (tcpFIN | tcpPSH)
+	s.fill(seg, ipSum, l4Sum)
+}
+
+// fill makes seg, which is hdr and the payload of segment i, that segment, and
+// counts it: it puts in ID, sequence number and checksums. ipSum and l4Sum are those
+// of all the rest.
+func (s *Segmenter) fill(seg []byte, ipSum, l4Sum uint32) {
+	i := s.i
+	s.i++
+	if s.v4 {
+		id := s.id + uint16(i)
+		ip := (*[ipv4HdrLen]byte)(seg)
+		putBE16(ip[4:], id)
+		putBE16(ip[10:], ^fold(ipSum+uint32(id)))
 	}
-	l4[13] |= flags
-	return ipSum, l4Sum + longer + uint32(flags)
+	l4 := seg[s.l4Off:]
+	if s.udp {
+		c := ^fold(l4Sum)
+		if c == 0 {
+			c = 0xFFFF // 0 would say that there is none (RFC 768)
+		}
+		putBE16(l4[6:], c)
+		return
+	}
+	seq := s.seq + uint32(i*s.size)
+	tcp := (*[tcpHdrLen]byte)(l4)
+	putBE32(tcp[4:], seq)
+	putBE16(tcp[16:], ^fold(l4Sum+seq>>16+seq&0xFFFF))
 }
