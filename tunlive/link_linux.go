@@ -26,14 +26,23 @@ const (
 	allOffloads = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6 | unix.TUN_F_TSO_ECN | unix.TUN_F_USO4 | unix.TUN_F_USO6
 )
 
-func openTUN(flags uint16, offloads int) (*tun, error) {
+// openNode opens the TUN device, attached to no link.
+func openNode() (int, error) {
 	node := "/dev/net/tun"
 	if s := os.Getenv(envDevice); s != "" {
 		node = s
 	}
 	fd, err := unix.Open(node, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, &Missing{"a TUN device, " + node, "run it as root, or make the node readable and writable: chmod 0666; in a container, --device /dev/net/tun", err}
+		return -1, &Missing{"a TUN device, " + node, "run it as root, or make the node readable and writable: chmod 0666; in a container, --device /dev/net/tun", err}
+	}
+	return fd, nil
+}
+
+func openTUN(flags uint16, offloads int) (*tun, error) {
+	fd, err := openNode()
+	if err != nil {
+		return nil, err
 	}
 	t := &tun{fd: fd}
 	if err := t.configure(flags, offloads); err != nil {

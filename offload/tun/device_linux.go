@@ -1,0 +1,143 @@
+package tun
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// Device is a TUN interface. Open and Adopt make one.
+type Device struct {
+	cfg    Config
+	faults faults
+	rec    *recorder // nil if nothing is recorded
+
+	name        string
+	index       int
+	mask        int       // of TUNSETOFFLOAD
+	unsupported Protocols // for want of USO
+
+	mu       sync.Mutex
+	queues   []*Queue // open, and closed ones whose counters count
+	closed   bool
+	switches atomic.Uint32 // a switches value
+}
+
+// switches is what changes at run time of how packets are joined, in one word.
+type switches uint32
+
+const (
+	refusedShift = 8 // switched off since a refusal; below it what the user did
+	udpLimited   = 1 << 16
+)
+
+func (s switches) disabled() Protocols { return Protocols(s) & allProtocols }
+func (s switches) refused() Protocols  { return Protocols(s>>refusedShift) & allProtocols }
+
+func newDevice(cfg Config, f faults) *Device {
+	d := &Device{cfg: cfg, faults: f, name: cfg.Name, rec: newRecorder(cfg)}
+	for p, off := range map[Protocols]bool{
+		TCPv4: cfg.Coalesce.DisableTCPv4, TCPv6: cfg.Coalesce.DisableTCPv6, UDP: cfg.Coalesce.DisableUDP,
+	} {
+		if off {
+			d.switches.Or(uint32(p))
+		}
+	}
+	return d
+}
+
+// Name returns the interface's name when it was opened.
+func (d *Device) Name() string { return d.name }
+
+// MTU returns the interface's MTU in bytes, as it is in this moment. It must be of
+// the caller's network namespace.
+func (d *Device) MTU() (int, error) {
+	n, err := linkNumber(d.name, unix.SIOCGIFMTU)
+	if err != nil {
+		return 0, fmt.Errorf("tun: MTU of %s: %w", d.name, err)
+	}
+	return int(n), nil
+}
+
+// Features returns what was negotiated with the kernel.
+func (d *Device) Features() Features {
+	has := func(bits int) bool { return d.mask&bits == bits }
+	return Features{
+		Csum:   has(unix.TUN_F_CSUM),
+		TSO:    has(unix.TUN_F_TSO4 | unix.TUN_F_TSO6),
+		TSOECN: has(unix.TUN_F_TSO_ECN),
+		USO:    has(usoMask),
+	}
+}
+
+// Queues returns how many queues the device has had, those that are closed
+// included.
+func (d *Device) Queues() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.queues)
+}
+
+// Queue returns queue i, from 0. It panics if there is none.
+func (d *Device) Queue(i int) *Queue {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.queues[i]
+}
+
+// SetDisabled switches the coalescing of p off or on, from the next batch on (T5).
+// Packets of what is off are written one by one; what is read is cut in any case.
+// Switching on also forgets that the kernel refused p; UDP stays off without
+// Features().USO.
+func (d *Device) SetDisabled(p Protocols, off bool) {
+	p &= allProtocols
+	if off {
+		d.switches.Or(uint32(p))
+		return
+	}
+	clear := uint32(p) | uint32(p)<<refusedShift
+	if p&UDP != 0 {
+		clear |= udpLimited
+	}
+	d.switches.And(^clear)
+}
+
+// Disabled returns what is not coalesced: what SetDisabled or Config switched off,
+// what the kernel refused, and UDP without Features().USO.
+func (d *Device) Disabled() Protocols {
+	s := switches(d.switches.Load())
+	return s.disabled() | s.refused() | d.unsupported
+}
+
+// Stats returns the counters of all queues, those that are closed included. Calls
+// that have not returned are not in them, but for Waits.
+func (d *Device) Stats() Stats {
+	s := switches(d.switches.Load())
+	all := Stats{Refused: s.refused(), UDPLimited: s&udpLimited != 0}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, q := range d.queues {
+		q.addStats(&all)
+	}
+	return all
+}
+
+// Close closes all queues, waking those who wait, who get os.ErrClosed. An
+// interface that is not persistent is then gone. Calling it again does nothing.
+func (d *Device) Close() error {
+	d.mu.Lock()
+	d.closed = true
+	queues := d.queues
+	d.mu.Unlock()
+	var err error
+	for _, q := range queues {
+		if e := q.Close(); e != nil && !errors.Is(e, os.ErrClosed) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}

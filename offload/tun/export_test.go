@@ -1,0 +1,14 @@
+//go:build linux
+
+package tun
+
+// Faults is what tests put in the kernel's place.
+type Faults struct {
+	Offload func(mask int) error
+	Front   func(front []byte) []byte
+}
+
+// OpenWith is Open with faults.
+func OpenWith(cfg Config, f Faults) (*Device, error) {
+	return open(cfg, faults{offload: f.Offload, front: f.Front})
+}

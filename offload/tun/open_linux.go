@@ -1,0 +1,317 @@
+package tun
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"tunproof/offload"
+)
+
+// Open makes an interface, or attaches to one that exists, and opens cfg.Queues
+// descriptors of it. It needs CAP_NET_ADMIN for that, or an interface whose owner
+// it runs as.
+//
+// The interface has IFF_TUN, IFF_NO_PI and IFF_VNET_HDR, never IFF_NAPI: kernels
+// as old as 4.19 then free a packet that the writer still counts on. One that
+// exists keeps the header size and byte order it was given; Open puts the size
+// right where nobody else can have the interface open, and else refuses.
+func Open(cfg Config) (*Device, error) { return open(cfg, faults{}) }
+
+// Adopt makes a Device of descriptors that somebody else opened, all of one
+// interface, a queue each. It takes them over: with an error they are closed, and
+// else Close closes them. They become non-blocking, and so do their duplicates.
+//
+// It refuses what cannot be read or written right: an interface that is not
+// IFF_TUN, or without IFF_NO_PI or IFF_VNET_HDR, of a virtio_net_hdr of another
+// size than 10 or not in native byte order (T1). Size, order and offloads are the
+// interface's: whoever else has it open shares them.
+func Adopt(cfg Config, fds ...int) (*Device, error) { return adopt(cfg, faults{}, fds...) }
+
+// faults is what tests put in the kernel's place; nil is the kernel.
+type faults struct {
+	offload func(mask int) error      // before TUNSETOFFLOAD
+	front   func(front []byte) []byte // what is written instead of a superpacket's VnetHdr and headers
+}
+
+func open(cfg Config, f faults) (*Device, error) {
+	cfg, err := cfg.check()
+	if err != nil {
+		return nil, err
+	}
+	d := newDevice(cfg, f)
+	var fds []int
+	for range cfg.Queues {
+		fd, err := d.attach()
+		if err != nil {
+			closeAll(fds)
+			return nil, err
+		}
+		fds = append(fds, fd)
+	}
+	if err := d.start(fds); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}
+
+func adopt(cfg Config, f faults, fds ...int) (*Device, error) {
+	d, err := prepare(cfg, f, fds)
+	if err != nil {
+		closeAll(fds)
+		return nil, err
+	}
+	if err := d.start(fds); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// prepare checks what is adopted.
+func prepare(cfg Config, f faults, fds []int) (*Device, error) {
+	cfg, err := cfg.check()
+	if err != nil {
+		return nil, err
+	}
+	if len(fds) == 0 {
+		return nil, errors.New("tun: Adopt: no descriptor")
+	}
+	cfg.Name = ""
+	d := newDevice(cfg, f)
+	for _, fd := range fds {
+		name, flags, err := checkFD(fd)
+		if err != nil {
+			return nil, fmt.Errorf("tun: descriptor %d: %w", fd, err)
+		}
+		if d.name != "" && d.name != name {
+			return nil, fmt.Errorf("tun: descriptor %d is of %s, others are of %s", fd, name, d.name)
+		}
+		d.name, d.cfg.MultiQueue = name, flags&unix.IFF_MULTI_QUEUE != 0
+		if err := unix.SetNonblock(fd, true); err != nil {
+			return nil, fmt.Errorf("tun: descriptor %d: %w", fd, err)
+		}
+	}
+	return d, nil
+}
+
+// attach opens a descriptor of the interface, and sets d.name.
+func (d *Device) attach() (fd int, err error) {
+	fd, err = unix.Open(d.cfg.Node, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &fs.PathError{Op: "tun: open", Path: d.cfg.Node, Err: err}
+	}
+	defer func() {
+		if err != nil {
+			unix.Close(fd)
+		}
+	}()
+	ifr, err := unix.NewIfreq(d.name)
+	if err != nil {
+		return -1, fmt.Errorf("tun: name %q: %w", d.name, err)
+	}
+	flags := uint16(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
+	if d.cfg.MultiQueue {
+		flags |= unix.IFF_MULTI_QUEUE
+	}
+	ifr.SetUint16(flags)
+	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
+		return -1, fmt.Errorf("tun: TUNSETIFF %s: %w%s", d.name, err, attachHint(err))
+	}
+	d.name = ifr.Name()
+	if !d.cfg.MultiQueue { // it is ours alone: what others left of it can be put right
+		err = unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, offload.VnetHdrLen)
+		if err == nil {
+			err = unix.IoctlSetPointerInt(fd, unix.TUNSETVNETLE, 0)
+		}
+		if err != nil {
+			return -1, fmt.Errorf("tun: %s: header size and byte order: %w", d.name, err)
+		}
+	}
+	if _, _, err := checkFD(fd); err != nil {
+		return -1, fmt.Errorf("tun: %s: %w", d.name, err)
+	}
+	return fd, nil
+}
+
+func attachHint(err error) string {
+	switch err {
+	case unix.EPERM:
+		return " (needs CAP_NET_ADMIN, or to be the interface's owner)"
+	case unix.EBUSY:
+		return " (somebody else has it open, or it is no TUN)"
+	case unix.EINVAL:
+		return " (it exists with, or without, IFF_MULTI_QUEUE, or is a TAP)"
+	case unix.E2BIG:
+		return " (it has all the queues it can)"
+	}
+	return ""
+}
+
+// checkFD says whether a descriptor is one that can be read and written right, and
+// of which interface, with which flags.
+func checkFD(fd int) (name string, flags uint16, err error) {
+	ifr, err := unix.NewIfreq("")
+	if err != nil {
+		return "", 0, err
+	}
+	switch err := unix.IoctlIfreq(fd, unix.TUNGETIFF, ifr); err {
+	case nil:
+	case unix.EBADFD:
+		return "", 0, fmt.Errorf("TUNGETIFF: %w: it is attached to no interface", err)
+	default:
+		return "", 0, fmt.Errorf("TUNGETIFF: %w: it is no descriptor of a TUN", err)
+	}
+	name, flags = ifr.Name(), ifr.Uint16()
+	for _, f := range []struct {
+		flag uint16
+		name string
+	}{{unix.IFF_TUN, "IFF_TUN"}, {unix.IFF_NO_PI, "IFF_NO_PI"}, {unix.IFF_VNET_HDR, "IFF_VNET_HDR"}} {
+		if flags&f.flag == 0 {
+			return name, flags, fmt.Errorf("%s was opened without %s: every packet would be misread", name, f.name)
+		}
+	}
+	size, err := unix.IoctlGetInt(fd, unix.TUNGETVNETHDRSZ)
+	if err != nil {
+		return name, flags, fmt.Errorf("TUNGETVNETHDRSZ: %w", err)
+	}
+	if size != offload.VnetHdrLen {
+		return name, flags, fmt.Errorf("%s has a virtio_net_hdr of %d bytes, want %d", name, size, offload.VnetHdrLen)
+	}
+	little := binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+	// Without an ioctl the order is native: TUNGETVNETBE is of few kernels.
+	if le, err := unix.IoctlGetInt(fd, unix.TUNGETVNETLE); err == nil && le != 0 && !little {
+		return name, flags, fmt.Errorf("%s has a little-endian virtio_net_hdr, want the native order", name)
+	}
+	if be, err := unix.IoctlGetInt(fd, unix.TUNGETVNETBE); err == nil && be != 0 && little {
+		return name, flags, fmt.Errorf("%s has a big-endian virtio_net_hdr, want the native order", name)
+	}
+	return name, flags, nil
+}
+
+// start makes queues of the interface's first descriptors, and takes them over:
+// with an error they are closed.
+func (d *Device) start(fds []int) error {
+	d.index, _ = linkIndex(d.name) // not found where the interface is of another namespace
+	err := d.setOffloads(fds)
+	for i := 0; i < len(fds) && err == nil; i++ {
+		var q *Queue
+		if q, err = d.newQueue(fds[i]); err == nil {
+			d.queues = append(d.queues, q)
+		} else {
+			fds = fds[i+1:]
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	for _, q := range d.queues {
+		q.Close()
+	}
+	closeAll(fds)
+	return err
+}
+
+// setOffloads negotiates with the first descriptor, and sets the same mask on all.
+func (d *Device) setOffloads(fds []int) (err error) {
+	if d.mask, err = d.negotiate(fds[0]); err != nil {
+		return err
+	}
+	if d.mask&usoMask != usoMask {
+		d.unsupported = UDP
+	}
+	for i, fd := range fds[1:] {
+		if err := d.setOffload(fd, d.mask); err != nil {
+			return fmt.Errorf("tun: %s: TUNSETOFFLOAD %#x of queue %d: %w", d.name, d.mask, i+1, err)
+		}
+	}
+	return nil
+}
+
+const usoMask = unix.TUN_F_USO4 | unix.TUN_F_USO6
+
+// negotiate sets and returns the largest mask that the kernel takes (T1). The mask
+// is the interface's and outlives its descriptors, so it is always set.
+func (d *Device) negotiate(fd int) (mask int, err error) {
+	const tso = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6
+	for _, mask = range []int{tso | unix.TUN_F_TSO_ECN, tso, unix.TUN_F_CSUM, 0} {
+		if err = d.setOffload(fd, mask); err == nil || err == unix.EBADFD {
+			break
+		}
+	}
+	if err != nil {
+		return 0, fmt.Errorf("tun: %s: TUNSETOFFLOAD %#x: %w", d.name, mask, err)
+	}
+	if mask&unix.TUN_F_CSUM != 0 && d.setOffload(fd, mask|usoMask) == nil {
+		mask |= usoMask
+	}
+	return mask, nil
+}
+
+func (d *Device) setOffload(fd, mask int) error {
+	if d.faults.offload != nil {
+		if err := d.faults.offload(mask); err != nil {
+			return err
+		}
+	}
+	return unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, mask)
+}
+
+// AddQueue opens another descriptor of the interface, with the same offloads (T1).
+// It needs IFF_MULTI_QUEUE.
+func (d *Device) AddQueue() (*Queue, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch index, err := linkIndex(d.name); {
+	case d.closed:
+		return nil, os.ErrClosed
+	case !d.cfg.MultiQueue:
+		return nil, fmt.Errorf("tun: %s: AddQueue: it was opened without IFF_MULTI_QUEUE", d.name)
+	case err != nil || index != d.index: // TUNSETIFF would make another
+		return nil, fmt.Errorf("tun: AddQueue: no interface %s in this namespace that is the device's: %w", d.name, ErrGone)
+	}
+	fd, err := d.attach()
+	if err != nil {
+		return nil, err
+	}
+	if err := d.setOffload(fd, d.mask); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("tun: %s: TUNSETOFFLOAD %#x: %w", d.name, d.mask, err)
+	}
+	q, err := d.newQueue(fd)
+	if err != nil {
+		return nil, err
+	}
+	d.queues = append(d.queues, q)
+	return q, nil
+}
+
+// linkIndex is the index of an interface in this network namespace.
+func linkIndex(name string) (int, error) {
+	n, err := linkNumber(name, unix.SIOCGIFINDEX)
+	return int(n), err
+}
+
+// linkNumber asks an interface of this network namespace for a number.
+func linkNumber(name string, request uint) (uint32, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	ifr, err := unix.NewIfreq(name)
+	if err != nil {
+		return 0, err
+	}
+	err = unix.IoctlIfreq(fd, request, ifr)
+	return ifr.Uint32(), err
+}

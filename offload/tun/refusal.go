@@ -1,0 +1,49 @@
+package tun
+
+import (
+	"fmt"
+	"strings"
+
+	"tunproof/corpus/pkts"
+	"tunproof/offload"
+)
+
+// maxRefused is how many bytes of a packet a Refusal keeps: its headers.
+const maxRefused = 128
+
+// Refusal is a write that the kernel refused, or the guard: a value of its own,
+// which shares nothing with what was written.
+type Refusal struct {
+	Device  string          // the interface
+	Err     error           // a syscall.Errno, or guard.ErrFragment
+	Hdr     offload.VnetHdr // as it was written
+	Header  []byte          // the packet's first bytes, at most 128
+	Len     int             // of the packet in bytes, from the IP header on
+	Packets int             // that it stood for
+	Resent  bool            // they were sent again one by one
+	Off     Protocols       // what was switched off because of it
+}
+
+// String returns one line. In it the VnetHdr is written as in a case of the corpus
+// and the header as a slice of Go, so that "tunproof replay" reads the line.
+func (r *Refusal) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: write of %d packets in %d bytes: %v", r.Device, r.Packets, r.Len, r.Err)
+	if r.Resent {
+		b.WriteString(", sent one by one")
+	}
+	if r.Off != 0 {
+		fmt.Fprintf(&b, ", %v switched off", r.Off)
+	}
+	fmt.Fprintf(&b, ": vnet %v []byte{", pkts.VnetHdr{
+		Flags: uint8(r.Hdr.Flags), GSOType: uint8(r.Hdr.GSOType), HdrLen: r.Hdr.HdrLen,
+		GSOSize: r.Hdr.GSOSize, CsumStart: r.Hdr.CsumStart, CsumOffset: r.Hdr.CsumOffset})
+	for i, c := range r.Header {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "0x%02x", c)
+	}
+	b.WriteString("}")
+	return b.String()
+}

@@ -1,0 +1,349 @@
+package tun
+
+import (
+	"os"
+	"runtime"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"tunproof/offload"
+	"tunproof/tunlive/guard"
+)
+
+// maxPieces is what writev(2) takes (UIO_MAXIOV), more than a superpacket has.
+const maxPieces = 1024
+
+// writer is the half of a Queue that writes.
+type writer struct {
+	q        *Queue
+	mu       sync.Mutex         // of a call
+	step     func(uintptr) bool // w.drain, made once
+	co       *offload.Coalescer
+	switches switches // that co was made for
+	iov      []unix.Iovec
+	used     int // of iov, since it was cleared
+	pieces   [][]byte
+
+	// The call that runs.
+	pkts    [][]byte
+	supers  []offload.Superpacket
+	at      int  // superpacket
+	alone   bool // its packets are sent one by one
+	member  int  // the next of them
+	refused bool // so because the kernel refused it
+	first   error
+	fatal   error
+	event   event
+	d       WriteStats
+
+	total struct {
+		sync.Mutex
+		WriteStats
+	}
+}
+
+// event is what the observer and the recorder are told of a write, once the
+// descriptor is let go: they may close it.
+type event struct {
+	on      bool
+	hdr     offload.VnetHdr
+	packets int
+	err     error
+	refusal *Refusal
+}
+
+func (w *writer) init(q *Queue) {
+	w.q = q
+	w.step = w.drain
+	w.iov = make([]unix.Iovec, 0, maxPieces)
+	w.pieces = make([][]byte, 0, maxPieces)
+	w.switches = ^switches(0) // none
+}
+
+// WriteBatch coalesces pkts, IP packets from the header's first byte on, in the
+// order in which they came, and writes each superpacket with one writev(2) that
+// reads the packets where they are (T3). It waits while the kernel has no room.
+//
+// pkts and what it holds are the caller's, only read, and not used after the call.
+//
+// n is how many packets the kernel took. An error says why it is not all of them:
+// os.ErrClosed, ErrGone and os.ErrDeadlineExceeded, then the rest was not sent; any
+// other is the errno of the first packet that was refused, and does not keep the
+// others from being sent. A superpacket that is refused is sent again as its
+// packets, in its place, and its protocol switched off (T4).
+func (q *Queue) WriteBatch(pkts [][]byte) (n int, err error) {
+	w := &q.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.begin(pkts)
+	for w.at < len(w.supers) && w.fatal == nil {
+		w.fatal = q.why(q.raw.Write(w.step))
+		if w.event.on {
+			w.tell()
+		}
+	}
+	return w.end()
+}
+
+// begin starts a call: it coalesces.
+func (w *writer) begin(pkts [][]byte) {
+	dev := w.q.dev
+	if dev.rec != nil {
+		dev.rec.wrote(pkts)
+	}
+	if s := switches(dev.switches.Load()); s != w.switches {
+		w.switches = s
+		w.co = dev.newCoalescer(s)
+	}
+	w.pkts = pkts
+	w.supers = w.co.Coalesce(pkts)
+	w.at, w.member, w.alone, w.refused = 0, 0, false, false
+	w.first, w.fatal = nil, nil
+	w.d.Packets = uint64(len(pkts))
+	for i := range pkts {
+		w.d.Reasons[w.co.Reason(i)]++
+	}
+}
+
+// newCoalescer makes a Coalescer of what is switched on. The rest of its Config
+// was checked.
+func (d *Device) newCoalescer(s switches) *offload.Coalescer {
+	cfg, off := d.cfg.Coalesce, s.disabled()|s.refused()|d.unsupported
+	cfg.DisableTCPv4, cfg.DisableTCPv6, cfg.DisableUDP = off&TCPv4 != 0, off&TCPv6 != 0, off&UDP != 0
+	if s&udpLimited != 0 {
+		cfg.MaxUDPSegments = min(cfg.MaxUDPSegments, maxOldUDP)
+	}
+	co, err := offload.NewCoalescer(cfg)
+	if err != nil {
+		panic(err)
+	}
+	return co
+}
+
+// end counts, and lets go of what was borrowed.
+func (w *writer) end() (int, error) {
+	n := int(w.d.Sent)
+	if w.fatal != nil {
+		w.first = w.fatal
+		w.d.Unsent = w.d.Packets - w.d.Sent - w.d.Refused - w.d.Down - w.d.NoMemory - w.d.Failed
+	}
+	w.total.Lock()
+	w.total.add(&w.d)
+	w.total.Unlock()
+	w.d = WriteStats{}
+	w.co.Coalesce(nil)
+	w.pkts, w.supers = nil, nil
+	clear(w.iov[:w.used])
+	clear(w.pieces[:w.used])
+	w.used = 0
+	return n, w.first
+}
+
+// drain writes until all is written or there is something to tell. It returns
+// false to be called again when there is room.
+func (w *writer) drain(fd uintptr) bool {
+	for w.at < len(w.supers) && !w.event.on && w.fatal == nil {
+		p := &w.supers[w.at]
+		if !w.alone && p.VnetHdr().GSOType != offload.GSONone && w.isOff(p) {
+			w.alone = true // since an earlier one of the batch was refused
+		}
+		var room bool
+		if w.alone {
+			room = w.packet(fd, p)
+		} else {
+			room = w.super(fd, p)
+		}
+		if !room {
+			w.waits()
+			return false
+		}
+	}
+	return true
+}
+
+// isOff says whether the kernel refused such a superpacket before.
+func (w *writer) isOff(p *offload.Superpacket) bool {
+	s := switches(w.q.dev.switches.Load())
+	of := protocolOf(p.VnetHdr().GSOType)
+	return s.refused()&of != 0 || of == UDP && s&udpLimited != 0 && len(p.Packets()) > maxOldUDP
+}
+
+// super writes a superpacket, or a packet that is alone anyway. It returns false
+// if there is no room.
+func (w *writer) super(fd uintptr, p *offload.Superpacket) bool {
+	h := p.VnetHdr()
+	w.pieces = p.Buffers(w.pieces[:0])
+	var err error
+	if h.GSOType != offload.GSONone {
+		if f := w.q.dev.faults.front; f != nil {
+			w.pieces[0] = f(w.pieces[0])
+		}
+		err = guard.Check(uint8(h.GSOType), w.pieces[0][offload.VnetHdrLen:])
+	}
+	if err == nil {
+		err = w.writev(fd)
+	}
+	if err == unix.EAGAIN {
+		return false
+	}
+	n := len(p.Packets())
+	if h.GSOType != offload.GSONone && (err == unix.EINVAL || err == unix.EMSGSIZE || err == guard.ErrFragment) {
+		w.alone, w.refused = true, true
+		w.refuse(p, h, err)
+		return true
+	}
+	if err == nil && h.GSOType != offload.GSONone {
+		w.d.Superpackets++
+	}
+	w.outcome(h, n, p.Len(), err)
+	w.at++
+	return true
+}
+
+// packet writes the next packet of a superpacket alone. It returns false if there
+// is no room.
+func (w *writer) packet(fd uintptr, p *offload.Superpacket) bool {
+	pkt := w.pkts[p.Packets()[w.member]]
+	w.pieces = append(w.pieces[:0], zeroVnetHdr[:], pkt)
+	err := w.writev(fd)
+	if err == unix.EAGAIN {
+		return false
+	}
+	if w.refused && err == nil {
+		w.d.Resent++
+	}
+	w.outcome(offload.VnetHdr{}, 1, len(pkt), err)
+	if w.member++; w.member == len(p.Packets()) {
+		w.at++
+		w.member, w.alone, w.refused = 0, false, false
+	}
+	return true
+}
+
+var zeroVnetHdr [offload.VnetHdrLen]byte
+
+// outcome counts what became of a write that stood for n packets.
+func (w *writer) outcome(h offload.VnetHdr, n, length int, err error) {
+	dev := w.q.dev
+	switch err {
+	case nil:
+		w.d.Writes++
+		w.d.Sent += uint64(n)
+		w.d.Bytes += uint64(length)
+		if n > 1 {
+			w.d.Bytes += uint64(n-1) * uint64(h.HdrLen)
+		}
+	case unix.EBADFD:
+		w.fatal = ErrGone
+	case unix.EINVAL:
+		w.d.Refused += uint64(n)
+		w.event.refusal = w.newRefusal(h, length, n, err)
+	case unix.EIO:
+		w.d.Down += uint64(n)
+	case unix.ENOBUFS, unix.ENOMEM:
+		w.d.NoMemory += uint64(n)
+	default:
+		w.d.Failed += uint64(n)
+	}
+	if err != nil && w.first == nil {
+		w.first = err
+	}
+	if dev.cfg.Observer.Write != nil || w.event.refusal != nil {
+		w.event.on, w.event.hdr, w.event.packets, w.event.err = true, h, n, err
+	}
+}
+
+// maxOldUDP is how many datagrams a superpacket has at most on kernels before 6.9
+// (UDP_MAX_SEGMENTS).
+const maxOldUDP = 64
+
+// refuse switches off what the kernel refused: all of the protocol, but for UDP
+// first only what is too long for old kernels. Too long for the kernel's memory
+// (EMSGSIZE), or refused by the guard, says nothing of others.
+func (w *writer) refuse(p *offload.Superpacket, h offload.VnetHdr, err error) {
+	dev, n := w.q.dev, len(p.Packets())
+	r := w.newRefusal(h, p.Len(), n, err)
+	r.Resent = true
+	if err == unix.EINVAL {
+		if of := protocolOf(h.GSOType); of == UDP && n > maxOldUDP {
+			dev.switches.Or(udpLimited)
+		} else {
+			dev.switches.Or(uint32(of) << refusedShift)
+			r.Off = of
+		}
+	}
+	w.event = event{on: true, hdr: h, packets: n, err: err, refusal: r}
+}
+
+// newRefusal copies what is in w.pieces.
+func (w *writer) newRefusal(h offload.VnetHdr, length, packets int, err error) *Refusal {
+	if w.q.dev.cfg.Observer.Refused == nil && w.q.dev.rec == nil {
+		return nil
+	}
+	r := &Refusal{Device: w.q.dev.name, Err: err, Hdr: h, Len: length, Packets: packets}
+	for i, b := range w.pieces {
+		if i == 0 {
+			b = b[offload.VnetHdrLen:]
+		}
+		r.Header = append(r.Header, b[:min(len(b), maxRefused-len(r.Header))]...)
+	}
+	return r
+}
+
+// tell tells the observer and the recorder of the last write.
+func (w *writer) tell() {
+	e, o := w.event, &w.q.dev.cfg.Observer
+	w.event = event{}
+	if o.Write != nil {
+		o.Write(e.hdr, e.packets, w.pieces, e.err)
+	}
+	if e.refusal == nil {
+		return
+	}
+	if rec := w.q.dev.rec; rec != nil && rec.refused(e.refusal) != nil {
+		w.d.RecordErrors++
+	}
+	if o.Refused != nil {
+		o.Refused(e.refusal)
+	}
+}
+
+// waits counts a wait at once: it may be long.
+func (w *writer) waits() {
+	w.total.Lock()
+	w.total.Waits++
+	w.total.Unlock()
+}
+
+// writev writes w.pieces, all of which must be taken at once. Nothing keeps the
+// kernel's view of memory from the garbage collector's: the array has pointers, not
+// numbers, and lives as long as w.
+func (w *writer) writev(fd uintptr) error {
+	iov, length := w.iov[:0], 0
+	for _, b := range w.pieces {
+		if len(b) == 0 {
+			continue
+		}
+		v := unix.Iovec{Base: unsafe.SliceData(b)}
+		v.SetLen(len(b))
+		iov = append(iov, v)
+		length += len(b)
+	}
+	w.iov = iov
+	w.used = max(w.used, len(w.pieces))
+	for {
+		n, _, errno := unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(unsafe.SliceData(iov))), uintptr(len(iov)))
+		runtime.KeepAlive(w)
+		switch {
+		case errno == unix.EINTR:
+		case errno != 0:
+			return errno
+		case int(n) != length:
+			return os.ErrInvalid
+		default:
+			return nil
+		}
+	}
+}
