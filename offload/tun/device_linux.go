@@ -3,11 +3,14 @@ package tun
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"tunproof/corpus/pkts"
 )
 
 // Device is a TUN interface. Open and Adopt make one.
@@ -39,7 +42,7 @@ func (s switches) disabled() Protocols { return Protocols(s) & allProtocols }
 func (s switches) refused() Protocols  { return Protocols(s>>refusedShift) & allProtocols }
 
 func newDevice(cfg Config, f faults) *Device {
-	d := &Device{cfg: cfg, faults: f, name: cfg.Name, rec: newRecorder(cfg)}
+	d := &Device{cfg: cfg, faults: f, name: cfg.Name, rec: newRecorder(cfg.Record)}
 	for p, off := range map[Protocols]bool{
 		TCPv4: cfg.Coalesce.DisableTCPv4, TCPv6: cfg.Coalesce.DisableTCPv6, UDP: cfg.Coalesce.DisableUDP,
 	} {
@@ -124,6 +127,18 @@ func (d *Device) Stats() Stats {
 		q.addStats(&all)
 	}
 	return all
+}
+
+// DumpWritten writes the recorder's last written packets, before they were joined,
+// as a case of op coalesce; DumpRead the last that were read, as one of op segment.
+// why is its line of that name; "" says that somebody wanted it.
+func (d *Device) DumpWritten(w io.Writer, why string) error {
+	return d.rec.dump(w, pkts.OpCoalesce, why, d.name)
+}
+
+// DumpRead: see DumpWritten.
+func (d *Device) DumpRead(w io.Writer, why string) error {
+	return d.rec.dump(w, pkts.OpSegment, why, d.name)
 }
 
 // Close closes all queues, waking those who wait, who get os.ErrClosed. An

@@ -1,15 +1,252 @@
 package tun
 
-import "tunproof/offload"
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"sync"
 
-// Record is how the flight recorder works.
+	"tunproof/corpus/pkts"
+	"tunproof/offload"
+)
+
+// Record is how the flight recorder works: two rings, of the last packets that
+// were read, as the kernel handed them out, and of the last that were written,
+// before they were joined. They become files of the corpus' format, which
+// "tunproof replay" reads.
+//
+// Without Payload, what is behind the TCP or UDP header, or behind 8 bytes of
+// another, is zeros, but for its first two bytes, which have the one's-complement
+// sum of all that the zeros stand for. So the checksum field is as it was and what
+// it is over adds up to what it did: a checksum that is right, partial, or wrong by
+// some amount is so in the record, a packet joins or not as it did, and of the
+// payload no more is told than its length and sum. (A payload of one byte is its own
+// sum. Headers of more than 256 bytes are cut there.)
 type Record struct {
-	Packets int // how many it keeps, 0 for no recorder
+	Packets int    // how many each ring keeps, 0 for no recorder
+	Payload bool   // keep what the packets carry, too
+	Dir     string // where a file is made when a superpacket is refused, at most 8 a device; "" for none
 }
 
-type recorder struct{}
+const (
+	maxKept  = 256 // bytes of headers
+	maxFiles = 8
+)
 
-func newRecorder(Config) *recorder                        { return nil }
-func (r *recorder) read(h offload.VnetHdr, packet []byte) {}
-func (r *recorder) wrote(pkts [][]byte)                   {}
-func (r *recorder) refused(*Refusal) error                { return nil }
+// recorder is the flight recorder of a device.
+type recorder struct {
+	Record
+	mu    sync.Mutex
+	in    ring
+	out   ring
+	batch uint64
+	cfg   offload.Config // of the last batch
+	files int
+}
+
+// ring has the last packets; at is where the next goes.
+type ring struct {
+	kept []kept
+	at   int
+	full bool
+}
+
+// kept is a packet: front, then zeros up to length.
+type kept struct {
+	batch  uint64
+	hdr    offload.VnetHdr
+	front  []byte
+	length int
+}
+
+func newRecorder(r Record) *recorder {
+	if r.Packets == 0 {
+		return nil
+	}
+	rec := &recorder{Record: r}
+	for _, ring := range []*ring{&rec.in, &rec.out} {
+		ring.kept = make([]kept, r.Packets)
+		fronts := make([]byte, r.Packets*(maxKept+2))
+		for i := range ring.kept {
+			at := i * (maxKept + 2)
+			ring.kept[i].front = fronts[at : at : at+maxKept+2]
+		}
+	}
+	return rec
+}
+
+// read records what was read.
+func (r *recorder) read(h offload.VnetHdr, packet []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.keep(&r.in, h, packet)
+}
+
+// wrote records a batch, which is joined as cfg says.
+func (r *recorder) wrote(batch [][]byte, cfg offload.Config) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.batch++
+	r.cfg = cfg
+	for _, packet := range batch[max(0, len(batch)-r.Packets):] {
+		r.keep(&r.out, offload.VnetHdr{}, packet)
+	}
+}
+
+func (r *recorder) keep(to *ring, h offload.VnetHdr, packet []byte) {
+	k := &to.kept[to.at]
+	if to.at++; to.at == len(to.kept) {
+		to.at, to.full = 0, true
+	}
+	k.batch, k.hdr, k.length = r.batch, h, len(packet)
+	if r.Payload {
+		k.front = append(k.front[:0], packet...)
+		return
+	}
+	n, end := headersOf(h, packet)
+	k.front = append(k.front[:0], packet[:n]...)
+	switch covered := packet[n:end]; len(covered) {
+	case 0:
+	case 1:
+		k.front = append(k.front, covered[0])
+	default:
+		sum := offload.Sum(covered, 0)
+		k.front = append(k.front, byte(sum>>8), byte(sum))
+	}
+}
+
+// headersOf returns how many bytes of a packet are headers, and where what its L4
+// checksum is over ends. The two are an even number of bytes from where it starts.
+func headersOf(h offload.VnetHdr, b []byte) (n, end int) {
+	l4, proto, end := behindIP(b)
+	if h.GSOType != offload.GSONone {
+		end = len(b) // no length field is read of a superpacket
+	}
+	partial := h.Flags&offload.NeedsCsum != 0 && int(h.CsumStart) < maxKept
+	if partial && int(h.CsumStart) > l4 {
+		l4 = int(h.CsumStart) // it is of what is encapsulated
+	}
+	n = l4 + 8
+	switch rest := b[min(l4, len(b)):]; {
+	case proto == 6 && len(rest) >= 20:
+		n = l4 + max(20, int(rest[12]>>4)*4)
+	case proto == 17 && len(rest) >= 8 && h.GSOType == offload.GSONone:
+		if udp := int(rest[4])<<8 | int(rest[5]); udp >= 8 {
+			end = min(end, l4+udp)
+		}
+	}
+	if partial {
+		n = max(n, l4+(int(h.CsumOffset)+3)&^1) // the field itself stays
+	}
+	n = min(n, maxKept-l4&1, len(b))
+	return n, max(n, end)
+}
+
+// behindIP returns where the header behind IP's starts, of which protocol, -1 in a
+// fragment, and where the packet ends by its length field.
+func behindIP(b []byte) (l4, proto, end int) {
+	switch {
+	case len(b) >= 20 && b[0]>>4 == 4:
+		l4, proto, end = int(b[0]&15)*4, int(b[9]), int(b[2])<<8|int(b[3])
+		if b[6]&0x3F|b[7] != 0 {
+			proto = -1
+		}
+	case len(b) >= 40 && b[0]>>4 == 6:
+		l4, proto, end = 40, int(b[6]), 40+(int(b[4])<<8|int(b[5]))
+		for (proto == 0 || proto == 43 || proto == 60) && l4+8 <= len(b) { // hop-by-hop, routing, destination options
+			proto, l4 = int(b[l4]), l4+8+8*int(b[l4+1])
+		}
+	default:
+		return 0, -1, len(b)
+	}
+	if end < l4 || end > len(b) {
+		end = len(b)
+	}
+	return min(l4, len(b)), proto, end
+}
+
+// packets calls f with the packets of a ring, the oldest first.
+func (r *ring) packets(f func(k *kept, data []byte)) {
+	list := r.kept[:r.at]
+	if r.full {
+		list = append(append([]kept(nil), r.kept[r.at:]...), list...)
+	}
+	for i := range list {
+		k := &list[i]
+		f(k, append(make([]byte, 0, k.length), k.front...)[:k.length])
+	}
+}
+
+var errNoRecord = errors.New("tun: nothing is recorded: Config.Record.Packets is 0")
+
+// dump writes a ring as a case, op coalesce of what was written or segment of what
+// was read.
+func (r *recorder) dump(w io.Writer, op, why, name string) error {
+	if r == nil {
+		return errNoRecord
+	}
+	why = strings.Join(strings.Fields(why), " ")
+	if why == "" {
+		why = "recorded on request"
+	}
+	c := &pkts.Case{Op: op, Why: why, Source: "the recorder of TUN " + name, Batches: make([]pkts.Batch, 1)}
+	if !r.Payload {
+		c.Source += ", payloads left out"
+	}
+	r.mu.Lock()
+	from := &r.in
+	if op == pkts.OpCoalesce {
+		from, c.Config = &r.out, caseConfig(r.cfg)
+	}
+	var last uint64
+	from.packets(func(k *kept, data []byte) {
+		if op == pkts.OpCoalesce && k.batch != last && last != 0 {
+			c.Batches = append(c.Batches, pkts.Batch{})
+		}
+		last = k.batch
+		b := &c.Batches[len(c.Batches)-1]
+		b.In = append(b.In, pkts.In{Data: data, Vnet: caseHdr(k.hdr)})
+	})
+	r.mu.Unlock()
+	_, err := w.Write(pkts.Format(c))
+	return err
+}
+
+// refused makes a file of what was written, if a superpacket was refused.
+func (r *recorder) refused(why *Refusal) error {
+	if r.Dir == "" || why.Hdr.GSOType == offload.GSONone {
+		return nil
+	}
+	r.mu.Lock()
+	r.files++
+	n := r.files
+	r.mu.Unlock()
+	if n > maxFiles {
+		return nil
+	}
+	f, err := os.CreateTemp(r.Dir, "refused-"+strings.Map(plain, why.Device)+"-*.pkts")
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.dump(f, pkts.OpCoalesce, why.String(), why.Device), f.Close())
+}
+
+// plain leaves of a name what os.CreateTemp does not take for a path or a pattern.
+func plain(c rune) rune {
+	if c == '/' || c == '\\' || c == '*' {
+		return '_'
+	}
+	return c
+}
+
+func caseHdr(h offload.VnetHdr) pkts.VnetHdr {
+	return pkts.VnetHdr{Flags: uint8(h.Flags), GSOType: uint8(h.GSOType), HdrLen: h.HdrLen,
+		GSOSize: h.GSOSize, CsumStart: h.CsumStart, CsumOffset: h.CsumOffset}
+}
+
+func caseConfig(c offload.Config) pkts.Config {
+	return pkts.Config{Reorder: c.Order == offload.Reorder, AtomicIDs: c.AtomicIDs,
+		MaxSegments: c.MaxSegments, MaxUDPSegments: c.MaxUDPSegments, MaxOpen: c.MaxOpen, MaxPerFlow: c.MaxPerFlow,
+		DisableTCPv4: c.DisableTCPv4, DisableTCPv6: c.DisableTCPv6, DisableUDP: c.DisableUDP}
+}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"tunproof/corpus/pkts"
 	"tunproof/offload"
 )
 
@@ -35,15 +34,20 @@ func (r *Refusal) String() string {
 	if r.Off != 0 {
 		fmt.Fprintf(&b, ", %v switched off", r.Off)
 	}
-	fmt.Fprintf(&b, ": vnet %v []byte{", pkts.VnetHdr{
-		Flags: uint8(r.Hdr.Flags), GSOType: uint8(r.Hdr.GSOType), HdrLen: r.Hdr.HdrLen,
-		GSOSize: r.Hdr.GSOSize, CsumStart: r.Hdr.CsumStart, CsumOffset: r.Hdr.CsumOffset})
-	for i, c := range r.Header {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "0x%02x", c)
-	}
-	b.WriteString("}")
+	fmt.Fprintf(&b, ": vnet %v %s", caseHdr(r.Hdr), hexOf(r.Header))
 	return b.String()
+}
+
+// hexOf is what Go and "tunproof replay" take for a slice of bytes.
+func hexOf(b []byte) string {
+	var w strings.Builder
+	w.WriteString("[]byte{")
+	for i, c := range b {
+		if i > 0 {
+			w.WriteString(", ")
+		}
+		fmt.Fprintf(&w, "0x%02x", c)
+	}
+	w.WriteString("}")
+	return w.String()
 }

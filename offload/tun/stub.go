@@ -5,6 +5,7 @@ package tun
 import (
 	"errors"
 	"fmt"
+	"io"
 	"syscall"
 	"time"
 
@@ -20,16 +21,18 @@ func Adopt(Config, ...int) (*Device, error) { return nil, errNoLinux }
 // Device is never made.
 type Device struct{}
 
-func (d *Device) AddQueue() (*Queue, error)         { return nil, errNoLinux }
-func (d *Device) Close() error                      { return errNoLinux }
-func (d *Device) Disabled() Protocols               { return allProtocols }
-func (d *Device) Features() Features                { return Features{} }
-func (d *Device) MTU() (int, error)                 { return 0, errNoLinux }
-func (d *Device) Name() string                      { return "" }
-func (d *Device) Queue(int) *Queue                  { return nil }
-func (d *Device) Queues() int                       { return 0 }
-func (d *Device) SetDisabled(p Protocols, off bool) {}
-func (d *Device) Stats() Stats                      { return Stats{} }
+func (d *Device) AddQueue() (*Queue, error)           { return nil, errNoLinux }
+func (d *Device) Close() error                        { return errNoLinux }
+func (d *Device) Disabled() Protocols                 { return allProtocols }
+func (d *Device) DumpRead(io.Writer, string) error    { return errNoLinux }
+func (d *Device) DumpWritten(io.Writer, string) error { return errNoLinux }
+func (d *Device) Features() Features                  { return Features{} }
+func (d *Device) MTU() (int, error)                   { return 0, errNoLinux }
+func (d *Device) Name() string                        { return "" }
+func (d *Device) Queue(int) *Queue                    { return nil }
+func (d *Device) Queues() int                         { return 0 }
+func (d *Device) SetDisabled(p Protocols, off bool)   {}
+func (d *Device) Stats() Stats                        { return Stats{} }
 
 // Queue is never made.
 type Queue struct{}

@@ -21,10 +21,12 @@ type writer struct {
 	mu       sync.Mutex         // of a call
 	step     func(uintptr) bool // w.drain, made once
 	co       *offload.Coalescer
-	switches switches // that co was made for
+	cfg      offload.Config // of co
+	switches switches       // that co was made for
 	iov      []unix.Iovec
 	used     int // of iov, since it was cleared
 	pieces   [][]byte
+	poll     [1]unix.PollFd
 
 	// The call that runs.
 	pkts    [][]byte
@@ -79,7 +81,9 @@ func (q *Queue) WriteBatch(pkts [][]byte) (n int, err error) {
 	defer w.mu.Unlock()
 	w.begin(pkts)
 	for w.at < len(w.supers) && w.fatal == nil {
-		w.fatal = q.why(q.raw.Write(w.step))
+		if err := q.why(q.raw.Write(w.step)); w.fatal == nil {
+			w.fatal = err
+		}
 		if w.event.on {
 			w.tell()
 		}
@@ -90,12 +94,12 @@ func (q *Queue) WriteBatch(pkts [][]byte) (n int, err error) {
 // begin starts a call: it coalesces.
 func (w *writer) begin(pkts [][]byte) {
 	dev := w.q.dev
-	if dev.rec != nil {
-		dev.rec.wrote(pkts)
-	}
 	if s := switches(dev.switches.Load()); s != w.switches {
 		w.switches = s
-		w.co = dev.newCoalescer(s)
+		w.cfg, w.co = dev.newCoalescer(s)
+	}
+	if dev.rec != nil {
+		dev.rec.wrote(pkts, w.cfg)
 	}
 	w.pkts = pkts
 	w.supers = w.co.Coalesce(pkts)
@@ -109,17 +113,17 @@ func (w *writer) begin(pkts [][]byte) {
 
 // newCoalescer makes a Coalescer of what is switched on. The rest of its Config
 // was checked.
-func (d *Device) newCoalescer(s switches) *offload.Coalescer {
+func (d *Device) newCoalescer(s switches) (offload.Config, *offload.Coalescer) {
 	cfg, off := d.cfg.Coalesce, s.disabled()|s.refused()|d.unsupported
 	cfg.DisableTCPv4, cfg.DisableTCPv6, cfg.DisableUDP = off&TCPv4 != 0, off&TCPv6 != 0, off&UDP != 0
 	if s&udpLimited != 0 {
-		cfg.MaxUDPSegments = min(cfg.MaxUDPSegments, maxOldUDP)
+		cfg.MaxUDPSegments = maxOldUDP
 	}
 	co, err := offload.NewCoalescer(cfg)
 	if err != nil {
 		panic(err)
 	}
-	return co
+	return cfg, co
 }
 
 // end counts, and lets go of what was borrowed.
@@ -155,7 +159,7 @@ func (w *writer) drain(fd uintptr) bool {
 		} else {
 			room = w.super(fd, p)
 		}
-		if !room {
+		if !room && !w.hasRoom(fd) {
 			w.waits()
 			return false
 		}
@@ -308,6 +312,16 @@ func (w *writer) tell() {
 	if o.Refused != nil {
 		o.Refused(e.refusal)
 	}
+}
+
+// hasRoom asks the kernel whether there is room after all, and else to say when
+// there is: a TUN wakes those who wait to write only if it was polled since it had
+// none (tun_sock_write_space, drivers/net/tun.c), which Go's poller, edge-triggered,
+// does not do by itself.
+func (w *writer) hasRoom(fd uintptr) bool {
+	w.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLOUT}
+	n, err := unix.Poll(w.poll[:], 0)
+	return n > 0 || err == unix.EINTR
 }
 
 // waits counts a wait at once: it may be long.
