@@ -27,6 +27,7 @@ help:
 	@echo "make cover          coverage of offload by all tests, and what is not covered"
 	@echo "make bench          benchmarks of offload and of the fuzz targets"
 	@echo "make bench-peers    beside other implementations, in alternating rounds; writes docs/bench.md, its data and plots (2 minutes)"
+	@echo "make wireguard      a WireGuard tunnel on our device beside wireguard-go's, WGTUN_MB=$(WGTUN_MB) each way (1 minute); root"
 	@echo "make test-nested    the tests of the nested modules, which need other modules and perhaps a newer Go"
 	@echo "make docs           write docs/rules.md"
 	@echo "make corpus         check that each case states what the model gives"
@@ -118,9 +119,15 @@ bench:
 	$(GO) test -run '^$$' -bench . ./offload ./fuzz/native
 
 # Modules of their own, with what only they need; one says which Go it needs.
-NESTED = fuzz/peers
+NESTED = fuzz/peers offload/tun/wgtun
 test-nested:
 	@for m in $(NESTED); do (cd $$m && GOTOOLCHAIN=auto $(GO) vet ./... && GOTOOLCHAIN=auto $(GO) test -count=1 ./...) || exit 1; done
+
+# A WireGuard tunnel between two namespaces, on our device and on wireguard-go's,
+# and the example: MB each way, of each protocol and device, in alternating rounds.
+WGTUN_MB = 1024
+wireguard:
+	cd offload/tun/wgtun && WGTUN_MB=$(WGTUN_MB) GOTOOLCHAIN=auto $(GO) test -count=1 -v .
 
 bench-peers:
 	cd fuzz/peers && GOTOOLCHAIN=auto $(GO) run ./bench -o ../../docs
@@ -137,4 +144,4 @@ properties-long:
 fuzz-long:
 	$(GO) run ./fuzz/cmd/tunproof verify -run '^[a-zP0-9]+ fuzz' -fuzz $(FUZZ_N) -cache .cache/fuzz
 
-.PHONY: test-nested bench-peers help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-user live-long live-fuzz captures streams test-sums qemu test-qemu
+.PHONY: test-nested bench-peers wireguard help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-user live-long live-fuzz captures streams test-sums qemu test-qemu

@@ -1,0 +1,134 @@
+//go:build linux
+
+// Example is a point-to-point tunnel over UDP, unencrypted: two hosts, a TUN each.
+//
+//	example -local 192.0.2.1:5000 -remote 192.0.2.2:5000 -name tun0
+//
+// As root, on both hosts; then give the interface an address and set it up:
+//
+//	ip addr add 10.9.0.1 peer 10.9.0.2 dev tun0; ip link set tun0 up mtu 1400
+//
+// It shows what a VPN does with package tun: one goroutine reads the TUN and sends,
+// another receives and writes the TUN, each a batch at a time.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"net"
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+
+	"tunproof/offload"
+	"tunproof/offload/tun"
+)
+
+// batch is how many packets are written to the TUN at once, and packetLen the
+// longest that is carried.
+const (
+	batch     = 128
+	packetLen = 2048
+)
+
+func main() {
+	local := flag.String("local", "", "own `ADDRESS:PORT`")
+	remote := flag.String("remote", "", "the other's `ADDRESS:PORT`")
+	name := flag.String("name", "tun%d", "of the interface")
+	join := flag.Bool("offload", true, "join packets that are written to the TUN")
+	flag.Parse()
+	log.SetFlags(0)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *local, *remote, *name, *join); err != nil {
+		log.Fatal("example: ", err)
+	}
+}
+
+func run(ctx context.Context, local, remote, name string, join bool) error {
+	from, err := net.ResolveUDPAddr("udp", local)
+	if err != nil {
+		return err
+	}
+	to, err := net.ResolveUDPAddr("udp", remote)
+	if err != nil {
+		return err
+	}
+	conn, err := net.DialUDP("udp", from, to)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_ = conn.SetReadBuffer(4 << 20) // as much as we are given
+
+	dev, err := tun.Open(tun.Config{
+		Name:     name,
+		Coalesce: offload.Config{DisableTCPv4: !join, DisableTCPv6: !join, DisableUDP: !join},
+		Observer: tun.Observer{Refused: func(r *tun.Refusal) { log.Print(r) }},
+	})
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	fmt.Printf("%s: %+v\n", dev.Name(), dev.Features())
+
+	done := make(chan error, 2)
+	go func() { done <- send(dev.Queue(0), conn) }()
+	go func() { done <- receive(dev.Queue(0), conn) }()
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+	}
+	fmt.Printf("%+v\n", dev.Stats())
+	return err
+}
+
+// send cuts what is read from the TUN, in place, and sends the segments.
+func send(q *tun.Queue, conn *net.UDPConn) error {
+	for {
+		segments, err := q.ReadSuper()
+		if err != nil {
+			return err
+		}
+		for segment := range segments.InPlace() {
+			// What cannot be sent is lost, as on any link: the other is not there, or
+			// there is no room.
+			if _, err := conn.Write(segment); errors.Is(err, net.ErrClosed) {
+				return err
+			}
+		}
+	}
+}
+
+// receive writes what comes in to the TUN, as many packets at once as are there.
+func receive(q *tun.Queue, conn *net.UDPConn) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var bufs [batch][packetLen]byte
+	var packets [][]byte
+	read := func(fd uintptr) bool { // all that is there; false waits
+		for packets = packets[:0]; len(packets) < batch; {
+			buf := bufs[len(packets)][:]
+			n, err := unix.Read(int(fd), buf)
+			if err != nil { // EAGAIN, or that the other is not there
+				break
+			}
+			packets = append(packets, buf[:n])
+		}
+		return len(packets) > 0
+	}
+	for {
+		if err := raw.Read(read); err != nil {
+			return err
+		}
+		if _, err := q.WriteBatch(packets); errors.Is(err, os.ErrClosed) {
+			return err // any other is one packet's, and counted
+		}
+	}
+}

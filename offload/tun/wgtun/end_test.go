@@ -1,0 +1,103 @@
+package wgtun
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime/pprof"
+	"strings"
+
+	"golang.org/x/sys/unix"
+	"golang.zx2c4.com/wireguard/conn"
+	"golang.zx2c4.com/wireguard/device"
+	wg "golang.zx2c4.com/wireguard/tun"
+
+	"tunproof/offload/tun"
+)
+
+// envEnd has the configuration of a process that is one end of a tunnel.
+const envEnd = "WGTUN_END"
+
+type endConfig struct {
+	Kind      string // "tunproof" or "wireguard-go"
+	Address   string
+	WireGuard string
+}
+
+// endState is what an end answers.
+type endState struct {
+	CPU   float64 // seconds, of user and system
+	Stats tun.Stats
+}
+
+// innerMTU is that of a tunnel over a link of 1,500 bytes.
+const innerMTU = 1420
+
+// runEnd is one end: it reads commands until its input ends.
+func runEnd(text string) error {
+	var c endConfig
+	if err := json.Unmarshal([]byte(text), &c); err != nil {
+		return err
+	}
+	var own *tun.Device
+	var dev wg.Device
+	var err error
+	if c.Kind == "tunproof" {
+		if own, err = tun.Open(tun.Config{Name: "inner"}); err == nil {
+			dev, err = New(own)
+		}
+	} else {
+		dev, err = wg.CreateTUN("inner", innerMTU)
+	}
+	if err != nil {
+		return err
+	}
+	if err := address("inner", c.Address, innerMTU); err != nil {
+		return err
+	}
+	d := device.NewDevice(dev, conn.NewDefaultBind(), device.NewLogger(device.LogLevelError, ""))
+	defer d.Close()
+	if err := d.IpcSet(c.WireGuard); err != nil {
+		return err
+	}
+	if err := d.Up(); err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	var profiled *os.File
+	for s := bufio.NewScanner(os.Stdin); s.Scan(); {
+		command, argument, _ := strings.Cut(s.Text(), " ")
+		switch {
+		case command == "profile" && argument != "":
+			if profiled, err = os.Create(argument); err != nil {
+				return err
+			}
+			if err := pprof.StartCPUProfile(profiled); err != nil {
+				return err
+			}
+			fmt.Println("on")
+		case command == "profile":
+			pprof.StopCPUProfile()
+			if err := profiled.Close(); err != nil {
+				return err
+			}
+			fmt.Println("off")
+		case command == "state":
+			var u unix.Rusage
+			if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+				return err
+			}
+			state := endState{CPU: float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9}
+			if own != nil {
+				state.Stats = own.Stats()
+			}
+			b, err := json.Marshal(state)
+			if err != nil {
+				return err
+			}
+			fmt.Println(string(b))
+		}
+	}
+	return nil
+}
