@@ -7,7 +7,7 @@ import (
 	"tunproof/offload"
 )
 
-// maxRefused is how many bytes of a packet a Refusal keeps: its headers.
+// maxRefused is how many bytes of a packet a Refusal keeps.
 const maxRefused = 128
 
 // Refusal is a write that the kernel refused, or the guard: a value of its own,
@@ -16,7 +16,7 @@ type Refusal struct {
 	Device  string          // the interface
 	Err     error           // a syscall.Errno, or guard.ErrFragment
 	Hdr     offload.VnetHdr // as it was written
-	Header  []byte          // the packet's first bytes, at most 128
+	Header  []byte          // a superpacket's headers; of a packet the first bytes, at most 128
 	Len     int             // of the packet in bytes, from the IP header on
 	Packets int             // that it stood for
 	Resent  bool            // they were sent again one by one

@@ -49,11 +49,17 @@ type writer struct {
 // event is what the observer and the recorder are told of a write, once the
 // descriptor is let go: they may close it.
 type event struct {
-	on      bool
+	wrote   bool // for the observer, what follows
 	hdr     offload.VnetHdr
 	packets int
 	err     error
-	refusal *Refusal
+	packet  *Refusal // of a packet
+	super   *Refusal // of a superpacket, told when its packets were sent
+}
+
+// ready says whether there is something to tell.
+func (w *writer) ready() bool {
+	return w.event.wrote || w.event.packet != nil || w.event.super != nil && !w.alone
 }
 
 func (w *writer) init(q *Queue) {
@@ -84,9 +90,12 @@ func (q *Queue) WriteBatch(pkts [][]byte) (n int, err error) {
 		if err := q.why(q.raw.Write(w.step)); w.fatal == nil {
 			w.fatal = err
 		}
-		if w.event.on {
+		if w.ready() {
 			w.tell()
 		}
+	}
+	if w.alone = false; w.ready() { // it ended among the packets of a superpacket
+		w.tell()
 	}
 	return w.end()
 }
@@ -148,7 +157,7 @@ func (w *writer) end() (int, error) {
 // drain writes until all is written or there is something to tell. It returns
 // false to be called again when there is room.
 func (w *writer) drain(fd uintptr) bool {
-	for w.at < len(w.supers) && !w.event.on && w.fatal == nil {
+	for w.at < len(w.supers) && !w.ready() && w.fatal == nil {
 		p := &w.supers[w.at]
 		if !w.alone && p.VnetHdr().GSOType != offload.GSONone && w.isOff(p) {
 			w.alone = true // since an earlier one of the batch was refused
@@ -243,7 +252,9 @@ func (w *writer) outcome(h offload.VnetHdr, n, length int, err error) {
 		w.fatal = ErrGone
 	case unix.EINVAL:
 		w.d.Refused += uint64(n)
-		w.event.refusal = w.newRefusal(h, length, n, err)
+		if dev.cfg.Observer.Refused != nil {
+			w.event.packet = w.newRefusal(h, length, n, err)
+		}
 	case unix.EIO:
 		w.d.Down += uint64(n)
 	case unix.ENOBUFS, unix.ENOMEM:
@@ -254,8 +265,13 @@ func (w *writer) outcome(h offload.VnetHdr, n, length int, err error) {
 	if err != nil && w.first == nil {
 		w.first = err
 	}
-	if dev.cfg.Observer.Write != nil || w.event.refusal != nil {
-		w.event.on, w.event.hdr, w.event.packets, w.event.err = true, h, n, err
+	w.observe(h, n, err)
+}
+
+// observe remembers a write for the observer.
+func (w *writer) observe(h offload.VnetHdr, n int, err error) {
+	if w.q.dev.cfg.Observer.Write != nil {
+		w.event.wrote, w.event.hdr, w.event.packets, w.event.err = true, h, n, err
 	}
 }
 
@@ -278,39 +294,48 @@ func (w *writer) refuse(p *offload.Superpacket, h offload.VnetHdr, err error) {
 			r.Off = of
 		}
 	}
-	w.event = event{on: true, hdr: h, packets: n, err: err, refusal: r}
+	w.event.super = r
+	w.observe(h, n, err)
 }
 
-// newRefusal copies what is in w.pieces.
+// newRefusal copies what is in w.pieces: the headers, or of what is no superpacket
+// the first bytes.
 func (w *writer) newRefusal(h offload.VnetHdr, length, packets int, err error) *Refusal {
-	if w.q.dev.cfg.Observer.Refused == nil && w.q.dev.rec == nil {
-		return nil
-	}
 	r := &Refusal{Device: w.q.dev.name, Err: err, Hdr: h, Len: length, Packets: packets}
+	most := maxRefused
+	if h.HdrLen > 0 {
+		most = min(most, int(h.HdrLen))
+	}
 	for i, b := range w.pieces {
 		if i == 0 {
 			b = b[offload.VnetHdrLen:]
 		}
-		r.Header = append(r.Header, b[:min(len(b), maxRefused-len(r.Header))]...)
+		r.Header = append(r.Header, b[:min(len(b), most-len(r.Header))]...)
 	}
 	return r
 }
 
-// tell tells the observer and the recorder of the last write.
+// tell tells the observer and the recorder.
 func (w *writer) tell() {
 	e, o := w.event, &w.q.dev.cfg.Observer
 	w.event = event{}
-	if o.Write != nil {
+	if w.alone {
+		w.event.super, e.super = e.super, nil // later
+	}
+	if e.wrote {
 		o.Write(e.hdr, e.packets, w.pieces, e.err)
 	}
-	if e.refusal == nil {
+	if e.packet != nil {
+		o.Refused(e.packet)
+	}
+	if e.super == nil {
 		return
 	}
-	if rec := w.q.dev.rec; rec != nil && rec.refused(e.refusal) != nil {
+	if rec := w.q.dev.rec; rec != nil && rec.refused(e.super) != nil {
 		w.d.RecordErrors++
 	}
 	if o.Refused != nil {
-		o.Refused(e.refusal)
+		o.Refused(e.super)
 	}
 }
 
