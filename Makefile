@@ -89,7 +89,7 @@ live:
 live-user:
 	$(GO) run ./fuzz/cmd/tunproof live -user $(LIVE_USER)
 
-LIVE_TESTS = ./tunlive/... ./fuzz/live/...
+LIVE_TESTS = ./tunlive/... ./fuzz/live/... ./offload/tun
 test-user:
 	TUNLIVE_USER=$(LIVE_USER) RAPID_SEED=$(TEST_SEED) $(GO) test -count=1 $(LIVE_TESTS)
 

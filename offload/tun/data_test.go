@@ -5,6 +5,7 @@ package tun_test
 import (
 	"bytes"
 	"encoding/binary"
+	"os"
 	"testing"
 
 	"tunproof/offload"
@@ -82,4 +83,129 @@ func payloads(list [][]byte, size int) [][]byte {
 		out = append(out, b[len(b)-size:])
 	}
 	return out
+}
+
+// TestShort checks that a segment that its buffer is too short for is dropped and
+// counted, and no other.
+func TestShort(t *testing.T) {
+	r := reading(t, tun.Config{})
+	h := tunlive.VnetHdr{Flags: 1, GSOType: 1, HdrLen: 40, GSOSize: 1000, CsumStart: 20, CsumOffset: 16}
+	must(t, r.far.Write(h, flow{port: 9}.super(3, 1000)))
+	must(t, r.far.Write(tunlive.VnetHdr{}, flow{port: 9}.packet(3, 10)))
+	bufs, sizes := buffers(2, 16, 500)
+	n, err := r.q.ReadBatch(bufs, sizes, 16)
+	if err != nil || n != 1 || !bytes.Equal(bufs[0][16:16+sizes[0]], flow{port: 9}.packet(3, 10)) {
+		t.Errorf("%d, %v", n, err)
+	}
+	if s := r.stats().Read; s.Short != 3 || s.Packets != 1 || s.Reads != 2 {
+		t.Errorf("%+v", s)
+	}
+	if _, err := r.q.ReadBatch(bufs, sizes[:1], 0); err == nil {
+		t.Error("fewer sizes than buffers are taken")
+	}
+	if _, err := r.q.ReadBatch(bufs, sizes, -1); err == nil {
+		t.Error("a negative offset is taken")
+	}
+	if n, err := r.q.ReadBatch(nil, nil, 0); n != 0 || err != nil {
+		t.Errorf("no buffers: %d, %v", n, err)
+	}
+}
+
+// TestLeft checks that what one way of reading leaves, the other hands out, and
+// that it is counted once.
+func TestLeft(t *testing.T) {
+	r := reading(t, tun.Config{})
+	h := tunlive.VnetHdr{Flags: 1, GSOType: 4, HdrLen: 60, GSOSize: 100, CsumStart: 40, CsumOffset: 16}
+	f := flow{v6: true, port: 9}
+	whole := f.super(9, 100) // and 50 bytes in a tenth
+	whole = append(whole, make([]byte, 50)...)
+	binary.BigEndian.PutUint16(whole[4:], uint16(len(whole)-40))
+	binary.BigEndian.PutUint16(whole[56:], offload.PseudoHeaderSum(6, whole[8:24], whole[24:40], len(whole)-40))
+	for range 2 {
+		must(t, r.far.Write(h, whole))
+		bufs, sizes := buffers(4, 0, 1500)
+		if n, err := r.q.ReadBatch(bufs, sizes, 0); n != 4 || err != nil {
+			t.Fatal(n, err)
+		}
+		s, err := r.q.ReadSuper()
+		if err != nil || s.Len() != 6 {
+			t.Fatal(s.Len(), err)
+		}
+		for range s.InPlace() {
+			break
+		}
+		if n, err := r.q.ReadBatch(bufs, sizes, 0); n != 4 || err != nil || !bytes.Equal(bufs[0][:sizes[0]], f.packet(5, 100)) {
+			t.Fatal(n, err)
+		}
+		if n, err := r.q.ReadBatch(bufs, sizes, 0); n != 1 || err != nil || sizes[0] != 110 {
+			t.Fatal(n, err, sizes[0])
+		}
+		if s, err := r.q.NextSuper(); s != nil || err != nil {
+			t.Fatal(s, err)
+		}
+	}
+	if s := r.stats().Read; s.Packets != 20 || s.Bytes != 2*(9*160+110) {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestDrain checks the bound of what one call takes.
+func TestDrain(t *testing.T) {
+	r := reading(t, tun.Config{})
+	for i := range 70 {
+		must(t, r.far.Write(tunlive.VnetHdr{}, flow{port: 1}.packet(i, 10)))
+	}
+	bufs, sizes := buffers(100, 0, 1500)
+	for _, want := range []int{64, 6} {
+		if n, err := r.q.ReadBatch(bufs, sizes, 0); n != want || err != nil {
+			t.Errorf("%d, %v, want %d", n, err, want)
+		}
+	}
+	if s, err := r.q.NextSuper(); s != nil || err != nil {
+		t.Errorf("%v, %v", s, err)
+	}
+}
+
+// TestObserver checks that an observer sees all that goes by, and may close the
+// queue from where it is called.
+func TestObserver(t *testing.T) {
+	var packets, writes, reads, bytesWritten int
+	var out, in *rig
+	out = writing(t, tun.Config{Observer: tun.Observer{Write: func(h offload.VnetHdr, n int, pieces [][]byte, err error) {
+		writes++
+		packets += n
+		for _, b := range pieces {
+			bytesWritten += len(b)
+		}
+		if packets == 45 {
+			out.q.Close()
+		}
+	}}})
+	in = reading(t, tun.Config{Observer: tun.Observer{Read: func(h offload.VnetHdr, b []byte, err error) {
+		if reads++; reads == 3 {
+			in.dev.Close()
+		}
+	}}})
+	want := batch(40, 100, allFlows...)
+	out.write(want)
+	if got := len(out.arrived()); packets != 40 || writes != int(out.stats().Write.Writes) || got != 40 {
+		t.Errorf("%d packets in %d writes, %d arrived", packets, writes, got)
+	}
+	lone := batch(10, 10, flow{port: 1, udp: true}, flow{port: 2, udp: true})
+	for i := range lone {
+		lone[i] = flow{port: uint16(i + 1)}.packet(0, 10)
+	}
+	if n, err := out.q.WriteBatch(lone); n != 5 || err != os.ErrClosed || out.stats().Write.Unsent != 5 {
+		t.Errorf("closed by the observer: %d, %v", n, err)
+	}
+	for i := range 5 {
+		must(t, in.far.Write(tunlive.VnetHdr{}, flow{port: 1}.packet(i, 10)))
+	}
+	bufs, sizes := buffers(8, 0, 1500)
+	if n, err := in.q.ReadBatch(bufs, sizes, 0); n != 3 || err != nil {
+		t.Errorf("closed by the observer: %d, %v", n, err)
+	}
+	if n, err := in.q.ReadBatch(bufs, sizes, 0); n != 0 || err != os.ErrClosed {
+		t.Errorf("behind it: %d, %v", n, err)
+	}
 }
