@@ -26,9 +26,11 @@ func TestMain(m *testing.M) {
 // must skips what this machine cannot do, unless TUNLIVE=require forbids it.
 func must(t testing.TB, err error) {
 	t.Helper()
+	if err == nil {
+		return
+	}
 	var missing *tunlive.Missing
 	switch {
-	case err == nil:
 	case errors.As(err, &missing) && os.Getenv("TUNLIVE") != "require":
 		t.Skip(err)
 	default:

@@ -50,7 +50,7 @@ func (q *Queue) SetWriteDeadline(t time.Time) error { return q.file.SetWriteDead
 
 // Close closes the descriptor and wakes those who wait, who get os.ErrClosed.
 // Packets that were read and not handed out are lost. Calling it again gives
-// os.ErrClosed.
+// an error that is os.ErrClosed.
 func (q *Queue) Close() error {
 	q.closed.Store(true)
 	return q.file.Close()
