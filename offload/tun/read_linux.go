@@ -16,7 +16,9 @@ const (
 	// readLen holds one byte more than the longest packet, to see that the kernel
 	// cut none: it does so without a sign.
 	readLen = offload.VnetHdrLen + maxPacket + 1
-	// maxDrain is how many packets one call takes from the kernel (T2).
+	// maxDrain is how many packets one call takes from the kernel (T2), or one
+	// superpacket of more: what is more at a time leaves the cache before the caller
+	// comes to it.
 	maxDrain = 64
 )
 
@@ -47,6 +49,7 @@ type call struct {
 	offset int
 	n      int   // packets handed out
 	reads  int   // since the descriptor was waited for
+	cut    int   // segments of the last
 	told   bool  // the observer waits for what was read last
 	err    error // of read(2)
 	wait   bool
@@ -60,8 +63,8 @@ func (r *reader) init(q *Queue) {
 
 var errSizes = errors.New("tun: ReadBatch: fewer sizes than buffers, or a negative offset")
 
-// ReadBatch waits until there is a packet, then takes what is ready, at most 64
-// packets from the kernel, and returns how many segments and packets it put into
+// ReadBatch waits until there is a packet, then takes what is ready, about 64
+// packets or one superpacket of more, and returns how many segments and packets it put into
 // bufs: the i-th is bufs[i][offset:offset+sizes[i]]. offset is the headroom that
 // the caller wants in front of each. What does not fit into this call's bufs is
 // the next call's, in order. A packet longer than its buffer is dropped and
@@ -148,7 +151,8 @@ func (q *Queue) super(wait bool) (*offload.Segmenter, error) {
 // drain reads and hands out until nothing is ready or no more may be taken. It
 // returns false to be called again when something is ready.
 func (r *reader) drain(fd uintptr) bool {
-	for r.n < len(r.bufs) && r.reads < maxDrain {
+	// Another superpacket is likely to be as long as the last.
+	for r.n < len(r.bufs) && r.reads < maxDrain && (r.n == 0 || r.n+r.cut <= maxDrain) {
 		switch r.err = r.read(int(fd)); r.err {
 		case nil:
 		case unix.EAGAIN:
@@ -196,6 +200,7 @@ func (r *reader) read(fd int) error {
 	case r.bad == nil:
 		r.bad = r.seg.Reset(r.hdr, r.pkt)
 	}
+	r.cut = r.seg.Len()
 	if r.bad != nil && r.bad != errTruncated {
 		r.d.Invalid++
 	}
