@@ -9,6 +9,8 @@
 //     packet are ignored; "*" stands for lines like the one before.
 //   - Go: slices of bytes and their strings, or what %v prints; also a list in braces
 //     of C. All other code is ignored.
+//   - A log of a device of offload/tun: the lines of what the kernel refused. Their
+//     packets are zeros behind the headers, which is all that a line has.
 //
 // Lines that start with "#" are the comment of the packet that follows.
 //
@@ -45,7 +47,13 @@ const (
 func Parse(text []byte) ([]Packet, error) {
 	p := &parser{cursor: cursor{rest: text}}
 	var err error
-	switch kind, line := detect(p.cursor); kind {
+	kind, line := detect(p.cursor)
+	if isLog(text) {
+		kind = kindLog
+	}
+	switch kind {
+	case kindLog:
+		err = p.log()
 	case kindHex:
 		err = p.hex()
 	case kindDump:
@@ -71,6 +79,7 @@ const (
 	kindHex
 	kindDump
 	kindGo
+	kindLog
 )
 
 // detect returns the kind of a text, and its first line that is not a comment.
