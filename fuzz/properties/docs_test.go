@@ -44,6 +44,23 @@ func TestDocs(t *testing.T) {
 			t.Errorf("%s names %d cases and rules", doc, len(found))
 		}
 	}
+	var device string
+	for _, pattern := range []string{"../../offload/tun/*_test.go", "../../offload/tun/wgtun/*_test.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
+		}
+		for _, f := range files {
+			device += read(t, strings.TrimPrefix(filepath.ToSlash(f), "../../"))
+		}
+	}
+	for _, r := range rules.Device {
+		for _, name := range strings.Split(r.Tests, ", ") {
+			if !strings.Contains(device, "func "+name+"(t *testing.T)") {
+				t.Errorf("%s names %s, which is no test of offload/tun", r.ID, name)
+			}
+		}
+	}
 	properties := read(t, "docs/properties.md")
 	for _, tg := range target.Targets() {
 		if !strings.Contains(properties, tg.ID) {

@@ -129,6 +129,23 @@ var Sections = []Section{
 		}},
 }
 
+// DeviceRule is a rule of offload/tun, which no case of packets can show, with the
+// tests that do, on a real kernel.
+type DeviceRule struct{ ID, Text, Source, Tests string }
+
+// Device are the rules of package offload/tun.
+var Device = []DeviceRule{
+	{"T1", "Open and Adopt take a TUN without packet information, with IFF_VNET_HDR, of 10 bytes in native order, or refuse it; TUNSETOFFLOAD is always set, the same on every queue, from the most the kernel has down; without USO no UDP is joined",
+		"tun_chr_ioctl, set_offload", "TestAdopt, TestOpenExisting, TestMask, TestAddQueue"},
+	{"T2", "ReadBatch waits for one packet and drains what is ready; what the kernel cut off, and what cannot be cut, is counted and dropped; Close, a deadline and the interface's end wake who waits",
+		"tun_do_read", "TestRead, TestDrain, TestLeft, TestShort, TestLong, TestWoken"},
+	{"T3", "WriteBatch joins and writes each superpacket by one writev of the packets' own memory", "tun_get_user", "TestWrite, TestEndToEnd, TestConcurrent"},
+	{"T4", "a superpacket that gets EINVAL is at once, in its place, sent again as its packets, and its protocol switched off; one packet's error drops no other; every packet is counted",
+		toSkb + " in tun_get_user", "TestRefused, TestRefusedLongUDP, TestGuard, TestJunk, TestLinkDown, TestFullQueue, TestCounts"},
+	{"T5", "protocols are switched at run time; several queues; deadlines", "our decision", "TestSwitches, TestQueues, TestFullQueue"},
+	{"T6", "wireguard-go runs on it: offload/tun/wgtun, a nested module", "our decision", "TestTunnel"},
+}
+
 // Refusal is the error class that a case on a rule's "-" side must show.
 var Refusal = map[string]string{
 	"V4.rsc_info": "RSCInfo", "V4.type": "GSOType", "V4.ecn": "GSOType", "V4.gso_size": "GSOSize", "V4.needs_csum": "NoCsum",

@@ -51,6 +51,10 @@ condition holds, "-" where it does not. Laws about all inputs are in properties.
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", r.ID, escape(r.Text), escape(r.Source), r.Model, few(sides[r.ID+"+"]), few(sides[r.ID+"-"]))
 		}
 	}
+	b.WriteString("\n## T: the TUN device\n\nOf package offload/tun; each with the tests that show it on a real kernel.\n\n| rule | what | from | tests |\n|---|---|---|---|\n")
+	for _, r := range rules.Device {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", r.ID, escape(r.Text), escape(r.Source), r.Tests)
+	}
 	return b.String(), nil
 }
 
