@@ -314,20 +314,12 @@ func (c *Coalescer) joins(a, b *run) Reason {
 		return Limit
 	}
 	if a.sealed || b.size > a.size || b.n > 1 && b.size != a.size || a.hdrLen != b.hdrLen ||
-		!a.atomic && a.id+uint16(a.idSteps()) != b.id ||
+		a.version == 4 && !a.atomic && a.id+uint16(a.n) != b.id ||
 		a.proto == protoTCP && a.seq+uint32(a.payload) != b.seq ||
 		!sameHeaders(c.pkts[a.head], c.pkts[b.head], &a.shape) {
 		return Mismatch
 	}
 	return Joined
-}
-
-// idSteps is how far the ID behind a's packets is from the first one's.
-func (a *run) idSteps() int {
-	if a.version == 4 {
-		return a.n
-	}
-	return 0
 }
 
 // extends joins packet i to q, a candidate's superpacket that is in its place, if

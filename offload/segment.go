@@ -11,7 +11,7 @@ import (
 // be reused for any number of them. It is not safe for concurrent use.
 type Segmenter struct {
 	pkt     []byte // the superpacket, borrowed
-	hdr     []byte // its headers, ours; the fields that vary are zero
+	hdr     []byte // an inner segment's headers, ours; ID, sequence number and checksums are zero
 	v4, udp bool
 	l4Off   int
 	size    int // payload bytes of every segment but the last

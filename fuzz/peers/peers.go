@@ -143,12 +143,16 @@ type oursInPlace struct {
 
 func (o *oursInPlace) Load(frame []byte) { o.frame = append(o.frame[:0], frame...) }
 
-func (o *oursInPlace) Segment(yield func([]byte)) error {
+func (o *oursInPlace) reset() error {
 	h, err := offload.ParseVnetHdr(o.frame)
 	if err != nil {
 		return err
 	}
-	if err := o.s.Reset(h, o.frame[offload.VnetHdrLen:]); err != nil {
+	return o.s.Reset(h, o.frame[offload.VnetHdrLen:])
+}
+
+func (o *oursInPlace) Segment(yield func([]byte)) error {
+	if err := o.reset(); err != nil {
 		return err
 	}
 	for seg := range o.s.InPlace() {
@@ -163,11 +167,7 @@ type oursNext struct {
 }
 
 func (o *oursNext) Segment(yield func([]byte)) error {
-	h, err := offload.ParseVnetHdr(o.frame)
-	if err != nil {
-		return err
-	}
-	if err := o.s.Reset(h, o.frame[offload.VnetHdrLen:]); err != nil {
+	if err := o.reset(); err != nil {
 		return err
 	}
 	// To buffers one behind another, as others are given them.

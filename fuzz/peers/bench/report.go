@@ -150,9 +150,7 @@ func benchmarks(rows []*row) []byte {
 func writeResults(path string, rows []*row, rounds int) error {
 	root, err := record.Root(".")
 	if err != nil {
-		if root, err = record.Root("../.."); err != nil {
-			return err
-		}
+		return err
 	}
 	tree, err := record.Tree(root)
 	if err != nil {

@@ -22,5 +22,3 @@ func parseLink(m syscall.NetlinkMessage) (info unix.IfInfomsg, attrs []syscall.N
 	attrs, err = syscall.ParseNetlinkRouteAttr(&m)
 	return info, attrs, err
 }
-
-func nativeUint32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }

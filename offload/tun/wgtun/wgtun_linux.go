@@ -7,6 +7,7 @@
 package wgtun
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -110,7 +111,7 @@ func (d *Device) changed(m syscall.NetlinkMessage, up bool) bool {
 		if a.Attr.Type != unix.IFLA_MTU || len(a.Value) < 4 {
 			continue
 		}
-		mtu := int(nativeUint32(a.Value))
+		mtu := int(binary.NativeEndian.Uint32(a.Value))
 		d.mu.Lock()
 		changed := mtu != d.mtu
 		d.mtu = mtu
