@@ -12,6 +12,9 @@ import (
 	"tunproof/tunlive/guard"
 )
 
+// leastHeaders is how long a superpacket's headers are at least: IPv4's and UDP's.
+const leastHeaders = 28
+
 // maxPieces is what writev(2) takes (UIO_MAXIOV), more than a superpacket has.
 const maxPieces = 1024
 
@@ -188,16 +191,10 @@ func (w *writer) isOff(p *offload.Superpacket) bool {
 func (w *writer) super(fd uintptr, p *offload.Superpacket) bool {
 	h := p.VnetHdr()
 	w.pieces = p.Buffers(w.pieces[:0])
-	var err error
-	if h.GSOType != offload.GSONone {
-		if f := w.q.dev.faults.front; f != nil {
-			w.pieces[0] = f(w.pieces[0])
-		}
-		err = guard.Check(uint8(h.GSOType), w.pieces[0][offload.VnetHdrLen:])
+	if f := w.q.dev.faults.front; f != nil && h.GSOType != offload.GSONone {
+		w.pieces[0] = f(w.pieces[0])
 	}
-	if err == nil {
-		err = w.writev(fd)
-	}
+	err := w.writev(fd)
 	if err == unix.EAGAIN {
 		return false
 	}
@@ -356,10 +353,19 @@ func (w *writer) waits() {
 	w.total.Unlock()
 }
 
-// writev writes w.pieces, all of which must be taken at once. Nothing keeps the
-// kernel's view of memory from the garbage collector's: the array has pointers, not
-// numbers, and lives as long as w.
+// writev writes w.pieces, all of which must be taken at once, past the guard: there
+// is no other write in this package. What the first piece has behind the VnetHdr are
+// a superpacket's headers, all of them. Nothing keeps the kernel's view of memory
+// from the garbage collector's: the array has pointers, not numbers, and lives as
+// long as w.
 func (w *writer) writev(fd uintptr) error {
+	gsoType, headers := w.pieces[0][1], w.pieces[0][offload.VnetHdrLen:]
+	if gsoType != 0 && len(headers) < leastHeaders {
+		return guard.ErrFragment // it cannot be told
+	}
+	if err := guard.Check(gsoType, headers); err != nil {
+		return err
+	}
 	iov, length := w.iov[:0], 0
 	for _, b := range w.pieces {
 		if len(b) == 0 {
