@@ -20,6 +20,9 @@ var Modes = []Mode{
 	{"reorder, atomic IDs", pkts.Config{Reorder: true, AtomicIDs: true}},
 }
 
+// Orders are the modes that compare all of every packet.
+func Orders() []Mode { return []Mode{Modes[0], Modes[2]} }
+
 // Capture returns the packets of a capture as batches of n.
 func Capture(packets []pcap.Packet, n int, c pkts.Config) scenario.Scenario {
 	s := scenario.Scenario{Config: c}

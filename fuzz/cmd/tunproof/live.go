@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -203,40 +202,13 @@ func features(f tunlive.Features) string {
 // load reads the state file, if there is one.
 func (r *liveRun) load() error {
 	r.state.Parts = map[string]*partState{}
-	if r.file == "" {
-		return nil
-	}
-	tree, _ := record.Tree(r.root)
-	r.state.Of = fmt.Sprintf("tree %s, Linux %s, user %d", tree, record.Here().Kernel, os.Getuid())
-	of := r.state.Of
-	b, err := os.ReadFile(r.file)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		err = json.Unmarshal(b, &r.state)
-	}
-	if err == nil && r.state.Of != of {
-		err = fmt.Errorf("it is of %s, this is %s; remove it to start afresh", r.state.Of, of)
-	}
-	if err != nil {
-		return fmt.Errorf("state %s: %w", r.file, err)
-	}
-	r.say("going on with %s", r.file)
-	return nil
+	tree, env := here()
+	r.state.Of = fmt.Sprintf("tree %s, Linux %s, user %d", tree, env.Kernel, os.Getuid())
+	return r.resume(r.file, &r.state, &r.state.Of)
 }
 
 // save writes the state file.
-func (r *liveRun) save() error {
-	if r.file == "" {
-		return nil
-	}
-	b, err := json.Marshal(r.state)
-	if err != nil {
-		return err
-	}
-	return writeFile(r.file, b)
-}
+func (r *liveRun) save() error { return writeState(r.file, r.state) }
 
 // stated runs a part over the repository's own input.
 func (r *liveRun) stated(p live.Part) error {

@@ -32,6 +32,8 @@ var commands = []command{
 		"the corpus, the captures, each property, this machine's kernel and each fuzz target, then a table", verify},
 	{"live", "[-time 60s] [-count N [-state FILE]] [-seed N] [-run REGEXP] [-user UID] [-json]",
 		"ask the kernel of this machine, in network namespaces of its own, then a table", liveCommand},
+	{"exhaustive", "[-letters N] [-size N] [-kernel] [-state FILE] [-run REGEXP] [-list] [-json]",
+		"every batch of a small alphabet of packets, and every superpacket of small sizes and of pairs of fields at their edges", exhaustiveCommand},
 	{"record", "-o DIR [NAME...]", "record traffic of this machine's kernel, as corpus/captures has it", recordCommand},
 	{"check", "[-wire] [-mtu N] [-certain] [-max N] [-json] CAPTURE...",
 		"what is wrong with packets that somebody's code made: packet, field, rule, and the known bug that it is like", checkCommand},

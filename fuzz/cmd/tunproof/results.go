@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -88,6 +91,42 @@ var here = sync.OnceValues(func() (tree string, env record.Env) {
 	}
 	return tree, record.Here()
 })
+
+// resume reads a state file, if there is one, into state, a pointer. of points to
+// what in state says what it is of; if that was of something else it is an error.
+func (r *results) resume(file string, state any, of *string) error {
+	if file == "" {
+		return nil
+	}
+	want := *of
+	b, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, state)
+	}
+	if err == nil && *of != want {
+		err = fmt.Errorf("it is of %s, this is %s; remove it to start afresh", *of, want)
+	}
+	if err != nil {
+		return fmt.Errorf("state %s: %w", file, err)
+	}
+	r.say("going on with %s", file)
+	return nil
+}
+
+// writeState writes a state file, if one was named.
+func writeState(file string, state any) error {
+	if file == "" {
+		return nil
+	}
+	b, err := json.Marshal(state)
+	if err != nil {
+		return err
+	}
+	return writeFile(file, b)
+}
 
 // order is the order of the rows.
 func order(property string) int {

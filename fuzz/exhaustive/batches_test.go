@@ -1,0 +1,125 @@
+package exhaustive
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/scenario"
+	"tunproof/fuzz/target"
+)
+
+// TestAlphabet checks that no letter is another, and what is said of their number.
+func TestAlphabet(t *testing.T) {
+	letters := Alphabet(Large)
+	names, packets := map[string]bool{}, map[string]string{}
+	for _, l := range letters {
+		if first, twice := packets[string(l.Packet)]; twice {
+			t.Errorf("%q is %q", l.Name, first)
+		}
+		if names[l.Name] {
+			t.Errorf("two letters are %q", l.Name)
+		}
+		packets[string(l.Packet)], names[l.Name] = l.Name, true
+	}
+	if len(letters) != Large || len(states()) != Small {
+		t.Errorf("%d letters, %d of them states", len(letters), len(states()))
+	}
+}
+
+// TestReach checks that the letters reach every Reason but Disabled, and superpackets
+// of as many packets as a batch has.
+func TestReach(t *testing.T) {
+	met := map[string]int{}
+	longest := 0
+	letters := Alphabet(Large)
+	co := target.Coalescer(pkts.Config{})
+	for i := range letters {
+		for j := range letters {
+			supers, reasons := target.Coalesce(co, [][]byte{letters[0].Packet, letters[i].Packet, letters[j].Packet})
+			for _, r := range reasons {
+				met[r]++
+			}
+			for _, p := range supers {
+				longest = max(longest, len(p.Members))
+			}
+		}
+	}
+	for _, r := range append(slices.Clone(target.AdmissionReasons), "First", "Closed", "Limit", "Mismatch", "Joined") {
+		if (met[r] == 0) != (r == "Disabled") {
+			t.Errorf("%d packets are %s", met[r], r)
+		}
+	}
+	if longest != 3 {
+		t.Errorf("the longest superpacket is of %d packets", longest)
+	}
+}
+
+// TestCounts checks that what is counted is what there is: each batch once.
+func TestCounts(t *testing.T) {
+	b := Batches{Alphabet(3), 4, target.Modes}
+	c := b.NewChecker()
+	n := 0
+	for i := range b.Shards() {
+		k, err := c.Shard(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += k
+	}
+	if n != b.Count() || n != 3+9+27+81 {
+		t.Errorf("%d batches, Count says %d", n, b.Count())
+	}
+	for name, of := range map[string]interface {
+		Shards() int
+		Count() int
+		Shard(int, func(scenario.Super) error) error
+	}{"sizes": Sizes{3, 9}, "pairs": Pairs{}} {
+		n := 0
+		for i := range of.Shards() {
+			if err := of.Shard(i, func(scenario.Super) error { n++; return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n != of.Count() {
+			t.Errorf("%s: %d, Count says %d", name, n, of.Count())
+		}
+	}
+}
+
+// TestRun checks that a run that stops goes on where it was, and that an error ends it.
+func TestRun(t *testing.T) {
+	var seen []int
+	one := func() func(int) (int, error) {
+		return func(i int) (int, error) {
+			if len(seen) == 5 {
+				return 0, errors.New("at part 5")
+			}
+			seen = append(seen, i)
+			return i, nil
+		}
+	}
+	s, err := Run(t.Context(), State{}, 9, 1, one, nil)
+	if err == nil || s != (State{5, 0 + 1 + 2 + 3 + 4}) {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	seen = nil
+	var saved []State
+	s, err = Run(t.Context(), State{5, 10}, 9, 1, one, func(s State) { saved = append(saved, s) })
+	if err != nil || s != (State{9, 36}) || !slices.Equal(seen, []int{5, 6, 7, 8}) || len(saved) != 4 || saved[3] != s {
+		t.Errorf("%+v, %v, parts %v, saved %v", s, err, seen, saved)
+	}
+}
+
+// TestNotices checks that a difference is found and shown.
+func TestNotices(t *testing.T) {
+	b := Batches{Alphabet(Small), 2, target.Modes[:1]}
+	c := b.NewChecker()
+	c.modes[0].model.MaxSegments = 1 // production joins two
+	_, err := c.Shard(1)
+	if err == nil || !strings.Contains(err.Error(), `"tcp 0" "tcp 1"`) || len(c.Scenario().Batches[0]) != 2 {
+		t.Errorf("%v, %d packets", err, len(c.Scenario().Batches[0]))
+	}
+}
