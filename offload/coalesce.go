@@ -163,12 +163,15 @@ func (c *Coalescer) Coalesce(pkts [][]byte) []Superpacket {
 func (c *Coalescer) place(i int32, pkt []byte) Reason {
 	// If the packet before is of the flow that was looked up last, and this one
 	// fits behind it, it is of that flow too, and there is no later one in conflict.
-	recent := c.table.recent
-	if recent != nil && recent.last == i-1 && recent.super != none {
+	tried := none // superpacket
+	if recent := c.table.recent; recent != nil && recent.last == i-1 && recent.super != none {
 		q := &c.runs[recent.super]
-		if len(pkt) > q.hdrLen && be32(pkt[q.l4Off:]) == q.ports && c.extends(q, i, pkt) {
-			recent.last = i
-			return Joined
+		if len(pkt) > q.hdrLen && be32(pkt[q.l4Off:]) == q.ports {
+			if c.extends(q, i, pkt) {
+				recent.last = i
+				return Joined
+			}
+			tried = recent.super
 		}
 	}
 
@@ -193,7 +196,7 @@ func (c *Coalescer) place(i int32, pkt []byte) Reason {
 	if keepOrder && lastOfPair > lastOfFlow {
 		s.super = none // the latest packet in conflict has no flow
 	}
-	if s.super != none && s != recent && c.extends(&c.runs[s.super], i, pkt) {
+	if s.super != none && s.super != tried && c.extends(&c.runs[s.super], i, pkt) {
 		return Joined
 	}
 	if why == Joined {
@@ -262,6 +265,7 @@ func (c *Coalescer) settle(at int32, r *run, keepOrder bool) Reason {
 		}
 		refused := c.joins(q, r)
 		if refused == Joined {
+			invariant(try > 0, "extends refused what joins")
 			c.add(q, r.head, r.payload, r.sealed)
 			return Joined
 		}

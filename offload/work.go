@@ -6,3 +6,6 @@ package offload
 type work struct{}
 
 func (*work) add(int) {}
+
+// invariant panics, with the tag invariants, if what must hold does not.
+func invariant(bool, string) {}

@@ -6,3 +6,9 @@ package offload
 type work struct{ n int }
 
 func (w *work) add(n int) { w.n += n }
+
+func invariant(holds bool, what string) {
+	if !holds {
+		panic("offload: " + what)
+	}
+}

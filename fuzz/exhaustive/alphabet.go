@@ -131,7 +131,7 @@ func edges() []Letter {
 		{"udp 1 cut in the header", u1.Bytes()[:27]},
 		{"udp 1 with a surplus", damaged(u1, func(b []byte) { add(b, 24, 0xFFFF); scenario.Fix(b, scenario.FixL4Csum) })},
 		{"udp 1 of a length past the end", damaged(u1, func(b []byte) { add(b, 24, 1); scenario.Fix(b, scenario.FixL4Csum) })},
-		{"udp6 1 without a checksum", damaged(after(udp6, 1), func(b []byte) { b[46], b[47] = 0, 0 })},
+		{"udp6 1 without a checksum, of sum 0", damaged(scenario.ZeroSum(after(udp6, 1)), func(b []byte) { b[46], b[47] = 0, 0 })},
 		{"udp 1 of checksum 0xFFFF", scenario.ZeroSum(u1).Bytes()},
 		{"tcp 1 of checksum 0", scenario.ZeroSum(b1).Bytes()},
 		{"tcp 1 of checksum 0xFFFF", damaged(scenario.ZeroSum(b1), func(b []byte) { b[36], b[37] = 0xFF, 0xFF })},

@@ -89,6 +89,27 @@ func TestCounts(t *testing.T) {
 	}
 }
 
+// TestFlips checks the same of flips, and that a flip is noticed.
+func TestFlips(t *testing.T) {
+	f := Flips{target.Modes}
+	c := f.NewChecker()
+	n := 0
+	for i := range f.Shards() {
+		k, err := f.Shard(c, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += k
+	}
+	if n != f.Count() {
+		t.Errorf("%d batches, Count says %d", n, f.Count())
+	}
+	c.modes[0].model.MaxSegments = 2
+	if _, err := f.Shard(c, 0); err == nil || len(c.Scenario().Batches[0]) != 3 {
+		t.Errorf("%v, %d packets", err, len(c.Scenario().Batches[0]))
+	}
+}
+
 // TestRun checks that a run that stops goes on where it was, and that an error ends it.
 func TestRun(t *testing.T) {
 	var seen []int

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"tunproof/fuzz/child"
 	"tunproof/fuzz/record"
 	"tunproof/fuzz/target"
 )
@@ -142,7 +143,7 @@ func (v *verification) fuzzOne(t target.Target) (n int, failed, err error) {
 		"-test.fuzzcachedir="+v.native.cache)
 	c.Dir = filepath.Join(v.root, "fuzz", "native")
 	c.Env = append(os.Environ(), "TUNPROOF_REACH="+v.native.dir)
-	c.SysProcAttr = ownGroup() // an interrupt is ours to pass on
+	child.Group(c) // an interrupt is ours to pass on
 	out, err := c.StdoutPipe()
 	if err != nil {
 		return 0, nil, err

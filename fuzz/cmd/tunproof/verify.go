@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"tunproof/corpus"
+	"tunproof/fuzz/child"
 	"tunproof/fuzz/live"
 	"tunproof/fuzz/pcap"
 	"tunproof/fuzz/record"
@@ -243,7 +244,7 @@ func (v *verification) askKernel() ([]record.Result, error) {
 	}
 	c := exec.CommandContext(v.ctx, self, "live", "-json", "-time", v.liveTime.String(), "-run", v.only.String(), "-seed", strconv.FormatUint(v.seed, 10))
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
-	c.SysProcAttr = ownGroup()
+	child.Group(c)
 	c.Stderr = v.progress
 	out, err := c.Output()
 	var exit *exec.ExitError

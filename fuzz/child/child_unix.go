@@ -1,0 +1,16 @@
+//go:build unix
+
+// Package child starts processes that are ours to end.
+package child
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// Group makes c start in a process group of its own: a terminal's interrupt reaches
+// it only through us.
+func Group(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
+
+// Kill ends c and all that it started.
+func Kill(c *exec.Cmd) error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }

@@ -1,0 +1,172 @@
+// Package mutants asks what the harness would notice. It plants bugs, one at a
+// time, into copies of single files that the go command builds from in place of the
+// tree's (go build -overlay): bugs that others had and bugs that a reader fears
+// (Planted), and every small change of a set of operators (Mutations). Each is run
+// against methods of the harness, and what notices it is kept.
+package mutants
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Mutant is a change of one file.
+type Mutant struct {
+	ID     string
+	About  string // of a planted bug where it comes from, of a mutation what was changed to what
+	File   string // from the module's root, with slashes
+	Line   int
+	Source string // that line as it was, without space around it
+	Text   []byte // the file as it is changed
+	Tags   string // what the file is built with
+}
+
+// Bug is a bug to plant: in File, which has Old once, it becomes New.
+type Bug struct {
+	Name string
+	From string // whose it was, or who fears it
+	File string
+	Old  string
+	New  string
+}
+
+// Plant returns the mutant, or an error that says where Old may have gone.
+func (b Bug) Plant(root string) (Mutant, error) {
+	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(b.File)))
+	if err != nil {
+		return Mutant{}, fmt.Errorf("%s: %w", b.Name, err)
+	}
+	old := []byte(b.Old)
+	switch n := bytes.Count(text, old); {
+	case n == 0:
+		line, near := nearest(string(text), b.Old)
+		return Mutant{}, fmt.Errorf("%s: %s has no longer the text\n%s\nThe nearest is at line %d:\n%s", b.Name, b.File, b.Old, line, near)
+	case n > 1:
+		return Mutant{}, fmt.Errorf("%s: %s has the text %d times:\n%s", b.Name, b.File, n, b.Old)
+	}
+	at := bytes.Index(text, old)
+	return newMutant(b.Name, b.From, b.File, text, at, len(old), b.New)
+}
+
+// newMutant replaces n bytes at at of a file's text.
+func newMutant(id, about, file string, text []byte, at, n int, by string) (Mutant, error) {
+	line := 1 + bytes.Count(text[:at], []byte("\n"))
+	m := Mutant{ID: id, About: about, File: file, Line: line,
+		Source: strings.TrimSpace(strings.Split(string(text), "\n")[line-1]),
+		Text:   slices.Concat(text[:at], []byte(by), text[at+n:])}
+	if err := exempt(file, text, m.Text); err != nil {
+		return Mutant{}, fmt.Errorf("%s: %w", id, err)
+	}
+	return m, nil
+}
+
+// mutable are the directories whose files may be changed: what is tested, and the
+// model. The guard of K6 is in none of them.
+var mutable = []string{"offload", "offload/tun", "model"}
+
+// exempt refuses a change that could let a fragment with a GSO type past the guard.
+// The device asks it in the one function that writes, writev: that must stay as it
+// is, and nothing else may call the kernel more than it did.
+func exempt(file string, before, after []byte) error {
+	if !slices.Contains(mutable, path.Dir(file)) || strings.HasSuffix(file, "_test.go") {
+		return fmt.Errorf("%s is none of what may be changed", file)
+	}
+	if path.Dir(file) != "offload/tun" {
+		return nil // it cannot write: it does not import the kernel's interface
+	}
+	was, err := writing(file, before)
+	if err != nil {
+		return err
+	}
+	is, err := writing(file, after)
+	if err != nil {
+		return err
+	}
+	if was != is {
+		return fmt.Errorf("%s: the change reaches writev or a system call, which the guard stands before (K6)", file)
+	}
+	return nil
+}
+
+// writing returns what of a file's text can write to the kernel: the function
+// writev, and the names of all calls that could.
+func writing(file string, text []byte) (string, error) {
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, file, text, 0)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			if n.Name.Name == "writev" {
+				b.Write(text[fset.Position(n.Pos()).Offset:fset.Position(n.End()).Offset])
+				return false
+			}
+		case *ast.SelectorExpr:
+			for _, prefix := range []string{"Write", "Pwrite", "Send", "Syscall", "RawSyscall", "File", "Fd", "Control", "NewFile"} {
+				if strings.HasPrefix(n.Sel.Name, prefix) {
+					fmt.Fprintf(&b, "\n%s", n.Sel.Name)
+				}
+			}
+		case *ast.ImportSpec:
+			fmt.Fprintf(&b, "\nimport %s", n.Path.Value)
+		}
+		return true
+	})
+	return b.String(), nil
+}
+
+// nearest returns the lines of text that are the most like old, and the first one's
+// number.
+func nearest(text, old string) (int, string) {
+	lines, want := strings.Split(text, "\n"), strings.Split(strings.TrimSuffix(old, "\n"), "\n")
+	best, at := -1, 0
+	for i := range lines[:max(1, len(lines)-len(want)+1)] {
+		like := 0
+		for k, l := range want {
+			if i+k < len(lines) {
+				like += likeness(lines[i+k], l)
+			}
+		}
+		if like > best {
+			best, at = like, i
+		}
+	}
+	return at + 1, strings.Join(lines[at:min(len(lines), at+len(want))], "\n")
+}
+
+// likeness counts the pairs of characters that two lines share, those that they do
+// not share subtracted.
+func likeness(a, b string) int {
+	a, b = strings.TrimSpace(a), strings.TrimSpace(b)
+	pairs := map[string]int{}
+	for i := range max(0, len(a)-1) {
+		pairs[a[i:i+2]]++
+	}
+	shared := 0
+	for i := range max(0, len(b)-1) {
+		if pairs[b[i:i+2]] > 0 {
+			pairs[b[i:i+2]]--
+			shared++
+		}
+	}
+	return 3*shared - max(0, len(a)-1) - max(0, len(b)-1)
+}
+
+// sortByPlace puts mutants in the order of their files and lines.
+func sortByPlace(list []Mutant) {
+	slices.SortStableFunc(list, func(a, b Mutant) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+	})
+}

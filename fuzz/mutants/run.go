@@ -1,0 +1,527 @@
+package mutants
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"tunproof/fuzz/child"
+)
+
+// Method is a test program of the harness and what of it is run.
+type Method struct {
+	Package string // "./fuzz/properties"
+	Run     string // of -test.run
+	Args    []string
+	Env     []string
+	Tags    string        // besides the mutant's own
+	Limit   time.Duration // of what takes longer it is said that it hangs
+	Last    bool          // run only for what no method before noticed
+	// Names says by which name a test that fails is known, others by Name.
+	Names map[string]string
+	Name  string
+}
+
+// Kill is what noticed a mutant.
+type Kill struct {
+	Method  string  `json:"method"`         // P2, corpus, K1 ...
+	By      string  `json:"by"`             // the test, with the case's name
+	How     string  `json:"how,omitempty"`  // crashed, hangs, or "" for a test that fails
+	Seconds float64 `json:"seconds"`        // of the test program, to the end of that test
+	What    string  `json:"what,omitempty"` // what it printed first
+}
+
+// Verdict is what became of a mutant.
+type Verdict struct {
+	Key     string  `json:"key"` // of all that it depends on
+	ID      string  `json:"id"`
+	About   string  `json:"about"`
+	File    string  `json:"file"`
+	Line    int     `json:"line"`
+	Source  string  `json:"source"`
+	Status  string  `json:"status"`
+	Kills   []Kill  `json:"kills,omitempty"`
+	Seconds float64 `json:"seconds"`
+}
+
+// The values of Status.
+const (
+	Killed    = "killed"
+	TimedOut  = "timed out" // noticed, and only because it hangs
+	Survived  = "survived"
+	NotViable = "does not compile"
+	Same      = "same machine code" // proven equivalent by the compiler
+)
+
+// Noticed says whether the harness noticed it.
+func (v Verdict) Noticed() bool { return v.Status == Killed || v.Status == TimedOut }
+
+// By returns the kill by a method, nil if there is none.
+func (v Verdict) By(method string) *Kill {
+	for i := range v.Kills {
+		if v.Kills[i].Method == method {
+			return &v.Kills[i]
+		}
+	}
+	return nil
+}
+
+// Runner runs mutants.
+type Runner struct {
+	Root    string // of the checkout
+	Methods []Method
+	First   bool   // stop at the first method that notices a mutant
+	State   string // file that keeps verdicts, "" for none
+	Workers int    // 0 is one a core
+	Done    func(n, of int, v Verdict, cached bool)
+
+	dir    string // temporary
+	inputs string // hash of what verdicts depend on, but for the mutant
+	plain  map[string]string
+}
+
+// Run returns a verdict for each mutant, in their order; when the context ends, of
+// those that were run. It changes nothing in the tree but the state file.
+func (r *Runner) Run(ctx context.Context, list []Mutant) ([]Verdict, error) {
+	var err error
+	if r.dir, err = os.MkdirTemp("", "tunproof-mutants-"); err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(r.dir)
+	if r.inputs, err = r.hashInputs(ctx); err != nil {
+		return nil, err
+	}
+	known, err := r.load()
+	if err != nil {
+		return nil, err
+	}
+	verdicts := make([]Verdict, len(list))
+	var todo []int
+	for i, m := range list {
+		v, ok := known[r.key(m)]
+		if !ok {
+			todo = append(todo, i)
+			continue
+		}
+		// Where a mutant is and what is said of it may have changed.
+		v.ID, v.About, v.Line = m.ID, m.About, m.Line
+		verdicts[i] = v
+		r.Done(i+1, len(list), v, true)
+	}
+	if len(todo) > 0 {
+		if err := r.sound(ctx, list, todo); err != nil || ctx.Err() != nil {
+			return nil, err
+		}
+	}
+	workers := r.Workers
+	if workers == 0 {
+		workers = runtime.NumCPU()
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	next := 0
+	for w := range workers {
+		wait.Go(func() {
+			for {
+				mu.Lock()
+				if next == len(todo) || ctx.Err() != nil {
+					mu.Unlock()
+					return
+				}
+				i := todo[next]
+				next++
+				n := len(list) - len(todo) + next
+				mu.Unlock()
+				v, err := r.one(ctx, w, list[i])
+				if ctx.Err() != nil {
+					return
+				}
+				mu.Lock()
+				if err == nil {
+					verdicts[i] = v
+					err = r.keep(v)
+					r.Done(n, len(list), v, false)
+				}
+				if err != nil {
+					cancel(fmt.Errorf("%s: %w", list[i].ID, err))
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wait.Wait()
+	verdicts = slices.DeleteFunc(verdicts, func(v Verdict) bool { return v.Status == "" })
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return verdicts, err
+	}
+	return verdicts, nil
+}
+
+// sound runs the methods on the tree as it is: a method that fails there notices
+// nothing. It also keeps what the compiler makes of it.
+func (r *Runner) sound(ctx context.Context, list []Mutant, todo []int) error {
+	r.plain = map[string]string{}
+	tags := map[string]bool{}
+	for _, i := range todo {
+		tags[list[i].Tags] = true
+	}
+	for tag := range tags {
+		for k, m := range r.Methods {
+			bin := filepath.Join(r.dir, "plain.test")
+			if out, err := r.build(ctx, m, tag, "", bin); err != nil || ctx.Err() != nil {
+				return fmt.Errorf("go test -c %s: %w\n%s", m.Package, err, out)
+			}
+			sum, err := hashFile(bin)
+			if err != nil {
+				return err
+			}
+			r.plain[fmt.Sprint(tag, k)] = sum
+			kills, out, err := r.execute(ctx, m, bin)
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err != nil || len(kills) > 0 {
+				return fmt.Errorf("%s fails without a mutant: %w\n%s", m.Package, err, out)
+			}
+		}
+	}
+	return nil
+}
+
+// one runs the methods on a mutant.
+func (r *Runner) one(ctx context.Context, worker int, m Mutant) (Verdict, error) {
+	start := time.Now()
+	v := Verdict{Key: r.key(m), ID: m.ID, About: m.About, File: m.File, Line: m.Line, Source: m.Source, Status: Survived}
+	dir := filepath.Join(r.dir, strconv.Itoa(worker))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return v, err
+	}
+	file := filepath.Join(dir, filepath.Base(m.File))
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(r.Root, filepath.FromSlash(m.File)): file}})
+	if err != nil {
+		return v, err
+	}
+	overlayFile, bin := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "mutant.test")
+	if err := errors.Join(os.WriteFile(file, m.Text, 0o644), os.WriteFile(overlayFile, overlay, 0o644)); err != nil {
+		return v, err
+	}
+	same := true
+	for k, method := range r.Methods {
+		if method.Last && len(v.Kills) > 0 {
+			continue
+		}
+		out, err := r.build(ctx, method, m.Tags, overlayFile, bin)
+		if ctx.Err() != nil {
+			return v, nil
+		}
+		if err != nil {
+			if !isExit(err) || !strings.HasPrefix(out, "# tunproof/") {
+				return v, fmt.Errorf("go test -c %s: %w\n%s", method.Package, err, out)
+			}
+			v.Status = NotViable
+			break
+		}
+		sum, err := hashFile(bin)
+		if err != nil {
+			return v, err
+		}
+		if sum == r.plain[fmt.Sprint(m.Tags, k)] {
+			continue // nothing to be noticed
+		}
+		same = false
+		kills, _, err := r.execute(ctx, method, bin)
+		if err != nil || ctx.Err() != nil {
+			return v, err
+		}
+		v.Kills = append(v.Kills, kills...)
+		if r.First && len(v.Kills) > 0 {
+			break
+		}
+	}
+	switch {
+	case v.Status == NotViable:
+	case same:
+		v.Status = Same
+	case slices.ContainsFunc(v.Kills, func(k Kill) bool { return k.How != hangs }):
+		v.Status = Killed
+	case len(v.Kills) > 0:
+		v.Status = TimedOut
+	}
+	v.Seconds = time.Since(start).Seconds()
+	return v, nil
+}
+
+func isExit(err error) bool {
+	var exit *exec.ExitError
+	return errors.As(err, &exit)
+}
+
+// build compiles a method's test program, without what differs from build to build.
+func (r *Runner) build(ctx context.Context, m Method, tags, overlay, bin string) (string, error) {
+	args := []string{"test", "-c", "-vet=off", "-trimpath", "-ldflags=-s -w -buildid=", "-tags", strings.Trim(m.Tags+","+tags, ","), "-o", bin}
+	if overlay != "" {
+		args = append(args, "-overlay", overlay)
+	}
+	c := exec.CommandContext(ctx, "go", append(args, m.Package)...)
+	c.Dir = r.Root
+	c.Env = append(os.Environ(), "GOFLAGS=", "GOMAXPROCS=1")
+	out, err := c.CombinedOutput()
+	return string(out), err
+}
+
+// execute runs a test program and returns what failed. A mutant may loop and may
+// take all memory: time and address space are limited.
+func (r *Runner) execute(ctx context.Context, m Method, bin string) ([]Kill, string, error) {
+	limited, cancel := context.WithTimeout(ctx, m.Limit+5*time.Second)
+	defer cancel()
+	args := append([]string{"-c", `ulimit -v "$0" && exec "$@"`, strconv.Itoa(maxMemory >> 10), bin,
+		"-test.run=" + m.Run, "-test.timeout=" + m.Limit.String()}, m.Args...)
+	c := exec.CommandContext(limited, "sh", args...)
+	c.Dir = filepath.Join(r.Root, filepath.FromSlash(m.Package))
+	c.Env = append(os.Environ(), "GOMAXPROCS=1", "RAPID_NOFAILFILE=true", "RAPID_SHRINKTIME=1ms")
+	c.Env = append(c.Env, m.Env...)
+	out := &watched{start: time.Now(), max: 1 << 20}
+	c.Stdout, c.Stderr = out, out
+	c.WaitDelay = time.Second
+	child.Group(c)
+	c.Cancel = func() error { return child.Kill(c) }
+	err := c.Run()
+	text := out.text.String()
+	kills := m.kills(text, out.firstFailure())
+	switch {
+	case err == nil && len(kills) == 0, ctx.Err() != nil:
+		return nil, text, nil
+	case len(kills) > 0:
+		return kills, text, nil
+	case limited.Err() != nil:
+		return []Kill{{Method: m.Name, By: "the test program", How: hangs, Seconds: time.Since(out.start).Seconds()}}, text, nil
+	case isExit(err):
+		return []Kill{{Method: m.Name, By: "the test program", How: crashed, Seconds: time.Since(out.start).Seconds(), What: firstLine(text)}}, text, nil
+	}
+	return nil, text, err
+}
+
+// maxMemory is the address space of a test program; of 386 it is all there is.
+const maxMemory = 4 << 30
+
+// The values of Kill.How.
+const hangs, crashed = "hangs", "crashed"
+
+// watched keeps the beginning of an output, and when the first failure was in it.
+type watched struct {
+	start  time.Time
+	max    int
+	text   bytes.Buffer
+	failed time.Duration
+}
+
+func (w *watched) Write(b []byte) (int, error) {
+	if w.failed == 0 && (bytes.Contains(b, []byte("--- FAIL")) || bytes.Contains(b, []byte("panic:"))) {
+		w.failed = time.Since(w.start)
+	}
+	if room := w.max - w.text.Len(); room > 0 {
+		w.text.Write(b[:min(room, len(b))])
+	}
+	return len(b), nil
+}
+
+func (w *watched) firstFailure() float64 { return w.failed.Seconds() }
+
+var (
+	failLine    = regexp.MustCompile(`(?m)^( *)--- FAIL: (\S+) \(([0-9.]+)s\)`)
+	runningLine = regexp.MustCompile(`(?m)^\t\t(Test\S+) \(`)
+)
+
+// kills reads from the output of a test program which tests failed: for each name
+// of a method the first. seconds is when the first failure was printed.
+func (m Method) kills(text string, seconds float64) []Kill {
+	var list []Kill
+	add := func(k Kill) {
+		top, _, _ := strings.Cut(k.By, "/")
+		if k.Method = m.Names[top]; k.Method == "" {
+			k.Method = m.Name
+		}
+		for i := range list {
+			if list[i].Method == k.Method {
+				if strings.HasPrefix(k.By, list[i].By+"/") && !strings.Contains(list[i].By, "/") {
+					list[i].By = k.By // the first part of it that failed
+					list[i].What = k.What
+				}
+				return
+			}
+		}
+		list = append(list, k)
+	}
+	if i := strings.Index(text, "panic: test timed out"); i >= 0 {
+		for _, f := range runningLine.FindAllStringSubmatch(text[i:], -1) {
+			add(Kill{By: f[1], How: hangs, Seconds: m.Limit.Seconds()})
+		}
+		text = text[:i]
+	}
+	for _, at := range failLine.FindAllStringSubmatchIndex(text, -1) {
+		k := Kill{By: text[at[4]:at[5]], Seconds: seconds}
+		rest := text[at[1]:]
+		k.What = firstLine(rest)
+		if strings.HasPrefix(k.What, "panic:") {
+			k.How = crashed
+		}
+		add(k)
+	}
+	return list
+}
+
+// firstLine is the first line that says something.
+func firstLine(text string) string {
+	for _, l := range strings.Split(text, "\n") {
+		l = strings.TrimSpace(l)
+		if l != "" && !strings.HasPrefix(l, "--- FAIL") && !strings.HasPrefix(l, "[rapid]") && !strings.HasSuffix(l, "the case:") {
+			return l[:min(len(l), 200)]
+		}
+	}
+	return ""
+}
+
+// key is a hash of all that a verdict depends on.
+func (r *Runner) key(m Mutant) string {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s %v %s %s\n", r.inputs, r.First, m.File, m.Tags)
+	sum.Write(m.Text)
+	return hex.EncodeToString(sum.Sum(nil))[:24]
+}
+
+// hashInputs hashes the files of this module that the test programs are made of,
+// what they embed, and how they are run.
+func (r *Runner) hashInputs(ctx context.Context) (string, error) {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s %s %+v\n", runtime.Version(), runtime.GOARCH, r.Methods)
+	args := []string{"list", "-deps", "-test", "-json=Dir,ImportPath,Module"}
+	for _, m := range r.Methods {
+		args = append(args, m.Package)
+	}
+	c := exec.CommandContext(ctx, "go", args...)
+	c.Dir = r.Root
+	out, err := c.Output()
+	if err != nil {
+		return "", fmt.Errorf("go list: %w", err)
+	}
+	dirs := map[string]bool{}
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p struct {
+			Dir    string
+			Module *struct{ Path string }
+		}
+		if err := d.Decode(&p); err == io.EOF {
+			break
+		} else if err != nil {
+			return "", err
+		}
+		if p.Module != nil && p.Module.Path == "tunproof" {
+			dirs[p.Dir] = true
+		}
+	}
+	var files []string
+	for dir := range dirs {
+		err := filepath.WalkDir(dir, func(name string, d os.DirEntry, err error) error {
+			if err == nil && d.IsDir() && name != dir && !embedded(r.Root, name) {
+				return filepath.SkipDir
+			}
+			if err == nil && !d.IsDir() {
+				files = append(files, name)
+			}
+			return err
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	slices.Sort(files)
+	for _, name := range slices.Compact(files) {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return "", err
+		}
+		rel, err := filepath.Rel(r.Root, name)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(sum, "%s %d\n", filepath.ToSlash(rel), len(b))
+		sum.Write(b)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// embedded says whether a directory below a package's is part of it: the corpus'.
+func embedded(root, dir string) bool {
+	rel, err := filepath.Rel(filepath.Join(root, "corpus"), dir)
+	return err == nil && slices.Contains([]string{"coalesce", "segment", "checksum", "captures"}, filepath.ToSlash(rel))
+}
+
+func hashFile(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// load reads the verdicts that are kept. A line that is cut, of a run that was
+// killed while it wrote, is not one.
+func (r *Runner) load() (map[string]Verdict, error) {
+	known := map[string]Verdict{}
+	if r.State == "" {
+		return known, nil
+	}
+	b, err := os.ReadFile(r.State)
+	if errors.Is(err, os.ErrNotExist) {
+		return known, nil
+	}
+	for line := range bytes.Lines(b) {
+		var v Verdict
+		if json.Unmarshal(line, &v) == nil && v.Status != "" {
+			known[v.Key] = v
+		}
+	}
+	return known, err
+}
+
+// keep appends a verdict to those that are kept.
+func (r *Runner) keep(v Verdict) error {
+	if r.State == "" {
+		return nil
+	}
+	line, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(r.State, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	// On a line of its own, whatever a killed run left.
+	if _, err := f.Write(slices.Concat([]byte("\n"), line, []byte("\n"))); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return f.Close()
+}
