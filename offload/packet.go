@@ -40,49 +40,49 @@ type ipLayout struct {
 // inet_gso_segment and ipv6_gso_pull_exthdrs do (net/ipv4/af_inet.c,
 // net/ipv6/ip6_offload.c, Linux 6.12). The protocol it stops at may be any. A
 // version nibble that is neither 4 nor 6 is no error here: no GSO type has it.
-func parseIP(pkt []byte) (ipLayout, error) {
+func parseIP(pkt []byte) (layout ipLayout, err error) {
 	if len(pkt) == 0 {
-		return ipLayout{}, ErrIPHeader
+		return layout, ErrIPHeader
 	}
 	switch pkt[0] >> 4 {
 	case 4:
 		if len(pkt) < ipv4HdrLen {
-			return ipLayout{}, ErrIPHeader
+			return layout, ErrIPHeader
 		}
 		hdrLen := int(pkt[0]&15) * 4
 		if hdrLen < ipv4HdrLen || hdrLen > len(pkt) {
-			return ipLayout{}, ErrIPHeader
+			return layout, ErrIPHeader
 		}
 		if be16(pkt[6:])&(ipv4MF|ipv4OffsetMask) != 0 {
-			return ipLayout{}, ErrFragment
+			return layout, ErrFragment
 		}
 		return ipLayout{version: 4, proto: pkt[9], l4Off: hdrLen}, nil
 	case 6:
 		if len(pkt) < ipv6HdrLen {
-			return ipLayout{}, ErrIPHeader
+			return layout, ErrIPHeader
 		}
 		return walkIPv6(pkt)
 	}
-	return ipLayout{}, nil
+	return layout, nil
 }
 
 // walkIPv6 follows the extension headers that the kernel can segment behind.
 // Each takes 8 bytes or more, so the walk ends.
-func walkIPv6(pkt []byte) (ipLayout, error) {
+func walkIPv6(pkt []byte) (layout ipLayout, err error) {
 	next, off := pkt[6], ipv6HdrLen
 	for {
 		switch next {
 		case protoHopOpts, protoRouting, protoDstOpts:
 			if len(pkt) < off+8 {
-				return ipLayout{}, ErrIPHeader
+				return layout, ErrIPHeader
 			}
 			extLen := 8 * (int(pkt[off+1]) + 1)
 			if len(pkt) < off+extLen {
-				return ipLayout{}, ErrIPHeader
+				return layout, ErrIPHeader
 			}
 			next, off = pkt[off], off+extLen
 		case protoFragment:
-			return ipLayout{}, ErrFragment
+			return layout, ErrFragment
 		default:
 			return ipLayout{version: 6, proto: next, l4Off: off}, nil
 		}

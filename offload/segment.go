@@ -76,8 +76,9 @@ func (s *Segmenter) Reset(h VnetHdr, pkt []byte) error {
 	return nil
 }
 
-// checkGSO applies V4 to a superpacket with a GSO type.
-func checkGSO(h VnetHdr, pkt []byte) (ipLayout, int, error) {
+// checkGSO applies V4 to a superpacket with a GSO type. With an error the rest is of
+// no meaning.
+func checkGSO(h VnetHdr, pkt []byte) (layout ipLayout, hdrLen int, err error) {
 	var version int
 	proto, csumOffset := uint8(protoTCP), uint16(tcpCsumOffset)
 	switch h.GSOType {
@@ -88,47 +89,47 @@ func checkGSO(h VnetHdr, pkt []byte) (ipLayout, int, error) {
 	case GSOUDPL4:
 		proto, csumOffset = protoUDP, udpCsumOffset
 	default:
-		return ipLayout{}, 0, ErrGSOType
+		return layout, hdrLen, ErrGSOType
 	}
 	if h.GSOSize == 0 || h.GSOSize == gsoByFrags {
-		return ipLayout{}, 0, ErrGSOSize
+		return layout, hdrLen, ErrGSOSize
 	}
 	partial := h.Flags&NeedsCsum != 0
 	if proto == protoUDP && !partial {
-		return ipLayout{}, 0, ErrNoCsum
+		return layout, hdrLen, ErrNoCsum
 	}
 	if len(pkt) > maxPacketLen {
-		return ipLayout{}, 0, ErrTooLong
+		return layout, hdrLen, ErrTooLong
 	}
-	layout, err := parseIP(pkt)
+	layout, err = parseIP(pkt)
 	if err != nil {
-		return ipLayout{}, 0, err
+		return layout, hdrLen, err
 	}
 	if layout.version == 0 || version != 0 && layout.version != version || layout.proto != proto {
-		return ipLayout{}, 0, ErrProtocol
+		return layout, hdrLen, ErrProtocol
 	}
 	l4 := pkt[layout.l4Off:]
 	l4HdrLen := udpHdrLen
 	if proto == protoTCP {
 		if len(l4) < tcpHdrLen {
-			return ipLayout{}, 0, ErrL4Header
+			return layout, hdrLen, ErrL4Header
 		}
 		l4HdrLen = int(l4[12]>>4) * 4
 		if l4HdrLen < tcpHdrLen {
-			return ipLayout{}, 0, ErrL4Header
+			return layout, hdrLen, ErrL4Header
 		}
 	}
 	if len(l4) < l4HdrLen {
-		return ipLayout{}, 0, ErrL4Header
+		return layout, hdrLen, ErrL4Header
 	}
 	if partial && int(h.CsumStart) != layout.l4Off {
-		return ipLayout{}, 0, ErrCsumStart
+		return layout, hdrLen, ErrCsumStart
 	}
 	if partial && h.CsumOffset != csumOffset {
-		return ipLayout{}, 0, ErrCsumOffset
+		return layout, hdrLen, ErrCsumOffset
 	}
 	if proto == protoUDP && len(l4)-l4HdrLen > maxUDPSegments*int(h.GSOSize) {
-		return ipLayout{}, 0, ErrSegments
+		return layout, hdrLen, ErrSegments
 	}
 	return layout, layout.l4Off + l4HdrLen, nil
 }

@@ -20,8 +20,8 @@ func TestWork(t *testing.T) {
 		name     string
 		cfg      Config
 		pkts     [][]byte
-		compared float64 // a packet, at most
-		summed   float64 // a byte, at most
+		compared float64 // a packet, at most and about
+		summed   float64 // a byte
 	}{
 		{"friendly: one flow", Config{}, each(n, func(i int) []byte { return one(i).packet(i, size) }), 1.01, 0.93},
 		{"one flow, none adjacent", Config{}, each(n, func(i int) []byte { return one(i).packet(2*i, size) }), 3, 0.93},
@@ -104,8 +104,8 @@ func checkWork(t *testing.T, cfg Config, pkts [][]byte, compared, summed float64
 	gotCompared := float64(co.compared.n+co.table.compared.n) / float64(draws*len(pkts))
 	gotSummed := float64(co.summed.n) / float64(draws*bytes)
 	t.Logf("%.2f comparisons a packet, %.2f bytes summed a byte", gotCompared, gotSummed)
-	if gotCompared > compared || gotSummed > summed {
-		t.Errorf("%.2f comparisons a packet, at most %g; %.2f bytes summed a byte, at most %g", gotCompared, compared, gotSummed, summed)
+	if gotCompared > compared || gotSummed > summed || gotCompared < 0.75*compared || gotSummed < 0.9*summed {
+		t.Errorf("%.2f comparisons a packet, at most, and about, %g; %.2f bytes summed a byte, %g", gotCompared, compared, gotSummed, summed)
 	}
 }
 

@@ -178,6 +178,11 @@ var assigning = map[token.Token]string{
 
 func (w *walker) visit(n ast.Node) bool {
 	switch n := n.(type) {
+	case *ast.ValueSpec: // not the names that it declares
+		for _, v := range n.Values {
+			ast.Inspect(v, w.visit)
+		}
+		return false
 	case *ast.IfStmt:
 		w.condition(n.Cond, true, false)
 	case *ast.ForStmt:

@@ -122,6 +122,9 @@ func nextIntoDirty(property string, i int, seg *offload.Segmenter, p scenario.Su
 			return Violated(property, "superpacket %d, segment %d: Next wrote behind the segment", i, k)
 		}
 	}
+	if n, err := seg.Next(buf); n != 0 || err != io.EOF || seg.Len() != 0 || seg.NextLen() != 0 {
+		return Violated(property, "superpacket %d behind its last segment: Next gives %d, %v, Len %d, NextLen %d", i, n, err, seg.Len(), seg.NextLen())
+	}
 	return nil
 }
 
