@@ -14,9 +14,9 @@ import (
 // Back is K2: what Coalesce makes of a batch, superpackets and lone packets,
 // comes out of the kernel as the packets that went in.
 func (k *Kernel) Back(o *Oracle, s *scenario.Scenario, t *Tally) error {
-	co := target.Coalescer(s.Config)
+	coalesce := k.subject.coalescer(s.Config)
 	for n, batch := range s.Batches {
-		supers, _ := target.Coalesce(co, batch)
+		supers, _ := coalesce(batch)
 		compared := t.Segments
 		for i, p := range supers {
 			if len(p.Data) == 0 || p.Data[0]>>4 != 4 && p.Data[0]>>4 != 6 {
@@ -66,9 +66,9 @@ func back(c pkts.Config, batch [][]byte, p target.Super, got tunlive.Answer) err
 func (k *Kernel) Groups(o *Oracle, s *scenario.Scenario, t *Tally) error {
 	c := s.Config
 	c.AtomicIDs = false
-	co := target.Coalescer(c)
+	coalesce := k.subject.coalescer(c)
 	for n, batch := range s.Batches {
-		supers, _ := target.Coalesce(co, batch)
+		supers, _ := coalesce(batch)
 		compared := t.Segments
 		for i, p := range supers {
 			switch {
@@ -148,7 +148,7 @@ func (k *Kernel) batch(o *Oracle, batch [][]byte, t *Tally) error {
 	if err := asDescribed(want, got); err != nil {
 		return err
 	}
-	supers, reasons := target.Coalesce(target.Coalescer(pkts.Config{}), batch)
+	supers, reasons := k.subject.coalescer(pkts.Config{})(batch)
 	ours := make([]int, len(batch))
 	for i, p := range supers {
 		for _, m := range p.Members {
@@ -162,7 +162,7 @@ func (k *Kernel) batch(o *Oracle, batch [][]byte, t *Tally) error {
 				t.count("joins", "by both")
 				continue
 			}
-			rule := why(batch, reasons, g, i)
+			rule := k.why(batch, reasons, g, i)
 			if rule == "" && !slices.Equal(upTo(supers[ours[a]].Members, a), g.Members[:i]) && slices.Contains([]string{"Mismatch", "Limit"}, reasons[b]) {
 				rule = "other packets were joined before"
 			}

@@ -29,6 +29,8 @@ type Kernel struct {
 	Rules    gro.Rules
 	Cuts     []*Oracle // segmentation: two TUNs, and a veth without any
 	Joins    []*Oracle // GRO: a TUN's, and a veth's
+
+	subject subject
 }
 
 // Open opens what there is. The program must have called tunlive.Enter.
@@ -57,7 +59,7 @@ func Open() (*Kernel, error) {
 }
 
 func unopened() *Kernel {
-	return &Kernel{Cuts: []*Oracle{{Name: "tun"}, {Name: "veth", linkLen: 14}}, Joins: []*Oracle{{Name: "toggle"}, {Name: "gate"}}}
+	return &Kernel{subject: production(), Cuts: []*Oracle{{Name: "tun"}, {Name: "veth", linkLen: 14}}, Joins: []*Oracle{{Name: "toggle"}, {Name: "gate"}}}
 }
 
 func (k *Kernel) oracles() []*Oracle { return slices.Concat(k.Cuts, k.Joins) }

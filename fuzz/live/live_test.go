@@ -63,8 +63,22 @@ func need(t *testing.T, k *Kernel, o *Oracle) {
 }
 
 // TestRandom is K1 to K4 on generated scenarios, by every oracle.
-func TestRandom(t *testing.T) {
-	k := kernel(t)
+func TestRandom(t *testing.T) { random(t, kernel(t)) }
+
+// model is the kernel with the model alone as what it judges.
+func model(t *testing.T) *Kernel {
+	k := *kernel(t)
+	k.subject = modelAlone()
+	return &k
+}
+
+// TestModel is K1 to K4 of the model: generated scenarios, the corpus, the captures.
+func TestModel(t *testing.T) {
+	random(t, model(t))
+	stated(t, model(t))
+}
+
+func random(t *testing.T, k *Kernel) {
 	for _, p := range k.Parts() {
 		t.Run(p.Property+" "+p.Method(), func(t *testing.T) {
 			need(t, k, p.Oracle)
@@ -91,8 +105,9 @@ func TestRandom(t *testing.T) {
 }
 
 // TestStated is K1 to K4 on the corpus and the captures.
-func TestStated(t *testing.T) {
-	k := kernel(t)
+func TestStated(t *testing.T) { stated(t, kernel(t)) }
+
+func stated(t *testing.T, k *Kernel) {
 	for _, p := range k.Stated() {
 		t.Run(p.Property+" "+p.Method(), func(t *testing.T) {
 			need(t, k, p.Oracle)

@@ -8,7 +8,6 @@ import (
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/scenario"
 	"tunproof/fuzz/target"
-	"tunproof/offload"
 	"tunproof/tunlive"
 	"tunproof/tunlive/guard"
 )
@@ -51,17 +50,21 @@ func at(err error, format string, args ...any) error {
 
 func (k *Kernel) segment(o *Oracle, p scenario.Super, t *Tally) error {
 	p, ok := harmless(p)
-	var seg offload.Segmenter
-	want, refusal, err := target.Segment(&seg, p)
+	want, refusal, err := k.subject.segment(p)
 	if err != nil {
 		return err
 	}
-	model, modelRefusal := target.SegmentModel(p)
-	if refusal != modelRefusal {
-		return target.Violated("K4", "Segment says %q, the model %q (\"\" is accepted)", refusal, modelRefusal)
-	}
-	if !slices.EqualFunc(want, model, bytes.Equal) {
-		return target.Violated("K1", "Segment's segments are not the model's")
+	if k.subject.agrees {
+		other, otherRefusal, err := k.subject.other(p)
+		if err != nil {
+			return err
+		}
+		if refusal != otherRefusal {
+			return target.Violated("K4", "Segment says %q, the model %q (\"\" is accepted)", refusal, otherRefusal)
+		}
+		if !slices.EqualFunc(want, other, bytes.Equal) {
+			return target.Violated("K1", "Segment's segments are not the model's")
+		}
 	}
 	if !ok {
 		t.count("left out", leftOut)
@@ -185,9 +188,12 @@ func isClass(classes ...tunlive.Class) expectation {
 
 // likeOther expects what is made of another superpacket, whatever Segment makes
 // of this one.
-func likeOther(p scenario.Super) expectation {
+func (k *Kernel) likeOther(p scenario.Super) expectation {
 	return func(a tunlive.Answer) error {
-		segments, refusal := target.SegmentModel(p)
+		segments, refusal, err := k.subject.other(p)
+		if err != nil {
+			return err
+		}
 		if refusal != "" {
 			if a.Class == tunlive.Delivered {
 				return target.Violated("K4", "the kernel hands out %d packets, expected %s", len(a.Segments), refusal)
@@ -223,14 +229,15 @@ func (k *Kernel) divergence(o *Oracle, p scenario.Super, refusal string) (string
 			if a.Class != tunlive.Delivered {
 				return refuses(a)
 			}
-			return likeOther(p)(a)
+			return k.likeOther(p)(a)
 		}
 	case h.Flags&rscInfo != 0:
 		p.Hdr.Flags &^= rscInfo
-		if name, e := k.divergence(o, p, modelRefusal(p)); name != "" {
+		_, refusal, _ := k.subject.other(p)
+		if name, e := k.divergence(o, p, refusal); name != "" {
 			return "RSC_INFO is ignored", e
 		}
-		return "RSC_INFO is ignored", likeOther(p)
+		return "RSC_INFO is ignored", k.likeOther(p)
 	case refusal == "TooLong":
 		return "over 65,535 bytes is cut", anything
 	case h.GSOType&^ecnBit == typeUFO:
@@ -240,11 +247,6 @@ func (k *Kernel) divergence(o *Oracle, p scenario.Super, refusal string) (string
 		return "", nil
 	}
 	return k.divergenceOfGSO(o, p, refusal)
-}
-
-func modelRefusal(p scenario.Super) string {
-	_, refusal := target.SegmentModel(p)
-	return refusal
 }
 
 // divergenceOfGSO is about what the kernel takes for a superpacket: it knows
@@ -279,15 +281,15 @@ func (k *Kernel) divergenceOfGSO(o *Oracle, p scenario.Super, refusal string) (s
 			if a.Class != tunlive.Delivered {
 				return nil
 			}
-			return likeOther(one)(a)
+			return k.likeOther(one)(a)
 		}
 	case isGSO && refusal == "" && h.GSOType != typeUDP:
-		if segments, _ := target.SegmentModel(p); len(segments) == 1 {
+		if segments, _, _ := k.subject.other(p); len(segments) == 1 {
 			return "payload <= gso_size < payload + options is dropped", isClass(tunlive.Dropped)
 		}
 		if size < 8 && !k.Features["small-gso"] {
 			p.Hdr.GSOSize = 8
-			return "gso_size under 8 is raised to 8", likeOther(p)
+			return "gso_size under 8 is raised to 8", k.likeOther(p)
 		}
 	}
 	return "", nil

@@ -1,14 +1,13 @@
 package live
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 	"strings"
 
 	"tunproof/fuzz/compare"
 	"tunproof/fuzz/scenario"
-	"tunproof/fuzz/target"
-	"tunproof/model"
 	"tunproof/tunlive/gro"
 )
 
@@ -16,7 +15,7 @@ import (
 // that the kernel made, "" if there is none. It looks at the packets, the reasons
 // that Coalesce gave and the kernel's superpacket: whether they are candidates (C1), whether the superpacket
 // would come back as the packets (the equation), what stood between them (C4).
-func why(batch [][]byte, reasons []string, g gro.Group, i int) string {
+func (k *Kernel) why(batch [][]byte, reasons []string, g gro.Group, i int) string {
 	a, b := g.Members[i-1], g.Members[i]
 	for _, m := range []int{a, b} {
 		if rule := notCandidate(batch[m], reasons[m]); rule != "" {
@@ -25,7 +24,7 @@ func why(batch [][]byte, reasons []string, g gro.Group, i int) string {
 	}
 	for _, m := range []int{b, a} {
 		at := slices.Index(g.Members, m)
-		if rule := notBack(batch, g, at); rule != "" {
+		if rule := k.notBack(batch, g, at); rule != "" {
 			return rule
 		}
 	}
@@ -33,13 +32,43 @@ func why(batch [][]byte, reasons []string, g gro.Group, i int) string {
 	if proto == 6 && g.GSOSize < 8 && len(batch[a]) > l4 {
 		return "C2: a first payload under 8 bytes"
 	}
-	id := model.Identify(batch[b])
 	for m := a + 1; m < b; m++ {
-		if !slices.Contains(g.Members, m) && id.Conflicts(model.Identify(batch[m])) {
+		if !slices.Contains(g.Members, m) && conflict(batch[b], batch[m]) {
 			return "C4: another packet of the flow stood between"
 		}
 	}
 	return ""
+}
+
+// conflict says whether two packets must keep their order (C4), without the model,
+// which may be what is judged.
+func conflict(a, b []byte) bool {
+	addressesA, flowA := identity(a)
+	addressesB, flowB := identity(b)
+	if flowA != nil && flowB != nil {
+		return bytes.Equal(addressesA, addressesB) && bytes.Equal(flowA, flowB)
+	}
+	return addressesA != nil && len(addressesA) == len(addressesB) && bytes.Equal(addressesA, addressesB)
+}
+
+// identity returns a packet's addresses, and protocol and ports if it has a flow.
+func identity(b []byte) (addresses, flow []byte) {
+	at, l4 := 9, ipv4Header
+	switch {
+	case len(b) >= ipv4Header && b[0]>>4 == 4:
+		addresses = b[12:20]
+		if b[0] != 0x45 || b[6]&ipv4Fragment|b[7] != 0 {
+			return addresses, nil
+		}
+	case len(b) >= ipv6Header && b[0]>>4 == 6:
+		addresses, at, l4 = b[8:40], 6, ipv6Header
+	default:
+		return nil, nil
+	}
+	if (b[at] == 6 || b[at] == 17) && len(b) >= l4+4 {
+		flow = append([]byte{b[at]}, b[l4:l4+4]...)
+	}
+	return addresses, flow
 }
 
 // notCandidate names the test of admission that a packet fails which the kernel
@@ -73,12 +102,14 @@ func notCandidate(b []byte, reason string) string {
 
 // notBack names the field in which a member of the kernel's superpacket would
 // not come back from it.
-func notBack(batch [][]byte, g gro.Group, member int) string {
+func (k *Kernel) notBack(batch [][]byte, g gro.Group, member int) string {
 	h := scenario.Super{Data: g.Data}
 	h.Hdr.Flags, h.Hdr.GSOType, h.Hdr.GSOSize = needsCsum, g.GSOType, uint16(g.GSOSize)
 	h.Hdr.CsumStart, h.Hdr.CsumOffset = uint16(g.CsumStart), uint16(g.CsumAt)
-	segments, refusal := target.SegmentModel(h)
+	segments, refusal, err := k.subject.other(h)
 	switch {
+	case err != nil:
+		return ""
 	case refusal != "":
 		return "equation: refused as " + refusal
 	case len(segments) != len(g.Members):

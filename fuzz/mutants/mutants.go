@@ -1,7 +1,7 @@
 // Package mutants asks what the harness would notice. It plants bugs, one at a
 // time, into copies of single files that the go command builds from in place of the
 // tree's (go build -overlay): bugs that others had and bugs that a reader fears
-// (Planted), and every small change of a set of operators (Mutations). Each is run
+// (Bugs), and every small change of a set of operators (Mutations). Each is run
 // against methods of the harness, and what notices it is kept.
 package mutants
 

@@ -1,9 +1,9 @@
 package mutants
 
-// Planted are the bugs to plant. Those of others are named as docs/findings.md and
+// Bugs are the bugs to plant. Those of others are named as docs/findings.md and
 // the histories of those projects have them: the same mistake, made in this code. The
 // rest is what a careful reader of this code fears.
-func Planted() []Bug {
+func Bugs() []Bug {
 	var all []Bug
 	for _, list := range [][]Bug{comparing, admitting, ordering, joining, cutting, refusing, summing, onDevice} {
 		all = append(all, list...)

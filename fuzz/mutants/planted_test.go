@@ -9,7 +9,7 @@ import (
 // that none reaches what must stay.
 func TestPlanted(t *testing.T) {
 	names := map[string]bool{}
-	for _, b := range Planted() {
+	for _, b := range Bugs() {
 		if names[b.Name] {
 			t.Errorf("two bugs are named %s", b.Name)
 		}

@@ -71,24 +71,19 @@ const (
 // Noticed says whether the harness noticed it.
 func (v Verdict) Noticed() bool { return v.Status == Killed || v.Status == TimedOut }
 
-// By returns the kill by a method, nil if there is none.
-func (v Verdict) By(method string) *Kill {
-	for i := range v.Kills {
-		if v.Kills[i].Method == method {
-			return &v.Kills[i]
-		}
-	}
-	return nil
+// Beyond says whether another method than this one noticed it.
+func (v Verdict) Beyond(method string) bool {
+	return slices.ContainsFunc(v.Kills, func(k Kill) bool { return k.Method != method })
 }
 
 // Runner runs mutants.
 type Runner struct {
 	Root    string // of the checkout
 	Methods []Method
-	First   bool   // stop at the first method that notices a mutant
-	State   string // file that keeps verdicts, "" for none
-	Workers int    // 0 is one a core
-	Done    func(n, of int, v Verdict, cached bool)
+	First   bool                                // stop at the first test program that notices a mutant, not only by a case of the corpus
+	State   string                              // file that keeps verdicts, "" for none
+	Workers int                                 // 0 is one a core
+	Done    func(n int, v Verdict, cached bool) // told of each, not by two goroutines at once
 
 	dir    string // temporary
 	inputs string // hash of what verdicts depend on, but for the mutant
@@ -112,6 +107,7 @@ func (r *Runner) Run(ctx context.Context, list []Mutant) ([]Verdict, error) {
 	}
 	verdicts := make([]Verdict, len(list))
 	var todo []int
+	told := 0
 	for i, m := range list {
 		v, ok := known[r.key(m)]
 		if !ok {
@@ -121,7 +117,8 @@ func (r *Runner) Run(ctx context.Context, list []Mutant) ([]Verdict, error) {
 		// Where a mutant is and what is said of it may have changed.
 		v.ID, v.About, v.Line = m.ID, m.About, m.Line
 		verdicts[i] = v
-		r.Done(i+1, len(list), v, true)
+		told++
+		r.Done(told, v, true)
 	}
 	if len(todo) > 0 {
 		if err := r.sound(ctx, list, todo); err != nil || ctx.Err() != nil {
@@ -147,7 +144,6 @@ func (r *Runner) Run(ctx context.Context, list []Mutant) ([]Verdict, error) {
 				}
 				i := todo[next]
 				next++
-				n := len(list) - len(todo) + next
 				mu.Unlock()
 				v, err := r.one(ctx, w, list[i])
 				if ctx.Err() != nil {
@@ -157,7 +153,8 @@ func (r *Runner) Run(ctx context.Context, list []Mutant) ([]Verdict, error) {
 				if err == nil {
 					verdicts[i] = v
 					err = r.keep(v)
-					r.Done(n, len(list), v, false)
+					told++
+					r.Done(told, v, false)
 				}
 				if err != nil {
 					cancel(fmt.Errorf("%s: %w", list[i].ID, err))
@@ -251,7 +248,7 @@ func (r *Runner) one(ctx context.Context, worker int, m Mutant) (Verdict, error)
 			return v, err
 		}
 		v.Kills = append(v.Kills, kills...)
-		if r.First && len(v.Kills) > 0 {
+		if r.First && v.Beyond("corpus") {
 			break
 		}
 	}

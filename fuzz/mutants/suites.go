@@ -1,32 +1,80 @@
 package mutants
 
-import "time"
+import (
+	"path"
+	"slices"
+	"time"
+)
 
 // seeded makes generated input the same for every mutant.
 var seeded = []string{"RAPID_SEED=20261121"}
 
-// limit is the time that a test program may take, many times what it takes without
-// a mutant.
+// limit is the time that a test program may take, several times what it takes
+// without a mutant.
 const limit = 10 * time.Second
 
-// inProcess are the methods that need no kernel.
-func inProcess(checks string) []Method {
-	properties := Method{Name: "properties", Package: "./fuzz/properties", Tags: "invariants", Args: []string{"-test.short"}, Limit: limit, Env: append([]string{"RAPID_CHECKS=" + checks}, seeded...),
+// properties is what is about all inputs, by rapid and exhaustively, and the corpus
+// and the captures.
+func properties(checks string) Method {
+	return Method{Name: "properties", Package: "./fuzz/properties", Tags: "invariants", Args: []string{"-test.short"}, Limit: limit, Env: append([]string{"RAPID_CHECKS=" + checks}, seeded...),
 		Run: "^Test(Corpus|Captures|Total|Equation|Order|Agree|Repair|Interleave|Buffers|WellFormed|Checksum|Reuse|ExhaustiveBatches|ExhaustiveFlips|ExhaustiveSupers)$",
 		Names: map[string]string{"TestCorpus": "corpus", "TestCaptures": "captures", "TestTotal": "P1", "TestEquation": "P2", "TestOrder": "P3", "TestAgree": "P4",
 			"TestRepair": "P5", "TestInterleave": "P6", "TestBuffers": "P7", "TestReuse": "P7", "TestChecksum": "P8", "TestWellFormed": "P11",
 			"TestExhaustiveBatches": "P10", "TestExhaustiveFlips": "P10", "TestExhaustiveSupers": "P10"}}
-	unit := Method{Name: "unit", Package: "./offload", Run: ".", Tags: "invariants", Limit: limit, Env: seeded,
+}
+
+// unit is offload's own tests: sums by every implementation, allocations, the work
+// that batches take.
+func unit() Method {
+	return Method{Name: "unit", Package: "./offload", Run: ".", Tags: "invariants", Limit: limit, Env: seeded,
 		Names: map[string]string{"TestImplementations": "P8", "TestStampSum": "P8", "TestAllocations": "P9", "TestWork": "work"}}
-	return []Method{properties, unit}
+}
+
+// required makes a test program fail if it cannot ask the kernel.
+var required = append([]string{"TUNLIVE=require", "RAPID_CHECKS=200"}, seeded...)
+
+// kernel is the kernel as judge of production.
+func kernel() Method {
+	return Method{Name: "kernel", Package: "./fuzz/live", Run: "^Test(Random|Stated)$", Limit: 2 * limit, Env: required}
 }
 
 // Score is what the mutations of offload are run against, about 3 seconds for one
-// that is not noticed: what is about all inputs, and for what that leaves the tests
-// of offload, of its sums, its allocations and its work. rapid's checks are 600, a
-// fifth of this.
+// that is not noticed; unit is for what the properties leave. rapid's checks are 400
+// of each, a fifth of this.
 func Score() []Method {
-	list := inProcess("3000")
-	list[1].Last = true
-	return list
+	last := unit()
+	last.Last = true
+	return []Method{properties("2000"), last}
+}
+
+// Deep is what a mutation is run against that is said to be equivalent: all small
+// inputs that there are, as make test has them.
+func Deep() []Method {
+	all := properties("25000")
+	all.Args, all.Limit = nil, 10*limit
+	last := unit()
+	last.Last = true
+	return []Method{all, last}
+}
+
+// Planted is what a planted bug is run against: of offload the properties, then what
+// is about sums, allocations and work, then the kernel, of the device its tests, which
+// are on a real one. None of it is a case of the corpus: that is said beside it.
+func Planted(file string) []Method {
+	if path.Dir(file) == "offload/tun" {
+		return []Method{{Name: "device", Package: "./offload/tun", Run: ".", Limit: 4 * limit, Env: required}}
+	}
+	return []Method{properties("5000"), unit(), kernel()}
+}
+
+// Model is what the mutations of the model are run against: the kernel as judge of
+// the model alone, and for what that leaves what the corpus states.
+func Model() []Method {
+	states := Method{Name: "corpus", Package: "./fuzz/properties", Run: "^TestModelStates$", Limit: limit, Last: true}
+	return []Method{{Name: "kernel", Package: "./fuzz/live", Run: "^TestModel$/^K[123]_(random|corpus|superpackets_alone|whole_batches),_(tun|toggle)$", Limit: 2 * limit, Env: required}, states}
+}
+
+// Methods are the names of Kill.Method, in the order in which they are shown.
+func Methods() []string {
+	return slices.Clone([]string{"P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "P11", "work", "unit", "device", "kernel", "captures", "corpus"})
 }

@@ -34,6 +34,8 @@ var commands = []command{
 		"ask the kernel of this machine, in network namespaces of its own, then a table", liveCommand},
 	{"exhaustive", "[-letters N] [-size N] [-kernel] [-state FILE] [-run REGEXP] [-list] [-json]",
 		"every batch of a small alphabet of packets, and every superpacket of small sizes and of pairs of fields at their edges", exhaustiveCommand},
+	{"mutants", "[-of planted|offload|model] [-deep] [-first] [-run REGEXP] [-draw N -by TEXT] [-state FILE] [-o FILE] [-workers N] [-report DIR] [-json]",
+		"what the harness would notice: bugs planted, one at a time, and what notices each", mutantsCommand},
 	{"record", "-o DIR [NAME...]", "record traffic of this machine's kernel, as corpus/captures has it", recordCommand},
 	{"check", "[-wire] [-mtu N] [-certain] [-max N] [-json] CAPTURE...",
 		"what is wrong with packets that somebody's code made: packet, field, rule, and the known bug that it is like", checkCommand},

@@ -1,0 +1,269 @@
+package mutants
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/template"
+
+	"tunproof/fuzz/record"
+)
+
+// Line is a verdict as it is kept in a file of results.
+type Line struct {
+	ID      string  `json:"id"`
+	About   string  `json:"about"`
+	File    string  `json:"file"`
+	Line    int     `json:"line"`
+	Source  string  `json:"source,omitempty"` // of what was not noticed
+	Status  string  `json:"status"`
+	By      string  `json:"by,omitempty"`      // the methods that noticed it, with spaces between
+	Test    string  `json:"test,omitempty"`    // what of the first of them failed
+	Seconds float64 `json:"seconds,omitempty"` // to that
+}
+
+// NewLine shortens a verdict. Why it is equivalent is known by its ID.
+func NewLine(v Verdict, equivalent map[string]Equivalent) Line {
+	l := Line{ID: v.ID, About: v.About, File: v.File, Line: v.Line, Status: v.Status}
+	slices.SortStableFunc(v.Kills, func(a, b Kill) int { return rank(a.Method) - rank(b.Method) })
+	var by []string
+	for _, k := range v.Kills {
+		name := k.Method
+		if k.How == hangs {
+			name += "!"
+		}
+		by = append(by, name)
+	}
+	l.By = strings.Join(by, " ")
+	if len(v.Kills) > 0 {
+		l.Test, l.Seconds = v.Kills[0].By, float64(int(v.Kills[0].Seconds*100))/100
+	}
+	if v.Status == Survived {
+		l.Source = v.Source
+		if e, listed := equivalent[v.ID]; listed && e.Source == v.Source {
+			l.Status = Listed
+		}
+	}
+	return l
+}
+
+// Listed is the status of what survived and is listed as equivalent.
+const Listed = "equivalent"
+
+func rank(method string) int { return slices.Index(Methods(), method) }
+
+// Results is a file of results: what was run, then a line for each mutant.
+type Results struct {
+	record.Result
+	Lines []Line
+}
+
+// Good says whether a mutant is as it should be.
+func (l Line) Good() bool { return l.Status != Survived }
+
+// ReadResults reads a file of results. One that is not there is empty.
+func ReadResults(name string) (Results, error) {
+	var r Results
+	f, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return r, err
+	}
+	defer f.Close()
+	d := json.NewDecoder(f)
+	if err := d.Decode(&r.Result); err != nil {
+		return r, fmt.Errorf("%s: %w", name, err)
+	}
+	for {
+		var l Line
+		if err := d.Decode(&l); err == io.EOF {
+			return r, nil
+		} else if err != nil {
+			return r, fmt.Errorf("%s, line %d: %w", name, len(r.Lines)+2, err)
+		}
+		r.Lines = append(r.Lines, l)
+	}
+}
+
+// Bytes is the file.
+func (r Results) Bytes() []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(r.Result) // to memory
+	for _, l := range r.Lines {
+		_ = e.Encode(l)
+	}
+	return b.Bytes()
+}
+
+// Count counts the lines of a status.
+func (r Results) Count(status string) int {
+	n := 0
+	for _, l := range r.Lines {
+		if l.Status == status {
+			n++
+		}
+	}
+	return n
+}
+
+// Noticed counts what the harness noticed.
+func (r Results) Noticed() int { return r.Count(Killed) + r.Count(TimedOut) }
+
+// Judged counts what there was to notice: all that compile to something else.
+func (r Results) Judged() int {
+	return len(r.Lines) - r.Count(NotViable) - r.Count(Same)
+}
+
+// methodRow says what one method noticed.
+type methodRow struct {
+	Method       string
+	Noticed      int
+	Alone        int
+	NoticedNames []string
+}
+
+// ByMethod is the kill matrix, added up.
+func (r Results) ByMethod() []methodRow {
+	var rows []methodRow
+	for _, m := range Methods() {
+		row := methodRow{Method: m}
+		for _, l := range r.Lines {
+			by := strings.Fields(strings.ReplaceAll(l.By, "!", ""))
+			if slices.Contains(by, m) {
+				row.Noticed++
+				if len(by) == 1 {
+					row.Alone++
+					row.NoticedNames = append(row.NoticedNames, l.ID)
+				}
+			}
+		}
+		if row.Noticed > 0 {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// groupRow counts the mutants of a file or of an operator.
+type groupRow struct {
+	Name                                       string
+	Mutants, Noticed, TimedOut, Equal, Escaped int
+	NotViable                                  int
+}
+
+// By groups the lines: by "file" or by "operator".
+func (r Results) By(what string) []groupRow {
+	rows := map[string]*groupRow{}
+	for _, l := range r.Lines {
+		name := strings.TrimPrefix(l.File, "offload/")
+		if what == "operator" {
+			name = strings.Split(l.ID, ":")[2]
+		}
+		row := rows[name]
+		if row == nil {
+			row = &groupRow{Name: name}
+			rows[name] = row
+		}
+		row.Mutants++
+		switch l.Status {
+		case Killed:
+			row.Noticed++
+		case TimedOut:
+			row.Noticed++
+			row.TimedOut++
+		case Same, Listed:
+			row.Equal++
+		case NotViable:
+			row.NotViable++
+		default:
+			row.Escaped++
+		}
+	}
+	var list []groupRow
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		list = append(list, *rows[name])
+	}
+	return list
+}
+
+// With returns the lines of a status.
+func (r Results) With(status string) []Line {
+	return slices.DeleteFunc(slices.Clone(r.Lines), func(l Line) bool { return l.Status != status })
+}
+
+// Only returns the lines that one method alone noticed.
+func (r Results) Only(method string) []Line {
+	return slices.DeleteFunc(slices.Clone(r.Lines), func(l Line) bool { return l.By != method })
+}
+
+// The files of results below docs/mutation.
+var files = []string{"planted", "offload", "model"}
+
+// Report writes docs/mutation.md from the results in a directory.
+func Report(w io.Writer, dir string) error {
+	data := map[string]any{"Arguments": argued()}
+	for _, name := range files {
+		r, err := ReadResults(filepath.Join(dir, name+".jsonl"))
+		if err != nil {
+			return err
+		}
+		data[name] = r
+	}
+	var err error
+	if data["exhaustive"], err = readRecords(filepath.Join(dir, "exhaustive.jsonl")); err != nil {
+		return err
+	}
+	return page.Execute(w, data)
+}
+
+// argument is why mutations are equivalent, and which.
+type argument struct {
+	Why  string
+	List []Equivalent
+}
+
+func argued() (list []argument) {
+	for _, key := range slices.Sorted(maps.Keys(Arguments)) {
+		a := argument{Why: Arguments[key]}
+		for _, e := range Equivalents {
+			if e.Why == key {
+				a.List = append(a.List, e)
+			}
+		}
+		list = append(list, a)
+	}
+	return list
+}
+
+func readRecords(name string) ([]record.Result, error) {
+	f, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return record.Read(f)
+}
+
+// cell is text in a table.
+func cell(s string) string {
+	return strings.NewReplacer("|", "\\|", "<", "&lt;", "`", "'").Replace(s)
+}
+
+var page = template.Must(template.New("").Funcs(template.FuncMap{"cell": cell, "minutes": func(s float64) string { return fmt.Sprintf("%.1f", s/60) },
+	"percent": func(a, b int) string { return fmt.Sprintf("%.1f", 100*float64(a)/float64(max(1, b))) },
+	"code":    func(s string) string { return "`" + strings.ReplaceAll(s, "|", "\\|") + "`" },
+	"sub":     func(a, b int) int { return a - b }}).Parse(pageText))
