@@ -21,6 +21,7 @@ help:
 	@echo "make test-race      the tests under the race detector, short"
 	@echo "make test-qemu      the tests as programs of arm64 and s390x, under qemu-user, short"
 	@echo "make test-sums      the tests with each implementation of the checksum, short"
+	@echo "make exhaustive     every batch of 31 packets to size 4, every small superpacket, every pair of fields (15 seconds)"
 	@echo "make live           ask this machine's kernel, then a table (1 minute)"
 	@echo "make live-user      the same as an ordinary user, for root"
 	@echo "make test-user      the tests that ask the kernel, as an ordinary user, for root"
@@ -29,9 +30,15 @@ help:
 	@echo "make bench-peers    beside other implementations, in alternating rounds; writes docs/bench.md, its data and plots (2 minutes)"
 	@echo "make wireguard      a WireGuard tunnel on our device beside wireguard-go's, WGTUN_MB=$(WGTUN_MB) each way (1 minute); root"
 	@echo "make test-nested    the tests of the nested modules, which need other modules and perhaps a newer Go"
-	@echo "make docs           write docs/rules.md"
+	@echo "make docs           write docs/rules.md and docs/mutation.md"
 	@echo "make corpus         check that each case states what the model gives"
 	@echo "make properties-long  each property on PROPERTY_N=$(PROPERTY_N) scenarios"
+	@echo "make exhaustive-long  100 packets to size 4, and the kernel asked of every superpacket (15 minutes); goes on where it stopped"
+	@echo "make mutants        plant each bug and say what notices it (20 minutes); root; goes on where it stopped"
+	@echo "make mutation       the same of every mutation of offload (40 minutes); goes on where it stopped"
+	@echo "make mutation-deep  those listed as equivalent against all small inputs (10 minutes)"
+	@echo "make mutation-model every mutation of the model, with the kernel as judge (15 minutes); root; goes on where it stopped"
+	@echo "make mutation-draw  DRAW=$(DRAW) bugs and as many mutations, drawn by the commit; goes on where the others are"
 	@echo "make captures       record the captures again, into CAPTURES=$(CAPTURES)"
 	@echo "make live-long      LIVE_N=$(LIVE_N) batches for each oracle, 5 times as many superpackets; goes on where it stopped"
 	@echo "make streams        check, compare, anonymise and replay a capture of STREAM_MB=$(STREAM_MB) MB; time and memory"
@@ -132,8 +139,41 @@ wireguard:
 bench-peers:
 	cd fuzz/peers && GOTOOLCHAIN=auto $(GO) run ./bench -o ../../docs
 
+exhaustive:
+	$(GO) run ./fuzz/cmd/tunproof exhaustive
+
+exhaustive-long:
+	@mkdir -p .cache docs/mutation
+	$(GO) run ./fuzz/cmd/tunproof exhaustive -letters 100 -kernel -state .cache/exhaustive.json -json > .cache/exhaustive.jsonl && \
+		mv .cache/exhaustive.jsonl docs/mutation/exhaustive.jsonl
+
+# Verdicts are kept by what they depend on, so what did not change is not run again.
+MUTANTS = $(GO) run ./fuzz/cmd/tunproof mutants -state .cache/mutants.jsonl
+DRAW = 50
+mutants:
+	@mkdir -p .cache docs/mutation
+	$(MUTANTS) -o docs/mutation/planted.jsonl
+
+mutation:
+	@mkdir -p .cache docs/mutation
+	$(MUTANTS) -of offload -o docs/mutation/offload.jsonl
+
+mutation-deep:
+	@mkdir -p .cache
+	$(MUTANTS) -of offload -deep
+
+mutation-model:
+	@mkdir -p .cache docs/mutation
+	$(MUTANTS) -of model -o docs/mutation/model.jsonl
+
+mutation-draw:
+	@mkdir -p .cache
+	$(MUTANTS) -first -draw $(DRAW) -by "$$(git rev-parse HEAD)"
+	$(MUTANTS) -of offload -draw $(DRAW) -by "$$(git rev-parse HEAD)"
+
 docs:
 	$(GO) run ./fuzz/cmd/tunproof rules > .rules.new && mv .rules.new docs/rules.md
+	$(GO) run ./fuzz/cmd/tunproof mutants -report docs/mutation > .mutation.new && mv .mutation.new docs/mutation.md
 
 corpus:
 	$(GO) run ./fuzz/cmd/tunproof corpus
@@ -144,4 +184,4 @@ properties-long:
 fuzz-long:
 	$(GO) run ./fuzz/cmd/tunproof verify -run '^[a-zP0-9]+ fuzz' -fuzz $(FUZZ_N) -cache .cache/fuzz
 
-.PHONY: test-nested bench-peers wireguard help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-user live-long live-fuzz captures streams test-sums qemu test-qemu
+.PHONY: exhaustive exhaustive-long mutants mutation mutation-deep mutation-model mutation-draw test-nested bench-peers wireguard help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-user live-long live-fuzz captures streams test-sums qemu test-qemu

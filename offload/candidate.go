@@ -32,7 +32,7 @@ func (p *parsed) parse(pkt []byte) Reason {
 			return NoAddresses
 		}
 		p.hasAddr = true
-		p.key = flowKey{srcHi: binary.BigEndian.Uint64(pkt[12:]), ports: 4 << 40}
+		p.key = flowKey{srcHi: binary.BigEndian.Uint64(pkt[12:])}
 		p.version, p.proto, p.l4Off, p.gsoType = 4, pkt[9], ipv4HdrLen, GSOTCPv4
 		if pkt[0] != 0x45 || p.proto != protoTCP && p.proto != protoUDP {
 			return Header
@@ -53,7 +53,7 @@ func (p *parsed) parse(pkt []byte) Reason {
 		p.key = flowKey{
 			srcHi: binary.BigEndian.Uint64(pkt[8:]), srcLo: binary.BigEndian.Uint64(pkt[16:]),
 			dstHi: binary.BigEndian.Uint64(pkt[24:]), dstLo: binary.BigEndian.Uint64(pkt[32:]),
-			ports: 6 << 40,
+			ports: ipv6Ports,
 		}
 		p.version, p.proto, p.l4Off, p.gsoType = 6, pkt[6], ipv6HdrLen, GSOTCPv6
 		if p.proto != protoTCP && p.proto != protoUDP {

@@ -2,6 +2,7 @@ package offload
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/rand/v2"
 	"testing"
 )
@@ -66,11 +67,58 @@ func TestImplementations(t *testing.T) {
 					check(align, n, 0)
 				}
 			}
-			for _, n := range []int{1449, 9000, 65535, 1 << 16, 1<<16 + 1, 1<<16 + 33, 1<<18 - 1, 3<<18 + 31, 4 << 18} {
+			for _, n := range []int{1449, 9000, 65535, 1 << 16, 1<<16 + 1, 1<<16 + 33, 1 << 17, 1<<18 - 1, 3<<18 + 31, 4 << 18} {
 				check(n%63, n, 0xFFFF)
 			}
 		}
 	})
+}
+
+// TestPseudoHeaderSum checks every length of 16 bits, and lengths beyond, with
+// addresses that bring the sum to every edge.
+func TestPseudoHeaderSum(t *testing.T) {
+	for _, n := range []int{4, 16} {
+		for _, last := range []uint16{0, 1, 0x7FFF, 0xFFEE, 0xFFFE, 0xFFFF} {
+			for _, proto := range []uint8{0, 6, 17, 255} {
+				src, dst := bytes.Repeat([]byte{0xFF}, n), make([]byte, n)
+				putBE16(dst[n-2:], last)
+				for _, l4Len := range append(seq(1<<16), 1<<16, 1<<17-1, 1<<31, 1<<32-1) {
+					want := plainSum([]byte{0, proto, byte(l4Len >> 24), byte(l4Len >> 16), byte(l4Len >> 8), byte(l4Len)}, plainSum(dst, plainSum(src, 0)))
+					if got := PseudoHeaderSum(proto, src, dst, l4Len); got != want {
+						t.Fatalf("%x to %x, protocol %d, length %d: %#04x, want %#04x", src, dst, proto, l4Len, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+func seq(n int) (list []int) {
+	for i := range n {
+		list = append(list, i)
+	}
+	return list
+}
+
+// TestFold checks folding at every carry.
+func TestFold(t *testing.T) {
+	for hi := range uint32(1 << 16) {
+		for _, lo := range []uint32{0, 1, 0xFFFE - hi&0xFFFF, 0xFFFF - hi, 0x10000 - hi, 0xFFFE, 0xFFFF} {
+			sum := hi<<16 | lo&0xFFFF
+			want := plainSum([]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}, 0)
+			if got := fold(sum); got != want {
+				t.Fatalf("fold(%#x) is %#x, want %#x", sum, got, want)
+			}
+			for _, upper := range []uint64{0, 1, uint64(^sum), uint64(^sum) + 1, 0xFFFFFFFE, 0xFFFFFFFF} {
+				w := upper<<32 | uint64(sum)
+				var b [8]byte
+				binary.BigEndian.PutUint64(b[:], w)
+				if got, want := fold64(w), plainSum(b[:], 0); got != want {
+					t.Fatalf("fold64(%#x) is %#x, want %#x", w, got, want)
+				}
+			}
+		}
+	}
 }
 
 // TestStampSum checks that the header is copied, of all lengths that headers have,

@@ -6,13 +6,16 @@ import "hash/maphash"
 // in common to conflict (C4). It is read from the slice alone.
 type flowKey struct {
 	srcHi, srcLo, dstHi, dstLo uint64 // IPv4: source and destination in srcHi
-	ports                      uint64 // version, protocol, ports; of a pair the version only
+	ports                      uint64 // whether it is IPv6, protocol, ports; of a pair only the first
 }
+
+// ipv6Ports is what ports has in it of IPv6.
+const ipv6Ports = 1 << 40
 
 // pair returns the address pair of a flow's key. A flow's protocol is never
 // zero, so no flow's key is a pair's.
 func (k flowKey) pair() flowKey {
-	k.ports &= 0xF << 40
+	k.ports &= ipv6Ports
 	return k
 }
 
@@ -125,7 +128,7 @@ func (t *flowTable) search(i int32, key *flowKey) *slot {
 func (t *flowTable) hash(k *flowKey) uint64 {
 	m := &t.multipliers
 	h := m[0] + product(k.ports, m[1], m[2]) + product(k.srcHi, m[3], m[4])
-	if k.ports>>40 == 6 {
+	if k.ports&ipv6Ports != 0 {
 		h += product(k.srcLo, m[5], m[6]) + product(k.dstHi, m[7], m[8]) + product(k.dstLo, m[9], m[10])
 	}
 	return h >> 32

@@ -233,10 +233,12 @@ func TestHash(t *testing.T) {
 	for _, version := range []uint64{4, 6} {
 		var k flowKey
 		words := []*uint64{&k.ports, &k.srcHi, &k.srcLo, &k.dstHi, &k.dstLo}
+		k = flowKey{ports: 1, srcHi: 2, srcLo: 4, dstHi: 8, dstLo: 16}
 		if version == 4 {
 			words = words[:2]
+		} else {
+			k.ports |= ipv6Ports
 		}
-		k = flowKey{ports: version<<40 | 1, srcHi: 2, srcLo: 4, dstHi: 8, dstLo: 16}
 		same := k
 		was := a.hash(&k)
 		if b.hash(&k) == was {

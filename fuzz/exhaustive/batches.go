@@ -122,7 +122,7 @@ func (c *Checker) Scenario() scenario.Scenario {
 func (c *Checker) check() error {
 	for k := range c.modes {
 		m := &c.modes[k]
-		if err := c.checkMode(m); err != nil {
+		if err := target.Attempt(func() error { return c.checkMode(m) }); err != nil {
 			c.failed = m.config
 			if c.of.Letters == nil {
 				return target.Violated("P10", "%v: %v", m.config, err)

@@ -2,6 +2,7 @@ package exhaustive
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -89,24 +90,66 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// TestFlips checks the same of flips, and that a flip is noticed.
+// TestFlips checks the same of flips and words, and that a difference is noticed.
 func TestFlips(t *testing.T) {
-	f := Flips{target.Modes}
-	c := f.NewChecker()
-	n := 0
-	for i := range f.Shards() {
-		k, err := f.Shard(c, i)
-		if err != nil {
-			t.Fatal(err)
+	for name, all := range map[string]interface {
+		Shards() int
+		Count() int
+		NewChecker() *Checker
+		Shard(*Checker, int) (int, error)
+	}{"flips": Flips{target.Modes[:1], 4}, "words": Words{Modes: target.Modes[:1]}} {
+		c := all.NewChecker()
+		n := 0
+		for i := range all.Shards() {
+			k, err := all.Shard(c, i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += k
 		}
-		n += k
+		if n != all.Count() {
+			t.Errorf("%s: %d batches, Count says %d", name, n, all.Count())
+		}
+		c.modes[0].model.MaxSegments = 2
+		if _, err := all.Shard(c, 0); err == nil || len(c.Scenario().Batches[0]) != 3 {
+			t.Errorf("%s: %v, %d packets", name, err, len(c.Scenario().Batches[0]))
+		}
 	}
-	if n != f.Count() {
-		t.Errorf("%d batches, Count says %d", n, f.Count())
+}
+
+// TestEdges checks that the edges are met: a header checksum that is 0, of a packet and
+// of a superpacket, and L4 checksums that are, or 0xFFFF in UDP.
+func TestEdges(t *testing.T) {
+	met := map[string]int{}
+	for _, s := range (Words{}).sweeps() {
+		build := func(v uint16) (packets [][]byte) {
+			for k := range batch {
+				p := after(s.p, k)
+				s.set(&p, k, v)
+				packets = append(packets, p.Bytes())
+			}
+			return packets
+		}
+		for _, v := range edgesOf(build(0)) {
+			packets := build(v)
+			supers, _ := target.CoalesceModel(pkts.Config{}, packets)
+			for i, b := range append(packets, supers[0].Data) {
+				l4, proto := scenario.Locate(b)
+				what := fmt.Sprintf("of %d, superpacket %v, is ", proto, i == batch)
+				if l4 == 20 && b[10]|b[11] == 0 {
+					met["header "+what+"0"]++
+				}
+				at := l4 + map[byte]int{6: 16, 17: 6}[proto]
+				if sum := int(b[at])<<8 | int(b[at+1]); sum == 0 || sum == 0xFFFF {
+					met[fmt.Sprint("L4 ", what, sum)]++
+				}
+			}
+		}
 	}
-	c.modes[0].model.MaxSegments = 2
-	if _, err := f.Shard(c, 0); err == nil || len(c.Scenario().Batches[0]) != 3 {
-		t.Errorf("%v, %d packets", err, len(c.Scenario().Batches[0]))
+	for _, what := range []string{"header of 6, superpacket false, is 0", "header of 6, superpacket true, is 0", "L4 of 6, superpacket false, is 0", "L4 of 17, superpacket false, is 65535"} {
+		if met[what] == 0 {
+			t.Errorf("no checksum %s: %v", what, met)
+		}
 	}
 }
 

@@ -188,7 +188,7 @@ func Judged() func(p scenario.Super) error {
 			if law.Name != "Agree" && law.Name != "Total" {
 				continue
 			}
-			if err := law.Check(&s, nil); err != nil {
+			if err := target.Attempt(func() error { return law.Check(&s, nil) }); err != nil {
 				return err
 			}
 		}

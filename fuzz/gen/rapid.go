@@ -3,6 +3,7 @@ package gen
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"pgregory.net/rapid"
 
@@ -84,7 +85,7 @@ type step struct {
 	keep           bool // the change stays with the flow
 	place          int
 	burst          int
-	fill           int // 1, 2: packets up to 65,535 bytes in all, or one byte more
+	fill           int // 1, 2: packets up to 65,535 bytes in all, or one byte more; 3, 4: the first of them at the end; 5, 6: one packet, as long as its length field can say, or as its superpacket could
 }
 
 func steps(nFlows int) *rapid.Generator[step] {
@@ -93,7 +94,7 @@ func steps(nFlows int) *rapid.Generator[step] {
 		switch rapid.IntRange(0, 10).Draw(t, "kind") {
 		case 0, 1, 2, 3:
 		case 10:
-			s.fill = rapid.IntRange(1, 2).Draw(t, "fill")
+			s.fill = rapid.IntRange(1, 6).Draw(t, "fill")
 		case 4:
 			s.burst = rapid.SampledFrom([]int{2, 3, 5, 2, 3, 5, 66}).Draw(t, "burst")
 		case 5:
@@ -254,14 +255,17 @@ func walk(first []scenario.Packet, steps []step) [][]byte {
 	for _, s := range steps {
 		size := len(first[s.flow].Payload)
 		full, rest := fillUp(first[s.flow])
-		if s.fill > 0 && full <= 3 { // of large packets
+		if s.fill > 0 && s.fill < 5 && full <= 3 { // of large packets
 			s.burst = full + 1
 		}
+		start := len(batch)
 		for k := range s.burst {
 			size := size
 			p := next[s.flow]
-			if s.fill > 0 && k == full {
-				size = rest + s.fill - 1
+			if s.fill > 4 {
+				size = longest(p) - (s.fill-5)*40
+			} else if s.fill > 0 && k == full {
+				size = rest + (s.fill-1)%2
 			} else if s.size > 0 {
 				size = []int{0, 1, size - 1, size + 1, size / 2, 2 * size}[s.size-1]
 			}
@@ -283,8 +287,20 @@ func walk(first []scenario.Packet, steps []step) [][]byte {
 			next[s.flow] = p.Next(0)
 			batch = place(batch, b, s.place)
 		}
+		if burst := batch[min(start, len(batch)):]; s.fill > 2 && len(burst) > 1 {
+			copy(burst, append(slices.Clone(burst[1:]), burst[0]))
+		}
 	}
 	return batch
+}
+
+// longest is how many bytes of payload p has at most: as its IP length field says.
+func longest(p scenario.Packet) int {
+	payload := len(p.Payload)
+	if p.V6 {
+		payload += 40 // which IPv6's length does not count
+	}
+	return 65535 - (len(p.Bytes()) - payload)
 }
 
 // fillUp returns how many packets as long as p, and how many bytes of payload

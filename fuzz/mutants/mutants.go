@@ -8,6 +8,7 @@ package mutants
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -32,11 +33,29 @@ type Mutant struct {
 
 // Bug is a bug to plant: in File, which has Old once, it becomes New.
 type Bug struct {
-	Name string
-	From string // whose it was, or who fears it
-	File string
-	Old  string
-	New  string
+	Name string `json:"name"`
+	From string `json:"from"` // whose it was, or who fears it
+	File string `json:"file"`
+	Old  string `json:"old"`
+	New  string `json:"new"`
+}
+
+// ReadBugs reads a JSON array of bugs.
+func ReadBugs(name string) ([]Bug, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	var bugs []Bug
+	if err := json.Unmarshal(b, &bugs); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	for i, b := range bugs {
+		if b.Name == "" || b.File == "" || b.Old == "" {
+			return nil, fmt.Errorf("%s: bug %d has no name, file or old text", name, i+1)
+		}
+	}
+	return bugs, nil
 }
 
 // Plant returns the mutant, or an error that says where Old may have gone.

@@ -5,13 +5,16 @@ package mutants
 // rest is what a careful reader of this code fears.
 func Bugs() []Bug {
 	var all []Bug
-	for _, list := range [][]Bug{comparing, admitting, ordering, joining, cutting, refusing, summing, onDevice} {
+	for _, list := range [][]Bug{comparing, admitting, ordering, joining, cutting, refusing, summing, invented, onDevice} {
 		all = append(all, list...)
 	}
 	return all
 }
 
-const reader = "a careful reader"
+const (
+	reader   = "a careful reader"
+	stranger = "a reader who had not read the tests"
+)
 
 // comparing are bugs in what is compared before packets join.
 var comparing = []Bug{
@@ -49,8 +52,6 @@ var comparing = []Bug{
 		`i+4 <= len(a) && i+4 <= len(b)`, `i+8 <= len(a) && i+8 <= len(b)`},
 	{"tcp6-compared-as-tcp4", "wireguard-go before 052af4a", "offload/headers.go",
 		"	if s.version == 4 {\n		x, y", "	if s.version == 4 || s.proto == protoTCP {\n		x, y"},
-	{"udp-ports-not-compared", reader, "offload/headers.go",
-		`return diff|uint64(be32(a)^be32(b)) == 0 // ports`, `return diff == 0`},
 	{"sequence-number-not-compared", reader, "offload/coalesce.go",
 		`if be32(l4[4:]) != q.seq+uint32(q.payload) || be16`, `if be16`},
 	{"sequence-number-of-16-bits", reader, "offload/coalesce.go",
@@ -66,7 +67,7 @@ var comparing = []Bug{
 	{"addresses-half-hashed-and-compared", reader, "offload/flow.go",
 		`(k.srcLo^l.srcLo)|(k.dstHi^l.dstHi)|(k.dstLo^l.dstLo) == 0`, `(k.srcLo^l.srcLo)|(k.dstHi^l.dstHi) == 0`},
 	{"pairs-of-both-versions-are-one", reader, "offload/flow.go",
-		`k.ports &= 0xF << 40`, `k.ports = 0`},
+		`k.ports &= ipv6Ports`, `k.ports = 0`},
 	{"flow-without-source-port", reader, "offload/candidate.go",
 		`uint64(be32(pkt[p.l4Off:]))`, `uint64(be16(pkt[p.l4Off+2:]))`},
 	{"flow-without-protocol", reader, "offload/candidate.go",
@@ -387,4 +388,40 @@ var summing = []Bug{
 		"	CMPQ  DX, R8\n	JB    header\n", "	CMPQ  DX, R8\n	JBE   header\n"},
 	{"more-than-64-KiB-in-one-sum", "in assembly: lanes overflow", "offload/checksum_amd64.s",
 		"	CMPQ    CX, $65536\n	JA      other\n", ""},
+}
+
+// invented are bugs by a reader of offload who had not read its tests, of those that
+// tests would most likely miss. Six of the fifteen did escape, until the tests were
+// widened.
+var invented = []Bug{
+	{"tcp-options-xor-cancel", stranger, "offload/headers.go",
+		"\t\tdiff |= uint64(be32(a[i:]) ^ be32(b[i:]))\n", "\t\tdiff ^= uint64(be32(a[i:]) ^ be32(b[i:]))\n"},
+	{"flow-key-equal-xor-cancel", stranger, "offload/flow.go",
+		`(k.srcLo^l.srcLo)|(k.dstHi^l.dstHi)|(k.dstLo^l.dstLo) == 0`, `k.srcLo^l.srcLo^k.dstHi^l.dstHi^k.dstLo^l.dstLo == 0`},
+	{"joins-total-limit-off-by-one", stranger, "offload/coalesce.go",
+		"a.hdrLen+a.payload+b.payload > maxPacketLen {\n\t\treturn Limit", "a.hdrLen+a.payload+b.payload >= maxPacketLen {\n\t\treturn Limit"},
+	{"atomic-ids-skip-ip-checksum", stranger, "offload/coalesce.go",
+		"id != q.id+uint16(q.n) && !q.atomic ||\n\t\t\tbe16(pkt[10:]) != ^fold(q.ipSum+uint32(len(pkt))+uint32(id)) {", "!q.atomic && (id != q.id+uint16(q.n) ||\n\t\t\tbe16(pkt[10:]) != ^fold(q.ipSum+uint32(len(pkt))+uint32(id))) {"},
+	{"reorder-udp-ignores-pair-conflict", stranger, "offload/coalesce.go",
+		`if keepOrder && lastOfPair > lastOfFlow {`, `if c.cfg.Order == InOrder && lastOfPair > lastOfFlow {`},
+	{"ipv6-payload-length-wraps", stranger, "offload/candidate.go",
+		`ipLen := int(be16(pkt[4:])) + ipv6HdrLen`, `ipLen := int(be16(pkt[4:]) + ipv6HdrLen)`},
+	{"ipv6-ext-len-byte-overflow", stranger, "offload/packet.go",
+		`extLen := 8 * (int(pkt[off+1]) + 1)`, `extLen := 8 * int(pkt[off+1]+1)`},
+	{"rsc-info-leaves-old-superpacket", stranger, "offload/segment.go",
+		"\thdr := s.hdr[:0]\n\t*s = Segmenter{hdr: hdr}\n\tif h.Flags&RSCInfo != 0 {\n\t\treturn ErrRSCInfo\n\t}\n", "\tif h.Flags&RSCInfo != 0 {\n\t\treturn ErrRSCInfo\n\t}\n\thdr := s.hdr[:0]\n\t*s = Segmenter{hdr: hdr}\n"},
+	{"too-long-tested-before-no-csum", stranger, "offload/segment.go",
+		"\tpartial := h.Flags&NeedsCsum != 0\n\tif proto == protoUDP && !partial {\n\t\treturn layout, hdrLen, ErrNoCsum\n\t}\n\tif len(pkt) > maxPacketLen {\n\t\treturn layout, hdrLen, ErrTooLong\n\t}\n", "\tif len(pkt) > maxPacketLen {\n\t\treturn layout, hdrLen, ErrTooLong\n\t}\n\tpartial := h.Flags&NeedsCsum != 0\n\tif proto == protoUDP && !partial {\n\t\treturn layout, hdrLen, ErrNoCsum\n\t}\n"},
+	{"inplace-unsplit-capacity-leak", stranger, "offload/segment.go",
+		`yield(s.pkt[:len(s.pkt):len(s.pkt)])`, `yield(s.pkt)`},
+	{"rebuild-ip-checksum-rfc1141", stranger, "offload/superpacket.go",
+		"\t\tputBE16(hdr[2:], uint16(length))\n\t\tputBE16(hdr[10:], 0)\n\t\tputBE16(hdr[10:], Checksum(hdr[:ipv4HdrLen], 0))\n", "\t\twas := be16(hdr[2:])\n\t\tputBE16(hdr[2:], uint16(length))\n\t\tputBE16(hdr[10:], fold(uint32(be16(hdr[10:]))+uint32(was)+neg(uint16(length)))) // only the length changed\n"},
+	{"buffers-drops-earlier-pieces", stranger, "offload/superpacket.go",
+		"\tiov = append(iov, p.front)\n", "\tif n := 1 + len(p.members); cap(iov) < n {\n\t\tiov = make([][]byte, 0, n) // grow once\n\t}\n\tiov = append(iov, p.front)\n"},
+	{"pseudo-header-sum-folded-once", stranger, "offload/checksum.go",
+		"\treturn fold(sum)\n", "\treturn uint16(sum>>16 + sum) // a handful of words: the carries fit\n"},
+	{"sum-vector-limit-128k", stranger, "offload/checksum_amd64.s",
+		"\tCMPQ    CX, $65536\n\tJA      other\n", "\tCMPQ    CX, $131072 // 1<<16 signed words still fit 32 bits\n\tJA      other\n"},
+	{"copysum-odd-destination-torn", stranger, "offload/checksum_amd64.s",
+		"\tTESTQ        $1, R8\n\tJNZ          copyVNNICount // words would be torn\n", ``},
 }

@@ -256,13 +256,17 @@ func (r *Runner) one(ctx context.Context, worker int, m Mutant) (Verdict, error)
 	case v.Status == NotViable:
 	case same:
 		v.Status = Same
-	case slices.ContainsFunc(v.Kills, func(k Kill) bool { return k.How != hangs }):
-		v.Status = Killed
-	case len(v.Kills) > 0:
+	case onlyHangs(v.Kills):
 		v.Status = TimedOut
+	case len(v.Kills) > 0:
+		v.Status = Killed
 	}
 	v.Seconds = time.Since(start).Seconds()
 	return v, nil
+}
+
+func onlyHangs(kills []Kill) bool {
+	return len(kills) > 0 && !slices.ContainsFunc(kills, func(k Kill) bool { return k.How != hangs })
 }
 
 func isExit(err error) bool {
@@ -283,13 +287,54 @@ func (r *Runner) build(ctx context.Context, m Method, tags, overlay, bin string)
 	return string(out), err
 }
 
-// execute runs a test program and returns what failed. A mutant may loop and may
-// take all memory: time and address space are limited.
-func (r *Runner) execute(ctx context.Context, m Method, bin string) ([]Kill, string, error) {
+// execute runs a test program and returns what failed. Where a test crashes or hangs
+// the others are run again without it.
+func (r *Runner) execute(ctx context.Context, m Method, bin string) (kills []Kill, text string, err error) {
+	skip := ""
+	for {
+		more, out, err := r.executeOnce(ctx, m, bin, skip)
+		text += out
+		if err != nil || ctx.Err() != nil {
+			return nil, text, err
+		}
+		ended := ""
+		for _, k := range more {
+			if !slices.ContainsFunc(kills, func(old Kill) bool { return old.Method == k.Method }) {
+				kills = append(kills, k)
+			}
+			if top, _, _ := strings.Cut(k.By, "/"); k.How != "" && strings.HasPrefix(top, "Test") {
+				ended += "|" + top
+			}
+		}
+		if ended == "" {
+			return kills, text, nil
+		}
+		skip += ended
+	}
+}
+
+// executeOnce runs a test program without some of its tests. A mutant may loop and may
+// take all memory: time and address space are limited. A time limit that passes while
+// the machine does other things is no hang, and gets more.
+func (r *Runner) executeOnce(ctx context.Context, m Method, bin, skip string) ([]Kill, string, error) {
+	for {
+		kills, text, used, err := r.start(ctx, m, bin, skip)
+		if err != nil || ctx.Err() != nil || !onlyHangs(kills) || used > m.Limit*7/10 {
+			return kills, text, err
+		}
+		m.Limit *= 2
+	}
+}
+
+// start runs it once and returns how much of the processor it used, too.
+func (r *Runner) start(ctx context.Context, m Method, bin, skip string) (kills []Kill, text string, used time.Duration, err error) {
 	limited, cancel := context.WithTimeout(ctx, m.Limit+5*time.Second)
 	defer cancel()
 	args := append([]string{"-c", `ulimit -v "$0" && exec "$@"`, strconv.Itoa(maxMemory >> 10), bin,
 		"-test.run=" + m.Run, "-test.timeout=" + m.Limit.String()}, m.Args...)
+	if skip != "" {
+		args = append(args, "-test.skip=^("+skip[1:]+")$")
+	}
 	c := exec.CommandContext(limited, "sh", args...)
 	c.Dir = filepath.Join(r.Root, filepath.FromSlash(m.Package))
 	c.Env = append(os.Environ(), "GOMAXPROCS=1", "RAPID_NOFAILFILE=true", "RAPID_SHRINKTIME=1ms")
@@ -299,20 +344,23 @@ func (r *Runner) execute(ctx context.Context, m Method, bin string) ([]Kill, str
 	c.WaitDelay = time.Second
 	child.Group(c)
 	c.Cancel = func() error { return child.Kill(c) }
-	err := c.Run()
-	text := out.text.String()
-	kills := m.kills(text, out.firstFailure())
+	err = c.Run()
+	if c.ProcessState != nil {
+		used = c.ProcessState.UserTime() + c.ProcessState.SystemTime()
+	}
+	text = out.text.String()
+	kills = m.kills(text, out.firstFailure())
 	switch {
 	case err == nil && len(kills) == 0, ctx.Err() != nil:
-		return nil, text, nil
+		return nil, text, used, nil
 	case len(kills) > 0:
-		return kills, text, nil
+		return kills, text, used, nil
 	case limited.Err() != nil:
-		return []Kill{{Method: m.Name, By: "the test program", How: hangs, Seconds: time.Since(out.start).Seconds()}}, text, nil
+		return []Kill{{Method: m.Name, By: "the test program", How: hangs, Seconds: time.Since(out.start).Seconds()}}, text, used, nil
 	case isExit(err):
-		return []Kill{{Method: m.Name, By: "the test program", How: crashed, Seconds: time.Since(out.start).Seconds(), What: firstLine(text)}}, text, nil
+		return []Kill{{Method: m.Name, By: "the test program", How: crashed, Seconds: time.Since(out.start).Seconds(), What: firstLine(text)}}, text, used, nil
 	}
-	return nil, text, err
+	return nil, text, used, err
 }
 
 // maxMemory is the address space of a test program; of 386 it is all there is.

@@ -33,7 +33,7 @@ func TestCorpus(t *testing.T) {
 	tally := target.NewTally()
 	for _, c := range cases(t) {
 		t.Run(c.ID, func(t *testing.T) {
-			if err := target.Case(c.Case, tally); err != nil {
+			if err := target.Attempt(func() error { return target.Case(c.Case, tally) }); err != nil {
 				t.Error(err)
 			}
 			if s := scenario.FromCase(c.Case); len(s.Batches)+len(s.Supers) > 0 && !s.Equal(scenario.Decode(scenario.Encode(s))) {
@@ -142,7 +142,7 @@ func TestCaptures(t *testing.T) {
 		for _, m := range modes {
 			s := target.Capture(packets, 64, m.Config)
 			for _, p := range target.Properties {
-				if err := p.Check(&s, nil); err != nil {
+				if err := target.Attempt(func() error { return p.Check(&s, nil) }); err != nil {
 					t.Errorf("%s, %s: %v", c.Name, m.Name, err)
 				}
 			}

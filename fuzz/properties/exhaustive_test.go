@@ -38,16 +38,29 @@ func TestExhaustiveBatches(t *testing.T) {
 	}
 }
 
-// TestExhaustiveFlips is P10 of every bit of the headers.
+// TestExhaustiveFlips is P10 of every bit and length of the headers, and of every
+// value of a checksum.
 func TestExhaustiveFlips(t *testing.T) {
 	t.Parallel()
-	f := exhaustive.Flips{Modes: target.Modes}
-	c := f.NewChecker()
-	for i := range f.Shards() {
-		if _, err := f.Shard(c, i); err != nil {
-			logCases(t, c.Scenario())
-			t.Fatal(err)
-		}
+	flips, words := exhaustive.Flips{Modes: target.Modes, Word: 2}, exhaustive.Words{Modes: target.Orders()}
+	if testing.Short() {
+		flips, words = exhaustive.Flips{Modes: target.Orders(), Word: 4}, exhaustive.Words{Modes: target.Orders(), Edges: true}
+	}
+	for name, all := range map[string]interface {
+		Shards() int
+		NewChecker() *exhaustive.Checker
+		Shard(*exhaustive.Checker, int) (int, error)
+	}{"flips": flips, "words": words} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := all.NewChecker()
+			for i := range all.Shards() {
+				if _, err := all.Shard(c, i); err != nil {
+					logCases(t, c.Scenario())
+					t.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/compare"
@@ -40,6 +41,16 @@ func Differ(property string, want, got []byte, format string, args ...any) *Viol
 	v := Violated(property, format, args...)
 	v.Want, v.Got = want, got
 	return v
+}
+
+// Attempt returns f's error, or a panic of it as a violation of P1.
+func Attempt(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = Violated("P1", "panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return f()
 }
 
 // Tally counts what the inputs of a property reached. A nil Tally counts

@@ -37,11 +37,29 @@ type supersOf interface {
 // allBatches is every batch of the first letters to a size, in the modes.
 func allBatches(letters, size int, modes []target.Mode) *enumeration {
 	b := exhaustive.Batches{Letters: exhaustive.Alphabet(letters), Size: size, Modes: modes}
-	e := &enumeration{property: "P10", method: fmt.Sprintf("%d letters to size %d, %d modes", letters, size, len(modes)), unit: "batches", judge: "model", shards: b.Shards(), count: b.Count()}
+	return variants(fmt.Sprintf("%d letters to size %d, %d modes", letters, size, len(modes)), lettered{b})
+}
+
+// lettered makes exhaustive.Batches what the others are.
+type lettered struct{ exhaustive.Batches }
+
+func (lettered) Shard(c *exhaustive.Checker, i int) (int, error) { return c.Shard(i) }
+
+// batchesOf is what enumerates batches of a few packets.
+type batchesOf interface {
+	Shards() int
+	Count() int
+	NewChecker() *exhaustive.Checker
+	Shard(*exhaustive.Checker, int) (int, error)
+}
+
+// variants is every batch of what enumerates them.
+func variants(method string, of batchesOf) *enumeration {
+	e := &enumeration{property: "P10", method: method, unit: "batches", judge: "model", shards: of.Shards(), count: of.Count()}
 	e.worker = func() func(int) (int, error) {
-		c := b.NewChecker()
+		c := of.NewChecker()
 		return func(i int) (int, error) {
-			n, err := c.Shard(i)
+			n, err := of.Shard(c, i)
 			if err != nil {
 				e.found(c.Scenario())
 			}
@@ -50,6 +68,8 @@ func allBatches(letters, size int, modes []target.Mode) *enumeration {
 	}
 	return e
 }
+
+const flipsName, wordsName = "every bit, pair of bits and length of headers", "every value of each checksum"
 
 // allSupers is every superpacket of what enumerates them. check returns a check for
 // one goroutine, which says whether the judge was asked.
@@ -122,6 +142,8 @@ func exhaustiveCommand(ctx context.Context, s streams, args []string) (int, erro
 	parts := []*enumeration{
 		allBatches(*letters, *size, target.Orders()),
 		allBatches(exhaustive.Medium, 3, target.Modes),
+		variants(flipsName, exhaustive.Flips{Modes: target.Modes, Word: 2}),
+		variants(wordsName, exhaustive.Words{Modes: target.Orders()}),
 		allSupers("P10", sizesName, "model", allSizes, byModel),
 		allSupers("P10", pairsName, "model", exhaustive.Pairs{}, byModel),
 	}

@@ -21,13 +21,14 @@ import (
 
 // mutantsRun is one run of mutants.
 type mutantsRun struct {
-	of, state, out string
-	deep, first    bool
-	workers, draw  int
-	seed           string
-	only           *regexp.Regexp
-	asJSON         bool
-	root           string
+	of, bugs      string
+	state, out    string
+	deep, first   bool
+	workers, draw int
+	seed          string
+	only          *regexp.Regexp
+	asJSON        bool
+	root          string
 }
 
 // suites are what mutants there are, as docs/mutation has them.
@@ -37,6 +38,7 @@ func mutantsCommand(ctx context.Context, s streams, args []string) (int, error) 
 	r := mutantsRun{only: regexp.MustCompile("")}
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
 	flags.StringVar(&r.of, "of", "planted", "planted, offload or model: bugs, or mutations of a package")
+	flags.StringVar(&r.bugs, "bugs", "", "file of bugs to plant instead of those that are known: a JSON array of name, from, file, old, new")
 	flags.StringVar(&r.state, "state", "", "file that keeps verdicts, to go on from")
 	flags.StringVar(&r.out, "o", "", "file of results to write, when every mutant was run")
 	flags.BoolVar(&r.deep, "deep", false, "with -of offload: only those that are listed as equivalent, against all small inputs")
@@ -58,6 +60,8 @@ func mutantsCommand(ctx context.Context, s streams, args []string) (int, error) 
 		return 0, fmt.Errorf("%w: it takes no arguments", errUsage)
 	case suites[r.of] == "":
 		return 0, fmt.Errorf("%w: -of is planted, offload or model", errUsage)
+	case r.bugs != "" && r.of != "planted":
+		return 0, fmt.Errorf("%w: -bugs goes with -of planted", errUsage)
 	case r.deep && r.of != "offload":
 		return 0, fmt.Errorf("%w: -deep goes with -of offload", errUsage)
 	case (r.draw != 0) != (r.seed != "") || r.draw < 0 || r.workers < 0:
@@ -78,7 +82,13 @@ func (r *mutantsRun) list() ([]mutants.Mutant, error) {
 	var all []mutants.Mutant
 	var err error
 	if r.of == "planted" {
-		for _, b := range mutants.Bugs() {
+		bugs := mutants.Bugs()
+		if r.bugs != "" {
+			if bugs, err = mutants.ReadBugs(r.bugs); err != nil {
+				return nil, err
+			}
+		}
+		for _, b := range bugs {
 			m, e := b.Plant(r.root)
 			all, err = append(all, m), errors.Join(err, e)
 		}

@@ -130,7 +130,7 @@ func writeState(file string, state any) error {
 
 // order is the order of the rows.
 func order(property string) int {
-	known := []string{"cases", "P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "P11", "codec", "pkts", "pcap", "hexdump", "judges", "K1", "K2", "K3", "K4", "K5"}
+	known := []string{"cases", "P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "P11", "codec", "pkts", "pcap", "hexdump", "judges", "K1", "K2", "K3", "K4", "K5", "mutants"}
 	if i := slices.Index(known, property); i >= 0 {
 		return i
 	}
@@ -141,7 +141,7 @@ var laws = map[string]string{
 	"cases":   "every case of the corpus comes out as stated",
 	"P8":      "every checksum is the model's, at every length and alignment",
 	"P9":      "no allocation in steady state, errors included",
-	"P10":     "every batch of a small alphabet of packets",
+	"P10":     "every input of a small scope",
 	"codec":   "Decode(Encode(s)) == s",
 	"pkts":    "the .pkts parser takes or refuses any bytes",
 	"pcap":    "the pcap reader takes or refuses any bytes",
@@ -152,6 +152,7 @@ var laws = map[string]string{
 	"K3":      "the kernel's GRO makes the same superpackets",
 	"K4":      "the kernel refuses what Segment refuses",
 	"K5":      "sockets on both ends get every byte",
+	"mutants": "bugs that are planted one at a time are noticed (docs/mutation.md)",
 }
 
 func law(property string) string {

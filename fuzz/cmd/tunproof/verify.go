@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -19,7 +20,9 @@ import (
 
 	"tunproof/corpus"
 	"tunproof/fuzz/child"
+	"tunproof/fuzz/exhaustive"
 	"tunproof/fuzz/live"
+	"tunproof/fuzz/mutants"
 	"tunproof/fuzz/pcap"
 	"tunproof/fuzz/record"
 	"tunproof/fuzz/scenario"
@@ -93,7 +96,7 @@ func verify(ctx context.Context, s streams, args []string) (int, error) {
 func (v *verification) run() error {
 	v.native = startNative(v.ctx, v.root, v.cache, v.execs > 0 && v.anyFuzz())
 	defer v.native.close()
-	parts := []func() error{v.cases, v.capturesPart, v.properties, v.sums, v.allocations, v.live, v.fuzz}
+	parts := []func() error{v.cases, v.capturesPart, v.properties, v.sums, v.allocations, v.exhaustive, v.live, v.fuzz, v.mutants}
 	for _, part := range parts {
 		if v.ctx.Err() != nil {
 			break // the table shows what ran
@@ -102,7 +105,6 @@ func (v *verification) run() error {
 			return err
 		}
 	}
-	v.notRun("P10", "exhaustive", "model", "this version has no exhaustive enumeration")
 	if v.ctx.Err() != nil {
 		v.notRun("all", "the rest", "", "interrupted")
 	}
@@ -218,6 +220,48 @@ func (v *verification) sums() error {
 	r := rand.New(rand.NewPCG(v.seed, 8))
 	n, err := target.Sums(2048, func(int) byte { return byte(r.Uint32()) })
 	v.add(record.Result{Property: "P8", Method: "every length", Judge: "model", Count: n, Unit: "sums", Seed: v.seed}, start, err)
+	return nil
+}
+
+// exhaustive is P10 in the scope that takes seconds; tunproof exhaustive has more.
+func (v *verification) exhaustive() error {
+	x := &exhaustiveRun{results: v.results}
+	x.state.Parts = map[string]exhaustive.State{}
+	x.rows = nil
+	for _, e := range []*enumeration{
+		allBatches(exhaustive.Small, 3, target.Orders()),
+		variants(flipsName, exhaustive.Flips{Modes: target.Orders(), Word: 4}),
+		allSupers("P10", "gso_size to 16, payload to 130, options", "model", exhaustive.Sizes{MaxGSO: 16, MaxPayload: 130}, byModel),
+		allSupers("P10", pairsName, "model", exhaustive.Pairs{}, byModel),
+	} {
+		if err := x.enumerate(e); err != nil {
+			return err
+		}
+	}
+	v.rows = append(v.rows, x.rows...)
+	return nil
+}
+
+// mutants shows what docs/mutation has, which takes an hour to make.
+func (v *verification) mutants() error {
+	tree, _ := here()
+	for _, suite := range slices.Sorted(maps.Keys(suites)) {
+		if v.root == "" {
+			v.notRun("mutants", suites[suite], "harness", "not in a checkout of tunproof")
+			continue
+		}
+		r, err := mutants.ReadResults(filepath.Join(v.root, "docs", "mutation", suite+".jsonl"))
+		switch {
+		case err != nil:
+			return err
+		case r.Lines == nil:
+			v.notRun("mutants", suites[suite], "harness", "no results in docs/mutation")
+		case r.Tree != tree:
+			v.notRun("mutants", suites[suite], "harness", fmt.Sprintf("docs/mutation is of tree %s, this is %s; there %d %s", r.Tree, tree, r.Result.Count, r.Unit))
+		case v.wanted("mutants", suites[suite]):
+			v.rows = append(v.rows, r.Result)
+		}
+	}
 	return nil
 }
 
