@@ -333,7 +333,7 @@ func (r *Runner) start(ctx context.Context, m Method, bin, skip string) (kills [
 	args := append([]string{"-c", `ulimit -v "$0" && exec "$@"`, strconv.Itoa(maxMemory >> 10), bin,
 		"-test.run=" + m.Run, "-test.timeout=" + m.Limit.String()}, m.Args...)
 	if skip != "" {
-		args = append(args, "-test.skip=^("+skip[1:]+")$")
+		args = append(args, "-test.skip=^("+skip[1:]+")$") // the last one counts
 	}
 	c := exec.CommandContext(limited, "sh", args...)
 	c.Dir = filepath.Join(r.Root, filepath.FromSlash(m.Package))
