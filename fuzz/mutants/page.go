@@ -10,7 +10,7 @@ place of it by ` + "`go build -overlay`" + `; the tree is never touched, nor is 
 ## Planted bugs
 {{with .planted}}
 ` + "`make mutants`" + `, tree {{.Tree}}, {{.Env.CPU}}, {{.Env.NCPU}} cores, Linux {{.Env.Kernel}}, {{.Env.Go}}: **{{.Noticed}} of {{len .Lines}} noticed**, {{minutes .Seconds}} minutes. Each was run
-against all the methods of its place: of offload P1 to P11 ({{/* */}}1,000 generated scenarios each and the small exhaustive sets), the corpus, the
+against all the methods of its place: of offload P1 to P11 (400 generated scenarios each and the small exhaustive sets), the corpus, the
 captures, offload's own tests and the kernel (K1 to K3); of the device its tests, which are on a real TUN. The corpus alone does not count.
 
 | method | noticed | and no other did |
@@ -58,8 +58,8 @@ What each method notices; unit, P9 and work, and of P8 the part that is in offlo
 ### Equivalent
 
 Each is listed in fuzz/mutants/equivalent.go with its ID and the line as it is; another line is another mutation. Besides the argument
-each was run against all small inputs that there are (` + "`make mutation-deep`" + `: P10 as ` + "`make test`" + ` has it, 954,304 batches, 1,492,920 and
-367,128 superpackets, every flipped bit, and 25,000 generated scenarios of each property): no difference.
+each was run against all small inputs that there are (` + "`make mutation-deep`" + `: P10 as ` + "`make test`" + ` has it, and 5,000 generated scenarios of
+each property): no difference.
 
 {{range .Arguments}}**{{.Why}}**
 

@@ -282,7 +282,7 @@ func (r *Runner) build(ctx context.Context, m Method, tags, overlay, bin string)
 	}
 	c := exec.CommandContext(ctx, "go", append(args, m.Package)...)
 	c.Dir = r.Root
-	c.Env = append(os.Environ(), "GOFLAGS=", "GOMAXPROCS=1")
+	c.Env = append(os.Environ(), "GOFLAGS=", "GOMAXPROCS=1", "GOGC=off")
 	out, err := c.CombinedOutput()
 	return string(out), err
 }
@@ -337,7 +337,7 @@ func (r *Runner) start(ctx context.Context, m Method, bin, skip string) (kills [
 	}
 	c := exec.CommandContext(limited, "sh", args...)
 	c.Dir = filepath.Join(r.Root, filepath.FromSlash(m.Package))
-	c.Env = append(os.Environ(), "GOMAXPROCS=1", "RAPID_NOFAILFILE=true", "RAPID_SHRINKTIME=1ms")
+	c.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=400", "RAPID_NOFAILFILE=true", "RAPID_SHRINKTIME=1ms")
 	c.Env = append(c.Env, m.Env...)
 	out := &watched{start: time.Now(), max: 1 << 20}
 	c.Stdout, c.Stderr = out, out
