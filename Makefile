@@ -38,7 +38,7 @@ help:
 	@echo "make mutation       the same of every mutation of offload (40 minutes); goes on where it stopped"
 	@echo "make mutation-deep  those listed as equivalent against all small inputs (10 minutes)"
 	@echo "make mutation-model every mutation of the model, with the kernel as judge (15 minutes); root; goes on where it stopped"
-	@echo "make mutation-draw  DRAW=$(DRAW) bugs and as many mutations, drawn by the commit; goes on where the others are"
+	@echo "make mutation-draw  DRAW=$(DRAW) bugs and as many mutations, drawn by the commit (4 minutes); root"
 	@echo "make captures       record the captures again, into CAPTURES=$(CAPTURES)"
 	@echo "make live-long      LIVE_N=$(LIVE_N) batches for each oracle, 5 times as many superpackets; goes on where it stopped"
 	@echo "make streams        check, compare, anonymise and replay a capture of STREAM_MB=$(STREAM_MB) MB; time and memory"
@@ -166,6 +166,7 @@ mutation-model:
 	@mkdir -p .cache docs/mutation
 	$(MUTANTS) -of model -o docs/mutation/model.jsonl
 
+# DRAW bugs and DRAW mutations, drawn by the commit.
 mutation-draw:
 	@mkdir -p .cache
 	$(MUTANTS) -first -draw $(DRAW) -by "$$(git rev-parse HEAD)"

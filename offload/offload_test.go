@@ -316,3 +316,31 @@ func segments(t *testing.T, s *Segmenter) [][]byte {
 	}
 	return list
 }
+
+// TestPortsThere checks that a packet has a flow, and is of no other, as soon as its
+// ports are there.
+func TestPortsThere(t *testing.T) {
+	for _, v6 := range []bool{false, true} {
+		l4Off := ipv4HdrLen
+		if v6 {
+			l4Off = ipv6HdrLen
+		}
+		for _, c := range []struct {
+			length int
+			want   Reason // of a packet of another flow behind it
+		}{{l4Off, Closed}, {l4Off + 3, Closed}, {l4Off + 4, Joined}, {l4Off + 5, Joined}} {
+			one, other := flow{v6: v6, port: 1}, flow{v6: v6, port: 2}
+			co, err := NewCoalescer(Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			co.Coalesce([][]byte{one.packet(0, 100), other.packet(0, 100)[:c.length], one.packet(1, 100)})
+			if got := co.Reason(2); got != c.want {
+				t.Errorf("v6 %v, %d bytes in between: %v, want %v", v6, c.length, got, c.want)
+			}
+			if got := co.Reason(1); got != Truncated {
+				t.Errorf("v6 %v, %d bytes: %v, want Truncated", v6, c.length, got)
+			}
+		}
+	}
+}

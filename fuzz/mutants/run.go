@@ -2,6 +2,7 @@ package mutants
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -48,15 +49,10 @@ type Kill struct {
 
 // Verdict is what became of a mutant.
 type Verdict struct {
-	Key     string  `json:"key"` // of all that it depends on
-	ID      string  `json:"id"`
-	About   string  `json:"about"`
-	File    string  `json:"file"`
-	Line    int     `json:"line"`
-	Source  string  `json:"source"`
-	Status  string  `json:"status"`
-	Kills   []Kill  `json:"kills,omitempty"`
-	Seconds float64 `json:"seconds"`
+	Mutant
+	Status  string
+	Kills   []Kill
+	Seconds float64
 }
 
 // The values of Status.
@@ -85,9 +81,21 @@ type Runner struct {
 	Workers int                                 // 0 is one a core
 	Done    func(n int, v Verdict, cached bool) // told of each, not by two goroutines at once
 
-	dir    string // temporary
-	inputs string // hash of what verdicts depend on, but for the mutant
+	dir    string   // temporary
+	inputs []string // by method: hash of what its outcomes depend on, but for the mutant
 	plain  map[string]string
+	known  map[string]outcome
+	mu     sync.Mutex // of known and the state file
+}
+
+// outcome is what one method made of a mutant.
+type outcome struct {
+	Key       string  `json:"key"` // of all that it depends on
+	ID        string  `json:"id"`
+	NotViable bool    `json:"not_viable,omitempty"`
+	Same      bool    `json:"same,omitempty"`
+	Kills     []Kill  `json:"kills,omitempty"`
+	Seconds   float64 `json:"seconds"`
 }
 
 // Run returns a verdict for each mutant, in their order; when the context ends, of
@@ -98,24 +106,32 @@ func (r *Runner) Run(ctx context.Context, list []Mutant) ([]Verdict, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(r.dir)
-	if r.inputs, err = r.hashInputs(ctx); err != nil {
-		return nil, err
+	r.inputs = nil
+	for _, m := range r.Methods {
+		sum, err := r.hashInputs(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		r.inputs = append(r.inputs, sum)
 	}
-	known, err := r.load()
-	if err != nil {
+	if err := r.load(); err != nil {
 		return nil, err
 	}
 	verdicts := make([]Verdict, len(list))
 	var todo []int
 	told := 0
 	for i, m := range list {
-		v, ok := known[r.key(m)]
-		if !ok {
+		v, done, _ := r.judge(m, func(k int, method Method) (outcome, error) {
+			o, ok := r.known[r.key(m, k)]
+			if !ok {
+				return o, errUnknown
+			}
+			return o, nil
+		})
+		if !done {
 			todo = append(todo, i)
 			continue
 		}
-		// Where a mutant is and what is said of it may have changed.
-		v.ID, v.About, v.Line = m.ID, m.About, m.Line
 		verdicts[i] = v
 		told++
 		r.Done(told, v, true)
@@ -152,11 +168,9 @@ func (r *Runner) Run(ctx context.Context, list []Mutant) ([]Verdict, error) {
 				mu.Lock()
 				if err == nil {
 					verdicts[i] = v
-					err = r.keep(v)
 					told++
 					r.Done(told, v, false)
-				}
-				if err != nil {
+				} else {
 					cancel(fmt.Errorf("%s: %w", list[i].ID, err))
 				}
 				mu.Unlock()
@@ -202,58 +216,31 @@ func (r *Runner) sound(ctx context.Context, list []Mutant, todo []int) error {
 	return nil
 }
 
-// one runs the methods on a mutant.
-func (r *Runner) one(ctx context.Context, worker int, m Mutant) (Verdict, error) {
-	start := time.Now()
-	v := Verdict{Key: r.key(m), ID: m.ID, About: m.About, File: m.File, Line: m.Line, Source: m.Source, Status: Survived}
-	dir := filepath.Join(r.dir, strconv.Itoa(worker))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return v, err
-	}
-	file := filepath.Join(dir, filepath.Base(m.File))
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(r.Root, filepath.FromSlash(m.File)): file}})
-	if err != nil {
-		return v, err
-	}
-	overlayFile, bin := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "mutant.test")
-	if err := errors.Join(os.WriteFile(file, m.Text, 0o644), os.WriteFile(overlayFile, overlay, 0o644)); err != nil {
-		return v, err
-	}
+// judge makes a verdict of the outcomes that of returns, as far as they are needed.
+// done is false if one of them is an error.
+func (r *Runner) judge(m Mutant, of func(k int, method Method) (outcome, error)) (v Verdict, done bool, err error) {
+	v = Verdict{Mutant: m, Status: Survived}
 	same := true
 	for k, method := range r.Methods {
 		if method.Last && len(v.Kills) > 0 {
 			continue
 		}
-		out, err := r.build(ctx, method, m.Tags, overlayFile, bin)
-		if ctx.Err() != nil {
-			return v, nil
-		}
+		o, err := of(k, method)
 		if err != nil {
-			if !isExit(err) || !strings.HasPrefix(out, "# tunproof/") {
-				return v, fmt.Errorf("go test -c %s: %w\n%s", method.Package, err, out)
-			}
+			return v, false, err
+		}
+		v.Seconds += o.Seconds
+		if o.NotViable {
 			v.Status = NotViable
-			break
+			return v, true, nil
 		}
-		sum, err := hashFile(bin)
-		if err != nil {
-			return v, err
-		}
-		if sum == r.plain[fmt.Sprint(m.Tags, k)] {
-			continue // nothing to be noticed
-		}
-		same = false
-		kills, _, err := r.execute(ctx, method, bin)
-		if err != nil || ctx.Err() != nil {
-			return v, err
-		}
-		v.Kills = append(v.Kills, kills...)
+		same = same && o.Same
+		v.Kills = append(v.Kills, o.Kills...)
 		if r.First && v.Beyond("corpus") {
 			break
 		}
 	}
 	switch {
-	case v.Status == NotViable:
 	case same:
 		v.Status = Same
 	case onlyHangs(v.Kills):
@@ -261,8 +248,69 @@ func (r *Runner) one(ctx context.Context, worker int, m Mutant) (Verdict, error)
 	case len(v.Kills) > 0:
 		v.Status = Killed
 	}
-	v.Seconds = time.Since(start).Seconds()
-	return v, nil
+	return v, true, nil
+}
+
+var errUnknown = errors.New("not run yet")
+
+// one runs the methods on a mutant.
+func (r *Runner) one(ctx context.Context, worker int, m Mutant) (Verdict, error) {
+	dir := filepath.Join(r.dir, strconv.Itoa(worker))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return Verdict{}, err
+	}
+	file := filepath.Join(dir, filepath.Base(m.File))
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(r.Root, filepath.FromSlash(m.File)): file}})
+	if err != nil {
+		return Verdict{}, err
+	}
+	overlayFile, bin := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "mutant.test")
+	if err := errors.Join(os.WriteFile(file, m.Text, 0o644), os.WriteFile(overlayFile, overlay, 0o644)); err != nil {
+		return Verdict{}, err
+	}
+	v, _, err := r.judge(m, func(k int, method Method) (outcome, error) {
+		key := r.key(m, k)
+		r.mu.Lock()
+		o, ok := r.known[key]
+		r.mu.Unlock()
+		if ok {
+			return o, nil
+		}
+		o, err := r.outcome(ctx, m, k, overlayFile, bin)
+		if err == nil && ctx.Err() == nil {
+			o.Key, o.ID = key, m.ID
+			err = r.keep(o)
+		}
+		return o, cmp.Or(err, ctx.Err())
+	})
+	return v, err
+}
+
+// outcome runs one method on a mutant.
+func (r *Runner) outcome(ctx context.Context, m Mutant, k int, overlay, bin string) (o outcome, err error) {
+	start := time.Now()
+	defer func() { o.Seconds = time.Since(start).Seconds() }()
+	out, err := r.build(ctx, r.Methods[k], m.Tags, overlay, bin)
+	if ctx.Err() != nil {
+		return o, nil
+	}
+	if err != nil {
+		if !isExit(err) || !strings.HasPrefix(out, "# tunproof/") {
+			return o, fmt.Errorf("go test -c %s: %w\n%s", r.Methods[k].Package, err, out)
+		}
+		o.NotViable = true
+		return o, nil
+	}
+	sum, err := hashFile(bin)
+	if err != nil {
+		return o, err
+	}
+	if sum == r.plain[fmt.Sprint(m.Tags, k)] {
+		o.Same = true // nothing to be noticed
+		return o, nil
+	}
+	o.Kills, _, err = r.execute(ctx, r.Methods[k], bin)
+	return o, err
 }
 
 func onlyHangs(kills []Kill) bool {
@@ -443,57 +491,44 @@ func firstLine(text string) string {
 	return ""
 }
 
-// key is a hash of all that a verdict depends on.
-func (r *Runner) key(m Mutant) string {
+// key is a hash of all that the outcome of method k depends on.
+func (r *Runner) key(m Mutant, k int) string {
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%s %v %s %s\n", r.inputs, r.First, m.File, m.Tags)
+	fmt.Fprintf(sum, "%s %s %s\n", r.inputs[k], m.File, m.Tags)
 	sum.Write(m.Text)
 	return hex.EncodeToString(sum.Sum(nil))[:24]
 }
 
-// hashInputs hashes the files of this module that the test programs are made of,
-// what they embed, and how they are run.
-func (r *Runner) hashInputs(ctx context.Context) (string, error) {
+// hashInputs hashes the files of this module that a test program is made of, what
+// they embed, and how it is run.
+func (r *Runner) hashInputs(ctx context.Context, m Method) (string, error) {
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%s %s %+v\n", runtime.Version(), runtime.GOARCH, r.Methods)
-	args := []string{"list", "-deps", "-test", "-json=Dir,ImportPath,Module"}
-	for _, m := range r.Methods {
-		args = append(args, m.Package)
-	}
-	c := exec.CommandContext(ctx, "go", args...)
+	fmt.Fprintf(sum, "%s %s %v %v %v %v %v\n", runtime.Version(), runtime.GOARCH, m.Package, m.Run, m.Args, m.Env, m.Tags)
+	c := exec.CommandContext(ctx, "go", "list", "-deps", "-test", "-json=Dir,Module,GoFiles,SFiles,EmbedFiles,TestEmbedFiles,XTestEmbedFiles", "-tags", m.Tags, m.Package)
 	c.Dir = r.Root
 	out, err := c.Output()
 	if err != nil {
-		return "", fmt.Errorf("go list: %w", err)
+		return "", fmt.Errorf("go list %s: %w", m.Package, err)
 	}
-	dirs := map[string]bool{}
+	var files []string
 	for d := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p struct {
-			Dir    string
-			Module *struct{ Path string }
+			Dir                                                          string
+			Module                                                       *struct{ Path string }
+			GoFiles, SFiles, EmbedFiles, TestEmbedFiles, XTestEmbedFiles []string
 		}
 		if err := d.Decode(&p); err == io.EOF {
 			break
 		} else if err != nil {
 			return "", err
 		}
-		if p.Module != nil && p.Module.Path == "tunproof" {
-			dirs[p.Dir] = true
+		if p.Module == nil || p.Module.Path != "tunproof" {
+			continue
 		}
-	}
-	var files []string
-	for dir := range dirs {
-		err := filepath.WalkDir(dir, func(name string, d os.DirEntry, err error) error {
-			if err == nil && d.IsDir() && name != dir && !embedded(r.Root, name) {
-				return filepath.SkipDir
+		for _, name := range slices.Concat(p.GoFiles, p.SFiles, p.EmbedFiles, p.TestEmbedFiles, p.XTestEmbedFiles) {
+			if !filepath.IsAbs(name) { // what go test generates is
+				files = append(files, filepath.Join(p.Dir, name))
 			}
-			if err == nil && !d.IsDir() {
-				files = append(files, name)
-			}
-			return err
-		})
-		if err != nil {
-			return "", err
 		}
 	}
 	slices.Sort(files)
@@ -512,12 +547,6 @@ func (r *Runner) hashInputs(ctx context.Context) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// embedded says whether a directory below a package's is part of it: the corpus'.
-func embedded(root, dir string) bool {
-	rel, err := filepath.Rel(filepath.Join(root, "corpus"), dir)
-	return err == nil && slices.Contains([]string{"coalesce", "segment", "checksum", "captures"}, filepath.ToSlash(rel))
-}
-
 func hashFile(name string) (string, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -531,32 +560,35 @@ func hashFile(name string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// load reads the verdicts that are kept. A line that is cut, of a run that was
-// killed while it wrote, is not one.
-func (r *Runner) load() (map[string]Verdict, error) {
-	known := map[string]Verdict{}
-	if r.State == "" {
-		return known, nil
-	}
-	b, err := os.ReadFile(r.State)
-	if errors.Is(err, os.ErrNotExist) {
-		return known, nil
-	}
-	for line := range bytes.Lines(b) {
-		var v Verdict
-		if json.Unmarshal(line, &v) == nil && v.Status != "" {
-			known[v.Key] = v
-		}
-	}
-	return known, err
-}
-
-// keep appends a verdict to those that are kept.
-func (r *Runner) keep(v Verdict) error {
+// load reads the outcomes that are kept. A line that is cut, of a run that was killed
+// while it wrote, is not one.
+func (r *Runner) load() error {
+	r.known = map[string]outcome{}
 	if r.State == "" {
 		return nil
 	}
-	line, err := json.Marshal(v)
+	b, err := os.ReadFile(r.State)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	for line := range bytes.Lines(b) {
+		var o outcome
+		if json.Unmarshal(line, &o) == nil && o.Key != "" {
+			r.known[o.Key] = o
+		}
+	}
+	return err
+}
+
+// keep appends an outcome to those that are kept.
+func (r *Runner) keep(o outcome) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.known[o.Key] = o
+	if r.State == "" {
+		return nil
+	}
+	line, err := json.Marshal(o)
 	if err != nil {
 		return err
 	}

@@ -106,7 +106,7 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(r.State, append(state, `{"key":"x","status":"kil`...), 0o644); err != nil {
+	if err := os.WriteFile(r.State, append(state, `{"key":"x","kills":[{"meth`...), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	before := 0
@@ -161,12 +161,12 @@ func TestResults(t *testing.T) {
 	r := Results{}
 	r.Tree = "t"
 	for _, v := range []Verdict{
-		{ID: "f.go:f:negate:1", File: "offload/f.go", Status: Killed, Kills: []Kill{{Method: "corpus", By: "TestCorpus/x"}, {Method: "P4", By: "TestAgree", Seconds: 1.239}}},
-		{ID: "f.go:f:negate:2", File: "offload/f.go", Status: Survived, Source: "a == b"},
-		{ID: "f.go:f:literal:3", File: "offload/f.go", Status: Survived, Source: "1"},
-		{ID: "f.go:f:literal:4", File: "offload/g.go", Status: TimedOut, Kills: []Kill{{Method: "P1", How: hangs}}},
-		{ID: "f.go:f:literal:5", File: "offload/g.go", Status: NotViable},
-		{ID: "f.go:f:literal:6", File: "offload/g.go", Status: Same},
+		{Mutant: Mutant{ID: "f.go:f:negate:1", File: "offload/f.go"}, Status: Killed, Kills: []Kill{{Method: "corpus", By: "TestCorpus/x"}, {Method: "P4", By: "TestAgree", Seconds: 1.239}}},
+		{Mutant: Mutant{ID: "f.go:f:negate:2", File: "offload/f.go", Source: "a == b"}, Status: Survived},
+		{Mutant: Mutant{ID: "f.go:f:literal:3", File: "offload/f.go", Source: "1"}, Status: Survived},
+		{Mutant: Mutant{ID: "f.go:f:literal:4", File: "offload/g.go"}, Status: TimedOut, Kills: []Kill{{Method: "P1", How: hangs}}},
+		{Mutant: Mutant{ID: "f.go:f:literal:5", File: "offload/g.go"}, Status: NotViable},
+		{Mutant: Mutant{ID: "f.go:f:literal:6", File: "offload/g.go"}, Status: Same},
 	} {
 		r.Lines = append(r.Lines, NewLine(v, map[string]Equivalent{"f.go:f:negate:2": {Source: "a == b"}, "f.go:f:literal:3": {Source: "another line"}}))
 	}

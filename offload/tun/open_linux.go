@@ -110,9 +110,10 @@ func (d *Device) attach() (fd int, err error) {
 	if err != nil {
 		return -1, &fs.PathError{Op: "tun: open", Path: d.cfg.Node, Err: err}
 	}
+	opened := fd // what an error returns is -1
 	defer func() {
 		if err != nil {
-			unix.Close(fd)
+			unix.Close(opened)
 		}
 	}()
 	ifr, err := unix.NewIfreq(d.name)

@@ -75,6 +75,26 @@ func TestMissingNode(t *testing.T) {
 	}
 }
 
+// TestOpenLeaksNothing checks that what cannot be attached leaves no descriptor open.
+func TestOpenLeaksNothing(t *testing.T) {
+	open := func() int {
+		list, err := os.ReadDir("/proc/self/fd")
+		must(t, err)
+		return len(list)
+	}
+	const tries = 50
+	before := open()
+	for range tries {
+		if d, err := tun.Open(tun.Config{Name: "lo"}); err == nil {
+			d.Close()
+			t.Fatal("the loopback is taken for a TUN")
+		}
+	}
+	if after := open(); after >= before+tries {
+		t.Errorf("%d descriptors are open, before %d tries that failed there were %d", after, tries, before)
+	}
+}
+
 // TestSwitches checks what is not joined while it is switched off, in Config and
 // at run time (T5).
 func TestSwitches(t *testing.T) {
