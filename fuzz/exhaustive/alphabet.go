@@ -6,6 +6,7 @@ package exhaustive
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"tunproof/fuzz/scenario"
 )
@@ -20,7 +21,7 @@ type Letter struct {
 const (
 	Small  = 31
 	Medium = 40
-	Large  = 100
+	Large  = 103
 )
 
 // size is the payload of a full packet, so that a TCP superpacket's gso_size is
@@ -31,7 +32,9 @@ const size = 8
 // changes the state of a flow: packets that follow each other, and all that ends,
 // hides or delays a superpacket. The next are other protocols and edges of values,
 // the last each field of the headers.
-func Alphabet(n int) []Letter { return append(append(states(), edges()...), fields()...)[:n] }
+func Alphabet(n int) []Letter { return all()[:n] }
+
+func all() []Letter { return slices.Concat(states(), edges(), fields()) }
 
 // after returns the packet that is k packets of full size behind the flow's first.
 func after(p scenario.Packet, k int) scenario.Packet {

@@ -200,8 +200,9 @@ func (c *Checker) comesBack(config pkts.Config, p scenario.Super, members []int)
 	return nil
 }
 
-// ordered checks that all packets leave, each once, and without Reorder no two of
-// one flow or, as far as one has none, of the same addresses change places.
+// ordered checks that all packets leave, each once, superpackets in the order in which
+// they were opened, and that no two packets of one flow or, as far as one has none, of
+// the same addresses change places, in Reorder but for TCP.
 func ordered(config pkts.Config, supers []*model.Superpacket, batch [][]byte) error {
 	var position [maxSize]int
 	at := 0
@@ -217,15 +218,28 @@ func ordered(config pkts.Config, supers []*model.Superpacket, batch [][]byte) er
 	if at != len(batch) {
 		return fmt.Errorf("%d packets leave of %d", at, len(batch))
 	}
-	if config.Reorder || len(supers) == len(batch) {
-		return nil
+	last := -1
+	for _, s := range supers {
+		first := s.Members[0]
+		if config.Reorder {
+			first = slices.Min(s.Members) // the one that opened it
+		}
+		if first < last {
+			return fmt.Errorf("the superpacket of packet %d leaves behind one that was opened later", first)
+		}
+		last = first
 	}
 	for j := range batch {
 		for i := range j {
-			if position[i] > position[j] && model.Identify(batch[i]).Conflicts(model.Identify(batch[j])) {
+			if position[i] > position[j] && !(config.Reorder && (isTCP(batch[i]) || isTCP(batch[j]))) && model.Identify(batch[i]).Conflicts(model.Identify(batch[j])) {
 				return fmt.Errorf("packet %d leaves before packet %d, with which it conflicts", j, i)
 			}
 		}
 	}
 	return nil
+}
+
+// isTCP says whether b can be a packet that Reorder moves.
+func isTCP(b []byte) bool {
+	return len(b) >= 20 && b[0]>>4 == 4 && b[9] == 6 || len(b) >= 40 && b[0]>>4 == 6 && b[6] == 6
 }

@@ -14,7 +14,7 @@ import (
 
 // TestAlphabet checks that no letter is another, and what is said of their number.
 func TestAlphabet(t *testing.T) {
-	letters := Alphabet(Large)
+	letters := all()
 	names, packets := map[string]bool{}, map[string]string{}
 	for _, l := range letters {
 		if first, twice := packets[string(l.Packet)]; twice {

@@ -3,6 +3,7 @@ package mutants
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/build/constraint"
@@ -102,6 +103,9 @@ func mutationsOf(file string, text []byte) ([]Mutant, error) {
 		name := "-"
 		if fn, ok := d.(*ast.FuncDecl); ok {
 			name = fn.Name.Name
+			if fn.Recv != nil {
+				name = strings.TrimLeft(w.source(fn.Recv.List[0].Type), "*") + "." + name
+			}
 		} else if g, ok := d.(*ast.GenDecl); !ok || g.Tok == token.IMPORT || g.Tok == token.TYPE {
 			continue
 		}
@@ -114,6 +118,9 @@ func mutationsOf(file string, text []byte) ([]Mutant, error) {
 				change = "without " + string(text[s.at:s.end])
 			}
 			m, err := newMutant("", strings.Join(strings.Fields(change), " "), file, text, s.at, s.end-s.at, s.by)
+			if errors.Is(err, errGuard) {
+				continue // of VnetHdrLen
+			}
 			if err != nil {
 				return nil, err
 			}

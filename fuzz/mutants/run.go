@@ -22,17 +22,20 @@ import (
 	"time"
 
 	"tunproof/fuzz/child"
+	"tunproof/fuzz/record"
 )
 
 // Method is a test program of the harness and what of it is run.
 type Method struct {
 	Package string // "./fuzz/properties"
 	Run     string // of -test.run
+	Skip    string // of -test.skip
 	Args    []string
 	Env     []string
 	Tags    string        // besides the mutant's own
 	Limit   time.Duration // of what takes longer it is said that it hangs
 	Last    bool          // run only for what no method before noticed
+	Confirm bool          // only what fails twice is noticed
 	// Names says by which name a test that fails is known, others by Name.
 	Names map[string]string
 	Name  string
@@ -178,6 +181,11 @@ func (r *Runner) Run(ctx context.Context, list []Mutant) ([]Verdict, error) {
 		})
 	}
 	wait.Wait()
+	for k, m := range r.Methods {
+		if sum, err := r.hashInputs(context.WithoutCancel(ctx), m); err == nil && sum != r.inputs[k] {
+			return nil, fmt.Errorf("the sources of %s were changed during the run: remove the state file", m.Package)
+		}
+	}
 	verdicts = slices.DeleteFunc(verdicts, func(v Verdict) bool { return v.Status == "" })
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return verdicts, err
@@ -196,7 +204,9 @@ func (r *Runner) sound(ctx context.Context, list []Mutant, todo []int) error {
 	for tag := range tags {
 		for k, m := range r.Methods {
 			bin := filepath.Join(r.dir, "plain.test")
-			if out, err := r.build(ctx, m, tag, "", bin); err != nil || ctx.Err() != nil {
+			if out, err := r.build(ctx, m, tag, "", bin); ctx.Err() != nil {
+				return nil
+			} else if err != nil {
 				return fmt.Errorf("go test -c %s: %w\n%s", m.Package, err, out)
 			}
 			sum, err := hashFile(bin)
@@ -204,14 +214,32 @@ func (r *Runner) sound(ctx context.Context, list []Mutant, todo []int) error {
 				return err
 			}
 			r.plain[fmt.Sprint(tag, k)] = sum
-			kills, out, err := r.execute(ctx, m, bin)
+			v := m
+			v.Args = append(slices.Clone(m.Args), "-test.v")
+			kills, out, err := r.execute(ctx, v, bin)
 			if ctx.Err() != nil {
 				return nil
 			}
 			if err != nil || len(kills) > 0 {
-				return fmt.Errorf("%s fails without a mutant: %w\n%s", m.Package, err, out)
+				return fmt.Errorf("%s fails without a mutant: %v\n%s", m.Package, err, out[max(0, len(out)-4000):])
+			}
+			if err := m.ran(out); err != nil {
+				return err
 			}
 		}
+	}
+	return nil
+}
+
+// ran says whether all tests that are to notice something ran.
+func (m Method) ran(out string) error {
+	for name := range m.Names {
+		if !strings.Contains(out, "--- PASS: "+name+" ") {
+			return fmt.Errorf("%s: %s did not run", m.Package, name)
+		}
+	}
+	if i := strings.Index(out, "--- SKIP"); i >= 0 || !strings.Contains(out, "--- PASS") {
+		return fmt.Errorf("%s: no test ran, or one was skipped: %s", m.Package, firstLine(out[max(0, i):]))
 	}
 	return nil
 }
@@ -235,7 +263,11 @@ func (r *Runner) judge(m Mutant, of func(k int, method Method) (outcome, error))
 			return v, true, nil
 		}
 		same = same && o.Same
-		v.Kills = append(v.Kills, o.Kills...)
+		for _, k := range o.Kills {
+			if !slices.ContainsFunc(v.Kills, func(l Kill) bool { return k.Method == l.Method }) {
+				v.Kills = append(v.Kills, k)
+			}
+		}
 		if r.First && v.Beyond("corpus") {
 			break
 		}
@@ -295,7 +327,7 @@ func (r *Runner) outcome(ctx context.Context, m Mutant, k int, overlay, bin stri
 		return o, nil
 	}
 	if err != nil {
-		if !isExit(err) || !strings.HasPrefix(out, "# tunproof/") {
+		if !isExit(err) || !strings.HasPrefix(out, "# tunproof/") || !codeLine.MatchString(out) {
 			return o, fmt.Errorf("go test -c %s: %w\n%s", r.Methods[k].Package, err, out)
 		}
 		o.NotViable = true
@@ -309,12 +341,20 @@ func (r *Runner) outcome(ctx context.Context, m Mutant, k int, overlay, bin stri
 		o.Same = true // nothing to be noticed
 		return o, nil
 	}
-	o.Kills, _, err = r.execute(ctx, r.Methods[k], bin)
+	method := r.Methods[k]
+	o.Kills, _, err = r.execute(ctx, method, bin)
+	if method.Confirm && len(o.Kills) > 0 && err == nil { // twice, or it was the machine
+		again, _, e := r.execute(ctx, method, bin)
+		o.Kills = slices.DeleteFunc(o.Kills, func(k Kill) bool {
+			return !slices.ContainsFunc(again, func(l Kill) bool { return k.Method == l.Method })
+		})
+		err = e
+	}
 	return o, err
 }
 
 func onlyHangs(kills []Kill) bool {
-	return len(kills) > 0 && !slices.ContainsFunc(kills, func(k Kill) bool { return k.How != hangs })
+	return len(kills) > 0 && !slices.ContainsFunc(kills, func(k Kill) bool { return !hung(k) })
 }
 
 func isExit(err error) bool {
@@ -331,6 +371,9 @@ func (r *Runner) build(ctx context.Context, m Method, tags, overlay, bin string)
 	c := exec.CommandContext(ctx, "go", append(args, m.Package)...)
 	c.Dir = r.Root
 	c.Env = append(os.Environ(), "GOFLAGS=", "GOMAXPROCS=1", "GOGC=off")
+	child.Group(c)
+	c.Cancel = func() error { return child.Kill(c) }
+	c.WaitDelay = time.Second
 	out, err := c.CombinedOutput()
 	return string(out), err
 }
@@ -351,7 +394,7 @@ func (r *Runner) execute(ctx context.Context, m Method, bin string) (kills []Kil
 				kills = append(kills, k)
 			}
 			if top, _, _ := strings.Cut(k.By, "/"); k.How != "" && strings.HasPrefix(top, "Test") {
-				ended += "|" + top
+				ended += "|^" + top + "$"
 			}
 		}
 		if ended == "" {
@@ -362,17 +405,28 @@ func (r *Runner) execute(ctx context.Context, m Method, bin string) (kills []Kil
 }
 
 // executeOnce runs a test program without some of its tests. A mutant may loop and may
-// take all memory: time and address space are limited. A time limit that passes while
-// the machine does other things is no hang, and gets more.
+// take all memory: time and address space are limited. A test that is at its time
+// limit hangs if it used the processor until then, or waits for what does not come; in
+// between the machine was busy with something else, and it gets more time.
 func (r *Runner) executeOnce(ctx context.Context, m Method, bin, skip string) ([]Kill, string, error) {
-	for {
+	base := m.Limit
+	for try := 0; ; try++ {
 		kills, text, used, err := r.start(ctx, m, bin, skip)
-		if err != nil || ctx.Err() != nil || !onlyHangs(kills) || used > m.Limit*7/10 {
+		if err != nil || ctx.Err() != nil || !slices.ContainsFunc(kills, hung) {
 			return kills, text, err
+		}
+		busy := used > base/5 && used < base*7/10
+		if !busy || try == 2 {
+			return kills, text, nil
+		}
+		if !onlyHangs(kills) {
+			return slices.DeleteFunc(kills, hung), text, nil
 		}
 		m.Limit *= 2
 	}
 }
+
+func hung(k Kill) bool { return k.How == hangs }
 
 // start runs it once and returns how much of the processor it used, too.
 func (r *Runner) start(ctx context.Context, m Method, bin, skip string) (kills []Kill, text string, used time.Duration, err error) {
@@ -380,14 +434,14 @@ func (r *Runner) start(ctx context.Context, m Method, bin, skip string) (kills [
 	defer cancel()
 	args := append([]string{"-c", `ulimit -v "$0" && exec "$@"`, strconv.Itoa(maxMemory >> 10), bin,
 		"-test.run=" + m.Run, "-test.timeout=" + m.Limit.String()}, m.Args...)
-	if skip != "" {
-		args = append(args, "-test.skip=^("+skip[1:]+")$") // the last one counts
+	if skip != "" || m.Skip != "" {
+		args = append(args, "-test.skip="+strings.TrimPrefix(m.Skip+skip, "|"))
 	}
 	c := exec.CommandContext(limited, "sh", args...)
 	c.Dir = filepath.Join(r.Root, filepath.FromSlash(m.Package))
-	c.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=400", "RAPID_NOFAILFILE=true", "RAPID_SHRINKTIME=1ms")
+	c.Env = append(os.Environ(), "TMPDIR="+filepath.Dir(bin), "GOMAXPROCS=1", "GOGC=400", "RAPID_NOFAILFILE=true", "RAPID_SHRINKTIME=1ms")
 	c.Env = append(c.Env, m.Env...)
-	out := &watched{start: time.Now(), max: 1 << 20}
+	out := &watched{start: time.Now(), max: 16 << 20}
 	c.Stdout, c.Stderr = out, out
 	c.WaitDelay = time.Second
 	child.Group(c)
@@ -405,10 +459,10 @@ func (r *Runner) start(ctx context.Context, m Method, bin, skip string) (kills [
 		return kills, text, used, nil
 	case limited.Err() != nil:
 		return []Kill{{Method: m.Name, By: "the test program", How: hangs, Seconds: time.Since(out.start).Seconds()}}, text, used, nil
-	case isExit(err):
-		return []Kill{{Method: m.Name, By: "the test program", How: crashed, Seconds: time.Since(out.start).Seconds(), What: firstLine(text)}}, text, used, nil
+	case isExit(err) && crashLine.MatchString(text):
+		return []Kill{{Method: m.Name, By: "the test program", How: crashed, Seconds: time.Since(out.start).Seconds(), What: crashLine.FindString(text)}}, text, used, nil
 	}
-	return nil, text, used, err
+	return nil, text, used, fmt.Errorf("%s ended without a test that failed: %w\n%s", m.Package, err, text[:min(len(text), 2000)])
 }
 
 // maxMemory is the address space of a test program; of 386 it is all there is.
@@ -439,6 +493,8 @@ func (w *watched) firstFailure() float64 { return w.failed.Seconds() }
 
 var (
 	failLine    = regexp.MustCompile(`(?m)^( *)--- FAIL: (\S+) \(([0-9.]+)s\)`)
+	crashLine   = regexp.MustCompile(`(?m)^(panic|fatal error|runtime|SIG[A-Z]+): .*`)
+	codeLine    = regexp.MustCompile(`(?m)^\S+\.(go|s):\d+`)
 	runningLine = regexp.MustCompile(`(?m)^\t\t(Test\S+) \(`)
 )
 
@@ -503,14 +559,15 @@ func (r *Runner) key(m Mutant, k int) string {
 // they embed, and how it is run.
 func (r *Runner) hashInputs(ctx context.Context, m Method) (string, error) {
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%s %s %v %v %v %v %v\n", runtime.Version(), runtime.GOARCH, m.Package, m.Run, m.Args, m.Env, m.Tags)
+	fmt.Fprintf(sum, "%+v %v %v %v %v %v %v\n", record.Here(), m.Package, m.Run, m.Skip, m.Args, m.Env, m.Tags)
 	c := exec.CommandContext(ctx, "go", "list", "-deps", "-test", "-json=Dir,Module,GoFiles,SFiles,EmbedFiles,TestEmbedFiles,XTestEmbedFiles", "-tags", m.Tags, m.Package)
 	c.Dir = r.Root
 	out, err := c.Output()
 	if err != nil {
 		return "", fmt.Errorf("go list %s: %w", m.Package, err)
 	}
-	var files []string
+	// What is run is also a matter of the modules, and of this file.
+	files := []string{filepath.Join(r.Root, "go.mod"), filepath.Join(r.Root, "go.sum"), filepath.Join(r.Root, "fuzz", "mutants", "run.go")}
 	for d := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p struct {
 			Dir                                                          string
@@ -534,7 +591,7 @@ func (r *Runner) hashInputs(ctx context.Context, m Method) (string, error) {
 	slices.Sort(files)
 	for _, name := range slices.Compact(files) {
 		b, err := os.ReadFile(name)
-		if err != nil {
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return "", err
 		}
 		rel, err := filepath.Rel(r.Root, name)

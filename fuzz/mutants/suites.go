@@ -16,7 +16,7 @@ const limit = 10 * time.Second
 // properties is what is about all inputs, by rapid and exhaustively, and the corpus
 // and the captures.
 func properties(checks string) Method {
-	return Method{Name: "properties", Package: "./fuzz/properties", Tags: "invariants", Args: []string{"-test.short", skipLarge}, Limit: limit, Env: append([]string{"RAPID_CHECKS=" + checks, "RAPID_STEPS=10"}, seeded...),
+	return Method{Name: "properties", Package: "./fuzz/properties", Tags: "invariants", Args: []string{"-test.short"}, Skip: skipLarge, Limit: limit, Env: append([]string{"RAPID_CHECKS=" + checks, "RAPID_STEPS=10"}, seeded...),
 		Run: "^Test(Corpus|Captures|Total|Equation|Order|Agree|Repair|Interleave|Buffers|WellFormed|Checksum|Reuse|ExhaustiveBatches|ExhaustiveFlips|ExhaustiveSupers)$",
 		Names: map[string]string{"TestCorpus": "corpus", "TestCaptures": "captures", "TestTotal": "P1", "TestEquation": "P2", "TestOrder": "P3", "TestAgree": "P4",
 			"TestRepair": "P5", "TestInterleave": "P6", "TestBuffers": "P7", "TestReuse": "P7", "TestChecksum": "P8", "TestWellFormed": "P11",
@@ -24,7 +24,7 @@ func properties(checks string) Method {
 }
 
 // skipLarge leaves out a case of 1,023 packets, which takes as long as all others.
-const skipLarge = "-test.skip=max-segments-1022"
+const skipLarge = "^TestCorpus$/^coalesce$/^max-segments-1022"
 
 // unit is offload's own tests: sums by every implementation, allocations, the work
 // that batches take.
@@ -38,7 +38,7 @@ var required = append([]string{"TUNLIVE=require", "RAPID_CHECKS=200"}, seeded...
 
 // kernel is the kernel as judge of production.
 func kernel() Method {
-	return Method{Name: "kernel", Package: "./fuzz/live", Run: "^Test(Random|Stated)$", Limit: 2 * limit, Env: required}
+	return Method{Name: "kernel", Package: "./fuzz/live", Run: "^Test(Random|Stated)$", Limit: 2 * limit, Env: required, Confirm: true}
 }
 
 // Score is what the mutations of offload are run against, about 3 seconds for one
@@ -54,7 +54,7 @@ func Score() []Method {
 // inputs that there are, as make test has them.
 func Deep() []Method {
 	all := properties("5000") // not short: all of them
-	all.Args, all.Limit = nil, 10*limit
+	all.Args, all.Skip, all.Limit = nil, "", 12*limit
 	last := unit()
 	last.Last = true
 	return []Method{all, last}
@@ -65,7 +65,7 @@ func Deep() []Method {
 // are on a real one. None of it is a case of the corpus: that is said beside it.
 func Planted(file string) []Method {
 	if path.Dir(file) == "offload/tun" {
-		return []Method{{Name: "device", Package: "./offload/tun", Run: ".", Limit: 4 * limit, Env: required}}
+		return []Method{{Name: "device", Package: "./offload/tun", Run: ".", Skip: "^TestEndToEnd$", Limit: 4 * limit, Env: required, Confirm: true}}
 	}
 	return []Method{properties("2000"), unit(), kernel()}
 }
@@ -74,10 +74,10 @@ func Planted(file string) []Method {
 // the model alone, and for what that leaves what the corpus states.
 func Model() []Method {
 	states := Method{Name: "corpus", Package: "./fuzz/properties", Run: "^TestModelStates$", Limit: limit, Last: true}
-	return []Method{{Name: "kernel", Package: "./fuzz/live", Run: "^TestModel$/^K[123]_(random|corpus|superpackets_alone|whole_batches),_(tun|toggle)$", Limit: 2 * limit, Env: required}, states}
+	return []Method{{Name: "kernel", Package: "./fuzz/live", Run: "^TestModel$/^K[123]_(random|corpus|superpackets_alone|whole_batches),_(tun|toggle)$", Limit: 2 * limit, Env: required, Confirm: true}, states}
 }
 
 // Methods are the names of Kill.Method, in the order in which they are shown.
 func Methods() []string {
-	return slices.Clone([]string{"P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "P11", "work", "unit", "device", "kernel", "captures", "corpus"})
+	return slices.Clone([]string{"P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "P11", "work", "unit", "device", "kernel", "properties", "captures", "corpus"})
 }

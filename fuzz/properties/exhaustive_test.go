@@ -33,7 +33,9 @@ func TestExhaustiveBatches(t *testing.T) {
 				}
 				n += k
 			}
-			t.Logf("%d letters to size %d: %d batches", len(b.Letters), b.Size, n)
+			if n != b.Count() {
+				t.Errorf("%d letters to size %d: %d batches of %d", len(b.Letters), b.Size, n, b.Count())
+			}
 		})
 	}
 }

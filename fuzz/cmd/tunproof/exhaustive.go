@@ -69,12 +69,12 @@ func variants(method string, of batchesOf) *enumeration {
 	return e
 }
 
-const flipsName, wordsName = "every bit, pair of bits and length of headers", "every value of each checksum"
+const flipsName, wordsName = "every bit, bit of two words, length of headers", "every value of each checksum"
 
 // allSupers is every superpacket of what enumerates them. check returns a check for
 // one goroutine, which says whether the judge was asked.
 func allSupers(property, method, judge string, of supersOf, check func() func(scenario.Super) (bool, error)) *enumeration {
-	e := &enumeration{property: property, method: method, unit: "superpackets", judge: judge, shards: of.Shards(), count: of.Count()}
+	e := &enumeration{property: property, method: method, unit: "combinations", judge: judge, shards: of.Shards(), count: of.Count()}
 	e.worker = func() func(int) (int, error) {
 		check := check()
 		return func(i int) (n int, err error) {
@@ -250,6 +250,13 @@ func (r *exhaustiveRun) enumerate(e *enumeration) error {
 	if failed == nil && state.Next < e.shards {
 		r.notRun(e.property, e.method, e.judge, fmt.Sprintf("interrupted after %d of %d %s", state.Count, e.count, e.unit))
 		return nil
+	}
+	if failed == nil && state.Count == 0 {
+		r.notRun(e.property, e.method, e.judge, "nothing was asked")
+		return nil
+	}
+	if state.Count < e.count {
+		e.unit = fmt.Sprintf("%s asked of %d", e.unit, e.count)
 	}
 	r.add(record.Result{Property: e.property, Method: e.method, Judge: e.judge, Count: state.Count, Unit: e.unit}, start, failed)
 	return nil
