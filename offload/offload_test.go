@@ -344,3 +344,13 @@ func TestPortsThere(t *testing.T) {
 		}
 	}
 }
+
+// TestConstants checks the values of virtio_net.h that are not in any rule's test.
+func TestConstants(t *testing.T) {
+	if GSOUDP != 3 || GSOECN != 0x80 || VnetHdrLen != 10 {
+		t.Errorf("GSOUDP %d, GSOECN %#x, VnetHdrLen %d", GSOUDP, GSOECN, VnetHdrLen)
+	}
+	if Reason(numReasons).String() != "Reason(?)" || (numReasons-1).String() != "Mismatch" {
+		t.Errorf("%v, %v", Reason(numReasons), numReasons-1)
+	}
+}

@@ -186,12 +186,10 @@ func (s *Segmenter) NextLen() int {
 	switch {
 	case s.i == s.n:
 		return 0
-	case !s.split:
-		return len(s.pkt)
 	case s.i < s.n-1:
 		return len(s.hdr) + s.size
 	}
-	return len(s.pkt) - s.i*s.size
+	return len(s.pkt) - s.i*s.size // all of it if it is not split
 }
 
 // Next copies the next segment to dst and returns its length. After the last it
