@@ -105,3 +105,29 @@ var onDevice = []Bug{
 	{"recorder-misses-the-batch", reader, "offload/tun/write_linux.go",
 		"		dev.rec.wrote(pkts, w.cfg)\n", ""},
 }
+
+// inventedOnDevice are bugs by a reader of the device who had not read its tests, of
+// those that tests would most likely miss. Eight of the ten did escape, until there
+// were tests of what happens when two rare things meet.
+var inventedOnDevice = []Bug{
+	{"member-survives-deadline", stranger, "offload/tun/write_linux.go",
+		"\tw.at, w.member, w.alone, w.refused = 0, 0, false, false\n", "\tw.at, w.alone, w.refused = 0, false, false\n"},
+	{"errno-hides-deadline", stranger, "offload/tun/write_linux.go",
+		"\t\tw.first = w.fatal\n", "\t\tif w.first == nil || w.first == unix.EBADFD { // else the first packet's errno stands\n\t\t\tw.first = w.fatal\n\t\t}\n"},
+	{"observer-told-after-cut", stranger, "offload/tun/read_linux.go",
+		"\t\t\tr.tell()\n\t\t\tr.handOut()\n\t\t\tcontinue\n", "\t\t\tr.handOut()\n\t\t\tr.tell()\n\t\t\tcontinue\n"},
+	{"bytes-of-leftover-super", stranger, "offload/tun/read_linux.go",
+		"\tif n > 1 { // all but the last are as long as the first\n\t\tsize := int(r.hdr.GSOSize)\n\t\thdrLen := first - size\n\t\tlast := (len(r.pkt)-hdrLen-1)%size + 1\n\t\tr.d.Bytes += uint64((n-2)*first + hdrLen + last)\n\t}\n", "\tif n > 1 { // the rest of the payload, and headers for each\n\t\thdrLen := first - int(r.hdr.GSOSize)\n\t\tr.d.Bytes += uint64(len(r.pkt) - first + (n-1)*hdrLen)\n\t}\n"},
+	{"refusal-header-borrowed", stranger, "offload/tun/write_linux.go",
+		"\t\tr.Header = append(r.Header, b[:min(len(b), most-len(r.Header))]...)\n", "\t\tb = b[:min(len(b), most-len(r.Header))]\n\t\tif len(r.Header) == 0 {\n\t\t\tr.Header = b[:len(b):len(b)] // most often one piece has all of it\n\t\t} else {\n\t\t\tr.Header = append(r.Header, b...)\n\t\t}\n"},
+	{"close-stops-at-closed-queue", stranger, "offload/tun/device_linux.go",
+		"\t\tif e := q.Close(); e != nil && !errors.Is(e, os.ErrClosed) {\n\t\t\terr = errors.Join(err, e)\n\t\t}\n", "\t\te := q.Close()\n\t\tif errors.Is(e, os.ErrClosed) {\n\t\t\tbreak // by a call before, and so are the others\n\t\t}\n\t\terr = errors.Join(err, e)\n"},
+	{"read-error-beats-packets", stranger, "offload/tun/read_linux.go",
+		"\tif n > 0 {\n\t\treturn n, nil // an error will come again\n\t}\n\treturn 0, err\n", "\tif err == nil {\n\t\treturn n, nil\n\t}\n\treturn 0, err // it comes without packets\n"},
+	{"dump-holds-ring-while-writing", stranger, "offload/tun/record.go",
+		"\tr.mu.Lock()\n\tfrom := &r.in\n\tif op == pkts.OpCoalesce {\n\t\tfrom, c.Config = &r.out, caseConfig(r.cfg)\n\t}\n\tvar last uint64\n\tfrom.packets(func(k *kept, data []byte) {\n\t\tif op == pkts.OpCoalesce && k.batch != last && last != 0 {\n\t\t\tc.Batches = append(c.Batches, pkts.Batch{})\n\t\t}\n\t\tlast = k.batch\n\t\tb := &c.Batches[len(c.Batches)-1]\n\t\tb.In = append(b.In, pkts.In{Data: data, Vnet: caseHdr(k.hdr)})\n\t})\n\tr.mu.Unlock()\n", "\tr.mu.Lock()\n\tdefer r.mu.Unlock()\n\tfrom := &r.in\n\tif op == pkts.OpCoalesce {\n\t\tfrom, c.Config = &r.out, caseConfig(r.cfg)\n\t}\n\tvar last uint64\n\tfrom.packets(func(k *kept, data []byte) {\n\t\tif op == pkts.OpCoalesce && k.batch != last && last != 0 {\n\t\t\tc.Batches = append(c.Batches, pkts.Batch{})\n\t\t}\n\t\tlast = k.batch\n\t\tb := &c.Batches[len(c.Batches)-1]\n\t\tb.In = append(b.In, pkts.In{Data: data, Vnet: caseHdr(k.hdr)})\n\t})\n"},
+	{"adopt-leaks-behind-failed-queue", stranger, "offload/tun/open_linux.go",
+		"\t\t\tfds = fds[i+1:]\n", "\t\t\tfds = nil // queues close theirs\n"},
+	{"switch-off-amid-batch", stranger, "offload/tun/write_linux.go",
+		`	return s.refused()&of != 0 ||`, `	return (s.disabled()|s.refused())&of != 0 ||`},
+}
