@@ -160,6 +160,7 @@ mutation:
 
 mutation-deep:
 	@mkdir -p .cache
+	@mkdir -p docs/mutation
 	$(MUTANTS) -of offload -deep -o docs/mutation/deep.jsonl
 
 mutation-model:

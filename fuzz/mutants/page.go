@@ -11,15 +11,18 @@ place of it by ` + "`go build -overlay`" + `; the tree is never touched, nor is 
 {{with .planted}}
 ` + "`make mutants`" + `, tree {{.Tree}}, {{.Env.CPU}}, {{.Env.NCPU}} cores, Linux {{.Env.Kernel}}, {{.Env.Go}}: **{{.Noticed}} of {{len .Lines}} noticed**, {{minutes .Seconds}} minutes. Each was run
 against all the methods of its place: of offload P1 to P11 (400 generated scenarios each and the small exhaustive sets), the corpus, the
-captures, offload's own tests and the kernel (K1 to K3); of the device its tests, which are on a real TUN. The corpus alone does not count.
+captures, offload's own tests and the kernel (K1 to K3); of the device its tests, which are on a real TUN. {{with .Count "corpus only"}}{{.}} were noticed by a case of the
+corpus alone, which does not count.{{else}}None was noticed by a case of the corpus alone, which would not count.{{end}}
 
 | method | noticed | and no other did |
 |---|---|---|
 {{range .ByMethod}}| {{.Method}} | {{.Noticed}} | {{.Alone}} |
 {{end}}
-P1 to P7 and P11 are rapid properties, P8 sums, P9 allocations, P10 exhaustive, work what a batch takes (C7), unit offload's other tests.
+P1 to P7 and P11 are rapid properties, P8 sums, P9 allocations, P10 exhaustive, work what a batch takes (C7), unit offload's other tests. A
+"!" is a test that hangs. The test is that of the method named first; the seconds are those from the start of its program to its first
+failure, of whichever test.
 
-| bug | from | noticed by | first | after s |
+| bug | from | noticed by | test | after s |
 |---|---|---|---|---|
 {{range .Lines}}| {{.ID}} | {{cell .About}} | {{if .By}}{{.By}}{{else}}**{{.Status}}**{{end}} | {{cell .Test}} | {{if .By}}{{printf "%.1f" .Seconds}}{{end}} |
 {{end}}{{end}}
@@ -29,7 +32,8 @@ P1 to P7 and P11 are rapid properties, P8 sums, P9 allocations, P10 exhaustive, 
 same machine code. Of the {{.Judged}} others **{{.Noticed}} are noticed ({{percent .Noticed .Judged}} %)**, {{.Count "timed out"}} of them only because a test program took longer than 10 s;
 {{.Count "equivalent"}} are listed below as equivalent, {{.Count "survived"}} survive. Of those that are not equivalent {{percent .Noticed (sub .Judged (.Count "equivalent"))}} % are noticed.
 
-What is not mutated: checksum_arm64.go, which this machine does not build, and assembly (planted bugs are in it).
+What is not mutated: checksum_arm64.go, which this machine does not build, assembly (planted bugs are in it), VnetHdrLen, on which the
+guard depends. checksum_noasm.go and checksum_nostamp.go are built with the tag purego, work_invariants.go with invariants.
 
 | file | mutations | noticed | of them timed out | equivalent | do not compile | survive |
 |---|---|---|---|---|---|---|
@@ -58,8 +62,8 @@ What each method notices; unit, P9 and work, and of P8 the part that is in offlo
 ### Equivalent
 
 Each is listed in fuzz/mutants/equivalent.go with its ID and the line as it is; another line is another mutation. Besides the argument
-each was run against all small inputs that there are (` + "`make mutation-deep`" + `: P10 as ` + "`make test`" + ` has it, and 5,000 generated scenarios of
-each property): no difference.
+each is run against all small inputs that there are (` + "`make mutation-deep`" + `: P10 as ` + "`make test`" + ` has it, and 5,000 generated scenarios of
+each property).{{with .deep}} Of tree {{.Tree}}: {{len .Lines}} run, {{.Noticed}} told from the original.{{end}}
 
 {{range .Arguments}}**{{.Why}}**
 
@@ -71,11 +75,11 @@ each property): no difference.
 ` + "`make mutation-model`" + `, tree {{.Tree}}, Linux {{.Env.Kernel}}, {{minutes .Seconds}} minutes. The kernel judges the model alone (K1 to K3 on generated scenarios and on the
 corpus, production only explains known divergences). {{len .Lines}} mutations, {{.Count "does not compile"}} do not compile, {{.Count "same machine code"}} compile to the same machine code. Of the
 {{.Judged}} others the kernel notices **{{len (.Only "kernel")}}**, and what the kernel cannot know, Reasons, classes of refusal, policy, the stated outcomes of the
-corpus: **{{len (.Only "corpus")}}**. {{.Count "survived"}} survive.
+corpus: **{{len (.Only "corpus")}}**. {{.Count "timed out"}} of both are noticed only because a program hangs; {{.Count "survived"}} survive.
 
 ### Noticed by the corpus only
 
-{{range .Only "corpus"}}- {{.ID}} (line {{.Line}}): {{code .About}}, {{.Test}}
+{{range .Only "corpus"}}- {{.ID}} (line {{.Line}}): {{code .About}}
 {{else}}None.
 {{end}}
 ### Survived
@@ -85,7 +89,7 @@ corpus: **{{len (.Only "corpus")}}**. {{.Count "survived"}} survive.
 {{end}}{{end}}
 ## Every input of a small scope (P10)
 
-` + "`make exhaustive-long`" + `. The alphabet is in fuzz/exhaustive/alphabet.go (` + "`tunproof exhaustive -letters 100 -list`" + ` prints it): packets that follow each other, and
+` + "`make exhaustive-long`" + `. The alphabet is in fuzz/exhaustive/alphabet.go (` + "`tunproof exhaustive -letters 103 -list`" + ` prints it): packets that follow each other, and
 what ends, hides or delays a superpacket; edges of values; a packet for each field that differs. Every batch is compared with the model:
 superpackets, members, Reasons, bytes; every superpacket is cut by both and comes back, packets keep their order.
 

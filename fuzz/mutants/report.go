@@ -54,8 +54,12 @@ func NewLine(v Verdict, equivalent map[string]Equivalent) Line {
 	return l
 }
 
-// Listed is the status of what survived and is listed as equivalent.
-const Listed = "equivalent"
+// More values of a status: of what survived and is listed as equivalent, and of a
+// planted bug that only a case of the corpus noticed.
+const (
+	Listed     = "equivalent"
+	CorpusOnly = "corpus only"
+)
 
 func rank(method string) int { return slices.Index(Methods(), method) }
 
@@ -64,9 +68,6 @@ type Results struct {
 	record.Result
 	Lines []Line
 }
-
-// Good says whether a mutant is as it should be.
-func (l Line) Good() bool { return l.Status != Survived }
 
 // ReadResults reads a file of results. One that is not there is empty.
 func ReadResults(name string) (Results, error) {
@@ -204,11 +205,11 @@ func (r Results) With(status string) []Line {
 
 // Only returns the lines that one method alone noticed.
 func (r Results) Only(method string) []Line {
-	return slices.DeleteFunc(slices.Clone(r.Lines), func(l Line) bool { return l.By != method })
+	return slices.DeleteFunc(slices.Clone(r.Lines), func(l Line) bool { return strings.TrimSuffix(l.By, "!") != method })
 }
 
 // The files of results below docs/mutation.
-var files = []string{"planted", "offload", "model"}
+var files = []string{"planted", "offload", "deep", "model"}
 
 // Report writes docs/mutation.md from the results in a directory.
 func Report(w io.Writer, dir string) error {
@@ -218,7 +219,9 @@ func Report(w io.Writer, dir string) error {
 		if err != nil {
 			return err
 		}
-		data[name] = r
+		if r.Lines != nil {
+			data[name] = r
+		}
 	}
 	var err error
 	if data["exhaustive"], err = readRecords(filepath.Join(dir, "exhaustive.jsonl")); err != nil {

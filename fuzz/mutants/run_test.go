@@ -181,7 +181,7 @@ func TestResults(t *testing.T) {
 	if got.Lines[0].By != "P4 corpus" || got.Lines[0].Test != "TestAgree" || got.Lines[1].Status != Listed || got.Lines[2].Status != Survived {
 		t.Errorf("%+v", got.Lines)
 	}
-	if got.Noticed() != 2 || got.Judged() != 4 || len(got.By("file")) != 2 || got.By("operator")[0].TimedOut != 1 || len(got.Only("P1!")) != 1 {
+	if got.Noticed() != 2 || got.Judged() != 4 || len(got.By("file")) != 2 || got.By("operator")[0].TimedOut != 1 || len(got.Only("P1")) != 1 {
 		t.Errorf("%d noticed of %d, %+v", got.Noticed(), got.Judged(), got.By("operator"))
 	}
 	if none, err := ReadResults(name + "x"); err != nil || none.Lines != nil {

@@ -64,6 +64,8 @@ func mutantsCommand(ctx context.Context, s streams, args []string) (int, error) 
 		return 0, fmt.Errorf("%w: -bugs goes with -of planted", errUsage)
 	case r.deep && r.of != "offload":
 		return 0, fmt.Errorf("%w: -deep goes with -of offload", errUsage)
+	case r.out != "" && (r.first || r.draw != 0 || r.bugs != "" || r.only.String() != ""):
+		return 0, fmt.Errorf("%w: -o is for all that there are: without -first, -draw, -bugs, -run", errUsage)
 	case (r.draw != 0) != (r.seed != "") || r.draw < 0 || r.workers < 0:
 		return 0, fmt.Errorf("%w: -draw goes with -by, and neither it nor -workers is negative", errUsage)
 	}
@@ -134,7 +136,14 @@ func (r *mutantsRun) run(ctx context.Context, s streams) (int, error) {
 			return 0, err
 		}
 		for _, v := range verdicts {
-			results.Lines = append(results.Lines, mutants.NewLine(v, equivalent))
+			l := mutants.NewLine(v, equivalent)
+			if r.of == "planted" && l.Status == mutants.Killed && !v.Beyond("corpus") {
+				l.Status = mutants.CorpusOnly
+			}
+			results.Lines = append(results.Lines, l)
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
 	workers := r.workers
@@ -195,7 +204,7 @@ func say(s streams, l mutants.Line, n, of int, cached bool) {
 func (r *mutantsRun) finish(ctx context.Context, s streams, results mutants.Results, of int) (int, error) {
 	var escaped []string
 	for _, l := range results.Lines {
-		if l.Status == mutants.Survived || r.of == "planted" && (l.By == "" || l.By == "corpus") {
+		if l.Status == mutants.Survived || r.of == "planted" && l.Status != mutants.Killed && l.Status != mutants.TimedOut {
 			escaped = append(escaped, l.ID)
 		}
 	}
