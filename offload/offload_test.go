@@ -40,6 +40,9 @@ func TestConfig(t *testing.T) {
 	if _, err := NewCoalescer(Config{MaxSegments: 1022, MaxUDPSegments: 128, MaxOpen: 65535, MaxPerFlow: 64}); err != nil {
 		t.Error(err)
 	}
+	if _, err := NewCoalescer(Config{MaxOpen: 65536}); err == nil {
+		t.Error("MaxOpen 65,536 is taken")
+	}
 }
 
 func TestDefaults(t *testing.T) {
@@ -352,5 +355,25 @@ func TestConstants(t *testing.T) {
 	}
 	if Reason(numReasons).String() != "Reason(?)" || (numReasons-1).String() != "Mismatch" {
 		t.Errorf("%v, %v", Reason(numReasons), numReasons-1)
+	}
+}
+
+// TestNoAddresses checks that what has no addresses is in conflict with nothing, not
+// even with addresses that are zero.
+func TestNoAddresses(t *testing.T) {
+	co, err := NewCoalescer(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pkts [][]byte
+	for i := range 2 {
+		p := flow{port: 1}.packet(i, 100)
+		clear(p[12:20])
+		seal(p, ipv4HdrLen, protoTCP)
+		pkts = append(pkts, p, []byte{0x10, 1, 2, 3}, nil)
+	}
+	co.Coalesce(pkts)
+	if co.Reason(3) != Joined || co.Reason(1) != NoAddresses {
+		t.Errorf("%v behind %v", co.Reason(3), co.Reason(1))
 	}
 }

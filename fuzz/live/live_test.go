@@ -1,6 +1,7 @@
 package live
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/gen"
+	"tunproof/fuzz/scenario"
 	"tunproof/fuzz/target"
 	"tunproof/tunlive"
 )
@@ -72,10 +74,85 @@ func model(t *testing.T) *Kernel {
 	return &k
 }
 
-// TestModel is K1 to K4 of the model: generated scenarios, the corpus, the captures.
+// TestModel is K1 to K4 of the model: generated scenarios, the corpus, the captures,
+// and three packets with every bit of the headers of the second flipped, or cut to
+// every length. Beside what the kernel says, packets that conflict keep their order.
 func TestModel(t *testing.T) {
-	random(t, model(t))
-	stated(t, model(t))
+	k := model(t)
+	random(t, k)
+	stated(t, k)
+	for _, o := range k.Joins {
+		t.Run("K3 flips, "+o.Name, func(t *testing.T) {
+			need(t, k, o)
+			var tally Tally
+			flips(func(batch [][]byte) {
+				s := scenario.Scenario{Batches: [][][]byte{batch}}
+				if err := k.Batches(o, &s, &tally); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if tally.Rounds < 2000 {
+				t.Errorf("%d rounds", tally.Rounds)
+			}
+		})
+	}
+	t.Run("order", func(t *testing.T) {
+		coalesce := k.subject.coalescer(pkts.Config{})
+		rapid.Check(t, func(r *rapid.T) {
+			for _, batch := range gen.Batches().Draw(r, "scenario").Batches {
+				if err := keepsOrder(coalesce, batch); err != nil {
+					r.Fatal(err)
+				}
+			}
+		})
+		flips(func(batch [][]byte) {
+			if err := keepsOrder(coalesce, batch); err != nil {
+				t.Fatal(err)
+			}
+		})
+	})
+}
+
+// flips calls f with batches of three packets that follow each other but for a bit of
+// the second's headers, its length, or its ports and length.
+func flips(f func(batch [][]byte)) {
+	options := scenario.TCP4(8)
+	options.Options = scenario.Timestamps
+	for _, p := range []scenario.Packet{scenario.TCP4(8), scenario.TCP6(8), scenario.UDP4(8), scenario.UDP6(8), options} {
+		q := p.Next(8)
+		first, second, third := p.Bytes(), q.Bytes(), q.Next(8).Bytes()
+		for bit := range 8 * (len(second) - 8) {
+			b := bytes.Clone(second)
+			b[bit/8] ^= 1 << (bit % 8)
+			f([][]byte{first, b, third})
+			b = bytes.Clone(b)
+			scenario.Fix(b, scenario.FixL4Csum|scenario.FixIPCsum)
+			f([][]byte{first, b, third})
+		}
+		for length := range len(second) {
+			f([][]byte{first, second[:length], p.Next(8).Bytes()})
+			q.SrcPort++
+			f([][]byte{first, q.Bytes()[:length], p.Next(8).Bytes()})
+			q.SrcPort--
+		}
+	}
+}
+
+// keepsOrder checks that no two packets that conflict change places.
+func keepsOrder(coalesce func([][]byte) ([]target.Super, []string), batch [][]byte) error {
+	supers, _ := coalesce(batch)
+	var out []int
+	for _, p := range supers {
+		out = append(out, p.Members...)
+	}
+	for i, m := range out {
+		for _, n := range out[:i] {
+			if m < n && conflict(batch[m], batch[n]) {
+				return target.Violated("P3", "packet %d leaves before packet %d, with which it conflicts", n, m)
+			}
+		}
+	}
+	return nil
 }
 
 func random(t *testing.T, k *Kernel) {

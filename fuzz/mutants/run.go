@@ -286,7 +286,7 @@ func (r *Runner) outcome(ctx context.Context, m Mutant, k int, overlay, bin stri
 	}
 	method := r.Methods[k]
 	o.Kills, _, err = r.execute(ctx, method, bin)
-	if method.Confirm && len(o.Kills) > 0 && err == nil { // twice, or it was the machine
+	if method.Confirm && len(o.Kills) > 0 && !slices.ContainsFunc(o.Kills, hung) && err == nil { // twice, or it was the machine
 		again, _, e := r.execute(ctx, method, bin)
 		o.Kills = slices.DeleteFunc(o.Kills, func(k Kill) bool {
 			return !slices.ContainsFunc(again, func(l Kill) bool { return k.Method == l.Method })
