@@ -377,3 +377,63 @@ func TestNoAddresses(t *testing.T) {
 		t.Errorf("%v behind %v", co.Reason(3), co.Reason(1))
 	}
 }
+
+// TestFrontLonger checks that a packet does not join in front of two that are shorter
+// than it: they would not be cut apart again.
+func TestFrontLonger(t *testing.T) {
+	for _, n := range []int{2, 3} {
+		co, err := NewCoalescer(Config{Order: Reorder})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pkts [][]byte
+		for i := range n {
+			pkts = append(pkts, flow{port: 1}.packet(i+10, 50))
+		}
+		front := flow{port: 1}.packet(9, 50)
+		front = append(front, 0)
+		putBE32(front[24:], be32(front[24:])-1)
+		seal(front, ipv4HdrLen, protoTCP)
+		supers := co.Coalesce(append(pkts, front))
+		if len(supers) != 2 || co.Reason(n) != Mismatch {
+			t.Errorf("%d packets and a longer one in front: %d superpackets, %v", n, len(supers), co.Reason(n))
+		}
+	}
+}
+
+// TestOtherZero checks that of the two forms of a checksum that is zero only the one
+// that Segment writes joins, behind a packet that it would else join.
+func TestOtherZero(t *testing.T) {
+	for _, v6 := range []bool{false, true} {
+		for _, udp := range []bool{false, true} {
+			f := flow{v6: v6, udp: udp, port: 1}
+			l4Off, at, written, other := ipv4HdrLen, tcpCsumOffset, uint16(0), uint16(0xFFFF)
+			if v6 {
+				l4Off = ipv6HdrLen
+			}
+			if udp {
+				at, written, other = udpCsumOffset, 0xFFFF, 0
+			}
+			zero := f.packet(1, 50)
+			last := len(zero) - 2
+			putBE16(zero[last:], 0)
+			proto := byte(protoTCP)
+			if udp {
+				proto = protoUDP
+			}
+			seal(zero, l4Off, proto)
+			putBE16(zero[last:], be16(zero[l4Off+at:])) // so that the checksum is zero
+			for sum, want := range map[uint16]Reason{written: Joined, other: L4Checksum} {
+				putBE16(zero[l4Off+at:], sum)
+				co, err := NewCoalescer(Config{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				co.Coalesce([][]byte{f.packet(0, 50), zero})
+				if got := co.Reason(1); got != want {
+					t.Errorf("v6 %v, udp %v, checksum %#04x: %v, want %v", v6, udp, sum, got, want)
+				}
+			}
+		}
+	}
+}
