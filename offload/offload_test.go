@@ -112,6 +112,26 @@ func TestRelease(t *testing.T) {
 	}
 }
 
+// TestMemory checks that batches that come again take no more memory (C7).
+func TestMemory(t *testing.T) {
+	co, err := NewCoalescer(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkts := batch(64, 20, flow{udp: true, port: 1}, flow{port: 1}, flow{port: 2})
+	held := func() int {
+		return cap(co.table.slots) + cap(co.table.lists) + cap(co.runs) + cap(co.reasons) + cap(co.next) + cap(co.supers) + cap(co.members) + cap(co.hdrs)
+	}
+	co.Coalesce(pkts)
+	before := held()
+	for range 1000 {
+		co.Coalesce(pkts)
+	}
+	if after := held(); after != before || len(co.table.slots) != 3 || len(co.members) != 64 {
+		t.Errorf("after 1,000 batches %d elements are held, before %d; %d keys, %d members", after, before, len(co.table.slots), len(co.members))
+	}
+}
+
 func TestReasonString(t *testing.T) {
 	seen := map[string]bool{}
 	for r := range NumReasons {
