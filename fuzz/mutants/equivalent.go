@@ -8,13 +8,99 @@ type Equivalent struct {
 	Why    string // the key of an argument
 }
 
-// Arguments are why mutations are equivalent. Each mutation that has one is also run
-// against Deep: all small inputs that there are, which do not tell it from the
-// original.
-var Arguments = map[string]string{}
+// Arguments are why mutations are equivalent. Besides, each of these mutations was run
+// against the small exhaustive sets of P10 like every other, and is run against the
+// large ones by make mutation-deep: they do not tell it from the original.
+var Arguments = map[string]string{
+	"assertion":  "An assertion that holds: with the tag invariants it panics if it does not. That it would is tested by mutations of what it asserts.",
+	"bounds":     "The two tests say the same of two slices of one length; both stand there so that the compiler needs no others.",
+	"carry":      "Of the eight additions with carry, each leaves at most 2^64-2 if it gives a carry (by induction: TestCarry, for all words of 8 bits). So the carry of the last can be added without giving another.",
+	"decided":    "Another test decides the same. An empty payload is refused by extends; two packets of no conflict are both \"none\"; a fragment is told before the evil bit; of UDP extends has taken whatever joins; a header that is not all there is shorter than IHL says (TestHeaderLengths); a version that is neither 4 nor 6 has no protocol; a superpacket of two packets and more is not shorter than one of them; and what makes another slot recent makes the last superpacket none.",
+	"difference": "Only differences of the counter are used, and whether there are pairs only saves looking for one.",
+	"endian":     "It is of big-endian machines. make test-qemu runs the tests as a program of s390x.",
+	"hash":       "Another hash. What is found depends on none; that one spreads the keys that TestWork seeks collisions with as well, within the same limits, and TestHash finds every bit in it.",
+	"room":       "How much room is made beforehand, or that it is kept zero: append makes what is missing, once, and TestMemory and TestAllocations see that it is not again. Or how many lists there are, two a key or more.",
+	"sum":        "The same sum by another implementation, or in other pieces. TestImplementations compares them all with the plain sum at every length.",
+	"tag":        "A value that only has to be no other: of a key, no other key has it in this place; of \"none\", no index is it; of a version, it is only asked whether it is 4.",
+	"unused":     "A value that nothing reads: of IPv4 only in a packet of IPv6; a limit of 1 or 0 for what has one packet already; a ninth byte of a word of eight.",
+}
 
 // Equivalents are all mutations of offload that survive and are equivalent.
-var Equivalents = []Equivalent{}
+var Equivalents = []Equivalent{
+	{"candidate.go:parsed.parse:literal:2c079d15", `p.version, p.proto, p.l4Off, p.gsoType = 6, pkt[6], ipv6HdrLen, GSOTCPv6`, "tag"},
+	{"candidate.go:parsed.setFlow:literal:ba2253fc", `p.key.ports |= uint64(p.proto)<<32 | uint64(be32(pkt[p.l4Off:]))`, "tag"},
+	{"checksum_amd64.go:sumOther:true:0095a2fc", `if !hasAVX2 {`, "sum"},
+	{"checksum_amd64.go:sumOther:boundary:feedccf9", `for len(b) > maxVector {`, "sum"},
+	{"checksum_generic.go:sumGeneric:false:8ade1589", `for len(b) >= 64 {`, "sum"},
+	{"checksum_generic.go:sumGeneric:boundary:08db3fa0", `for len(b) >= 64 {`, "sum"},
+	{"checksum_generic.go:sumGeneric:literal:33629005", `for len(b) >= 64 {`, "sum"},
+	{"checksum_generic.go:sumGeneric:delete:3e2d34fe", `sum, carry = bits.Add64(sum, 0, carry)`, "carry"},
+	{"checksum_generic.go:sumGeneric:delete:bab9acd5", `sum += carry`, "carry"},
+	{"checksum_generic.go:sumGeneric:assign:c93ddcbb", `sum += carry`, "carry"},
+	{"checksum_generic.go:-:literal:6f2c6bef", `var bigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1`, "endian"},
+	{"checksum_generic.go:-:literal:94c0fcb5", `var bigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1`, "endian"},
+	{"checksum_generic.go:-:literal:6c2696fe", `var bigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1`, "endian"},
+	{"checksum_generic.go:-:literal:25f59fd3", `var bigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1`, "endian"},
+	{"checksum_generic.go:-:literal:db73fd3f", `var bigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1`, "endian"},
+	{"checksum_generic.go:native:false:a719de5c", `if bigEndian {`, "endian"},
+	{"coalesce.go:Coalescer.Coalesce:literal:9b6da031", `c.opened, c.pairs = 0, false`, "difference"},
+	{"coalesce.go:Coalescer.Coalesce:delete:513176bd", `c.opened, c.pairs = 0, false`, "difference"},
+	{"coalesce.go:Coalescer.place:true:3f7f4687", `if recent := c.table.recent; recent != nil && recent.last == i-1 && recent.super != none {`, "decided"},
+	{"coalesce.go:Coalescer.place:boundary:08a6b4a0", `if len(pkt) > q.hdrLen && be32(pkt[q.l4Off:]) == q.ports {`, "decided"},
+	{"coalesce.go:Coalescer.place:boundary:fceca71c", `if keepOrder && lastOfPair > lastOfFlow {`, "decided"},
+	{"coalesce.go:Coalescer.start:true:8fbe97df", `if p.version == 4 {`, "unused"},
+	{"coalesce.go:Coalescer.start:literal:6a6142cd", `r.most = 1`, "unused"},
+	{"coalesce.go:Coalescer.settle:delete:1b52ad5a", `invariant(try > 0, "extends refused what joins")`, "assertion"},
+	{"coalesce.go:Coalescer.settle:boundary:b395cabb", `invariant(try > 0, "extends refused what joins")`, "assertion"},
+	{"coalesce.go:Coalescer.settle:true:89ac9668", `q.sealed = q.sealed || q.n == 1 && q.payload < r.size`, "decided"},
+	{"coalesce.go:Coalescer.joins:true:f93230ce", `a.proto == protoTCP && a.seq+uint32(a.payload) != b.seq ||`, "decided"},
+	{"flow.go:-:literal:a5cb72e0", `const ipv6Ports = 1 << 40`, "tag"},
+	{"flow.go:-:literal:04d9c899", `const ipv6Ports = 1 << 40`, "tag"},
+	{"flow.go:-:literal:1e9d5eab", `const none int32 = -1`, "tag"},
+	{"flow.go:flowTable.reset:boundary:a3e31a67", `for size < 2*n {`, "room"},
+	{"flow.go:flowTable.reset:literal:ce66a292", `for size < 2*n {`, "room"},
+	{"flow.go:flowTable.hash:literal:0a588ea2", `h := m[0] + product(k.ports, m[1], m[2]) + product(k.srcHi, m[3], m[4])`, "hash"},
+	{"flow.go:flowTable.hash:arithmetic:f528a3d8", `h := m[0] + product(k.ports, m[1], m[2]) + product(k.srcHi, m[3], m[4])`, "hash"},
+	{"flow.go:flowTable.hash:literal:50dae91e", `h := m[0] + product(k.ports, m[1], m[2]) + product(k.srcHi, m[3], m[4])`, "hash"},
+	{"flow.go:flowTable.hash:literal:18b1b8b8", `h := m[0] + product(k.ports, m[1], m[2]) + product(k.srcHi, m[3], m[4])`, "hash"},
+	{"flow.go:flowTable.hash:literal:bf05e1b4", `h := m[0] + product(k.ports, m[1], m[2]) + product(k.srcHi, m[3], m[4])`, "hash"},
+	{"flow.go:flowTable.hash:arithmetic:a03852b6", `h := m[0] + product(k.ports, m[1], m[2]) + product(k.srcHi, m[3], m[4])`, "hash"},
+	{"flow.go:flowTable.hash:true:2fcee9a3", `if k.ports&ipv6Ports != 0 {`, "hash"},
+	{"flow.go:flowTable.hash:bits:6a06b36a", `if k.ports&ipv6Ports != 0 {`, "hash"},
+	{"flow.go:flowTable.hash:literal:d3ad555d", `if k.ports&ipv6Ports != 0 {`, "hash"},
+	{"flow.go:flowTable.hash:assign:07cb2756", `h += product(k.srcLo, m[5], m[6]) + product(k.dstHi, m[7], m[8]) + product(k.dstLo, m[9], m[10])`, "hash"},
+	{"flow.go:flowTable.hash:literal:b2089acb", `h += product(k.srcLo, m[5], m[6]) + product(k.dstHi, m[7], m[8]) + product(k.dstLo, m[9], m[10])`, "hash"},
+	{"flow.go:flowTable.hash:arithmetic:524e8087", `h += product(k.srcLo, m[5], m[6]) + product(k.dstHi, m[7], m[8]) + product(k.dstLo, m[9], m[10])`, "hash"},
+	{"flow.go:flowTable.hash:literal:e769c187", `h += product(k.srcLo, m[5], m[6]) + product(k.dstHi, m[7], m[8]) + product(k.dstLo, m[9], m[10])`, "hash"},
+	{"flow.go:flowTable.hash:literal:eed8a2dc", `h += product(k.srcLo, m[5], m[6]) + product(k.dstHi, m[7], m[8]) + product(k.dstLo, m[9], m[10])`, "hash"},
+	{"flow.go:flowTable.hash:arithmetic:f2c58526", `h += product(k.srcLo, m[5], m[6]) + product(k.dstHi, m[7], m[8]) + product(k.dstLo, m[9], m[10])`, "hash"},
+	{"flow.go:flowTable.hash:literal:a4060a00", `h += product(k.srcLo, m[5], m[6]) + product(k.dstHi, m[7], m[8]) + product(k.dstLo, m[9], m[10])`, "hash"},
+	{"flow.go:flowTable.hash:literal:7ac13ce2", `return h >> 32`, "hash"},
+	{"flow.go:product:arithmetic:455b612e", `func product(w, a, b uint64) uint64 { return (a + w>>32) * (b + w&0xFFFFFFFF) }`, "hash"},
+	{"flow.go:product:arithmetic:35024548", `func product(w, a, b uint64) uint64 { return (a + w>>32) * (b + w&0xFFFFFFFF) }`, "hash"},
+	{"headers.go:init:literal:daa0b210", `flags := [8]byte{0, 0, 0, 0, 0, tcpFIN | tcpPSH}`, "unused"},
+	{"headers.go:sameHeaders:true:8ab48369", `for i := tcpHdrLen; i+4 <= len(a) && i+4 <= len(b); i += 4 {`, "bounds"},
+	{"headers.go:sameHeaders:arithmetic:b238038b", `for i := tcpHdrLen; i+4 <= len(a) && i+4 <= len(b); i += 4 {`, "bounds"},
+	{"headers.go:sameHeaders:true:f5bc911a", `for i := tcpHdrLen; i+4 <= len(a) && i+4 <= len(b); i += 4 {`, "bounds"},
+	{"headers.go:sameHeaders:logic:2ed315a3", `for i := tcpHdrLen; i+4 <= len(a) && i+4 <= len(b); i += 4 {`, "bounds"},
+	{"headers.go:sameHeaders:arithmetic:b9aa60de", `for i := tcpHdrLen; i+4 <= len(a) && i+4 <= len(b); i += 4 {`, "bounds"},
+	{"packet.go:-:literal:e4396325", `ipv4MF, ipv4DF, ipv4Evil = 0x2000, 0x4000, 0x8000 // in the word at offset 6`, "decided"},
+	{"packet.go:parseIP:false:5ff28a41", `if len(pkt) < ipv4HdrLen {`, "decided"},
+	{"segment.go:checkGSO:false:94992eb2", `if layout.version == 0 || version != 0 && layout.version != version || layout.proto != proto {`, "decided"},
+	{"segment.go:checkGSO:literal:5216391e", `if layout.version == 0 || version != 0 && layout.version != version || layout.proto != proto {`, "decided"},
+	{"superpacket.go:-:literal:f183f457", `const maxHdrLen = ipv6HdrLen + 60`, "room"},
+	{"superpacket.go:Coalescer.finish:boundary:fdca5a2e", `if len(c.supers) < last {`, "room"},
+	{"superpacket.go:Coalescer.finish:false:6b2fa62d", `if c.runs[i].n > 1 {`, "room"},
+	{"superpacket.go:Coalescer.finish:true:95b99aac", `if c.runs[i].n > 1 {`, "room"},
+	{"superpacket.go:Coalescer.finish:negate:3debb6af", `if c.runs[i].n > 1 {`, "room"},
+	{"superpacket.go:Coalescer.finish:boundary:2af8f547", `if c.runs[i].n > 1 {`, "room"},
+	{"superpacket.go:Coalescer.finish:literal:51d36b96", `if c.runs[i].n > 1 {`, "room"},
+	{"superpacket.go:Coalescer.finish:literal:34b1610d", `if c.runs[i].n > 1 {`, "room"},
+	{"superpacket.go:Coalescer.finish:delete:2be0afb5", `room += VnetHdrLen + maxHdrLen`, "room"},
+	{"superpacket.go:Coalescer.finish:literal:4dd424ff", `c.hdrs = append(resize(c.hdrs, room)[:0], zeroVnetHdr...)`, "room"},
+	{"work_invariants.go:invariant:false:51e139aa", `if !holds {`, "assertion"},
+	{"work_invariants.go:invariant:delete:a172560e", `panic("offload: " + what)`, "assertion"},
+}
 
 // EquivalentIDs are Equivalents by ID.
 func EquivalentIDs() map[string]Equivalent {

@@ -233,8 +233,6 @@ var joining = []Bug{
 		"			p.hdr.CsumOffset = udpCsumOffset\n", "			p.hdr.CsumOffset = tcpCsumOffset\n"},
 	{"needs-csum-forgotten", reader, "offload/superpacket.go",
 		`Flags:      NeedsCsum,`, `Flags:      DataValid,`},
-	{"header-room-too-small", reader, "offload/superpacket.go",
-		`room += VnetHdrLen + maxHdrLen`, `room += VnetHdrLen`},
 	{"members-share-memory", reader, "offload/superpacket.go",
 		`members: c.members[start:len(c.members):len(c.members)]`, `members: c.members[start:len(c.members)]`},
 }

@@ -193,7 +193,7 @@ func (r *Runner) judge(m Mutant, of func(k int, method Method) (outcome, error))
 	v = Verdict{Mutant: m, Status: Survived}
 	same := true
 	for k, method := range r.Methods {
-		if method.Last && len(v.Kills) > 0 {
+		if method.Last && v.Beyond("corpus") {
 			continue
 		}
 		o, err := of(k, method)

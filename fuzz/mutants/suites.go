@@ -60,14 +60,17 @@ func Deep() []Method {
 	return []Method{all, last}
 }
 
-// Planted is what a planted bug is run against: of offload the properties, then what
-// is about sums, allocations and work, then the kernel, of the device its tests, which
-// are on a real one. None of it is a case of the corpus: that is said beside it.
+// Planted is what a planted bug is run against: of offload the properties, and for what
+// those leave its own tests, of sums, allocations and work, and the kernel; of the
+// device its tests, which are on a real one. A case of the corpus is said beside it, and
+// does not count.
 func Planted(file string) []Method {
 	if path.Dir(file) == "offload/tun" {
 		return []Method{{Name: "device", Package: "./offload/tun", Run: ".", Skip: "^TestEndToEnd$", Limit: 4 * limit, Env: required, Confirm: true}}
 	}
-	return []Method{properties("2000"), unit(), kernel()}
+	own, judge := unit(), kernel()
+	own.Last, judge.Last = true, true
+	return []Method{properties("2000"), own, judge}
 }
 
 // Model is what the mutations of the model are run against: the kernel as judge of
