@@ -113,28 +113,42 @@ func TestModel(t *testing.T) {
 	})
 }
 
-// flips calls f with batches of three packets that follow each other but for a bit of
-// the second's headers, its length, or its ports and length.
+// flips calls f with batches of three packets. The second follows the first but for a
+// bit of its headers, its length, or its ports too; or it is a fragment, or of another
+// protocol, with other ports. The third follows the second, or the first.
 func flips(f func(batch [][]byte)) {
 	options := scenario.TCP4(8)
 	options.Options = scenario.Timestamps
 	for _, p := range []scenario.Packet{scenario.TCP4(8), scenario.TCP6(8), scenario.UDP4(8), scenario.UDP6(8), options} {
-		q := p.Next(8)
-		first, second, third := p.Bytes(), q.Bytes(), q.Next(8).Bytes()
+		q, other := p.Next(8), p.Next(8)
+		other.SrcPort ^= 0x0101
+		first, second, third, instead := p.Bytes(), q.Bytes(), q.Next(8).Bytes(), q.Bytes()
 		for bit := range 8 * (len(second) - 8) {
-			b := bytes.Clone(second)
-			b[bit/8] ^= 1 << (bit % 8)
-			f([][]byte{first, b, third})
-			b = bytes.Clone(b)
-			scenario.Fix(b, scenario.FixL4Csum|scenario.FixIPCsum)
-			f([][]byte{first, b, third})
+			for _, fix := range []int{0, scenario.FixL4Csum | scenario.FixIPCsum} {
+				b := bytes.Clone(second)
+				b[bit/8] ^= 1 << (bit % 8)
+				scenario.Fix(b, fix)
+				f([][]byte{first, b, third})
+				f([][]byte{first, b, instead})
+			}
 		}
 		for length := range len(second) {
-			f([][]byte{first, second[:length], p.Next(8).Bytes()})
-			q.SrcPort++
-			f([][]byte{first, q.Bytes()[:length], p.Next(8).Bytes()})
-			q.SrcPort--
+			f([][]byte{first, second[:length], instead})
+			f([][]byte{first, other.Bytes()[:length], instead})
 		}
+		for _, frag := range []uint16{0x2000, 1} {
+			r := other
+			r.Frag = frag
+			f([][]byte{first, r.Bytes(), instead})
+		}
+		b := other.Bytes()
+		if p.V6 {
+			b[6] = 58 // ICMPv6
+		} else {
+			b[9] = 1 // ICMP
+		}
+		scenario.Fix(b, scenario.FixIPCsum)
+		f([][]byte{first, b, instead})
 	}
 }
 
