@@ -122,7 +122,11 @@ func TestMemory(t *testing.T) {
 	held := func() int {
 		return cap(co.table.slots) + cap(co.table.lists) + cap(co.runs) + cap(co.reasons) + cap(co.next) + cap(co.supers) + cap(co.members) + cap(co.hdrs)
 	}
-	co.Coalesce(pkts)
+	for _, p := range co.Coalesce(pkts) { // what is appended to one list is in no other
+		if m := p.Packets(); len(m) != cap(m) {
+			t.Errorf("a superpacket of %d packets has room for %d", len(m), cap(m))
+		}
+	}
 	before := held()
 	for range 1000 {
 		co.Coalesce(pkts)

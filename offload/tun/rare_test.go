@@ -181,3 +181,69 @@ func TestSwitchAmidBatch(t *testing.T) {
 		}
 	}
 }
+
+// TestFirstError checks that of two errors of a batch the first is returned.
+func TestFirstError(t *testing.T) {
+	var r *rig
+	r = writing(t, tun.Config{Observer: tun.Observer{Refused: func(*tun.Refusal) { must(t, r.w.SetDown(r.name)) }}})
+	if n, err := r.q.WriteBatch([][]byte{{0x55, 1, 2, 3}, allFlows[0].packet(0, 10), allFlows[1].packet(0, 10)}); n != 0 || err != unix.EINVAL {
+		t.Errorf("%d, %v, want the first packet's EINVAL", n, err)
+	}
+	if s := r.stats().Write; s.Refused != 1 || s.Down != 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestSameMask checks that every queue, added ones too, is given the mask that was
+// negotiated: it is the interface's (T1).
+func TestSameMask(t *testing.T) {
+	var masks []int
+	r := writing(t, tun.Config{Queues: 3}, tun.Faults{Offload: func(mask int) error {
+		masks = append(masks, mask)
+		return nil
+	}})
+	want := masks[len(masks)-1]
+	if n := len(masks); n < 4 || masks[n-2] != want || masks[n-3] != want {
+		t.Errorf("masks %#x", masks)
+	}
+	if !r.dev.Features().USO {
+		t.Skip("this kernel has no USO")
+	}
+	_, err := r.dev.AddQueue()
+	must(t, err)
+	if got := masks[len(masks)-1]; got != want {
+		t.Errorf("an added queue has mask %#x, the others %#x", got, want)
+	}
+}
+
+// TestAdoptTwo checks that descriptors of two interfaces make no device.
+func TestAdoptTwo(t *testing.T) {
+	must(t, cannot)
+	const flags = unix.IFF_TUN | unix.IFF_VNET_HDR | unix.IFF_MULTI_QUEUE
+	a, _, err := tunlive.OpenFD("", flags, 10)
+	must(t, err)
+	b, _, err := tunlive.OpenFD("", flags, 10)
+	must(t, err)
+	if dev, err := tun.Adopt(tun.Config{}, a, b); err == nil {
+		dev.Close()
+		t.Error("descriptors of two interfaces are adopted as one device")
+	}
+}
+
+// TestDeadlinesApart checks that the deadline of one direction is none of the other.
+func TestDeadlinesApart(t *testing.T) {
+	past := time.Now().Add(-time.Second)
+	w := writing(t, tun.Config{})
+	must(t, w.q.SetReadDeadline(past))
+	w.write(batch(3, 10, allFlows[0]))
+	r := reading(t, tun.Config{})
+	must(t, r.q.SetWriteDeadline(past))
+	must(t, r.far.Write(tunlive.VnetHdr{}, allFlows[0].packet(0, 10)))
+	bufs, sizes := buffers(1, 0, 1500)
+	if n, err := r.q.ReadBatch(bufs, sizes, 0); n != 1 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if _, err := r.q.WriteBatch(batch(1, 10, allFlows[0])); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a write behind its deadline: %v", err)
+	}
+}
