@@ -247,3 +247,17 @@ func TestDeadlinesApart(t *testing.T) {
 		t.Errorf("a write behind its deadline: %v", err)
 	}
 }
+
+// TestFewFiles checks that a device that is refused again and again leaves no more
+// than eight files of it.
+func TestFewFiles(t *testing.T) {
+	dir := t.TempDir()
+	r := writing(t, tun.Config{Record: tun.Record{Packets: 10, Dir: dir}}, tun.Faults{Front: csumOffset})
+	for range 12 {
+		r.write(batch(3, 10, allFlows[0]))
+		r.dev.SetDisabled(tun.TCPv4, false)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 8 || r.stats().Write.Resent != 36 {
+		t.Errorf("%d files, %v, %+v", len(files), err, r.stats().Write)
+	}
+}
