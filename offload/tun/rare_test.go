@@ -261,3 +261,16 @@ func TestFewFiles(t *testing.T) {
 		t.Errorf("%d files, %v, %+v", len(files), err, r.stats().Write)
 	}
 }
+
+// TestAnotherOfTheName checks that no queue is added to an interface that only has the
+// name of the device's.
+func TestAnotherOfTheName(t *testing.T) {
+	r := writing(t, tun.Config{MultiQueue: true})
+	must(t, r.w.Delete(r.name))
+	other, err := tun.Open(tun.Config{Node: os.Getenv("TUNLIVE_DEVICE"), Name: r.name, MultiQueue: true})
+	must(t, err)
+	defer other.Close()
+	if _, err := r.dev.AddQueue(); !errors.Is(err, tun.ErrGone) {
+		t.Errorf("%v, want ErrGone", err)
+	}
+}
