@@ -52,6 +52,31 @@ func TestSegmentByHand(t *testing.T) {
 	}
 }
 
+// TestTruncatedExtension checks that an extension header that ends behind the packet,
+// however little is missing, is told, and not followed.
+func TestTruncatedExtension(t *testing.T) {
+	b := make([]byte, 40+24+20+10)
+	b[0], b[6], b[40], b[41] = 0x60, 60, 6, 2
+	b[40+24+12] = 0x50
+	h := VnetHdr{Flags: 1, GSOType: 4, GSOSize: 4, CsumStart: 64, CsumOffset: 16}
+	for n := range len(b) + 1 {
+		want := ""
+		switch {
+		case n < 64:
+			want = "model: refused: IPHeader"
+		case n < 84:
+			want = "model: refused: L4Header"
+		}
+		got := ""
+		if _, err := Segment(h, b[:n]); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%d bytes: %q, want %q", n, got, want)
+		}
+	}
+}
+
 func TestSum(t *testing.T) {
 	// RFC 1071 section 3.
 	if got := Sum([]byte{0x00, 0x01, 0xf2, 0x03}, []byte{0xf4, 0xf5, 0xf6, 0xf7}); got != 0xddf2 {

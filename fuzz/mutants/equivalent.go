@@ -19,13 +19,15 @@ var Arguments = map[string]string{
 	"difference": "Only differences of the counter are used, and whether there are pairs only saves looking for one.",
 	"endian":     "It is of big-endian machines. make test-qemu runs the tests as a program of s390x.",
 	"hash":       "Another hash. What is found depends on none; that one spreads the keys that TestWork seeks collisions with as well, within the same limits, and TestHash finds every bit in it.",
+	"model":      "Of the model. Two packets without addresses are alone anyway, and a packet is asked only about those before it; an older superpacket is closed if a newer one is; a candidate has a payload; what is refused has no segments; byte 6 of IPv6 is 6 or 17; the other bit is of a fragment, which is no candidate; a first packet with FIN or PSH comes back from no superpacket; a version that is neither 4 nor 6 has no protocol; without a GSO type there is no payload to be longer; the lengths of IPv6 are set over what was put there.",
 	"room":       "How much room is made beforehand, or that it is kept zero: append makes what is missing, once, and TestMemory and TestAllocations see that it is not again. Or how many lists there are, two a key or more.",
 	"sum":        "The same sum by another implementation, or in other pieces. TestImplementations compares them all with the plain sum at every length.",
 	"tag":        "A value that only has to be no other: of a key, no other key has it in this place; of \"none\", no index is it; of a version, it is only asked whether it is 4.",
 	"unused":     "A value that nothing reads: of IPv4 only in a packet of IPv6; a limit of 1 or 0 for what has one packet already; a ninth byte of a word of eight.",
 }
 
-// Equivalents are all mutations of offload that survive and are equivalent.
+// Equivalents are all mutations of offload and of the model that survive and are
+// equivalent.
 var Equivalents = []Equivalent{
 	{"candidate.go:parsed.parse:literal:2c079d15", `p.version, p.proto, p.l4Off, p.gsoType = 6, pkt[6], ipv6HdrLen, GSOTCPv6`, "tag"},
 	{"candidate.go:parsed.setFlow:literal:ba2253fc", `p.key.ports |= uint64(p.proto)<<32 | uint64(be32(pkt[p.l4Off:]))`, "tag"},
@@ -100,6 +102,20 @@ var Equivalents = []Equivalent{
 	{"superpacket.go:Coalescer.finish:literal:4dd424ff", `c.hdrs = append(resize(c.hdrs, room)[:0], zeroVnetHdr...)`, "room"},
 	{"work_invariants.go:invariant:false:51e139aa", `if !holds {`, "assertion"},
 	{"work_invariants.go:invariant:delete:a172560e", `panic("offload: " + what)`, "assertion"},
+	{"admission.go:Identify:literal:1a584554", `id = Identity{6, int(b[6]), get16(b, 4) + 40, "6" + string(b[8:40]), ""}`, "tag"},
+	{"admission.go:Identity.Conflicts:true:fcf1101c", `if p.flow != "" && q.flow != "" {`, "model"},
+	{"admission.go:Identity.Conflicts:true:432eb81b", `return p.addresses != "" && p.addresses == q.addresses`, "model"},
+	{"coalesce.go:Coalesce:literal:f4dd09ba", `opened := 0`, "difference"},
+	{"coalesce.go:Coalesce:branch:abe6908d", `break`, "model"},
+	{"coalesce.go:verdict:literal:df709499", `most, least = cfg.MaxUDPSegments, 1`, "model"},
+	{"coalesce.go:verdict:false:0fee6e21", `if err != nil || !slices.EqualFunc(segments, members, same) {`, "model"},
+	{"coalesce.go:Config.same:true:e39ce519", `if cfg.AtomicIDs && b[0]>>4 == 4 && dontFragment(b) {`, "model"},
+	{"coalesce.go:Join:bits:b1bc5faa", `whole.l4[13] = whole.l4[13]&^(fin|psh) | last.l4[13]&(fin|psh)`, "model"},
+	{"packet.go:parse:literal:f824bf60", `n := 0`, "model"},
+	{"packet.go:dontFragment:literal:e136c3de", `func dontFragment(b []byte) bool { return b[6]&0x40 != 0 }`, "model"},
+	{"packet.go:evilBit:literal:cb942f73", `func evilBit(b []byte) bool      { return b[6]&0x80 != 0 }`, "model"},
+	{"segment.go:Segment:false:975fa290", `case h.GSOType == gsoNone || len(p.payload) <= int(h.GSOSize):`, "model"},
+	{"segment.go:split:true:abaaebd7", `if s.version == 4 {`, "model"},
 }
 
 // EquivalentIDs are Equivalents by ID.

@@ -75,7 +75,8 @@ each property).{{with .deep}} Of tree {{.Tree}}: {{len .Lines}} run, {{.Noticed}
 ` + "`make mutation-model`" + `, tree {{.Tree}}, Linux {{.Env.Kernel}}, {{minutes .Seconds}} minutes. The kernel judges the model alone (K1 to K3 on generated scenarios and on the
 corpus, and every bit of a packet flipped; production only explains known divergences). {{len .Lines}} mutations, {{.Count "does not compile"}} do not compile, {{.Count "same machine code"}} compile to
 the same machine code. Of the {{.Judged}} others the kernel notices **{{len (.Only "kernel")}}**; what a kernel cannot know, Reasons, classes of refusal, policy, the stated
-outcomes of the corpus: **{{len (.Only "corpus")}}**; {{sub (sub .Noticed (len (.Only "kernel"))) (len (.Only "corpus"))}} more show only as a difference from production. {{.Count "timed out"}} of all are noticed only because a program hangs;
+outcomes of the corpus: **{{len (.Only "corpus")}}**; {{sub (sub .Noticed (len (.Only "kernel"))) (len (.Only "corpus"))}} more show only as a difference from production, or in the model's own tests. {{.Count "equivalent"}} are
+listed as equivalent. {{.Count "timed out"}} of all are noticed only because a program hangs;
 {{.Count "survived"}} survive.
 
 ### Noticed by the corpus only
@@ -84,9 +85,6 @@ outcomes of the corpus: **{{len (.Only "corpus")}}**; {{sub (sub .Noticed (len (
 {{else}}None.
 {{end}}
 ### Survived
-
-Each is one of: a condition that another decides (an error that comes with no segments; fragment bits where the version is 4 anyway),
-a size at which the code behind refuses the same, or an order in which nobody asks.
 
 {{range .With "survived"}}- {{.ID}} (line {{.Line}}): {{code .About}} in {{code .Source}}
 {{else}}None.

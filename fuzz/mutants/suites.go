@@ -76,12 +76,13 @@ func Planted(file string) []Method {
 // Model is what the mutations of the model are run against: the kernel as judge of
 // the model alone (and, of order, the rule in words of its own), and for what that
 // leaves what the corpus states, and then production, which can say only that the two
-// differ.
+// differ, and the model's own tests.
 func Model() []Method {
 	states := Method{Name: "corpus", Package: "./fuzz/properties", Run: "^TestModelStates$", Limit: limit, Last: true}
 	production := properties("2000")
 	production.Last = true
-	return []Method{{Name: "kernel", Package: "./fuzz/live", Run: "^TestModel$/^(order|K[123]_(random|corpus|superpackets_alone|whole_batches|flips),_(tun|toggle))$", Limit: limit, Env: required, Confirm: true}, states, production}
+	own := Method{Name: "unit", Package: "./model", Run: ".", Limit: limit, Last: true}
+	return []Method{{Name: "kernel", Package: "./fuzz/live", Run: "^TestModel$/^(order|K[123]_(random|corpus|superpackets_alone|whole_batches|flips),_(tun|toggle))$", Limit: limit, Env: required, Confirm: true}, states, production, own}
 }
 
 // Methods are the names of Kill.Method, in the order in which they are shown.
