@@ -7,7 +7,6 @@ package mutants
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -210,11 +209,4 @@ func likeness(a, b string) int {
 		}
 	}
 	return 3*shared - max(0, len(a)-1) - max(0, len(b)-1)
-}
-
-// sortByPlace puts mutants in the order of their files and lines.
-func sortByPlace(list []Mutant) {
-	slices.SortStableFunc(list, func(a, b Mutant) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
-	})
 }
