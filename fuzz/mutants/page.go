@@ -74,16 +74,15 @@ each property).{{with .deep}} Of tree {{.Tree}}: {{len .Lines}} run, {{.Noticed}
 {{with .model}}
 ` + "`make mutation-model`" + `, tree {{.Tree}}, Linux {{.Env.Kernel}}, {{minutes .Seconds}} minutes. The kernel judges the model alone (K1 to K3 on generated scenarios and on the
 corpus, and every bit of a packet flipped; production only explains known divergences). {{len .Lines}} mutations, {{.Count "does not compile"}} do not compile, {{.Count "same machine code"}} compile to
-the same machine code. Of the {{.Judged}} others the kernel notices **{{len (.Only "kernel")}}**; what a kernel cannot know, Reasons, classes of refusal, policy, the stated
-outcomes of the corpus: **{{len (.Only "corpus")}}**; {{sub (sub .Noticed (len (.Only "kernel"))) (len (.Only "corpus"))}} more show only as a difference from production, or in the model's own tests. {{.Count "equivalent"}} are
+the same machine code. Of the {{.Judged}} others the kernel notices **{{.Has "kernel"}}**. What a kernel cannot know, Reasons, classes of refusal, policy, shows in
+the stated outcomes of the corpus, **{{.Has "corpus"}}**, or only as a difference from production or in the model's own tests, {{sub (sub .Noticed (.Has "kernel")) (.Has "corpus")}}. {{.Count "equivalent"}} are
 listed as equivalent. {{.Count "timed out"}} of all are noticed only because a program hangs;
 {{.Count "survived"}} survive.
 
-### Noticed by the corpus only
+### Not noticed by the kernel
 
-{{range .Only "corpus"}}- {{.ID}} (line {{.Line}}): {{code .About}}
-{{else}}None.
-{{end}}
+{{range .Lines}}{{if .Unseen}}- {{.ID}} (line {{.Line}}): {{code .About}}, {{.By}}
+{{end}}{{end}}
 ### Survived
 
 {{range .With "survived"}}- {{.ID}} (line {{.Line}}): {{code .About}} in {{code .Source}}

@@ -54,6 +54,9 @@ func NewLine(v Verdict, equivalent map[string]Equivalent) Line {
 	return l
 }
 
+// Unseen says whether it was noticed, but not by the kernel.
+func (l Line) Unseen() bool { return l.By != "" && !strings.HasPrefix(l.By, "kernel") }
+
 // More values of a status: of what survived and is listed as equivalent, and of a
 // planted bug that only a case of the corpus noticed.
 const (
@@ -206,6 +209,17 @@ func (r Results) With(status string) []Line {
 // Only returns the lines that one method alone noticed.
 func (r Results) Only(method string) []Line {
 	return slices.DeleteFunc(slices.Clone(r.Lines), func(l Line) bool { return strings.TrimSuffix(l.By, "!") != method })
+}
+
+// Has counts the lines that a method noticed.
+func (r Results) Has(method string) int {
+	n := 0
+	for _, l := range r.Lines {
+		if slices.Contains(strings.Fields(strings.ReplaceAll(l.By, "!", "")), method) {
+			n++
+		}
+	}
+	return n
 }
 
 // The files of results below docs/mutation.
