@@ -16,7 +16,7 @@ LIVE_USER = 65534
 help:
 	@echo "make verify         the corpus, captures, properties and fuzz targets, then a table (1 minute)"
 	@echo "make test           all tests, deterministic (2 minutes)"
-	@echo "make lint           gofmt, go vet for Linux, macOS and Windows, staticcheck"
+	@echo "make lint           gofmt, go vet for Linux, macOS, Windows and 32 bits, staticcheck"
 	@echo "make test-386       the tests as a 32-bit program, short"
 	@echo "make test-race      the tests under the race detector, short"
 	@echo "make test-qemu      the tests as programs of arm64 and s390x, under qemu-user, short"
@@ -57,6 +57,7 @@ lint:
 	$(GO) vet ./...
 	GOOS=darwin $(GO) vet ./...
 	GOOS=windows $(GO) vet ./...
+	GOARCH=386 $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
 test-386:

@@ -53,55 +53,55 @@ func (s Sizes) Shard(i int, f func(p scenario.Super) error) error {
 // edges.
 type Field struct {
 	Name   string
-	Values []int
-	Set    func(p *scenario.Super, l4Off, v int)
+	Values []uint32
+	Set    func(p *scenario.Super, l4Off int, v uint32)
 }
 
 var (
-	edge8  = []int{0, 1, 0x7F, 0x80, 0xFF}
-	edge16 = []int{0, 1, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF}
+	edge8  = []uint32{0, 1, 0x7F, 0x80, 0xFF}
+	edge16 = []uint32{0, 1, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF}
 )
 
 // Fields are all fields of the VnetHdr, of both IP headers, TCP and UDP, and the
 // length of the packet.
 func Fields() []Field {
-	vnet := func(name string, values []int, set func(p *scenario.Super, v int)) Field {
-		return Field{name, values, func(p *scenario.Super, _, v int) { set(p, v) }}
+	vnet := func(name string, values []uint32, set func(p *scenario.Super, v uint32)) Field {
+		return Field{name, values, func(p *scenario.Super, _ int, v uint32) { set(p, v) }}
 	}
-	ip := func(name string, at, n int, values []int) Field {
-		return Field{name, values, func(p *scenario.Super, _, v int) { put(p.Data, at, n, v) }}
+	ip := func(name string, at, n int, values []uint32) Field {
+		return Field{name, values, func(p *scenario.Super, _ int, v uint32) { put(p.Data, at, n, v) }}
 	}
-	l4 := func(name string, at, n int, values []int) Field {
-		return Field{name, values, func(p *scenario.Super, l4Off, v int) { put(p.Data, l4Off+at, n, v) }}
+	l4 := func(name string, at, n int, values []uint32) Field {
+		return Field{name, values, func(p *scenario.Super, l4Off int, v uint32) { put(p.Data, l4Off+at, n, v) }}
 	}
-	lengths := []int{0, 1, 7, 8, 9, 19, 20, 21, 27, 28, 29, 39, 40, 41, 47, 48, 49, 59, 60, 61}
+	lengths := []uint32{0, 1, 7, 8, 9, 19, 20, 21, 27, 28, 29, 39, 40, 41, 47, 48, 49, 59, 60, 61}
 	return []Field{
-		vnet("flags", []int{0, 1, 2, 3, 4, 5, 0xFF}, func(p *scenario.Super, v int) { p.Hdr.Flags = uint8(v) }),
-		vnet("gso_type", []int{0, 1, 2, 3, 4, 5, 6, 0x21, 0x80, 0x81, 0x83, 0x84, 0x85, 0xFF}, func(p *scenario.Super, v int) { p.Hdr.GSOType = uint8(v) }),
-		vnet("hdr_len", edge16, func(p *scenario.Super, v int) { p.Hdr.HdrLen = uint16(v) }),
-		vnet("gso_size", append(edge16, 7, 8, 9, 16, 17), func(p *scenario.Super, v int) { p.Hdr.GSOSize = uint16(v) }),
-		vnet("csum_start", append(edge16, 19, 20, 21, 24, 40, 41, 48, 60), func(p *scenario.Super, v int) { p.Hdr.CsumStart = uint16(v) }),
-		vnet("csum_offset", append(edge16, 5, 6, 7, 16, 17), func(p *scenario.Super, v int) { p.Hdr.CsumOffset = uint16(v) }),
-		vnet("length", lengths, func(p *scenario.Super, v int) { p.Data = p.Data[:min(v, len(p.Data))] }),
+		vnet("flags", []uint32{0, 1, 2, 3, 4, 5, 0xFF}, func(p *scenario.Super, v uint32) { p.Hdr.Flags = uint8(v) }),
+		vnet("gso_type", []uint32{0, 1, 2, 3, 4, 5, 6, 0x21, 0x80, 0x81, 0x83, 0x84, 0x85, 0xFF}, func(p *scenario.Super, v uint32) { p.Hdr.GSOType = uint8(v) }),
+		vnet("hdr_len", edge16, func(p *scenario.Super, v uint32) { p.Hdr.HdrLen = uint16(v) }),
+		vnet("gso_size", append(edge16, 7, 8, 9, 16, 17), func(p *scenario.Super, v uint32) { p.Hdr.GSOSize = uint16(v) }),
+		vnet("csum_start", append(edge16, 19, 20, 21, 24, 40, 41, 48, 60), func(p *scenario.Super, v uint32) { p.Hdr.CsumStart = uint16(v) }),
+		vnet("csum_offset", append(edge16, 5, 6, 7, 16, 17), func(p *scenario.Super, v uint32) { p.Hdr.CsumOffset = uint16(v) }),
+		vnet("length", lengths, func(p *scenario.Super, v uint32) { p.Data = p.Data[:min(int(v), len(p.Data))] }),
 
-		ip("version and IHL", 0, 1, []int{0x00, 0x40, 0x44, 0x45, 0x46, 0x4F, 0x55, 0x60, 0x6F, 0xFF}),
+		ip("version and IHL", 0, 1, []uint32{0x00, 0x40, 0x44, 0x45, 0x46, 0x4F, 0x55, 0x60, 0x6F, 0xFF}),
 		ip("TOS", 1, 1, edge8),
 		ip("IPv4 total length", 2, 2, edge16),
 		ip("IPv4 ID, IPv6 payload length", 4, 2, edge16),
 		ip("IPv4 fragment word, IPv6 next header and hop limit", 6, 2,
-			[]int{0, 1, 0x1FFF, 0x2000, 0x4000, 0x8000, 0x0640, 0x1140, 0x2B40, 0x2C40, 0x3C40, 0x3A40, 0xFFFF}),
+			[]uint32{0, 1, 0x1FFF, 0x2000, 0x4000, 0x8000, 0x0640, 0x1140, 0x2B40, 0x2C40, 0x3C40, 0x3A40, 0xFFFF}),
 		ip("IPv4 TTL", 8, 1, edge8),
-		ip("IPv4 protocol", 9, 1, []int{0, 1, 6, 17, 41, 44, 255}),
+		ip("IPv4 protocol", 9, 1, []uint32{0, 1, 6, 17, 41, 44, 255}),
 		ip("IPv4 header checksum", 10, 2, edge16),
-		ip("IPv4 addresses, IPv6 source", 12, 4, []int{0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF}),
-		ip("IPv6 destination", 36, 4, []int{0, 0xFFFFFFFF}),
+		ip("IPv4 addresses, IPv6 source", 12, 4, []uint32{0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF}),
+		ip("IPv6 destination", 36, 4, []uint32{0, 0xFFFFFFFF}),
 
 		l4("source port", 0, 2, edge16),
 		l4("destination port", 2, 2, edge16),
-		l4("sequence number, UDP length and checksum", 4, 4, []int{0, 1, 0xFFFF, 0x10000, 0x7FFFFFFF, 0xFFFF0000, 0xFFFFFFFF}),
-		l4("acknowledgment number", 8, 4, []int{0, 0xFFFFFFFF}),
-		l4("data offset", 12, 1, []int{0, 0x10, 0x40, 0x4F, 0x50, 0x5F, 0x60, 0xE0, 0xF0, 0xFF}),
-		l4("TCP flags", 13, 1, []int{0, 1, 8, 9, 0x10, 0x18, 0x80, 0x90, 0x89, 0xFF}),
+		l4("sequence number, UDP length and checksum", 4, 4, []uint32{0, 1, 0xFFFF, 0x10000, 0x7FFFFFFF, 0xFFFF0000, 0xFFFFFFFF}),
+		l4("acknowledgment number", 8, 4, []uint32{0, 0xFFFFFFFF}),
+		l4("data offset", 12, 1, []uint32{0, 0x10, 0x40, 0x4F, 0x50, 0x5F, 0x60, 0xE0, 0xF0, 0xFF}),
+		l4("TCP flags", 13, 1, []uint32{0, 1, 8, 9, 0x10, 0x18, 0x80, 0x90, 0x89, 0xFF}),
 		l4("window", 14, 2, edge16),
 		l4("TCP checksum", 16, 2, edge16),
 		l4("urgent pointer", 18, 2, edge16),
@@ -109,9 +109,9 @@ func Fields() []Field {
 }
 
 // put writes n bytes at at, as far as b goes.
-func put(b []byte, at, n, v int) {
+func put(b []byte, at, n int, v uint32) {
 	var w [4]byte
-	binary.BigEndian.PutUint32(w[:], uint32(v)<<(32-8*n))
+	binary.BigEndian.PutUint32(w[:], v<<(32-8*n))
 	if at < len(b) {
 		copy(b[at:], w[:n])
 	}
