@@ -3,29 +3,32 @@
 package native
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"testing"
 
-	"tunproof/corpus"
-	"tunproof/corpus/pkts"
-	"tunproof/fuzz/pcap"
-	"tunproof/fuzz/scenario"
+	"tunproof/fuzz/seeds"
 	"tunproof/fuzz/target"
 )
 
-// fuzz runs a target natively, from the corpus.
+// fuzz runs a target natively, from the corpus unless TUNPROOF_SEEDS is "none": who
+// runs it then gives it its inputs.
 func fuzz(f *testing.F, name string) {
 	for _, t := range target.Targets() {
 		if t.Name != name {
 			continue
 		}
-		for _, b := range seeds(f, name) {
+		list, err := seeds.Of(name)
+		if os.Getenv("TUNPROOF_SEEDS") == "none" {
+			list = nil
+		}
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, b := range list {
 			f.Add(b)
 		}
 		reach := newReach(name)
@@ -66,76 +69,6 @@ func (r *reach) executed() {
 	if b, err := json.Marshal(r.tally); err == nil && os.WriteFile(r.file+".new", b, 0o644) == nil {
 		_ = os.Rename(r.file+".new", r.file)
 	}
-}
-
-// Large seeds slow an engine down more than they teach it: of those above
-// maxSeed bytes, or maxSeedPackets as packets, only the shortest batches are
-// seeds. The corpus test runs them all.
-const maxSeed, maxSeedPackets = 512, 2048
-
-func quick(s scenario.Scenario) bool {
-	n, total := 0, 0
-	for _, batch := range s.Batches {
-		for _, p := range batch {
-			n, total = n+1, total+len(p)
-		}
-	}
-	for _, p := range s.Supers {
-		total += len(p.Data)
-	}
-	return total <= maxSeedPackets || n == 2
-}
-
-// TestMain lets the collector wait: an execution leaves little behind.
-func TestMain(m *testing.M) {
-	debug.SetGCPercent(400)
-	os.Exit(m.Run())
-}
-
-// seeds returns the corpus in the form that a target reads.
-func seeds(f *testing.F, name string) [][]byte {
-	cases, err := corpus.Cases()
-	if err != nil {
-		f.Fatal(err)
-	}
-	var list [][]byte
-	for _, c := range cases {
-		var b []byte
-		switch {
-		case name == "Pkts", name == "Hexdump":
-			b = pkts.Format(c.Case)
-		case name == "Checksum" && c.Op == pkts.OpChecksum:
-			in := c.Batches[0].In[0]
-			b = append([]byte{byte(in.Seed), byte(in.Seed >> 8), 0}, in.Data...)
-		case name == "Pcap" && c.Op == pkts.OpCoalesce:
-			b = capture(f, c.Case, len(list)%2 == 0)
-		case name != "Checksum" && name != "Pcap" && c.Op != pkts.OpChecksum:
-			b = scenario.Encode(scenario.FromCase(c.Case))
-		}
-		if b != nil && len(b) <= maxSeed && quick(scenario.FromCase(c.Case)) {
-			list = append(list, b)
-		}
-	}
-	return list
-}
-
-// capture is a case's packets as a pcap file, or as a pcapng file with a comment.
-func capture(f *testing.F, c *pkts.Case, ng bool) []byte {
-	format := pcap.Classic
-	if ng {
-		format = pcap.NG
-	}
-	var file bytes.Buffer
-	w, err := pcap.NewWriter(&file, format)
-	for _, in := range c.Batches[0].In {
-		if err == nil {
-			err = w.Write(pcap.Packet{Data: in.Data, Comment: "c"})
-		}
-	}
-	if err != nil {
-		f.Fatal(err)
-	}
-	return file.Bytes()
 }
 
 func FuzzTotal(f *testing.F)      { fuzz(f, "Total") }

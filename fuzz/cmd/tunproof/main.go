@@ -32,6 +32,8 @@ var commands = []command{
 		"the corpus, the captures, each property, this machine's kernel and each fuzz target, then a table", verify},
 	{"live", "[-time 60s] [-count N [-state FILE]] [-seed N] [-run REGEXP] [-user UID] [-json]",
 		"ask the kernel of this machine, in network namespaces of its own, then a table", liveCommand},
+	{"fuzz", "[-time TIME] [-engine native|libfuzzer] [-dir DIR] [-run REGEXP] [-at-once N] [-workers N] [-empty] [-first] [-plant NAME] [-json]",
+		"a fuzzing campaign, until it is interrupted or its time is up; it goes on with what its directory has", fuzzCommand},
 	{"exhaustive", "[-letters N] [-size N] [-kernel] [-state FILE] [-run REGEXP] [-list] [-json]",
 		"every batch of a small alphabet of packets, and every superpacket of small sizes and of pairs of fields at their edges", exhaustiveCommand},
 	{"mutants", "[-of planted|offload|model] [-deep] [-first] [-run REGEXP] [-draw N -by TEXT] [-state FILE] [-o FILE] [-workers N] [-report DIR] [-json]",

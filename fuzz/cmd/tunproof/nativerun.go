@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"tunproof/fuzz/campaign"
 	"tunproof/fuzz/child"
 	"tunproof/fuzz/record"
 	"tunproof/fuzz/target"
@@ -48,7 +49,8 @@ func startNative(ctx context.Context, root, cache string, wanted bool) *nativeBi
 		b.cache = filepath.Join(b.dir, "cache")
 	}
 	go func() {
-		c := exec.CommandContext(ctx, "go", "test", "-c", "-fuzz=Fuzz", "-o", b.path(), "./fuzz/native")
+		args := append([]string{"test", "-c", "-o", b.path()}, campaign.Instrument()...)
+		c := exec.CommandContext(ctx, "go", append(args, "./fuzz/native")...)
 		c.Dir = root
 		out, err := c.CombinedOutput()
 		if err != nil {

@@ -10,12 +10,12 @@ import (
 	"io"
 	"path/filepath"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"tunproof/corpus/pkts"
+	"tunproof/fuzz/campaign"
 	"tunproof/fuzz/check"
 	"tunproof/fuzz/live"
 	"tunproof/fuzz/pcap"
@@ -185,7 +185,7 @@ func (r *replayer) file(name string) (*report, error) {
 		if err != nil {
 			return nil, err
 		}
-		input, err := crasher(text)
+		input, err := campaign.ParseNative(text)
 		if err != nil {
 			return nil, fmt.Errorf("%s:%w", name, err)
 		}
@@ -213,18 +213,6 @@ func (r *replayer) file(name string) (*report, error) {
 func isCrasher(head []byte) bool {
 	line, _, _ := bytes.Cut(head, []byte("\n"))
 	return string(bytes.TrimSuffix(line, []byte("\r"))) == fuzzMagic
-}
-
-// crasher reads the one []byte of a fuzz input file.
-func crasher(b []byte) ([]byte, error) {
-	_, text, _ := strings.Cut(string(b), "\n")
-	quoted, ok := strings.CutPrefix(strings.TrimSpace(text), "[]byte(")
-	quoted, ok2 := strings.CutSuffix(quoted, ")")
-	s, err := strconv.Unquote(quoted)
-	if !ok || !ok2 || err != nil {
-		return nil, errors.New("2: want one line []byte(\"...\")")
-	}
-	return []byte(s), nil
 }
 
 // judgeCrasher runs the target that the file is of.

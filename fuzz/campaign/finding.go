@@ -1,0 +1,185 @@
+package campaign
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/execute"
+	"tunproof/fuzz/scenario"
+	"tunproof/fuzz/target"
+)
+
+// confirmations is how often an input must fail again, each time in a new process.
+const confirmations = 3
+
+// judge confirms what the engine says fails, and returns how many files there were.
+func (c *campaign) judge(st *state) (int, error) {
+	name := st.Target.Name
+	dir := filepath.Join(c.work, name, c.engine.failing(name))
+	list, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	} else if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, e := range list {
+		file := filepath.Join(dir, e.Name())
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return n, err
+		}
+		if b, err := c.engine.parse(text); err == nil && !strings.HasPrefix(e.Name(), "slow-unit-") {
+			n++
+			if err := c.finding(st, b); err != nil {
+				return n, err
+			}
+			if err := c.withhold(st, text); err != nil {
+				return n, err
+			}
+		}
+		if err := os.Remove(file); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// withhold takes an input that fails out of what the engine starts from, which it would
+// not get past.
+func (c *campaign) withhold(st *state, text []byte) error {
+	name := st.Target.Name
+	dir := filepath.Join(c.work, name, c.engine.inputs(name))
+	list, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	for _, e := range list {
+		file := filepath.Join(dir, e.Name())
+		if b, err := os.ReadFile(file); err == nil && bytes.Equal(b, text) {
+			st.taken[e.Name()] = true
+			if err := os.Remove(file); err != nil {
+				return err
+			}
+		}
+	}
+	return err
+}
+
+// finding confirms an input that failed, minimises it and keeps it.
+func (c *campaign) finding(st *state, b []byte) error {
+	after := time.Since(c.start)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), confirmTime) // an interrupt loses no finding
+	defer cancel()
+	o, ok, err := c.confirm(ctx, st.Target.Name, b)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		c.mu.Lock()
+		c.flaky++
+		c.mu.Unlock()
+		c.Say("%s: an input failed, and then not %d times alike: kept under flaky", st.Target.Name, confirmations)
+		return c.store.AddFlaky(st.Target.Name, b)
+	}
+	c.mu.Lock()
+	for _, f := range st.Findings {
+		ok = ok && f.Outcome.Key() != o.Key()
+	}
+	c.mu.Unlock()
+	text, ext, err := c.minimised(ctx, st.Target, b, o)
+	if err != nil {
+		return err
+	}
+	file, isNew, err := c.store.AddFinding(st.Target.Name, o, text, ext)
+	if err != nil {
+		c.Say("%s: a finding could not be kept, here it is:\n%s", st.Target.Name, text)
+		return err
+	}
+	if ok {
+		c.mu.Lock()
+		st.Findings = append(st.Findings, Finding{st.Target, o, file, isNew, after})
+		c.mu.Unlock()
+		c.Say("FINDING after %.1f s: %s: %s\n%s", after.Seconds(), st.Target.Name, file, o.Msg)
+	}
+	if c.First && c.stop != nil {
+		c.stop(errFirst)
+	}
+	return nil
+}
+
+// confirm executes an input in new processes and says whether it always fails alike.
+func (c *campaign) confirm(ctx context.Context, name string, b []byte) (first execute.Outcome, ok bool, err error) {
+	for i := range confirmations {
+		p := c.process(name)
+		o, err := p.Run(ctx, b)
+		p.Close()
+		if err != nil {
+			return o, false, err
+		}
+		if i == 0 {
+			first = o
+		}
+		if o.Property == "" || o.Key() != first.Key() {
+			return first, false, nil
+		}
+	}
+	return first, true, nil
+}
+
+func (c *campaign) process(name string) *execute.Process {
+	return &execute.Process{Program: c.plain, Target: name, Limits: c.Limits}
+}
+
+// minimiseTime bounds minimising; what hangs is slow to try.
+const minimiseTime = 30 * time.Second
+
+// minimised returns the smallest input found that fails like b, as a case if a case of
+// it fails so, else as the native engine has it.
+func (c *campaign) minimised(ctx context.Context, t target.Target, b []byte, o execute.Outcome) (text []byte, ext string, err error) {
+	p := c.process(t.Name)
+	defer p.Close()
+	until := time.Now().Add(minimiseTime)
+	var broken error
+	fails := func(b []byte) bool {
+		if broken != nil || c.ctx.Err() != nil || time.Now().After(until) {
+			return false
+		}
+		got, err := p.Run(ctx, b)
+		broken = err
+		return err == nil && got.Key() == o.Key()
+	}
+	if Scenarios(t.Name) {
+		s := scenario.Decode(b)
+		if Items(&s) > 0 && fails(scenario.Encode(s)) {
+			s = Minimise(s, func(s *scenario.Scenario) bool { return fails(scenario.Encode(*s)) })
+			text := c.caseOf(s, t, o)
+			again, err := Input(".pkts", text)
+			if err == nil {
+				if _, ok, err := c.confirm(ctx, t.Name, again); ok && err == nil {
+					return text, ".pkts", nil
+				}
+			}
+		}
+	}
+	b = MinimiseBytes(b, fails)
+	return FormatNative(b), ".fuzz", broken
+}
+
+// caseOf writes a scenario as a case that says what is violated, with what the model
+// makes of it, unless that could be what does not end.
+func (c *campaign) caseOf(s scenario.Scenario, t target.Target, o execute.Outcome) []byte {
+	line, _, _ := strings.Cut(strings.TrimPrefix(o.Msg, o.Property+" violated: "), "\n")
+	list := s.Cases(fmt.Sprintf("%s is violated: %s", o.Property, line), fmt.Sprintf("tunproof fuzz, target %s, engine %s, tree %s", t.Name, c.Engine, c.tree))
+	if o.Where != "hang" && o.Where != "memory" {
+		_ = target.Attempt(func() error { target.Expect(list[0]); return nil })
+	}
+	return pkts.Format(list[0])
+}

@@ -1,0 +1,233 @@
+package campaign
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"tunproof/fuzz/execute"
+)
+
+// Store is a directory that keeps what campaigns found. Several processes may use it at
+// once, and each may end at any time: a file there is whole.
+//
+//	corpus/TARGET/HASH.pkts, .raw   inputs, named by content
+//	findings/FuzzTARGET/NAME.pkts   the smallest input of each finding, .fuzz if it has no case
+//	flaky/FuzzTARGET/HASH.fuzz      what failed once and not again
+//	runs/NAME.json                  what each campaign executed
+//	work/NAME/                      of a campaign that runs, or was killed: what it had not kept yet
+type Store struct{ Dir string }
+
+// inputs is where a target's inputs are.
+func (s Store) inputs(name string) string { return filepath.Join(s.Dir, "corpus", name) }
+
+// Add keeps an input, if it is not kept yet, and returns the name of its file, "" if it
+// says nothing to the target.
+func (s Store) Add(name string, b []byte) (file string, added bool, err error) {
+	text, ext := Kept(name, b)
+	if text == nil {
+		return "", false, nil
+	}
+	file = hash(text) + ext
+	path := filepath.Join(s.inputs(name), file)
+	if _, err := os.Stat(path); err == nil {
+		return file, false, nil
+	}
+	return file, true, write(path, text)
+}
+
+// Len counts a target's inputs.
+func (s Store) Len(name string) int {
+	n := 0
+	list, _ := os.ReadDir(s.inputs(name)) // of none there are none
+	for _, e := range list {
+		if kept(e.Name()) {
+			n++
+		}
+	}
+	return n
+}
+
+// kept says whether a file's name is of what is kept: not of one that is written.
+func kept(name string) bool {
+	return strings.HasSuffix(name, ".pkts") || strings.HasSuffix(name, ".raw")
+}
+
+// Inputs returns a target's inputs by the names of their files. A file that is none is
+// an error that names it, beside the inputs.
+func (s Store) Inputs(name string) (map[string][]byte, error) {
+	list, err := os.ReadDir(s.inputs(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	inputs := map[string][]byte{}
+	for _, e := range list {
+		if !kept(e.Name()) {
+			continue
+		}
+		file := filepath.Join(s.inputs(name), e.Name())
+		text, e1 := os.ReadFile(file)
+		if errors.Is(e1, fs.ErrNotExist) { // minimised meanwhile
+			continue
+		}
+		b, e2 := Input(file, text)
+		if e := errors.Join(e1, e2); e != nil {
+			err = errors.Join(err, e)
+			continue
+		}
+		inputs[e.Name()] = b
+	}
+	return inputs, err
+}
+
+// Remove removes an input by the name of its file.
+func (s Store) Remove(name, file string) error {
+	return os.Remove(filepath.Join(s.inputs(name), file))
+}
+
+// noFinding is the size of what is not there.
+const noFinding = 1 << 62
+
+// AddFinding keeps the text of a finding, unless a smaller one with its key is kept. It
+// returns the file, and whether the finding is new.
+func (s Store) AddFinding(name string, o execute.Outcome, text []byte, ext string) (file string, isNew bool, err error) {
+	base := filepath.Join(s.Dir, "findings", "Fuzz"+name, fileName(o))
+	err = s.locked(func() error {
+		least := int64(noFinding)
+		for _, e := range []string{".pkts", ".fuzz"} {
+			if info, err := os.Stat(base + e); err == nil {
+				file, least = base+e, info.Size()
+			}
+		}
+		isNew = least == noFinding
+		if int64(len(text)) >= least {
+			return nil
+		}
+		old := file
+		file = base + ext
+		if err := write(file, text); err != nil {
+			return err
+		}
+		if old != "" && old != file {
+			return os.Remove(old)
+		}
+		return nil
+	})
+	return file, isNew, err
+}
+
+// AddFlaky keeps an input that failed once.
+func (s Store) AddFlaky(name string, b []byte) error {
+	text := FormatNative(b)
+	return write(filepath.Join(s.Dir, "flaky", "Fuzz"+name, hash(text)+".fuzz"), text)
+}
+
+// fileName is a name for a file of a finding.
+func fileName(o execute.Outcome) string {
+	name := []byte(o.Property + "-" + o.Where)
+	for i, c := range name {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '-') {
+			name[i] = '-'
+		}
+	}
+	if len(name) > 80 {
+		name = append(name[:70], "-"+hash(name)[:9]...)
+	}
+	return string(name)
+}
+
+// locked runs f while no other process is in it.
+func (s Store) locked(f func() error) error {
+	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
+		return err
+	}
+	lock, err := os.OpenFile(filepath.Join(s.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if _, err := lockFile(lock, true); err != nil {
+		return fmt.Errorf("%s: %w", lock.Name(), err)
+	}
+	return f()
+}
+
+// Totals are what campaigns executed of a target.
+type Totals struct {
+	Execs   int64   `json:"execs"`
+	Seconds float64 `json:"seconds"`
+	New     int     `json:"new"` // inputs
+}
+
+// Run is what one campaign did.
+type Run struct {
+	Start   time.Time         `json:"start"`
+	Seconds float64           `json:"seconds"`
+	Engine  string            `json:"engine"`
+	Tree    string            `json:"tree"`
+	Targets map[string]Totals `json:"targets"`
+}
+
+// PutRun writes what a campaign did until now; name is its own.
+func (s Store) PutRun(name string, r Run) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return write(filepath.Join(s.Dir, "runs", name+".json"), b)
+}
+
+// Runs returns what all campaigns did.
+func (s Store) Runs() ([]Run, error) {
+	files, err := filepath.Glob(filepath.Join(s.Dir, "runs", "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(files)
+	var runs []Run
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			return nil, err
+		}
+		var r Run
+		if err := json.Unmarshal(b, &r); err != nil {
+			return nil, fmt.Errorf("%s: %w", f, err)
+		}
+		runs = append(runs, r)
+	}
+	return runs, nil
+}
+
+func hash(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:10])
+}
+
+// write writes a file beside its place and puts it there when it is whole.
+func write(file string, b []byte) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(fmt.Sprintf("%s.%08x.new", file, rand.Uint32()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}
