@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,8 +74,8 @@ const (
 	canaryTime  = time.Minute
 	canaryBug   = "short-packet-does-not-close"
 	canaryOf    = "Agree"
-	leastSlice  = 3 * time.Second
-	mostErrors  = 3 // of an engine in a row
+	leastSlice  = 3 * time.Second // to go on after a finding
+	mostErrors  = 3               // of an engine in a row
 	confirmTime = 2 * time.Minute
 )
 
@@ -147,6 +148,9 @@ func Fuzz(ctx context.Context, config Config) (*Summary, error) {
 		err = c.fuzz()
 		s.Seconds = time.Since(c.start).Seconds()
 	}
+	if c.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = nil
+	}
 	if err == nil { // else the next campaign goes on with what is there
 		err = os.RemoveAll(c.work)
 	}
@@ -155,9 +159,6 @@ func Fuzz(ctx context.Context, config Config) (*Summary, error) {
 		s.Results = append(s.Results, st.Result)
 	}
 	s.Flaky = c.flaky
-	if c.ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		err = nil
-	}
 	return s, err
 }
 
@@ -188,7 +189,7 @@ func (c *campaign) build(p *programs, bug *mutants.Bug) error {
 
 // open makes the work directory, which is this process's as long as it runs.
 func (c *campaign) open() (lock *os.File, err error) {
-	c.name = fmt.Sprintf("%s-%d", time.Now().UTC().Format("20060102T150405"), os.Getpid())
+	c.name = fmt.Sprintf("%s-%08x", time.Now().UTC().Format("20060102T150405"), rand.Uint32())
 	c.work = filepath.Join(c.Dir, "work", c.name)
 	return lock, c.store.locked(func() error {
 		if err := os.MkdirAll(c.work, 0o755); err != nil {
@@ -388,11 +389,8 @@ func (c *campaign) turn(ctx context.Context, st *state, slice time.Duration) err
 		st.running = false
 		c.mu.Unlock()
 	}()
-	for until := time.Now().Add(slice); ctx.Err() == nil; {
-		left := time.Until(until)
-		if left < min(slice, leastSlice) {
-			return nil
-		}
+	until := time.Now().Add(slice)
+	for left := slice; ctx.Err() == nil && (left == slice || left >= leastSlice); left = time.Until(until) {
 		if err := c.give(st); err != nil {
 			return err
 		}
@@ -411,7 +409,7 @@ func (c *campaign) turn(ctx context.Context, st *state, slice time.Duration) err
 		switch {
 		case err == nil || found > 0:
 			st.errors = 0
-		case strings.Contains(err.Error(), "no space left on device"):
+		case isFull(err):
 			return fmt.Errorf("%s: the engine ended: %w", name, err)
 		default:
 			if st.errors++; st.errors == mostErrors {
@@ -421,6 +419,11 @@ func (c *campaign) turn(ctx context.Context, st *state, slice time.Duration) err
 		}
 	}
 	return nil
+}
+
+// isFull says whether the disk is full, to an engine or to us.
+func isFull(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "no space left on device")
 }
 
 // givenPrefix begins the names of files that an engine did not make.

@@ -1,0 +1,324 @@
+package campaign
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/execute"
+	"tunproof/fuzz/mutants"
+	"tunproof/fuzz/record"
+	"tunproof/fuzz/scenario"
+	"tunproof/fuzz/seeds"
+	"tunproof/fuzz/target"
+)
+
+// TestKept checks that an input is kept so that it reads the same.
+func TestKept(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 8))
+	cases, raw := 0, 0
+	for _, tg := range target.Targets() {
+		list, err := seeds.Of(tg.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, []byte{}, []byte{1}, []byte("\x01\x00\x06\x06"), []byte("\x01\x00\x00\xff\xff\xff\xff\x03"))
+		for _, b := range list {
+			for range 5 {
+				b = append([]byte{}, b...)
+				text, ext := Kept(tg.Name, b)
+				if text == nil {
+					if s := scenario.Decode(b); !Scenarios(tg.Name) || len(s.Batches)+len(s.Supers) > 0 {
+						t.Fatalf("%s: %x is not kept", tg.Name, b)
+					}
+				} else {
+					got, err := Input("a"+ext, text)
+					if err != nil {
+						t.Fatalf("%s: %x: %v", tg.Name, b, err)
+					}
+					if ext == ".raw" {
+						raw++
+					} else {
+						cases++
+					}
+					if !bytes.Equal(got, b) && (!Scenarios(tg.Name) || !scenario.Decode(got).Equal(scenario.Decode(b))) {
+						t.Fatalf("%s: %x is kept as\n%s", tg.Name, b, text)
+					}
+				}
+				if len(b) > 2 {
+					b[2+r.IntN(len(b)-2)] = byte(r.Uint32())
+				}
+			}
+		}
+	}
+	if cases < 10_000 || raw < 1000 {
+		t.Errorf("%d cases, %d raw", cases, raw)
+	}
+}
+
+func TestNativeForm(t *testing.T) {
+	for _, b := range []string{"", "a\n\"\\\x00\xff", "π"} {
+		got, err := ParseNative(FormatNative([]byte(b)))
+		if err != nil || string(got) != b {
+			t.Errorf("%q: %q, %v", b, got, err)
+		}
+	}
+	for text, want := range map[string]string{"": "1: want", "go test fuzz v1\nint(3)\n": "2: want", "go test fuzz v1\n[]byte(\"": "2: want"} {
+		if _, err := ParseNative([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// TestMinimise checks that what is left is what fails, and no more.
+func TestMinimise(t *testing.T) {
+	s := scenario.Scenario{Config: pkts.Config{Reorder: true, AtomicIDs: true, MaxOpen: 3}}
+	for i := range 3 {
+		var batch [][]byte
+		for k := range 7 {
+			batch = append(batch, []byte{byte(i), byte(k)})
+		}
+		s.Batches = append(s.Batches, batch)
+	}
+	tries := 0
+	small := Minimise(s, func(s *scenario.Scenario) bool {
+		tries++
+		var all []byte
+		for _, b := range s.Batches {
+			for _, p := range b {
+				all = append(all, p[0]<<4|p[1])
+			}
+		}
+		return s.Config.AtomicIDs && bytes.Contains(all, []byte{0x03}) && bytes.Contains(all, []byte{0x25})
+	})
+	want := scenario.Scenario{Config: pkts.Config{AtomicIDs: true}, Batches: [][][]byte{{{0, 3}}, {{2, 5}}}}
+	if !small.Equal(want) {
+		t.Errorf("%v after %d tries", small, tries)
+	}
+	if got := MinimiseBytes([]byte("a long input, of which the middle fails"), func(b []byte) bool { return bytes.Contains(b, []byte("mid")) }); string(got) != "mid" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestFindings checks that of findings with one key the smallest is kept, whatever the
+// order, and whoever writes.
+func TestFindings(t *testing.T) {
+	s := Store{t.TempDir()}
+	o := execute.Outcome{Property: "P4", Where: "tcp.flags [segment 2]/" + strings.Repeat("x", 200)}
+	var wait sync.WaitGroup
+	for i := range 8 {
+		wait.Go(func() {
+			for k := range 20 {
+				n := 1 + (k*37+i*11)%100
+				if _, _, err := s.AddFinding("Agree", o, bytes.Repeat([]byte("x"), n), []string{".pkts", ".fuzz"}[n%2]); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	files, _ := filepath.Glob(filepath.Join(s.Dir, "findings", "*", "*"))
+	if len(files) != 1 {
+		t.Fatal(files)
+	}
+	if b, err := os.ReadFile(files[0]); err != nil || len(b) != 1 {
+		t.Errorf("%s: %d bytes, %v", files[0], len(b), err)
+	}
+	if _, isNew, _ := s.AddFinding("Agree", o, []byte("larger"), ".pkts"); isNew {
+		t.Error("it is new again")
+	}
+	if _, isNew, _ := s.AddFinding("Agree", execute.Outcome{Property: "P4", Where: "ip.id"}, []byte("other"), ".pkts"); !isNew {
+		t.Error("another is not new")
+	}
+}
+
+// settings are those of a short campaign; what it says goes to the log.
+func settings(t *testing.T, dir string, names ...string) Config {
+	root, err := record.Root(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Config{Root: root, Dir: dir, Engine: "native", Time: 4 * time.Second, AtOnce: 1, Workers: 2, Blind: true,
+		Limits: execute.Limits{Time: 10 * time.Second, Memory: 1024}, Say: func(f string, args ...any) { t.Logf(f, args...) }}
+	for _, n := range names {
+		tg, err := byName(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Targets = append(c.Targets, tg)
+	}
+	return c
+}
+
+// whole checks that every file that is kept reads, and counts the inputs.
+func whole(t *testing.T, dir string) int {
+	n := 0
+	for _, tg := range target.Targets() {
+		inputs, err := Store{dir}.Inputs(tg.Name)
+		if err != nil {
+			t.Error(err)
+		}
+		n += len(inputs)
+	}
+	return n
+}
+
+// TestPlanted checks that a campaign finds a bug, keeps a case of it, and says so once.
+func TestPlanted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it compiles the fuzz targets")
+	}
+	c := settings(t, t.TempDir(), "Agree", "Equation")
+	bugs := mutants.Bugs()
+	c.Plant = &bugs[slices.IndexFunc(bugs, func(b mutants.Bug) bool { return b.Name == canaryBug })]
+	c.Time, c.Empty = time.Minute, true
+	c.First = true
+	s, err := Fuzz(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := slices.Concat(s.Results[0].Findings, s.Results[1].Findings)
+	if len(found) != 1 || !found[0].New {
+		t.Fatalf("%+v", found)
+	}
+	text, err := os.ReadFile(found[0].File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := pkts.Parse(found[0].File, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := scenario.FromCase(k)
+	if n := Items(&in); n < 2 || n > 4 {
+		t.Errorf("the case has %d packets:\n%s", n, text)
+	}
+	if err := target.Case(k, nil); err != nil {
+		t.Errorf("without the bug: %v", err)
+	}
+	if again, err := Fuzz(t.Context(), c); err != nil || len(again.Results[0].Findings)+len(again.Results[1].Findings) != 1 {
+		t.Errorf("again: %v, %+v", err, again)
+	} else if f := slices.Concat(again.Results[0].Findings, again.Results[1].Findings)[0]; f.New && f.Outcome.Key() == found[0].Outcome.Key() && f.Target.Name == found[0].Target.Name {
+		t.Errorf("it is new again: %+v", f)
+	}
+}
+
+// TestRecovery checks that a campaign keeps what one that was killed left behind,
+// with a file that was cut, and that one that runs is left alone.
+func TestRecovery(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it compiles the fuzz targets")
+	}
+	dir := t.TempDir()
+	left := func(name, engine string) string {
+		work := filepath.Join(dir, "work", name)
+		if err := write(filepath.Join(work, "engine"), []byte(engine)); err != nil {
+			t.Fatal(err)
+		}
+		return work
+	}
+	put := func(b []byte, parts ...string) {
+		if err := write(filepath.Join(parts...), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := seeds.Of("Order")
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := left("killed", "native")
+	for i, b := range list[:20] {
+		put(FormatNative(b), killed, "Order", "cache", "FuzzOrder", fmt.Sprint(i))
+	}
+	put([]byte("go test fuzz v1\n[]byte(\"\\x01"), killed, "Order", "cache", "FuzzOrder", "cut")
+	put(FormatNative(list[20]), killed, "Order", "cache", "FuzzOrder", givenPrefix+"x")
+	put(FormatNative(list[21]), killed, "Order", "testdata", "fuzz", "FuzzOrder", "fails-not")
+	for i, b := range list[22:32] {
+		put(b, left("killed2", "libfuzzer"), "Order", "inputs", fmt.Sprint(i))
+	}
+	running := left("running", "native")
+	put(FormatNative(list[40]), running, "Order", "cache", "FuzzOrder", "0")
+	lock, err := os.Create(filepath.Join(running, "lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if ok, err := lockFile(lock, true); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	c := settings(t, dir, "Checksum")
+	c.Time = time.Second
+	s, err := Fuzz(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := (Store{dir}).Len("Order"); n != 30 {
+		t.Errorf("%d inputs are kept of 30", n)
+	}
+	whole(t, dir)
+	if flaky, _ := filepath.Glob(filepath.Join(dir, "flaky", "FuzzOrder", "*")); len(flaky) != 1 {
+		t.Errorf("what fails not: %v", flaky)
+	}
+	if rest, _ := os.ReadDir(filepath.Join(dir, "work")); len(rest) != 1 || rest[0].Name() != "running" {
+		t.Errorf("left: %v", rest)
+	}
+	if s.Results[0].Execs == 0 {
+		t.Errorf("%+v", s.Results[0])
+	}
+}
+
+// TestTwo checks that two campaigns on one directory do no harm, also when one of them
+// is interrupted.
+func TestTwo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it compiles the fuzz targets")
+	}
+	dir := t.TempDir()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var wait sync.WaitGroup
+	sums := make([]*Summary, 2)
+	errs := make([]error, 2)
+	for i := range 2 {
+		c := settings(t, dir, "Order", "Pkts")
+		c.Workers = 1
+		wait.Go(func() {
+			if i == 1 {
+				c.Time = 0
+				sums[1], errs[1] = Fuzz(ctx, c)
+				return
+			}
+			defer stop()
+			sums[0], errs[0] = Fuzz(t.Context(), c)
+		})
+	}
+	wait.Wait()
+	n := whole(t, dir)
+	for i, s := range sums {
+		if errs[i] != nil || s.Results[0].Execs == 0 {
+			t.Fatalf("campaign %d: %v, %+v", i, errs[i], s)
+		}
+		for _, r := range s.Results {
+			n -= r.New
+		}
+	}
+	if n > 0 {
+		t.Errorf("%d inputs more than both kept", n)
+	}
+	runs, err := Store{dir}.Runs()
+	if err != nil || len(runs) != 2 {
+		t.Errorf("%v, %v", runs, err)
+	}
+	if rest, _ := os.ReadDir(filepath.Join(dir, "work")); len(rest) != 0 {
+		t.Errorf("left: %v", rest)
+	}
+}
