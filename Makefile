@@ -179,7 +179,7 @@ docs:
 	$(GO) run ./fuzz/cmd/tunproof mutants -report docs/mutation > .mutation.new && mv .mutation.new docs/mutation.md
 
 corpus:
-	$(GO) run ./fuzz/cmd/tunproof corpus
+	$(GO) run ./fuzz/cmd/tunproof corpus check
 
 properties-long:
 	$(GO) run ./fuzz/cmd/tunproof verify -run 'P[0-9]+ rapid' -checks $(PROPERTY_N) -fuzz 0

@@ -77,7 +77,7 @@ func outcome(err error) Outcome {
 }
 
 var (
-	numbers = regexp.MustCompile(`(0x)?[0-9a-f]*[0-9][0-9a-f]*`)
+	numbers = regexp.MustCompile(`\b(0x)?[0-9a-f]*[0-9][0-9a-f]*\b`)
 	frame   = regexp.MustCompile(`(?m)^(tunproof/\S+)\(`)
 )
 

@@ -63,7 +63,7 @@ func TestModelStates(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(text, pkts.Format(c.Case)) {
-				t.Error("not as Format writes it: tunproof corpus -write puts it right")
+				t.Error("not as Format writes it: tunproof corpus fmt puts it right")
 			}
 			complete := *c.Case
 			complete.Batches = nil
@@ -72,7 +72,7 @@ func TestModelStates(t *testing.T) {
 			}
 			target.Expect(&complete)
 			if !bytes.Equal(text, pkts.Format(&complete)) {
-				t.Error("states less than the model gives, or else: tunproof corpus -write completes it")
+				t.Error("states less than the model gives, or else: tunproof corpus fmt completes it")
 			}
 		})
 	}

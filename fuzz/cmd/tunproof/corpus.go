@@ -15,10 +15,26 @@ import (
 	"tunproof/fuzz/target"
 )
 
-// corpusCommand checks case files, or completes them.
+// corpusCommand runs one of its parts.
 func corpusCommand(ctx context.Context, s streams, args []string) (int, error) {
+	c := &corpora{ctx: ctx, streams: s}
+	parts := map[string]func(args []string) (int, error){
+		"check":    func(args []string) (int, error) { return corpusCases(ctx, s, args, false) },
+		"fmt":      func(args []string) (int, error) { return corpusCases(ctx, s, args, true) },
+		"import":   func(args []string) (int, error) { return corpusImport(c, args) },
+		"export":   func(args []string) (int, error) { return corpusExport(c, args) },
+		"minimise": func(args []string) (int, error) { return corpusMinimise(c, args) },
+		"coverage": func(args []string) (int, error) { return corpusCoverage(c, args) },
+	}
+	if len(args) == 0 || parts[args[0]] == nil {
+		return 0, fmt.Errorf("%w: corpus what? check, fmt, import, export, minimise or coverage", errUsage)
+	}
+	return parts[args[0]](args[1:])
+}
+
+// corpusCases checks case files, or completes them.
+func corpusCases(ctx context.Context, s streams, args []string, write bool) (int, error) {
 	flags := flag.NewFlagSet("corpus", flag.ContinueOnError)
-	write := flags.Bool("write", false, "write what the model makes of each case into it")
 	if err := parse(flags, args); err != nil {
 		return 0, err
 	}
@@ -34,14 +50,14 @@ func corpusCommand(ctx context.Context, s streams, args []string) (int, error) {
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
-		changed, err := completeCase(name, *write)
+		changed, err := completeCase(name, write)
 		if err != nil {
 			return 0, err
 		}
 		if changed {
 			off++
-			verb := "is not what the model gives; -write changes it"
-			if *write {
+			verb := "is not what the model gives; corpus fmt changes it"
+			if write {
 				verb = "written"
 			}
 			fmt.Fprintf(s.out, "%s: %s\n", name, verb)
@@ -51,7 +67,7 @@ func corpusCommand(ctx context.Context, s streams, args []string) (int, error) {
 	switch {
 	case len(files) == 0:
 		return record.ExitNothing, nil
-	case off > 0 && !*write:
+	case off > 0 && !write:
 		return record.ExitViolation, nil
 	}
 	return record.ExitHolds, nil

@@ -34,6 +34,8 @@ var commands = []command{
 		"ask the kernel of this machine, in network namespaces of its own, then a table", liveCommand},
 	{"fuzz", "[-time TIME] [-engine native|libfuzzer] [-dir DIR] [-run REGEXP] [-at-once N] [-workers N] [-empty] [-first] [-plant NAME] [-json]",
 		"a fuzzing campaign, until it is interrupted or its time is up; it goes on with what its directory has", fuzzCommand},
+	{"detect", "[-run REGEXP] [-o FILE] [-report FILE]",
+		"how soon each engine finds bugs that are planted, from the seeds and from nothing", detectCommand},
 	{"exhaustive", "[-letters N] [-size N] [-kernel] [-state FILE] [-run REGEXP] [-list] [-json]",
 		"every batch of a small alphabet of packets, and every superpacket of small sizes and of pairs of fields at their edges", exhaustiveCommand},
 	{"mutants", "[-of planted|offload|model] [-deep] [-first] [-run REGEXP] [-draw N -by TEXT] [-state FILE] [-o FILE] [-workers N] [-report DIR] [-json]",
@@ -46,7 +48,8 @@ var commands = []command{
 	{"replay", "[-batch N] [-order reorder] [-atomic] [-complete] [-target NAME] [-kernel] [-q] [-pcap OUT] [-o CASE] [-json] FILE...",
 		"what offload makes of a .pkts case, a capture, packets as text or a fuzz crasher, and whether it is right", replay},
 	{"anonymise", "-o DIR [-size N] CAPTURE...", "write captures without addresses and payload, built as they were", anonymiseCommand},
-	{"corpus", "[-write] [FILE...]", "check that cases are complete and well written, or make them so by the model", corpusCommand},
+	{"corpus", "check|fmt [FILE...]\n  tunproof corpus import|export|minimise|coverage [-dir DIR] ...", "check that cases are complete and well written, or make them so by the model; " +
+		"inputs of engines: to and from a campaign's directory, fewer that reach as much, what of offload they reach", corpusCommand},
 	{"rules", "", "print docs/rules.md: each rule and its cases", rulesCommand},
 }
 

@@ -122,9 +122,9 @@ func TestExitCodes(t *testing.T) {
 		{"anonymise to no directory", []string{"anonymise", "-o", "-", "x"}, 2, "where to? -o DIR"},
 		{"replay a bad batch", []string{"replay", "-batch", "0", "x"}, 2, "-batch must be positive"},
 		{"replay to nowhere", []string{"replay", "-pcap", "/nonexistent/x", "x"}, 2, "no such file"},
-		{"corpus is complete", []string{"corpus"}, 0, "0 changed"},
-		{"corpus of a wrong case", []string{"corpus", edited(t, "coalesce/id-gap-tcp4", "in: Mismatch", "in: Joined")}, 1, "is not what the model gives"},
-		{"corpus of a bad case", []string{"corpus", file(t, "x.pkts", "x\n")}, 2, "x.pkts:1:"},
+		{"corpus is complete", []string{"corpus", "check"}, 0, "0 changed"},
+		{"corpus of a wrong case", []string{"corpus", "check", edited(t, "coalesce/id-gap-tcp4", "in: Mismatch", "in: Joined")}, 1, "is not what the model gives"},
+		{"corpus of a bad case", []string{"corpus", "check", file(t, "x.pkts", "x\n")}, 2, "x.pkts:1:"},
 		{"rules of something", []string{"rules", "x"}, 2, "it takes no arguments"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestExitCodes(t *testing.T) {
 
 func TestCorpusWrite(t *testing.T) {
 	name := edited(t, "coalesce/id-gap-tcp4", "in: Mismatch", "in: Joined")
-	if out, _, code := call(t, "corpus", "-write", name); code != 0 || !strings.Contains(out, "written") {
+	if out, _, code := call(t, "corpus", "fmt", name); code != 0 || !strings.Contains(out, "written") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 	want, err := os.ReadFile(corpusDir + "coalesce/id-gap-tcp4.pkts")

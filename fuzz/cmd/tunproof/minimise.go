@@ -58,7 +58,7 @@ func (r *replayer) writeCase() error {
 	}
 	switch {
 	case r.violated == nil && r.stated:
-		return fmt.Errorf("-o %s: what is violated is what a case states, not a property of its input; corpus -write changes it", r.caseFile)
+		return fmt.Errorf("-o %s: what is violated is what a case states, not a property of its input; corpus fmt changes it", r.caseFile)
 	case r.violated == nil && r.tooMany:
 		return fmt.Errorf("-o %s: nothing is violated, and a case has at most %d packets", r.caseFile, maxCase)
 	case s == nil || campaign.Items(s) == 0:

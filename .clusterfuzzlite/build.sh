@@ -1,0 +1,44 @@
+#!/bin/bash
+# Builds every fuzz target with its seeds, for ClusterFuzzLite, OSS-Fuzz and any farm that
+# sets their environment variables: OUT, CXX, CXXFLAGS, LIB_FUZZING_ENGINE, SANITIZER. It
+# runs in the module's directory, needs Go, clang and python3, and downloads the root
+# module's requirements.
+set -eu
+
+# What is instrumented: as campaign.Instrument has it, a test compares.
+instrument=(
+	-gcflags=tunproof/offload=-d=libfuzzer
+	-gcflags=tunproof/fuzz/scenario=-d=libfuzzer
+	-gcflags=tunproof/corpus/pkts=-d=libfuzzer
+	-gcflags=tunproof/fuzz/pcap=-d=libfuzzer
+	-gcflags=tunproof/fuzz/hexdump=-d=libfuzzer
+	-gcflags=tunproof/fuzz/check=-d=libfuzzer
+	-gcflags=tunproof/fuzz/compare=-d=libfuzzer
+	-gcflags=tunproof/fuzz/match=-d=libfuzzer
+	-gcflags=tunproof/fuzz/anonymise=-d=libfuzzer
+)
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$OUT"
+go run ./fuzz/cmd/tunproof corpus export -o "$work/seeds"
+
+names=
+for seeds in "$work"/seeds/*; do
+	target=$(basename "$seeds")
+	f=fuzz_$(echo "$target" | tr '[:upper:]' '[:lower:]')
+	if [[ "${SANITIZER:-}" == *coverage* ]]; then
+		go test -c -covermode=atomic -coverpkg=tunproof/... -ldflags="-X tunproof/fuzz/native.only=$target" -o "$OUT/$f" ./fuzz/native
+		echo "s=tunproof=$PWD=" >"$OUT/$f.gocovpath"
+		names="$names${names:+, }\"$f\": \"TestCorpusDir\""
+	else
+		go build -buildmode=c-archive -tags=libfuzzer -trimpath "${instrument[@]}" -ldflags="-X main.name=$target" -o "$work/$f.a" ./fuzz/libfuzzer
+		# shellcheck disable=SC2086 # flags
+		$CXX $CXXFLAGS $LIB_FUZZING_ENGINE "$work/$f.a" -o "$OUT/$f"
+	fi
+	(cd "$seeds" && python3 -m zipfile -c "$OUT/${f}_seed_corpus.zip" ./*)
+	printf '[libfuzzer]\nmax_len = 1024\ntimeout = 10\nrss_limit_mb = 2048\n' >"$OUT/$f.options"
+done
+if [ -n "$names" ]; then
+	echo "{$names}" >"$OUT/fuzzer_function_names.json"
+fi

@@ -1,0 +1,247 @@
+package campaign
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"tunproof/fuzz/child"
+	"tunproof/fuzz/seeds"
+	"tunproof/fuzz/target"
+)
+
+// Export writes a target's seeds, and the inputs of a store if there is one, into a
+// directory, raw or as Go's engine has them. It returns how many.
+func Export(s *Store, name, dir string, raw bool) (int, error) {
+	list, err := seeds.Of(name)
+	if err != nil {
+		return 0, err
+	}
+	if s != nil {
+		inputs, err := s.Inputs(name)
+		if err != nil {
+			return 0, err
+		}
+		for _, file := range slices.Sorted(maps.Keys(inputs)) {
+			list = append(list, inputs[file])
+		}
+	}
+	seen := map[string]bool{}
+	for _, b := range list {
+		file := hash(b)
+		if seen[file] {
+			continue
+		}
+		seen[file] = true
+		if !raw {
+			b = FormatNative(b)
+		}
+		if err := write(filepath.Join(dir, file), b); err != nil {
+			return 0, err
+		}
+	}
+	return len(seen), nil
+}
+
+// Merged is what minimising a target's inputs did.
+type Merged struct {
+	Before, After int // inputs
+	Edges         int // that those after reach beyond the seeds' (libFuzzer's count)
+}
+
+var mergeLine = regexp.MustCompile(`MERGE-OUTER: (\d+) new files with (\d+) new features added; (\d+) new coverage edges`)
+
+// Merger minimises the inputs of a store by libFuzzer, which it compiles once.
+type Merger struct {
+	program, dir string
+}
+
+// NewMerger compiles libFuzzer's program into a directory that Close removes.
+func NewMerger(ctx context.Context, root string) (*Merger, error) {
+	dir, err := os.MkdirTemp("", "tunproof-merge-")
+	if err != nil {
+		return nil, err
+	}
+	m := &Merger{dir: dir}
+	if m.program, err = (&programs{root: root, dir: dir}).libfuzzer(ctx); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// Close removes what NewMerger made.
+func (m *Merger) Close() { os.RemoveAll(m.dir) }
+
+// Merge removes from a store the inputs of a target that reach nothing that the seeds,
+// or fewer and shorter inputs, do not reach. An error leaves the store as it is.
+func (m *Merger) Merge(ctx context.Context, s Store, name string) (Merged, error) {
+	inputs, err := s.Inputs(name)
+	if err != nil {
+		return Merged{}, err
+	}
+	r := Merged{Before: len(inputs)}
+	if len(inputs) == 0 {
+		return r, nil
+	}
+	kept, all := filepath.Join(m.dir, name, "kept"), filepath.Join(m.dir, name, "all")
+	if _, err := Export(nil, name, kept, true); err != nil {
+		return r, err
+	}
+	given, err := os.ReadDir(kept)
+	if err != nil {
+		return r, err
+	}
+	for file, b := range inputs {
+		if err := write(filepath.Join(all, file), b); err != nil {
+			return r, err
+		}
+	}
+	if r.Edges, err = m.merge(ctx, name, kept, all); err != nil {
+		return r, err
+	}
+	wanted, err := os.ReadDir(kept)
+	if err != nil {
+		return r, err
+	}
+	needed := map[string]bool{} // by content
+	for _, e := range wanted {
+		b, err := os.ReadFile(filepath.Join(kept, e.Name()))
+		if err != nil {
+			return r, err
+		}
+		needed[string(b)] = true
+	}
+	if len(wanted)-len(given) > len(inputs) {
+		return r, fmt.Errorf("merging %s: %d inputs became %d", name, len(inputs), len(wanted)-len(given))
+	}
+	for file, b := range inputs {
+		if needed[string(b)] {
+			r.After++
+		} else if err := s.Remove(name, file); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// MergeSeeds writes into a directory those seeds of a target that reach what the others
+// do not, raw.
+func (m *Merger) MergeSeeds(ctx context.Context, name, dir string) (Merged, error) {
+	all := filepath.Join(m.dir, name, "seeds")
+	n, err := Export(nil, name, all, true)
+	if err != nil {
+		return Merged{}, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return Merged{}, err
+	}
+	edges, err := m.merge(ctx, name, dir, all)
+	if err != nil {
+		return Merged{}, err
+	}
+	list, err := os.ReadDir(dir)
+	return Merged{n, len(list), edges}, err
+}
+
+// merge adds to the inputs in one directory those of another that reach more. It returns
+// how many edges more.
+func (m *Merger) merge(ctx context.Context, name, into, from string) (edges int, err error) {
+	var dirs []string
+	for _, d := range []string{into, from} {
+		abs, err := filepath.Abs(d)
+		if err != nil {
+			return 0, err
+		}
+		dirs = append(dirs, abs)
+	}
+	args := append([]string{"-merge=1", "-rss_limit_mb=2048", "-timeout=20", fmt.Sprintf("-max_len=%d", 1<<20)}, dirs...)
+	c := exec.CommandContext(ctx, m.program, args...)
+	c.Env = append(os.Environ(), "TUNPROOF_TARGET="+name)
+	c.Dir = m.dir
+	child.Bound(c)
+	c.Cancel = func() error { return child.Kill(c) }
+	out, err := c.CombinedOutput()
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
+	line := mergeLine.FindSubmatch(out)
+	if err == nil && line == nil {
+		err = errors.New("libFuzzer did not say what it merged")
+	}
+	if err != nil {
+		return 0, fmt.Errorf("merging %s: %w\n%s", name, err, out[max(0, len(out)-4000):])
+	}
+	return strconv.Atoi(string(line[3]))
+}
+
+// Coverage is how much of a package inputs reach.
+type Coverage struct {
+	Inputs, Statements, Reached int
+	Missed                      []string // file:line.column,line.column
+}
+
+// Cover runs the seeds, and the inputs of a store if there is one, in each of the
+// targets, and says what of a package of the module they reach.
+func Cover(ctx context.Context, root string, s *Store, targets []target.Target, pkg string) (Coverage, error) {
+	var v Coverage
+	dir, err := os.MkdirTemp("", "tunproof-cover-")
+	if err != nil {
+		return v, err
+	}
+	defer os.RemoveAll(dir)
+	for _, t := range targets {
+		n, err := Export(s, t.Name, filepath.Join(dir, "inputs", t.Name), true)
+		if err != nil {
+			return v, err
+		}
+		v.Inputs += n
+	}
+	profile := filepath.Join(dir, "cover.out")
+	c := exec.CommandContext(ctx, "go", "test", "-count=1", "-run=^TestCorpusDir$", "-coverpkg=./"+pkg, "-coverprofile="+profile, "./fuzz/native")
+	c.Dir = root
+	c.Env = append(os.Environ(), "FUZZ_CORPUS_DIR="+filepath.Join(dir, "inputs"))
+	child.Bound(c)
+	c.Cancel = func() error { return child.Kill(c) }
+	if out, err := c.CombinedOutput(); ctx.Err() != nil {
+		return v, context.Cause(ctx)
+	} else if err != nil {
+		return v, fmt.Errorf("go test ./fuzz/native: %w\n%s", err, out)
+	}
+	text, err := os.ReadFile(profile)
+	if err != nil {
+		return v, err
+	}
+	return v, v.read(text)
+}
+
+// read reads a cover profile.
+func (v *Coverage) read(text []byte) error {
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		place, rest, ok := strings.Cut(lines.Text(), " ")
+		if strings.HasPrefix(place, "mode:") {
+			continue
+		}
+		var statements, count int
+		if _, err := fmt.Sscan(rest, &statements, &count); err != nil || !ok {
+			return fmt.Errorf("cover profile: %q", lines.Text())
+		}
+		v.Statements += statements
+		if count > 0 {
+			v.Reached += statements
+		} else {
+			v.Missed = append(v.Missed, strings.TrimPrefix(place, "tunproof/"))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/campaign"
+	"tunproof/fuzz/record"
+	"tunproof/fuzz/scenario"
+	"tunproof/fuzz/target"
+)
+
+// corpora are the flags of the parts of tunproof corpus that are about fuzzing.
+type corpora struct {
+	ctx     context.Context
+	streams streams
+	store   *campaign.Store // nil: only the seeds
+	targets []target.Target
+	args    []string
+}
+
+// parse parses flags; needsDir says that there is nothing to do without a store.
+func (c *corpora) parse(name string, args []string, needsDir bool, more func(*flag.FlagSet)) error {
+	flags := flag.NewFlagSet("corpus "+name, flag.ContinueOnError)
+	dir := flags.String("dir", "", "directory of tunproof fuzz; seeds alone if there is none")
+	only := regexp.MustCompile("")
+	flags.Func("run", "only targets whose \"property name\" matches", func(s string) (err error) {
+		only, err = regexp.Compile(s)
+		return err
+	})
+	if more != nil {
+		more(flags)
+	}
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	for _, t := range target.Targets() {
+		if only.MatchString(t.ID + " " + t.Name) {
+			c.targets = append(c.targets, t)
+		}
+	}
+	c.args = flags.Args()
+	switch {
+	case len(c.targets) == 0:
+		return fmt.Errorf("%w: -run matches no target", errUsage)
+	case *dir == "" && needsDir:
+		return fmt.Errorf("%w: corpus %s: which -dir?", errUsage, name)
+	case *dir != "":
+		c.store = &campaign.Store{Dir: *dir}
+	}
+	return nil
+}
+
+// corpusExport writes inputs as engines read them.
+func corpusExport(c *corpora, args []string) (int, error) {
+	var out, form string
+	var merge bool
+	err := c.parse("export", args, false, func(f *flag.FlagSet) {
+		f.BoolVar(&merge, "merge", false, "of the seeds, raw, only those that reach what others do not, by libFuzzer")
+		f.StringVar(&out, "o", "", "directory to write to: TARGET/HASH")
+		f.StringVar(&form, "form", "raw", "raw bytes, or native, as Go's engine has them")
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case out == "" || form != "raw" && form != "native" || len(c.args) > 0 || merge && (form != "raw" || c.store != nil):
+		return 0, fmt.Errorf("%w: corpus export -o DIR [-form raw|native] [-dir DIR], or corpus export -o DIR -merge", errUsage)
+	case merge:
+		return mergeSeeds(c, out)
+	}
+	for _, t := range c.targets {
+		if c.ctx.Err() != nil {
+			return 0, c.ctx.Err()
+		}
+		n, err := campaign.Export(c.store, t.Name, filepath.Join(out, t.Name), form == "raw")
+		if err != nil {
+			return 0, err
+		}
+		fmt.Fprintf(c.streams.out, "%-11s %6d inputs\n", t.Name, n)
+	}
+	return record.ExitHolds, nil
+}
+
+// mergeSeeds writes as few seeds as reach what all do.
+func mergeSeeds(c *corpora, out string) (int, error) {
+	root, err := record.Root(".")
+	if err != nil {
+		return 0, err
+	}
+	m, err := campaign.NewMerger(c.ctx, root)
+	if err != nil {
+		return 0, err
+	}
+	defer m.Close()
+	for _, t := range c.targets {
+		r, err := m.MergeSeeds(c.ctx, t.Name, filepath.Join(out, t.Name))
+		if err != nil {
+			return 0, err
+		}
+		fmt.Fprintf(c.streams.out, "%-11s %6d seeds, of which %d reach what all do\n", t.Name, r.Before, r.After)
+	}
+	return record.ExitHolds, nil
+}
+
+// corpusImport keeps inputs of other engines and machines.
+func corpusImport(c *corpora, args []string) (int, error) {
+	var name string
+	err := c.parse("import", args, true, func(f *flag.FlagSet) {
+		f.StringVar(&name, "target", "", "that reads the inputs; by default their directory's name says it")
+	})
+	if err != nil {
+		return 0, err
+	}
+	if len(c.args) == 0 {
+		return 0, fmt.Errorf("%w: corpus import -dir DIR [-target NAME] FILE|DIRECTORY...", errUsage)
+	}
+	read, added := map[string]int{}, map[string]int{}
+	for _, arg := range c.args {
+		err := filepath.WalkDir(arg, func(file string, e fs.DirEntry, err error) error {
+			if err == nil {
+				err = c.ctx.Err()
+			}
+			if err != nil || e.IsDir() {
+				return err
+			}
+			of := name
+			if of == "" {
+				abs, err := filepath.Abs(file)
+				if err != nil {
+					return err
+				}
+				of = strings.TrimPrefix(filepath.Base(filepath.Dir(abs)), "Fuzz")
+			}
+			isNew, err := c.importFile(of, file)
+			if err != nil {
+				return err
+			}
+			read[of]++
+			if isNew {
+				added[of]++
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	total := 0
+	for _, t := range c.targets {
+		if n := read[t.Name]; n > 0 {
+			fmt.Fprintf(c.streams.out, "%-11s %6d read, %d new\n", t.Name, n, added[t.Name])
+			total += n
+		}
+	}
+	if total == 0 {
+		return record.ExitNothing, nil
+	}
+	return record.ExitHolds, nil
+}
+
+// importFile keeps a file: a case, an input of Go's engine, else raw bytes.
+func (c *corpora) importFile(name, file string) (added bool, err error) {
+	known := false
+	for _, t := range c.targets {
+		known = known || t.Name == name
+	}
+	if !known {
+		return false, fmt.Errorf("%s: no fuzz target %q; -target says which it is of", file, name)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case isCrasher(b):
+		if b, err = campaign.ParseNative(b); err != nil {
+			return false, fmt.Errorf("%s:%w", file, err)
+		}
+	case bytes.HasPrefix(b, []byte(caseMagic)) && campaign.Scenarios(name):
+		k, err := pkts.Parse(file, b)
+		if err != nil {
+			return false, err
+		}
+		b = scenario.Encode(scenario.FromCase(k))
+	}
+	_, added, err = c.store.Add(name, b)
+	return added, err
+}
+
+// corpusMinimise leaves of the inputs of a directory those that are needed.
+func corpusMinimise(c *corpora, args []string) (int, error) {
+	if err := c.parse("minimise", args, true, nil); err != nil {
+		return 0, err
+	}
+	if len(c.args) > 0 {
+		return 0, fmt.Errorf("%w: corpus minimise -dir DIR [-run REGEXP]", errUsage)
+	}
+	root, err := record.Root(".")
+	if err != nil {
+		return 0, err
+	}
+	m, err := campaign.NewMerger(c.ctx, root)
+	if err != nil {
+		return 0, err
+	}
+	defer m.Close()
+	before := 0
+	for _, t := range c.targets {
+		r, err := m.Merge(c.ctx, *c.store, t.Name)
+		if err != nil {
+			return 0, err
+		}
+		before += r.Before
+		fmt.Fprintf(c.streams.out, "%-11s %6d inputs, of which %d reach what seeds and others do not (%d edges beyond the seeds')\n", t.Name, r.Before, r.After, r.Edges)
+	}
+	if before == 0 {
+		return record.ExitNothing, nil
+	}
+	return record.ExitHolds, nil
+}
+
+// corpusCoverage says what of a package inputs reach.
+func corpusCoverage(c *corpora, args []string) (int, error) {
+	var pkg string
+	if err := c.parse("coverage", args, false, func(f *flag.FlagSet) {
+		f.StringVar(&pkg, "of", "offload", "package of the module")
+	}); err != nil {
+		return 0, err
+	}
+	if len(c.args) > 0 {
+		return 0, fmt.Errorf("%w: corpus coverage [-dir DIR] [-run REGEXP] [-of PACKAGE]", errUsage)
+	}
+	root, err := record.Root(".")
+	if err != nil {
+		return 0, err
+	}
+	v, err := campaign.Cover(c.ctx, root, c.store, c.targets, pkg)
+	if err != nil {
+		return 0, err
+	}
+	for _, place := range v.Missed {
+		fmt.Fprintf(c.streams.out, "not reached: %s\n", place)
+	}
+	fmt.Fprintf(c.streams.out, "%d inputs reach %d of %d statements of %s, %.1f %%\n", v.Inputs, v.Reached, v.Statements, pkg, 100*float64(v.Reached)/float64(max(1, v.Statements)))
+	if v.Statements == 0 {
+		return record.ExitNothing, nil
+	}
+	return record.ExitHolds, nil
+}
