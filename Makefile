@@ -2,6 +2,7 @@
 
 GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+ACTIONLINT = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 # Fixed, so that make test is the same everywhere; verify and long runs draw
 # their own and print it.
 TEST_SEED = 20261121
@@ -16,7 +17,7 @@ LIVE_USER = 65534
 help:
 	@echo "make verify         the corpus, captures, properties and fuzz targets, then a table (1 minute)"
 	@echo "make test           all tests, deterministic (2 minutes)"
-	@echo "make lint           gofmt, go vet for Linux, macOS, Windows and 32 bits, staticcheck"
+	@echo "make lint           gofmt, go vet for Linux, macOS, Windows and 32 bits, staticcheck, actionlint"
 	@echo "make test-386       the tests as a 32-bit program, short"
 	@echo "make test-race      the tests under the race detector, short"
 	@echo "make test-qemu      the tests as programs of arm64 and s390x, under qemu-user, short"
@@ -25,6 +26,11 @@ help:
 	@echo "make live           ask this machine's kernel, then a table (1 minute)"
 	@echo "make live-user      the same as an ordinary user, for root"
 	@echo "make test-user      the tests that ask the kernel, as an ordinary user, for root"
+	@echo "make fuzz           a fuzzing campaign of FUZZ_TIME=$(FUZZ_TIME) with FUZZ_ENGINE=$(FUZZ_ENGINE) on CAMPAIGN=$(CAMPAIGN); goes on where it stopped"
+	@echo "make libfuzzer      the same by libFuzzer, which takes clang"
+	@echo "make cflite         what ClusterFuzzLite and OSS-Fuzz build, built and run here, which takes clang and python3"
+	@echo "make seeds          what the seeds reach of offload, and how few of them would (with clang)"
+	@echo "make detect         how soon each engine finds bugs that are planted; writes docs/fuzzing (25 minutes); takes clang"
 	@echo "make cover          coverage of offload by all tests, and what is not covered"
 	@echo "make bench          benchmarks of offload and of the fuzz targets"
 	@echo "make bench-peers    beside other implementations, in alternating rounds; writes docs/bench.md, its data and plots (2 minutes)"
@@ -59,6 +65,7 @@ lint:
 	GOOS=windows $(GO) vet ./...
 	GOARCH=386 $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	$(GO) run $(ACTIONLINT)
 
 test-386:
 	CGO_ENABLED=0 GOARCH=386 RAPID_SEED=$(TEST_SEED) $(GO) test -count=1 -short ./...
@@ -174,6 +181,36 @@ mutation-draw:
 	$(MUTANTS) -first -draw $(DRAW) -by "$$(git rev-parse HEAD)"
 	$(MUTANTS) -of offload -draw $(DRAW) -by "$$(git rev-parse HEAD)"
 
+FUZZ_TIME = 10m
+FUZZ_ENGINE = native
+CAMPAIGN = .cache/campaign
+fuzz:
+	$(GO) run ./fuzz/cmd/tunproof fuzz -dir $(CAMPAIGN) -time $(FUZZ_TIME) -engine $(FUZZ_ENGINE)
+
+libfuzzer:
+	$(MAKE) fuzz FUZZ_ENGINE=libfuzzer
+
+# The variables that their images set; coverage is a build of its own.
+CFLITE = $(CURDIR)/.cache/cflite
+CFLITE_SECONDS = 5
+cflite:
+	rm -rf $(CFLITE)
+	OUT=$(CFLITE)/address SANITIZER=address CXX=clang++-19 CXXFLAGS="-O1 -fsanitize=address" LIB_FUZZING_ENGINE=-fsanitize=fuzzer .clusterfuzzlite/build.sh
+	OUT=$(CFLITE)/coverage SANITIZER=coverage CXX=clang++-19 CXXFLAGS= LIB_FUZZING_ENGINE= .clusterfuzzlite/build.sh
+	@cd $(CFLITE)/address && for f in fuzz_*.options; do f=$${f%.options}; \
+		mkdir -p ../$$f && (cd ../$$f && python3 -m zipfile -e ../address/$${f}_seed_corpus.zip seeds && \
+		../address/$$f -max_total_time=$(CFLITE_SECONDS) -max_len=1024 -rss_limit_mb=2048 seeds > log 2>&1 && echo "$$f: $$(tail -n 1 log)" && \
+		FUZZ_CORPUS_DIR=$$PWD/seeds ../coverage/$$f -test.run TestCorpusDir -test.coverprofile=cover.out | tail -n 1) || exit 1; done
+
+seeds:
+	$(GO) run ./fuzz/cmd/tunproof corpus coverage
+	@mkdir -p .cache && rm -rf .cache/seeds
+	@if command -v clang-19 || command -v clang; then $(GO) run ./fuzz/cmd/tunproof corpus export -merge -o .cache/seeds; else echo "not merged: no clang"; fi
+
+detect:
+	@mkdir -p docs/fuzzing
+	$(GO) run ./fuzz/cmd/tunproof detect -o docs/fuzzing/detection.jsonl
+
 docs:
 	$(GO) run ./fuzz/cmd/tunproof rules > .rules.new && mv .rules.new docs/rules.md
 	$(GO) run ./fuzz/cmd/tunproof mutants -report docs/mutation > .mutation.new && mv .mutation.new docs/mutation.md
@@ -187,4 +224,4 @@ properties-long:
 fuzz-long:
 	$(GO) run ./fuzz/cmd/tunproof verify -run '^[a-zP0-9]+ fuzz' -fuzz $(FUZZ_N) -cache .cache/fuzz
 
-.PHONY: exhaustive exhaustive-long mutants mutation mutation-deep mutation-model mutation-draw test-nested bench-peers wireguard help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-user live-long live-fuzz captures streams test-sums qemu test-qemu
+.PHONY: fuzz libfuzzer cflite seeds detect exhaustive exhaustive-long mutants mutation mutation-deep mutation-model mutation-draw test-nested bench-peers wireguard help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-user live-long live-fuzz captures streams test-sums qemu test-qemu

@@ -141,6 +141,37 @@ func TestFindings(t *testing.T) {
 	}
 }
 
+// TestBuildScript checks that what farms build is instrumented as campaigns are.
+func TestBuildScript(t *testing.T) {
+	root, err := record.Root(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.ReadFile(filepath.Join(root, ".clusterfuzzlite", "build.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(script), "instrument=(")
+	list, _, _ = strings.Cut(list, ")")
+	if got := strings.Fields(list); !slices.Equal(got, Instrument()) {
+		t.Errorf("build.sh has %q, want %q", got, Instrument())
+	}
+}
+
+// TestEntry checks that each property panics in a function of its own.
+func TestEntry(t *testing.T) {
+	src, err := os.ReadFile(filepath.Join("..", "libfuzzer", "main.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tg := range target.Targets() {
+		f := "violated" + strings.ToUpper(tg.ID[:1]) + tg.ID[1:]
+		if !bytes.Contains(src, []byte(fmt.Sprintf("%q: %s,", tg.ID, f))) || !bytes.Contains(src, []byte("//go:noinline\nfunc "+f+"(err error) { panic(err) }")) {
+			t.Errorf("%s has no function %s", tg.ID, f)
+		}
+	}
+}
+
 // settings are those of a short campaign; what it says goes to the log.
 func settings(t *testing.T, dir string, names ...string) Config {
 	root, err := record.Root(".")

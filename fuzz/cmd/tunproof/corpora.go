@@ -120,7 +120,7 @@ func corpusImport(c *corpora, args []string) (int, error) {
 		return 0, err
 	}
 	if len(c.args) == 0 {
-		return 0, fmt.Errorf("%w: corpus import -dir DIR [-target NAME] FILE|DIRECTORY...", errUsage)
+		return 0, fmt.Errorf("%w: corpus import -dir DIR [-target NAME]: of which files or directories?", errUsage)
 	}
 	read, added := map[string]int{}, map[string]int{}
 	for _, arg := range c.args {
