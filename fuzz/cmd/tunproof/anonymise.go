@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"tunproof/fuzz/anonymise"
 	"tunproof/fuzz/pcap"
@@ -66,10 +67,13 @@ func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error
 	return record.ExitHolds, nil
 }
 
-// anonymisedName is where a capture is written to.
+// anonymisedName is where a capture is written to. What was a text becomes one.
 func anonymisedName(name, dir string) string {
 	if name == "-" {
 		name = "stdin.pcapng"
+	}
+	if ext := filepath.Ext(name); ext == ".pkts" || ext == ".txt" || ext == ".hex" {
+		name = strings.TrimSuffix(name, ext) + ".pcapng"
 	}
 	return filepath.Join(dir, filepath.Base(name))
 }

@@ -10,6 +10,8 @@ import (
 	"os"
 	"time"
 
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/check"
 	"tunproof/fuzz/hexdump"
 	"tunproof/fuzz/pcap"
 )
@@ -18,11 +20,11 @@ import (
 // text. "-" is the standard input.
 type input struct {
 	name   string
-	kind   string // capture or hex dump
+	kind   string // capture, case or hex dump
 	file   io.Closer
 	size   int64 // of the file, 0 if it is not known
 	pcap   *pcap.Reader
-	text   []pcap.Packet // of a hex dump, those not read yet
+	text   []pcap.Packet // of a case or hex dump, those not read yet
 	counts int           // packets read
 }
 
@@ -78,11 +80,15 @@ func newInput(name string, f io.Closer, size int64, head []byte, r io.Reader) (*
 		}
 		return in, nil
 	}
-	in.kind = "hex dump"
 	text, err := readText(name, r)
 	if err != nil {
 		return nil, err
 	}
+	if bytes.HasPrefix(head, []byte(caseMagic)) {
+		in.kind = "case"
+		return in, in.readCase(text)
+	}
+	in.kind = "hex dump"
 	list, err := hexdump.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: neither a capture, nor packets as text: %w", name, err)
@@ -91,6 +97,28 @@ func newInput(name string, f io.Closer, size int64, head []byte, r io.Reader) (*
 		in.text = append(in.text, pcap.Packet{Number: i + 1, Time: time.Unix(0, 0), Data: p.Data, Comment: p.Comment})
 	}
 	return in, nil
+}
+
+// readCase takes the packets of a case, such as a recorder writes; superpackets with
+// their VnetHdr.
+func (in *input) readCase(text []byte) error {
+	c, err := pkts.Parse(in.name, text)
+	if err != nil {
+		return err
+	}
+	if c.Op == pkts.OpChecksum {
+		return fmt.Errorf("%s: a case of op checksum has no packets", in.name)
+	}
+	for _, b := range c.Batches {
+		for _, p := range b.In {
+			comment := ""
+			if c.Op == pkts.OpSegment {
+				comment = check.VnetComment(p.Vnet)
+			}
+			in.text = append(in.text, pcap.Packet{Number: len(in.text) + 1, Time: time.Unix(0, 0), Data: p.Data, Comment: comment})
+		}
+	}
+	return nil
 }
 
 // readText reads all there is, up to a limit.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -125,6 +126,20 @@ func TestExitCodes(t *testing.T) {
 		{"corpus is complete", []string{"corpus", "check"}, 0, "0 changed"},
 		{"corpus of a wrong case", []string{"corpus", "check", edited(t, "coalesce/id-gap-tcp4", "in: Mismatch", "in: Joined")}, 1, "is not what the model gives"},
 		{"corpus of a bad case", []string{"corpus", "check", file(t, "x.pkts", "x\n")}, 2, "x.pkts:1:"},
+		{"corpus what", []string{"corpus"}, 2, "corpus what?"},
+		{"corpus of an unknown part", []string{"corpus", "shuffle"}, 2, "corpus what?"},
+		{"export to nowhere", []string{"corpus", "export"}, 2, "corpus export -o DIR"},
+		{"export in no form", []string{"corpus", "export", "-o", "x", "-form", "xml"}, 2, "corpus export -o DIR"},
+		{"import into nothing", []string{"corpus", "import", "x"}, 2, "which -dir?"},
+		{"import of no target", []string{"corpus", "import", "-dir", t.TempDir(), file(t, "FuzzNone/x", "x")}, 2, `x: no fuzz target "None"`},
+		{"import a cut input", []string{"corpus", "import", "-dir", t.TempDir(), file(t, "FuzzPkts/x", "go test fuzz v1\n[]byte(")}, 2, "x:2: want one line"},
+		{"import a bad case", []string{"corpus", "import", "-dir", t.TempDir(), file(t, "FuzzAgree/x", "# format: 1\n# op: dance\n")}, 2, "x:2:"},
+		{"minimise nothing", []string{"corpus", "minimise", "-dir", t.TempDir(), "-run", "none"}, 2, "matches no target"},
+		{"fuzz with no engine", []string{"fuzz", "-engine", "steam"}, 2, `-engine is native or libfuzzer, not "steam"`},
+		{"fuzz no target", []string{"fuzz", "-run", "none"}, 2, "-run matches no target"},
+		{"fuzz with no bug", []string{"fuzz", "-plant", "none"}, 2, `no bug "none"`},
+		{"fuzz for a negative time", []string{"fuzz", "-time", "-1s"}, 2, "must not be negative"},
+		{"detect nothing", []string{"detect", "-run", "none"}, 3, ""},
 		{"rules of something", []string{"rules", "x"}, 2, "it takes no arguments"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -245,5 +260,32 @@ func TestExplainClosed(t *testing.T) {
 	name := file(t, "x.pkts", string(pkts.Format(c)))
 	if out, _, code := call(t, "replay", name); code != 0 || !strings.Contains(out, "Mismatch: packet 2 would come back with tcp.ack") {
 		t.Errorf("exit code %d:\n%s", code, out)
+	}
+}
+
+// TestCorpora takes inputs out, in both forms, and in again.
+func TestCorpora(t *testing.T) {
+	for _, form := range []string{"raw", "native"} {
+		out, dir := t.TempDir(), t.TempDir()
+		if stdout, stderr, code := call(t, "corpus", "export", "-o", out, "-form", form, "-run", "P4|pcap"); code != 0 {
+			t.Fatalf("%s%s", stdout, stderr)
+		}
+		stdout, stderr, code := call(t, "corpus", "import", "-dir", dir, out)
+		if code != 0 {
+			t.Fatalf("%s%s", stdout, stderr)
+		}
+		for _, name := range []string{"Agree", "Pcap"} {
+			files, err := filepath.Glob(filepath.Join(out, name, "*"))
+			if err != nil || len(files) < 100 || !strings.Contains(stdout, fmt.Sprintf("%-11s %6d read, %d new", name, len(files), len(files))) {
+				t.Errorf("%s, %s: %d files, %v\n%s", form, name, len(files), err, stdout)
+			}
+		}
+		if stdout, _, _ := call(t, "corpus", "import", "-dir", dir, out); !strings.Contains(stdout, " 0 new") {
+			t.Errorf("again: %s", stdout)
+		}
+	}
+	dir := t.TempDir()
+	if stdout, stderr, code := call(t, "corpus", "import", "-dir", dir, "-target", "Agree", corpusDir+"coalesce/id-gap-tcp4.pkts"); code != 0 || !strings.Contains(stdout, "1 new") {
+		t.Errorf("%s%s", stdout, stderr)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -389,5 +390,20 @@ func TestCompareHop(t *testing.T) {
 	}
 	if out, _, code := call(t, "compare", "-ignore", "ip.ttl,ip.checksum", before, after); code != record.ExitHolds {
 		t.Errorf("-ignore: exit code %d\n%.500s", code, out)
+	}
+}
+
+// TestAnonymiseCase checks that of a case, such as a recorder writes, the VnetHdr stays:
+// what becomes of it is cut and joined as before.
+func TestAnonymiseCase(t *testing.T) {
+	for name, want := range map[string]string{"segment/all-flags-tcp4": "segment 2", "coalesce/data-same-tcp4": "gso_size=100"} {
+		out := t.TempDir()
+		if stdout, stderr, code := call(t, "anonymise", "-o", out, corpusDir+name+".pkts"); code != 0 {
+			t.Fatalf("%s%s", stdout, stderr)
+		}
+		stdout, stderr, code := call(t, "replay", filepath.Join(out, path.Base(name)+".pcapng"))
+		if code != 0 || !strings.Contains(stdout, want) {
+			t.Errorf("%s: %d\n%s%s", name, code, stdout, stderr)
+		}
 	}
 }
