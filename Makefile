@@ -214,6 +214,8 @@ detect:
 docs:
 	$(GO) run ./fuzz/cmd/tunproof rules > .rules.new && mv .rules.new docs/rules.md
 	$(GO) run ./fuzz/cmd/tunproof mutants -report docs/mutation > .mutation.new && mv .mutation.new docs/mutation.md
+	$(GO) run ./fuzz/cmd/tunproof detect -report docs/fuzzing/detection.jsonl -into docs/fuzzing.md
+	$(GO) run ./fuzz/cmd/tunproof fuzz -report docs/fuzzing/rates.jsonl -into docs/fuzzing.md
 
 corpus:
 	$(GO) run ./fuzz/cmd/tunproof corpus check

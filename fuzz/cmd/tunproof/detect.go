@@ -45,13 +45,14 @@ var starts = []struct {
 func detectCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("detect", flag.ContinueOnError)
 	out := flags.String("o", "", "file to write result records to, one a line")
-	report := flags.String("report", "", "write the table of such a file, for docs/fuzzing.md, and run nothing")
+	report := flags.String("report", "", "write the table of such a file, and run nothing")
+	into := flags.String("into", "", "document to write that table into, between its lines <!-- detection --> and <!-- /detection -->")
 	var rows rowFlags
 	if err := rows.parse(flags, args); err != nil {
 		return 0, err
 	}
 	if *report != "" {
-		return record.ExitHolds, detectReport(s.out, *report)
+		return record.ExitHolds, renderRecords(s.out, *report, *into, "detection", detectTable)
 	}
 	r := results{ctx: ctx, command: "detect", progress: s.err, only: rows.only}
 	var err error
@@ -131,20 +132,6 @@ func detect(ctx context.Context, root, engine, name, of string, empty bool, limi
 		row.Seconds, row.Result, row.Detail = f.After.Seconds(), record.Holds, f.Outcome.Key()
 	}
 	return row, nil
-}
-
-// detectReport writes the table of a file of records.
-func detectReport(w io.Writer, file string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	rows, err := record.Read(f)
-	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	return detectTable(w, rows)
 }
 
 // detectTable writes bugs by engines, in Markdown.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"tunproof/fuzz/campaign"
@@ -34,6 +36,8 @@ func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 	plant := flags.String("plant", "", "fuzz with this bug of tunproof mutants, or of -bugs")
 	bugs := flags.String("bugs", "", "JSON file of bugs, as of tunproof mutants -bugs")
 	asJSON := flags.Bool("json", false, "write result records, one a line")
+	report := flags.String("report", "", "write how fast the targets of such records were, and run nothing")
+	into := flags.String("into", "", "document to write that into, between its lines <!-- rates --> and <!-- /rates -->")
 	only := regexp.MustCompile("")
 	flags.Func("run", "only targets whose \"property name\" matches", func(s string) (err error) {
 		only, err = regexp.Compile(s)
@@ -41,6 +45,9 @@ func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 	})
 	if err := parse(flags, args); err != nil {
 		return 0, err
+	}
+	if *report != "" {
+		return record.ExitHolds, renderRecords(s.out, *report, *into, "rates", ratesTable)
 	}
 	for _, t := range target.Targets() {
 		if only.MatchString(t.ID + " " + t.Name) {
@@ -185,4 +192,33 @@ func fuzzVerdict(r *results, s streams, c campaign.Config, sum *campaign.Summary
 		fmt.Fprintln(s.out, verdict)
 	}
 	return code
+}
+
+// ratesTable writes targets by engines, in Markdown: executions a second of one process.
+func ratesTable(w io.Writer, rows []record.Result) error {
+	var methods []string
+	rate := map[[2]string]float64{}
+	for _, r := range rows {
+		if !slices.Contains(methods, r.Method) {
+			methods = append(methods, r.Method)
+		}
+		if r.Unit == "executions" && r.Seconds > 0 {
+			rate[[2]string{r.Property, r.Method}] = float64(r.Count) / r.Seconds
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "| target | %s |\n|---|%s\n", strings.Join(methods, " | "), strings.Repeat("---|", len(methods)))
+	for _, t := range target.Targets() {
+		fmt.Fprintf(&b, "| %s (%s) |", t.Name, t.ID)
+		for _, m := range methods {
+			fmt.Fprintf(&b, " %.0f |", rate[[2]string{t.ID, m}])
+		}
+		b.WriteByte('\n')
+	}
+	if len(rows) > 0 {
+		e := rows[0].Env
+		fmt.Fprintf(&b, "\n%s, Linux %s, %s, tree %s.\n", e.CPU, e.Kernel, e.Go, rows[0].Tree)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }

@@ -53,7 +53,7 @@ type captureRow struct {
 func verify(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("verify", flag.ContinueOnError)
 	checks := flags.Int("checks", 3_000, "scenarios of each property")
-	execs := flags.Int("fuzz", 8_000, "executions of each fuzz target; 0 for none")
+	execs := flags.Int("fuzz", 20_000, "executions of each fuzz target; 0 for none")
 	liveTime := flags.Duration("live", 15*time.Second, "time for asking this machine's kernel, about; 0 for not")
 	cache := flags.String("cache", "", "directory where fuzz targets keep what they found, for the next run to go on from; by default they start afresh")
 	var rows rowFlags

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tunproof/fuzz/record"
+)
+
+// TestBlocks checks that what commands write into documents is what stands there.
+func TestBlocks(t *testing.T) {
+	root, err := record.Root(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs := filepath.Join(root, "docs")
+	for _, b := range []struct {
+		file, name, records string
+		table               func(io.Writer, []record.Result) error
+	}{
+		{"fuzzing.md", "detection", "fuzzing/detection.jsonl", detectTable},
+		{"fuzzing.md", "rates", "fuzzing/rates.jsonl", ratesTable},
+	} {
+		doc, err := os.ReadFile(filepath.Join(docs, b.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, got, _, err := block(doc, b.name)
+		if err != nil {
+			t.Fatalf("%s: %v", b.file, err)
+		}
+		var want bytes.Buffer
+		if err := renderRecords(&want, filepath.Join(docs, b.records), "", b.name, b.table); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want.Bytes()) {
+			t.Errorf("%s: the block %s is another: make docs writes it", b.file, b.name)
+		}
+	}
+}
+
+func TestReplaceBlock(t *testing.T) {
+	name := file(t, "x.md", "a\n<!-- b -->\nold\n<!-- /b -->\nc\n")
+	if err := replaceBlock(name, "b", []byte("new\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(name); string(got) != "a\n<!-- b -->\nnew\n<!-- /b -->\nc\n" {
+		t.Errorf("%s", got)
+	}
+	if err := replaceBlock(name, "c", nil); err == nil || !strings.Contains(err.Error(), `x.md: no lines "<!-- c -->"`) {
+		t.Error(err)
+	}
+}
