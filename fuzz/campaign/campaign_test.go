@@ -15,6 +15,7 @@ import (
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/execute"
+	"tunproof/fuzz/minimise"
 	"tunproof/fuzz/mutants"
 	"tunproof/fuzz/record"
 	"tunproof/fuzz/scenario"
@@ -76,36 +77,6 @@ func TestNativeForm(t *testing.T) {
 		if _, err := ParseNative([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v", text, err)
 		}
-	}
-}
-
-// TestMinimise checks that what is left is what fails, and no more.
-func TestMinimise(t *testing.T) {
-	s := scenario.Scenario{Config: pkts.Config{Reorder: true, AtomicIDs: true, MaxOpen: 3}}
-	for i := range 3 {
-		var batch [][]byte
-		for k := range 7 {
-			batch = append(batch, []byte{byte(i), byte(k)})
-		}
-		s.Batches = append(s.Batches, batch)
-	}
-	tries := 0
-	small := Minimise(s, func(s *scenario.Scenario) bool {
-		tries++
-		var all []byte
-		for _, b := range s.Batches {
-			for _, p := range b {
-				all = append(all, p[0]<<4|p[1])
-			}
-		}
-		return s.Config.AtomicIDs && bytes.Contains(all, []byte{0x03}) && bytes.Contains(all, []byte{0x25})
-	})
-	want := scenario.Scenario{Config: pkts.Config{AtomicIDs: true}, Batches: [][][]byte{{{0, 3}}, {{2, 5}}}}
-	if !small.Equal(want) {
-		t.Errorf("%v after %d tries", small, tries)
-	}
-	if got := MinimiseBytes([]byte("a long input, of which the middle fails"), func(b []byte) bool { return bytes.Contains(b, []byte("mid")) }); string(got) != "mid" {
-		t.Errorf("%q", got)
 	}
 }
 
@@ -230,7 +201,7 @@ func TestPlanted(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := scenario.FromCase(k)
-	if n := Items(&in); n < 2 || n > 4 {
+	if n := minimise.Items(&in); n < 2 || n > 4 {
 		t.Errorf("the case has %d packets:\n%s", n, text)
 	}
 	if err := target.Case(k, nil); err != nil {

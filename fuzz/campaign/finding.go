@@ -12,6 +12,7 @@ import (
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/execute"
+	"tunproof/fuzz/minimise"
 	"tunproof/fuzz/scenario"
 	"tunproof/fuzz/target"
 )
@@ -158,8 +159,8 @@ func (c *campaign) minimised(ctx context.Context, t target.Target, b []byte, o e
 	}
 	if Scenarios(t.Name) {
 		s := scenario.Decode(b)
-		if Items(&s) > 0 && fails(scenario.Encode(s)) {
-			s = Minimise(s, func(s *scenario.Scenario) bool { return fails(scenario.Encode(*s)) })
+		if minimise.Items(&s) > 0 && fails(scenario.Encode(s)) {
+			s = minimise.Scenario(s, func(s *scenario.Scenario) bool { return fails(scenario.Encode(*s)) })
 			text := c.caseOf(s, t, o)
 			again, err := Input(".pkts", text)
 			if err == nil {
@@ -169,7 +170,7 @@ func (c *campaign) minimised(ctx context.Context, t target.Target, b []byte, o e
 			}
 		}
 	}
-	b = MinimiseBytes(b, fails)
+	b = minimise.Bytes(b, fails)
 	return FormatNative(b), ".fuzz", broken
 }
 

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/campaign"
+	"tunproof/fuzz/minimise"
 	"tunproof/fuzz/scenario"
 	"tunproof/fuzz/target"
 )
@@ -24,7 +24,7 @@ func (r *replayer) gather(s scenario.Scenario) {
 	if r.small == nil {
 		r.small = &scenario.Scenario{Config: s.Config}
 	}
-	if r.tooMany = r.tooMany || campaign.Items(r.small)+campaign.Items(&s) > maxCase; r.tooMany {
+	if r.tooMany = r.tooMany || minimise.Items(r.small)+minimise.Items(&s) > maxCase; r.tooMany {
 		return
 	}
 	r.small.Batches = append(r.small.Batches, s.Batches...)
@@ -46,7 +46,7 @@ func (r *replayer) writeCase() error {
 	s, why, source := r.small, "tunproof replay found nothing in it; to be said", "to be said"
 	if r.violated != nil {
 		until := time.Now().Add(minimiseTime)
-		small := campaign.Minimise(*r.violated, func(s *scenario.Scenario) bool {
+		small := minimise.Scenario(*r.violated, func(s *scenario.Scenario) bool {
 			if r.ctx.Err() != nil || time.Now().After(until) {
 				return false
 			}
@@ -61,7 +61,7 @@ func (r *replayer) writeCase() error {
 		return fmt.Errorf("-o %s: what is violated is what a case states, not a property of its input; corpus fmt changes it", r.caseFile)
 	case r.violated == nil && r.tooMany:
 		return fmt.Errorf("-o %s: nothing is violated, and a case has at most %d packets", r.caseFile, maxCase)
-	case s == nil || campaign.Items(s) == 0:
+	case s == nil || minimise.Items(s) == 0:
 		return fmt.Errorf("-o %s: there is nothing for a case", r.caseFile)
 	}
 	cases := s.Cases(why, source)

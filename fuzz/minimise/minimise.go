@@ -1,4 +1,5 @@
-package campaign
+// Package minimise makes inputs that fail smaller.
+package minimise
 
 import (
 	"slices"
@@ -7,9 +8,9 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// Minimise takes out of a scenario what it still fails without: packets, by halves,
+// Scenario takes out of a scenario what it still fails without: packets, by halves,
 // quarters, then one by one, and settings. fails says no when it is to stop.
-func Minimise(s scenario.Scenario, fails func(*scenario.Scenario) bool) scenario.Scenario {
+func Scenario(s scenario.Scenario, fails func(*scenario.Scenario) bool) scenario.Scenario {
 	n := Items(&s)
 	reduce(n, func() int { return Items(&s) }, func(at, n int) bool {
 		t := without(s, at, n)
@@ -28,8 +29,8 @@ func Minimise(s scenario.Scenario, fails func(*scenario.Scenario) bool) scenario
 	return s
 }
 
-// MinimiseBytes takes bytes out as long as what is left fails.
-func MinimiseBytes(b []byte, fails func([]byte) bool) []byte {
+// Bytes takes bytes out as long as what is left fails.
+func Bytes(b []byte, fails func([]byte) bool) []byte {
 	reduce(len(b), func() int { return len(b) }, func(at, n int) bool {
 		c := slices.Concat(b[:at], b[min(len(b), at+n):])
 		if !fails(c) {

@@ -1,0 +1,353 @@
+package conform
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/check"
+	"tunproof/fuzz/compare"
+	"tunproof/model"
+)
+
+// hdrLen is the length of a virtio_net_hdr.
+const hdrLen = 10
+
+// room is the capacity that each packet of a batch is given.
+const room = 65535
+
+// batches joins batches one after another, with one Coalesce.
+func (i Impl) batches(batches [][][]byte) (list []Violation) {
+	join := i.NewCoalescer()
+	for _, batch := range batches {
+		if !i.takes(batch) {
+			continue
+		}
+		given := make([][]byte, len(batch))
+		for k, p := range batch {
+			given[k] = append(make([]byte, 0, room+hdrLen), p...)
+		}
+		frames, err := join(given)
+		switch {
+		case err != nil:
+			list = append(list, Violation{Property: "P2", What: "an error loses the batch: " + unnumbered(err.Error()), Text: fmt.Sprintf("of %d packets", len(batch)), Rule: "A1"})
+		case i.Stack:
+			list = append(list, streams(batch, frames)...)
+		default:
+			list = append(list, judgeBatch(batch, frames)...)
+		}
+	}
+	return list
+}
+
+// judgeBatch compares a batch with what it was joined to, cut again.
+func judgeBatch(batch, frames [][]byte) (list []Violation) {
+	var out [][]byte
+	for k, f := range frames {
+		if len(f) < hdrLen {
+			list = append(list, Violation{Property: "P11", What: "no VnetHdr", Text: fmt.Sprintf("frame %d has %d bytes", k, len(f))})
+			continue
+		}
+		h, pkt := vnet(f), f[hdrLen:]
+		segments, err := model.Segment(model.VnetHdr(h), pkt)
+		if err != nil {
+			if h == (pkts.VnetHdr{}) || h.GSOType == 0 && h.Flags&1 == 0 { // as it came, whatever it is
+				out = append(out, pkt)
+				continue
+			}
+			list = append(list, Violation{Property: "P11", What: "a superpacket that is refused: " + string(err.(model.Refusal)), Text: fmt.Sprintf("frame %d: %v, %s", k, h, compare.Line(pkt)), Rule: "S5"})
+			continue
+		}
+		out = append(out, segments...)
+	}
+	place := pair(batch, out)
+	at := make([]int, 0, len(batch)) // of out, the packets of the batch
+	for n, k := range place {
+		if k < 0 {
+			list = append(list, Violation{Property: "P2", What: "a packet that nobody sent", Text: fmt.Sprintf("%d: %s", n, compare.Line(out[n])), Rule: "E"})
+			continue
+		}
+		at = append(at, k)
+		if !bytes.Equal(batch[k], out[n]) {
+			list = append(list, changed(batch[k], out[n], k))
+		}
+	}
+	lost := false
+	for k := range batch {
+		if !slices.Contains(at, k) {
+			lost = true
+			list = append(list, Violation{Property: "P2", What: "lost: " + kind(batch[k]), Text: fmt.Sprintf("packet %d: %s", k, compare.Line(batch[k])), Rule: "E"})
+		}
+	}
+	if !lost {
+		list = append(list, overtakes(batch, at)...)
+	}
+	return list
+}
+
+func vnet(b []byte) pkts.VnetHdr {
+	n := binary.NativeEndian
+	return pkts.VnetHdr{Flags: b[0], GSOType: b[1], HdrLen: n.Uint16(b[2:]), GSOSize: n.Uint16(b[4:]), CsumStart: n.Uint16(b[6:]), CsumOffset: n.Uint16(b[8:])}
+}
+
+// pair says which packet of the batch each that came out is: an equal one, of those the
+// first; else, of the same flow, the one with the fewest differences; or -1.
+func pair(batch, out [][]byte) []int {
+	place := make([]int, len(out))
+	used := make([]bool, len(batch))
+	for n, b := range out {
+		place[n] = -1
+		for k, p := range batch {
+			if !used[k] && bytes.Equal(p, b) {
+				place[n], used[k] = k, true
+				break
+			}
+		}
+	}
+	for n, b := range out {
+		if place[n] >= 0 {
+			continue
+		}
+		best, least := -1, 0
+		for k, p := range batch {
+			if used[k] || !likely(p, b) {
+				continue
+			}
+			if d := distance(p, b); best < 0 || d < least {
+				best, least = k, d
+			}
+		}
+		if best >= 0 {
+			place[n], used[best] = best, true
+		}
+	}
+	return place
+}
+
+// likely says whether b may be p, changed: of the same flow or addresses.
+func likely(p, b []byte) bool { return model.Identify(p).Conflicts(model.Identify(b)) }
+
+// distance counts the bytes that differ; a payload that differs counts most, since it is
+// what no offload changes.
+func distance(p, b []byte) int {
+	n := 0
+	for _, d := range compare.Diff(p, b) {
+		switch d.Field {
+		case "payload":
+			n += 1000
+		case "tcp.seq":
+			n += 100
+		default:
+			n += max(1, len(d.Want))
+		}
+	}
+	return n
+}
+
+// changed is a packet that came out as another.
+func changed(was, is []byte, k int) Violation {
+	v := Violation{Property: "P2", Text: fmt.Sprintf("packet %d: %s", k, compare.Line(was)), Want: was, Got: is}
+	fields := compare.Diff(was, is)
+	v.What = first(fields) + " changes" + cause(was, is, fields)
+	before, after := check.Checksum(was), check.Checksum(is)
+	switch {
+	case before == "wrong" && after == "right":
+		v.Property, v.What, v.Rule = "P5", l4(was)+" checksum repaired", "C1.l4_checksum"
+	case before == "absent" && after != "absent":
+		v.Property, v.What, v.Rule = "P5", l4(was)+" checksum invented", "C1.absent"
+	case before != "absent" && after == "absent":
+		v.Property, v.What, v.Rule = "P5", l4(was)+" checksum becomes none", "C1.zero"
+	case wrongHeader(was) && !wrongHeader(is):
+		v.Property, v.What, v.Rule = "P5", "IPv4 header checksum repaired", "C1.ip_checksum"
+	}
+	return v
+}
+
+// first is the first field that is no consequence of another.
+func first(fields []compare.Difference) string {
+	for _, d := range fields {
+		switch d.Field {
+		case "ip.checksum", "tcp.checksum", "udp.checksum", "length", "ip.total_length", "ip.payload_length", "udp.length":
+		default:
+			return d.Field
+		}
+	}
+	for _, d := range fields {
+		if d.Field != "ip.checksum" && d.Field != "length" {
+			return d.Field
+		}
+	}
+	return fields[0].Field
+}
+
+// cause tells apart changes of one field that have other causes.
+func cause(was, is []byte, fields []compare.Difference) string {
+	switch f := first(fields); {
+	case f == "ip.id" && len(was) >= 20:
+		df := "without DF"
+		if was[6]&0x40 != 0 {
+			df = "with DF"
+		}
+		return fmt.Sprintf(", %s %s", l4(was), df)
+	case f == "tcp.flags":
+		return ": " + flags(was, is)
+	case f == "tcp.checksum" || f == "udp.checksum":
+		return fmt.Sprintf(" from %s", compare.Diff(was, is)[len(fields)-1].WantText)
+	case f == "length" || f == "ip.total_length" || f == "ip.payload_length" || f == "udp.length":
+		return fmt.Sprintf(", %s", l4(was))
+	}
+	return ""
+}
+
+// flags names the TCP flags that are lost or new.
+func flags(was, is []byte) string {
+	at := l4Off(was)
+	if at+13 >= len(was) || at+13 >= len(is) {
+		return "others"
+	}
+	s := ""
+	for bit, name := range []string{"FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"} {
+		switch x, y := was[at+13]>>bit&1, is[at+13]>>bit&1; {
+		case x > y:
+			s += " " + name + " lost"
+		case x < y:
+			s += " " + name + " new"
+		}
+	}
+	if s == "" {
+		return "others"
+	}
+	return s[1:]
+}
+
+// l4Off is where the header behind IPv4's or IPv6's fixed one starts.
+func l4Off(b []byte) int {
+	if len(b) > 0 && b[0]>>4 == 6 {
+		return 40
+	}
+	if len(b) > 0 {
+		return 4 * int(b[0]&15)
+	}
+	return 0
+}
+
+func proto(b []byte) byte {
+	switch {
+	case len(b) >= 20 && b[0]>>4 == 4:
+		return b[9]
+	case len(b) >= 40 && b[0]>>4 == 6:
+		return b[6]
+	}
+	return 255
+}
+
+func l4(b []byte) string {
+	switch proto(b) {
+	case 6:
+		return "TCP"
+	case 17:
+		return "UDP"
+	}
+	return "IP"
+}
+
+// wrongHeader says whether the checksum of an IPv4 header is wrong.
+func wrongHeader(b []byte) bool {
+	if len(b) < 20 || b[0]>>4 != 4 {
+		return false
+	}
+	n := 4 * int(b[0]&15)
+	return n < 20 || n > len(b) || model.Sum(nil, b[:n]) != 0xFFFF
+}
+
+// overtakes finds conflicting packets that changed places, of each kind the first.
+func overtakes(batch [][]byte, at []int) (list []Violation) {
+	ids := make([]model.Identity, len(batch))
+	for k, p := range batch {
+		ids[k] = model.Identify(p)
+	}
+	seen := map[string]bool{}
+	for n, k := range at {
+		for _, later := range at[:n] {
+			if later < k || !ids[k].Conflicts(ids[later]) || bytes.Equal(batch[k], batch[later]) {
+				continue
+			}
+			what := kind(batch[later]) + " overtakes " + kind(batch[k])
+			if !seen[what] {
+				seen[what] = true
+				list = append(list, Violation{Property: "P3", What: what, Text: fmt.Sprintf("packet %d leaves before packet %d", later, k), Rule: "C4"})
+			}
+		}
+	}
+	return list
+}
+
+// kind says what a packet is to whoever reorders it.
+func kind(b []byte) string {
+	off := l4Off(b)
+	fragment := len(b) >= 20 && b[0]>>4 == 4 && (b[6]&0x3F != 0 || b[7] != 0) || len(b) >= 40 && b[0]>>4 == 6 && b[6] == 44
+	switch p := proto(b); {
+	case p == 255:
+		return "no IP packet"
+	case fragment:
+		return "a fragment"
+	case b[0]>>4 == 4 && b[0] != 0x45:
+		return "a packet with IP options"
+	case p == 6 && off+20 <= len(b):
+		switch f := b[off+13]; {
+		case f&2 != 0:
+			return "a SYN"
+		case f&4 != 0:
+			return "a RST"
+		case len(b) <= off+4*int(b[off+12]>>4):
+			if f&1 != 0 {
+				return "a FIN"
+			}
+			return "a pure ACK"
+		case check.Checksum(b) == "wrong":
+			return "damaged TCP data"
+		}
+		return "TCP data"
+	case p == 17 && len(b) == off+8:
+		return "an empty datagram"
+	case p == 17 && off+8 <= len(b):
+		if check.Checksum(b) == "wrong" {
+			return "a damaged datagram"
+		}
+		return "a datagram"
+	case p == 6 || p == 17:
+		return "a cut packet"
+	}
+	return "another protocol"
+}
+
+// streams compares what each TCP flow carries, for who joins for a stack of its own.
+func streams(batch, frames [][]byte) (list []Violation) {
+	carry := func(packets [][]byte) map[string][]byte {
+		flows := map[string][]byte{}
+		for _, b := range packets {
+			off := l4Off(b)
+			if proto(b) != 6 || off+20 > len(b) || check.Checksum(b) == "wrong" && len(packets) == len(batch) {
+				continue
+			}
+			if at := off + 4*int(b[off+12]>>4); at <= len(b) {
+				key := string(b[max(0, off-8):min(len(b), off+4)])
+				flows[key] = append(flows[key], b[at:]...)
+			}
+		}
+		return flows
+	}
+	var out [][]byte
+	for _, f := range frames {
+		out = append(out, f[min(len(f), hdrLen):])
+	}
+	was, is := carry(batch), carry(out)
+	for key, b := range was {
+		if !bytes.Equal(b, is[key]) {
+			list = append(list, Violation{Property: "P2", What: "the bytes of a TCP flow are others", Text: fmt.Sprintf("%d bytes, %d came out", len(b), len(is[key]))})
+		}
+	}
+	return list
+}

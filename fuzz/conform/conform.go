@@ -1,0 +1,177 @@
+// Package conform judges any implementation of packet offload for TUN devices, from
+// outside: by what it makes of packets. It needs nothing of the implementation but
+// three functions, and knows nothing of how it works. In a test of yours:
+//
+//	func TestOffload(t *testing.T) {
+//		conform.Run(t, conform.Impl{
+//			Name: "mine",
+//			NewCoalescer: func() conform.Coalesce {
+//				c := mine.New()
+//				return func(batch [][]byte) ([][]byte, error) { return c.Join(batch) }
+//			},
+//		}, conform.Options{})
+//	}
+//
+// What is right is said by the batch itself, by package model, which cuts as Linux does,
+// and for the rest by RFCs; docs/conformance.md has what other implementations do.
+package conform
+
+import (
+	"fmt"
+	"strings"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/compare"
+	"tunproof/fuzz/scenario"
+)
+
+// Coalesce joins a batch of IP packets and returns what would be written to a TUN: each
+// a virtio_net_hdr of 10 bytes, in the byte order of the machine, and an IP packet. The
+// batch is the callee's: it may write to it, keep it until the next call, and return
+// slices of it; each packet has room behind it (capacity) for an IP packet of any size.
+type Coalesce func(batch [][]byte) (frames [][]byte, err error)
+
+// Segment cuts what was read from a TUN, a virtio_net_hdr of 10 bytes and an IP packet,
+// and returns the packets, which are valid until its next call. The frame is the callee's.
+type Segment func(frame []byte) (segments [][]byte, err error)
+
+// Impl is an implementation. What it does not do is nil.
+type Impl struct {
+	Name    string
+	Version string
+
+	NewCoalescer func() Coalesce
+	NewSegmenter func() Segment
+	// Sum is the one's-complement sum of b's big-endian words and initial, folded, not
+	// complemented; an odd last byte is the high one of a word.
+	Sum func(b []byte, initial uint16) uint16
+
+	MaxBatch  int // packets that it is given at once, 0 for 512
+	MaxPacket int // bytes of a packet that it is given to join, 0 for 65535
+	// Stack says that it joins for a network stack of its own and not for a TUN: of what
+	// it joined only the payload of each TCP flow is compared.
+	Stack bool
+}
+
+// The properties, by the IDs of docs/properties.md; P4 is here what is cut otherwise than
+// the model cuts, of superpackets that a kernel hands out.
+var properties = []struct{ id, about string }{
+	{"P1", "no input panics"},
+	{"P2", "what was joined comes back, byte for byte; nothing is lost or doubled"},
+	{"P3", "no two conflicting packets change places"},
+	{"P4", "superpackets that a kernel hands out are cut as the kernel cuts"},
+	{"P5", "what was damaged stays damaged, what was absent absent"},
+	{"P8", "checksums are right"},
+	{"P11", "what is written is what a kernel takes, and cuts"},
+}
+
+// Properties are the IDs.
+func Properties() []string {
+	var ids []string
+	for _, p := range properties {
+		ids = append(ids, p.id)
+	}
+	return ids
+}
+
+// About says what a property is, in a line.
+func About(id string) string {
+	for _, p := range properties {
+		if p.id == id {
+			return p.about
+		}
+	}
+	return ""
+}
+
+// Violation is what an implementation does that it should not.
+type Violation struct {
+	Property string `json:"property"`
+	// What tells violations of one property apart: what happens to which field, or which
+	// packet overtakes which.
+	What string `json:"what"`
+	Rule string `json:"rule,omitempty"` // of docs/rules.md
+	Text string `json:"text"`           // of this one
+	Want []byte `json:"-"`              // packets that differ
+	Got  []byte `json:"-"`
+}
+
+// Key is what violations with one cause have in common.
+func (v Violation) Key() string { return v.Property + ": " + v.What }
+
+// Fields are those in which the packets differ.
+func (v Violation) Fields() []compare.Difference { return compare.Diff(v.Want, v.Got) }
+
+func (v Violation) String() string {
+	s := v.Key()
+	if v.Text != "" {
+		s += ": " + v.Text
+	}
+	for _, d := range v.Fields() {
+		s += "\n\t" + d.String()
+	}
+	if v.Rule != "" {
+		s += " [" + v.Rule + "]"
+	}
+	return s
+}
+
+// Judge gives an implementation what is in a scenario (its configuration is not for it)
+// and returns what it does wrong. What is more than it takes is left out.
+func (i Impl) Judge(s *scenario.Scenario) []Violation {
+	var list []Violation
+	if i.NewCoalescer != nil && len(s.Batches) > 0 {
+		list = append(list, guard("Coalesce", func() []Violation { return i.batches(s.Batches) })...)
+	}
+	if i.NewSegmenter != nil && len(s.Supers) > 0 {
+		list = append(list, guard("Segment", func() []Violation { return i.supers(s.Supers) })...)
+	}
+	return list
+}
+
+// guard makes a panic a violation.
+func guard(what string, f func() []Violation) (list []Violation) {
+	defer func() {
+		if r := recover(); r != nil {
+			list = append(list, Violation{Property: "P1", What: what + " panics: " + unnumbered(fmt.Sprint(r)), Rule: "A1"})
+		}
+	}()
+	return f()
+}
+
+// unnumbered leaves out what differs between two panics with one cause.
+func unnumbered(s string) string {
+	s, _, _ = strings.Cut(s, "\n")
+	return strings.Map(func(r rune) rune {
+		if '0' <= r && r <= '9' {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// takes says whether a batch is one that it is to be given.
+func (i Impl) takes(batch [][]byte) bool {
+	most, longest := i.MaxBatch, i.MaxPacket
+	if most == 0 {
+		most = 512
+	}
+	if longest == 0 {
+		longest = 65535
+	}
+	if len(batch) > most {
+		return false
+	}
+	for _, p := range batch {
+		if len(p) > longest {
+			return false
+		}
+	}
+	return true
+}
+
+// caseOf is a scenario as a case that says what is violated.
+func caseOf(s scenario.Scenario, v Violation, source string) *pkts.Case {
+	line, _, _ := strings.Cut(v.Key()+": "+v.Text, "\n")
+	return s.Cases(strings.TrimSuffix(line, ": "), source)[0]
+}

@@ -1,0 +1,179 @@
+package conform
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"tunproof/offload"
+)
+
+// ours is package offload.
+func ours(order offload.Order) Impl {
+	return Impl{
+		Name: "offload",
+		NewCoalescer: func() Coalesce {
+			co, err := offload.NewCoalescer(offload.Config{Order: order})
+			if err != nil {
+				panic(err)
+			}
+			return func(batch [][]byte) (frames [][]byte, err error) {
+				supers := co.Coalesce(batch)
+				for i := range supers {
+					frames = append(frames, supers[i].AppendTo(nil))
+				}
+				return frames, nil
+			}
+		},
+		NewSegmenter: func() Segment {
+			var s offload.Segmenter
+			return func(frame []byte) (segments [][]byte, err error) {
+				h, err := offload.ParseVnetHdr(frame)
+				if err != nil {
+					return nil, err
+				}
+				if err := s.Reset(h, frame[offload.VnetHdrLen:]); err != nil {
+					return nil, err
+				}
+				for seg := range s.InPlace() {
+					segments = append(segments, bytes.Clone(seg))
+				}
+				return segments, nil
+			}
+		},
+		Sum: offload.Sum,
+	}
+}
+
+// TestOffload checks that package offload conforms.
+func TestOffload(t *testing.T) {
+	checks := 2000
+	if testing.Short() {
+		checks = 500
+	}
+	Run(t, ours(offload.InOrder), Options{Corpus: true, Seed: 20261121, Checks: checks})
+}
+
+// explore looks for what a variant does wrong, and returns the keys.
+func explore(t *testing.T, impl Impl) []string {
+	t.Helper()
+	r, err := Explore(t.Context(), impl, Options{Corpus: true, Seed: 7, Checks: 500})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for _, f := range r.Found {
+		keys = append(keys, f.Key())
+		if f.Case == nil && f.Property != "P8" {
+			t.Errorf("%s has no case", f.Key())
+		}
+	}
+	return keys
+}
+
+// TestVariants checks that what is planted into package offload's output is seen, as what
+// it is.
+func TestVariants(t *testing.T) {
+	frames := func(change func(frames [][]byte) ([][]byte, error)) Impl {
+		impl := ours(offload.InOrder)
+		join := impl.NewCoalescer
+		impl.NewCoalescer = func() Coalesce {
+			f := join()
+			return func(batch [][]byte) ([][]byte, error) {
+				frames, err := f(batch)
+				if err != nil {
+					return nil, err
+				}
+				return change(frames)
+			}
+		}
+		return impl
+	}
+	each := func(change func(frame []byte)) Impl {
+		return frames(func(frames [][]byte) ([][]byte, error) {
+			for _, f := range frames {
+				change(f)
+			}
+			return frames, nil
+		})
+	}
+	cut := func(change func(segments [][]byte) ([][]byte, error)) Impl {
+		impl := ours(offload.InOrder)
+		segment := impl.NewSegmenter
+		impl.NewSegmenter = func() Segment {
+			f := segment()
+			return func(frame []byte) ([][]byte, error) {
+				segments, err := f(frame)
+				if err != nil {
+					return nil, err
+				}
+				return change(segments)
+			}
+		}
+		return impl
+	}
+	for _, v := range []struct {
+		name string
+		impl Impl
+		want string // a key
+	}{
+		{"a frame lost", frames(func(f [][]byte) ([][]byte, error) { return f[min(1, len(f)):], nil }), "P2: lost: TCP data"},
+		{"a frame doubled", frames(func(f [][]byte) ([][]byte, error) { return append(f, f[:min(1, len(f))]...), nil }), "P2: a packet that nobody sent"},
+		{"the last first", frames(func(f [][]byte) ([][]byte, error) { slices.Reverse(f); return f, nil }), "P3: TCP data overtakes TCP data"},
+		{"an error", frames(func(f [][]byte) ([][]byte, error) {
+			if len(f) == 3 {
+				return nil, errors.New("three frames")
+			}
+			return f, nil
+		}), "P2: an error loses the batch: three frames"},
+		{"a panic", frames(func(f [][]byte) ([][]byte, error) { return f[:2], nil }), "P1: Coalesce panics: runtime error: slice bounds out of range [:] with capacity "},
+		{"another TTL", each(func(f []byte) {
+			if len(f) > 30 && f[10] == 0x45 {
+				f[18]--
+			}
+		}), "P2: ip.ttl changes"},
+		{"another ID", each(func(f []byte) {
+			if len(f) > 30 && f[10] == 0x45 {
+				f[15]++
+			}
+		}), "P2: ip.id changes, TCP with DF"},
+		{"another hop limit", each(func(f []byte) {
+			if len(f) > 50 && f[10]>>4 == 6 {
+				f[17]--
+			}
+		}), "P2: ip.hop_limit changes"},
+		{"another csum_offset", each(func(f []byte) {
+			if f[1] != 0 {
+				f[8]++
+			}
+		}), "P11: a superpacket that is refused: CsumOffset"},
+		{"no VnetHdr", frames(func(f [][]byte) ([][]byte, error) { return [][]byte{{1}}, nil }), "P11: no VnetHdr"},
+		{"a segment lost", cut(func(s [][]byte) ([][]byte, error) { return s[1:], nil }), "P4: another number of segments"},
+		{"another flag", cut(func(s [][]byte) ([][]byte, error) {
+			for _, b := range s {
+				if proto(b) == 6 {
+					b[l4Off(b)+13] ^= 0x80
+				}
+			}
+			return s, nil
+		}), "P4: tcp.flags is another: CWR new"},
+		{"refused", cut(func(s [][]byte) ([][]byte, error) { return nil, errors.New("no") }), "P4: refuses what a kernel hands out: no"},
+		{"a sum", Impl{Sum: func(b []byte, i uint16) uint16 { return offload.Sum(b, i) | 1 }}, "P8: another sum"},
+	} {
+		if keys := explore(t, v.impl); !slices.ContainsFunc(keys, func(k string) bool { return strings.HasPrefix(k, v.want) }) {
+			t.Errorf("%s: want %q in %q", v.name, v.want, keys)
+		}
+	}
+}
+
+// TestReorder checks that package offload in Reorder lets TCP data overtake TCP, as it
+// says, and does nothing else.
+func TestReorder(t *testing.T) {
+	for _, k := range explore(t, ours(offload.Reorder)) {
+		if !strings.HasPrefix(k, "P3: TCP data overtakes ") {
+			t.Error(k)
+		}
+	}
+}

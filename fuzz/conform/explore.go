@@ -1,0 +1,233 @@
+package conform
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"tunproof/corpus"
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/gen"
+	"tunproof/fuzz/minimise"
+	"tunproof/fuzz/scenario"
+	"tunproof/fuzz/target"
+	"tunproof/model"
+)
+
+// Found is a violation that was found again, with the smallest input that shows it.
+type Found struct {
+	Violation
+	Case    *pkts.Case // nil of P8, whose input Text says
+	Source  string     // the case of the corpus, or the seed and the number of the input
+	Count   int        // inputs that showed it
+	Seconds float64    // until the first
+}
+
+// Report is what became of an implementation.
+type Report struct {
+	Impl    string
+	Version string
+	Inputs  map[string]int // judged, by property; one that is not there does not apply
+	Found   []Found        // in the order in which they were found
+	Flaky   int            // that were not found again
+	Seconds float64
+}
+
+// Of returns what was found of a property.
+func (r *Report) Of(property string) (list []Found) {
+	for _, f := range r.Found {
+		if f.Property == property {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// Options say what is tried.
+type Options struct {
+	Corpus bool          // the cases of the corpus
+	Seed   uint64        // of the generators; 0 for none of generated input
+	Checks int           // inputs that are generated, of batches and of superpackets each; 0 for as many as there is time
+	Time   time.Duration // of all; 0 for no limit, if Checks are given
+	Say    func(format string, args ...any)
+}
+
+// explorer is one exploration.
+type explorer struct {
+	impl  Impl
+	opt   Options
+	r     *Report
+	start time.Time
+	ctx   context.Context
+}
+
+// Explore looks for all that an implementation does wrong. It ends early with the
+// context, which is no error.
+func Explore(ctx context.Context, impl Impl, opt Options) (*Report, error) {
+	e := &explorer{impl: impl, opt: opt, r: &Report{Impl: impl.Name, Version: impl.Version, Inputs: map[string]int{}}, start: time.Now(), ctx: ctx}
+	if opt.Time > 0 {
+		var cancel context.CancelFunc
+		e.ctx, cancel = context.WithTimeout(ctx, opt.Time)
+		defer cancel()
+	}
+	if opt.Corpus {
+		cases, err := corpus.Cases()
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range cases {
+			e.try(scenario.FromCase(c.Case), c.ID)
+		}
+	}
+	if opt.Seed != 0 {
+		if impl.Sum != nil {
+			e.sums()
+		}
+		if err := e.random(); err != nil {
+			return nil, err
+		}
+	}
+	e.r.Seconds = time.Since(e.start).Seconds()
+	return e.r, nil
+}
+
+// round is how many inputs are drawn from one seed.
+const round = 500
+
+// random draws batches and superpackets by turns.
+func (e *explorer) random() error {
+	for n := 0; e.ctx.Err() == nil && (e.opt.Checks == 0 || n < e.opt.Checks); n += round {
+		for k, g := range []*rapid.Generator[scenario.Scenario]{gen.Batches(), gen.Supers()} {
+			if k == 0 && e.impl.NewCoalescer == nil || k == 1 && e.impl.NewSegmenter == nil {
+				continue
+			}
+			seed, at := e.opt.Seed+uint64(2*(n/round)+k), 0
+			log, failed, err := gen.Check(e.impl.Name, round, seed, func(t *rapid.T) {
+				if s := g.Draw(t, "scenario"); e.ctx.Err() == nil {
+					at++
+					e.try(s, fmt.Sprintf("seed %d, input %d", seed, at))
+				}
+			})
+			if err == nil && failed {
+				err = fmt.Errorf("%s: %s", e.impl.Name, log)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// try judges a scenario, and of what is new keeps the smallest input.
+func (e *explorer) try(s scenario.Scenario, source string) {
+	if e.impl.NewCoalescer != nil && len(s.Batches) > 0 {
+		for _, p := range []string{"P1", "P2", "P3", "P5", "P11"} {
+			e.r.Inputs[p]++
+		}
+	}
+	if e.impl.NewSegmenter != nil && len(s.Supers) > 0 {
+		e.r.Inputs["P1"]++
+		e.r.Inputs["P4"]++
+	}
+	seen := map[string]bool{}
+	for _, v := range e.impl.Judge(&s) {
+		if key := v.Key(); !seen[key] {
+			seen[key] = true
+			e.found(s, v, source)
+		}
+	}
+}
+
+func (e *explorer) found(s scenario.Scenario, v Violation, source string) {
+	if at := slices.IndexFunc(e.r.Found, func(f Found) bool { return f.Key() == v.Key() }); at >= 0 {
+		e.r.Found[at].Count++
+		return
+	}
+	after := time.Since(e.start).Seconds()
+	again := func(s *scenario.Scenario) *Violation {
+		for _, w := range e.impl.Judge(s) {
+			if w.Key() == v.Key() {
+				return &w
+			}
+		}
+		return nil
+	}
+	for range 3 {
+		if again(&s) == nil {
+			e.r.Flaky++
+			return
+		}
+	}
+	until := time.Now().Add(5 * time.Second)
+	small := minimise.Scenario(scenario.Scenario{Batches: s.Batches, Supers: s.Supers}, func(s *scenario.Scenario) bool {
+		return time.Now().Before(until) && again(s) != nil
+	})
+	if w := again(&small); w != nil {
+		v = *w
+	}
+	c := caseOf(small, v, "tunproof conformance of "+e.impl.Name+", "+source)
+	_ = target.Attempt(func() error { target.Expect(c); return nil })
+	e.r.Found = append(e.r.Found, Found{Violation: v, Case: c, Source: source, Count: 1, Seconds: after})
+	if e.opt.Say != nil {
+		e.opt.Say("%s, %.1f s, %s: %v", e.impl.Name, after, source, v)
+	}
+}
+
+// sums compares checksums with the model's.
+func (e *explorer) sums() {
+	r := rand.New(rand.NewPCG(e.opt.Seed, 8))
+	for n := range 2049 {
+		for range 4 {
+			b := make([]byte, n)
+			for i := range b {
+				b[i] = byte(r.Uint32())
+			}
+			initial := uint16(r.Uint32())
+			e.r.Inputs["P8"]++
+			want := uint16(model.Sum([]byte{byte(initial >> 8), byte(initial)}, b))
+			var got uint16
+			list := guard("Sum", func() []Violation { got = e.impl.Sum(b, initial); return nil })
+			if list == nil && got != want {
+				list = []Violation{{Property: "P8", What: "another sum", Text: fmt.Sprintf("of %x and initial %#04x: %#04x, want %#04x", b, initial, got, want)}}
+			}
+			if list != nil {
+				e.r.Found = append(e.r.Found, Found{Violation: list[0], Source: fmt.Sprintf("seed %d", e.opt.Seed), Count: 1, Seconds: time.Since(e.start).Seconds()})
+				return
+			}
+		}
+	}
+}
+
+// Run judges an implementation in a test: by the cases of the corpus, then by generated
+// input; without options by 5,000 batches and superpackets of a seed that it shows. Each property is a subtest, which shows what is
+// violated, and a case that tunproof replay reads.
+func Run(t *testing.T, impl Impl, opt Options) {
+	t.Helper()
+	if opt.Seed == 0 && !opt.Corpus {
+		opt = Options{Corpus: true, Seed: rand.Uint64() | 1, Checks: 5000, Say: opt.Say}
+	}
+	t.Logf("conformance of %s, seed %d", impl.Name, opt.Seed)
+	r, err := Explore(t.Context(), impl, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range Properties() {
+		t.Run(p, func(t *testing.T) {
+			if r.Inputs[p] == 0 {
+				t.Skipf("%s does not do this", impl.Name)
+			}
+			for _, f := range r.Of(p) {
+				t.Errorf("%v\n%d inputs show it, the first %s", f.Violation, f.Count, f.Source)
+				if f.Case != nil {
+					t.Logf("the case:\n%s", pkts.Format(f.Case))
+				}
+			}
+		})
+	}
+}

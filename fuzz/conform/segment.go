@@ -1,0 +1,55 @@
+package conform
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"tunproof/fuzz/compare"
+	"tunproof/fuzz/scenario"
+	"tunproof/model"
+)
+
+// supers cuts superpackets one after another, with one Segment. One that no kernel hands
+// out must not make it panic; what else it makes of it is not judged.
+func (i Impl) supers(supers []scenario.Super) (list []Violation) {
+	cut := i.NewSegmenter()
+	for k, s := range supers {
+		n := binary.NativeEndian
+		frame := make([]byte, hdrLen, hdrLen+len(s.Data))
+		frame[0], frame[1] = s.Hdr.Flags, s.Hdr.GSOType
+		n.PutUint16(frame[2:], s.Hdr.HdrLen)
+		n.PutUint16(frame[4:], s.Hdr.GSOSize)
+		n.PutUint16(frame[6:], s.Hdr.CsumStart)
+		n.PutUint16(frame[8:], s.Hdr.CsumOffset)
+		segments, err := cut(append(frame, s.Data...))
+		want, refused := model.Segment(model.VnetHdr(s.Hdr), s.Data)
+		if refused != nil || !handedOut(s) {
+			continue
+		}
+		place := fmt.Sprintf("superpacket %d: %v, %s", k, s.Hdr, compare.Line(s.Data))
+		switch {
+		case err != nil:
+			list = append(list, Violation{Property: "P4", What: "refuses what a kernel hands out: " + unnumbered(err.Error()), Text: place, Rule: "S"})
+		case len(segments) != len(want):
+			list = append(list, Violation{Property: "P4", What: "another number of segments", Text: fmt.Sprintf("%s: %d segments, want %d", place, len(segments), len(want)), Rule: "S1"})
+		default:
+			for n := range want {
+				if !bytes.Equal(want[n], segments[n]) {
+					fields := compare.Diff(want[n], segments[n])
+					list = append(list, Violation{Property: "P4", What: first(fields) + " is another" + cause(want[n], segments[n], fields), Text: fmt.Sprintf("%s: segment %d of %d", place, n, len(want)), Rule: "S", Want: want[n], Got: segments[n]})
+					break
+				}
+			}
+		}
+	}
+	return list
+}
+
+// handedOut says whether a kernel hands out such a superpacket: hdr_len is that of the
+// headers, the checksum partial, the lengths right.
+func handedOut(s scenario.Super) bool {
+	h := scenario.DeriveVnet(s.Data, s.Hdr.GSOSize)
+	h.GSOType |= s.Hdr.GSOType & 0x80
+	return s.Hdr.GSOType != 0 && s.Hdr == h
+}
