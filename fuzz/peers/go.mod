@@ -28,6 +28,7 @@ require (
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/time v0.15.0 // indirect
 	golang.zx2c4.com/wintun v0.0.0-20230126152724-0fa3db229ce2 // indirect
+	pgregory.net/rapid v1.3.0 // indirect
 )
 
 replace tunproof => ../..

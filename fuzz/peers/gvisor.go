@@ -20,6 +20,7 @@ func GVisor() Impl {
 		Module:       "gvisor.dev/gvisor",
 		Sum:          checksum.Checksum,
 		NewCoalescer: func() Coalescer { return newGVisor() },
+		Stack:        true,
 	}
 }
 

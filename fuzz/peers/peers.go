@@ -21,6 +21,8 @@ type Impl struct {
 
 	NewCoalescer func() Coalescer
 	NewSegmenter func() Segmenter
+
+	Stack bool // it joins for a network stack of its own, not for a TUN
 }
 
 // Coalescer joins one batch at a time.
