@@ -22,20 +22,20 @@ import (
 // Found is a violation that was found again, with the smallest input that shows it.
 type Found struct {
 	Violation
-	Case    *pkts.Case // nil of P8, whose input Text says
-	Source  string     // the case of the corpus, or the seed and the number of the input
-	Count   int        // inputs that showed it
-	Seconds float64    // until the first
+	Case    *pkts.Case `json:"-"`       // nil of P8, whose input Text says
+	Source  string     `json:"source"`  // the case of the corpus, or the seed and the number of the input
+	Count   int        `json:"count"`   // inputs that showed it
+	Seconds float64    `json:"seconds"` // until the first
 }
 
 // Report is what became of an implementation.
 type Report struct {
-	Impl    string
-	Version string
-	Inputs  map[string]int // judged, by property; one that is not there does not apply
-	Found   []Found        // in the order in which they were found
-	Flaky   int            // that were not found again
-	Seconds float64
+	Impl    string         `json:"impl"`
+	Version string         `json:"version"`
+	Inputs  map[string]int `json:"inputs"` // judged, by property; one that is not there does not apply
+	Found   []Found        `json:"found"`  // in the order in which they were found
+	Flaky   int            `json:"flaky"`  // that were not found again
+	Seconds float64        `json:"seconds"`
 }
 
 // Of returns what was found of a property.

@@ -22,11 +22,16 @@ func (i Impl) Conform() conform.Impl {
 		}
 	}
 	if i.NewSegmenter != nil {
+		var s Segmenter // one for all, as its buffers are large, but for one that panicked
 		c.NewSegmenter = func() conform.Segment {
-			s := i.NewSegmenter()
 			return func(frame []byte) (segments [][]byte, err error) {
-				s.Load(frame)
-				err = s.Segment(func(b []byte) { segments = append(segments, bytes.Clone(b)) })
+				one := s
+				if s = nil; one == nil {
+					one = i.NewSegmenter()
+				}
+				one.Load(frame)
+				err = one.Segment(func(b []byte) { segments = append(segments, bytes.Clone(b)) })
+				s = one
 				return segments, err
 			}
 		}

@@ -1,48 +1,205 @@
-// Command conformance judges the implementations of package peers by package conform, and
-// writes what each does wrong.
+// Command conformance judges the implementations of package peers, and this machine's
+// kernel, by package conform, and shows what each does wrong.
 package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
+	"tunproof/corpus/pkts"
 	"tunproof/fuzz/conform"
 	"tunproof/fuzz/peers"
+	"tunproof/fuzz/record"
 )
 
 func main() {
-	if err := run(); err != nil {
+	code, err := run()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "conformance:", err)
-		os.Exit(2)
+	}
+	os.Exit(code)
+}
+
+// result is a line of the output: what an implementation does wrong, with the case.
+type result struct {
+	*conform.Report
+	Seed  uint64     `json:"seed"`
+	Tree  string     `json:"tree"`
+	Env   record.Env `json:"env"`
+	Cases []string   `json:"cases"` // of Found, in its order
+}
+
+func run() (int, error) {
+	opt := conform.Options{Say: func(f string, args ...any) { fmt.Fprintf(os.Stderr, "conformance: "+f+"\n", args...) }}
+	flag.BoolVar(&opt.Corpus, "corpus", false, "the corpus' cases first")
+	flag.Uint64Var(&opt.Seed, "seed", 0, "of generated input; 0 draws one")
+	flag.DurationVar(&opt.Time, "time", time.Minute, "for each implementation")
+	only := flag.String("impl", "", "only these, by commas")
+	asJSON := flag.Bool("json", false, "write result records, one a line")
+	out := flag.String("o", "", "file for all that was found, with its cases, a JSON line for each implementation")
+	report := flag.String("report", "", "run nothing: show what is in such a file")
+	svg := flag.String("svg", "", "file for a picture of the table")
+	found := flag.Bool("found", false, "show each violation, not only the table")
+	flag.Parse()
+	if flag.NArg() > 0 || opt.Time <= 0 {
+		return record.ExitUsage, errors.New("it takes no arguments, and -time is positive")
+	}
+	var results []result
+	var err error
+	if *report != "" {
+		results, err = read(*report)
+	} else {
+		if err := enter(); err != nil {
+			return record.ExitUsage, err
+		}
+		for opt.Seed == 0 {
+			opt.Seed = rand.Uint64() >> 16
+		}
+		results, err = judge(opt, *only)
+	}
+	if err != nil {
+		return record.ExitUsage, err
+	}
+	if *out != "" {
+		if err := write(*out, results); err != nil {
+			return record.ExitUsage, err
+		}
+	}
+	if *svg != "" {
+		if err := picture(*svg, results); err != nil {
+			return record.ExitUsage, err
+		}
+	}
+	rows := records(results)
+	if *asJSON {
+		err = record.Write(os.Stdout, rows)
+	} else {
+		table(os.Stdout, results, *found)
+	}
+	if err != nil {
+		return record.ExitUsage, err
+	}
+	switch {
+	case len(rows) == 0:
+		return record.ExitNothing, nil
+	case slices.ContainsFunc(rows, func(r record.Result) bool { return r.Result == record.Violated }):
+		return record.ExitViolation, nil
+	}
+	return record.ExitHolds, nil
+}
+
+// judge explores each implementation.
+func judge(opt conform.Options, only string) (results []result, err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var list []conform.Impl
+	for _, i := range peers.All() {
+		if i.NewCoalescer != nil {
+			list = append(list, i.Conform())
+		}
+	}
+	if k, err := kernel(); err == nil {
+		list = append(list, k)
+	} else {
+		fmt.Fprintln(os.Stderr, "conformance: the kernel is not asked:", err)
+	}
+	root, err := record.Root(".")
+	if err != nil {
+		return nil, err
+	}
+	tree, err := record.Tree(root)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(os.Stderr, "conformance: seed %d\n", opt.Seed)
+	for _, i := range list {
+		if only != "" && !strings.Contains(","+only+",", ","+i.Name+",") {
+			continue
+		}
+		r, err := conform.Explore(ctx, i, opt)
+		if err != nil {
+			return nil, err
+		}
+		one := result{Report: r, Seed: opt.Seed, Tree: tree, Env: record.Here()}
+		for _, f := range r.Found {
+			text := ""
+			if f.Case != nil {
+				text = string(pkts.Format(f.Case))
+			}
+			one.Cases = append(one.Cases, text)
+		}
+		if ctx.Err() != nil {
+			return results, errors.New("interrupted")
+		}
+		results = append(results, one)
+	}
+	return results, nil
+}
+
+func write(file string, results []result) error {
+	f, err := os.Create(file + ".new")
+	if err != nil {
+		return err
+	}
+	e := json.NewEncoder(f)
+	for _, r := range results {
+		if err == nil {
+			err = e.Encode(r)
+		}
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return os.Rename(f.Name(), file)
+}
+
+func read(file string) (results []result, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	for d := json.NewDecoder(f); ; {
+		var r result
+		if err := d.Decode(&r); err == io.EOF {
+			return results, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		results = append(results, r)
 	}
 }
 
-func run() error {
-	opt := conform.Options{Say: func(f string, args ...any) { fmt.Fprintf(os.Stderr, f+"\n", args...) }}
-	flag.BoolVar(&opt.Corpus, "corpus", false, "the corpus' cases, too")
-	flag.Uint64Var(&opt.Seed, "seed", 1, "of generated input")
-	flag.DurationVar(&opt.Time, "time", time.Minute, "for each implementation")
-	only := flag.String("impl", "", "only these, by commas")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	for _, i := range peers.All() {
-		if *only != "" && !strings.Contains(","+*only+",", ","+i.Name+",") {
-			continue
-		}
-		r, err := conform.Explore(ctx, i.Conform(), opt)
-		if err != nil {
-			return err
-		}
-		fmt.Printf("%s %s: %d violations, %d flaky, %v\n", r.Impl, r.Version, len(r.Found), r.Flaky, r.Inputs)
-		for _, f := range r.Found {
-			fmt.Printf("  %7.2f s %6d times  %s  (%s)\n", f.Seconds, f.Count, f.Key(), f.Source)
+// records are rows of property by implementation.
+func records(results []result) (rows []record.Result) {
+	for _, r := range results {
+		for _, p := range conform.Properties() {
+			row := record.Result{Format: 1, Command: "conformance", Property: p, Method: r.Impl + " " + r.Version, Judge: "batch, model", Count: r.Inputs[p], Unit: "inputs", Seed: r.Seed,
+				Seconds: r.Seconds, Result: record.Holds, Tree: r.Tree, Env: r.Env}
+			switch list := r.Of(p); {
+			case r.Inputs[p] == 0 || r.stack(p):
+				row.Result, row.Detail = record.NotRun, "not applicable"
+			case len(list) > 0:
+				row.Result, row.Detail = record.Violated, fmt.Sprintf("%d ways, the first: %s", len(list), list[0].What)
+			}
+			rows = append(rows, row)
 		}
 	}
-	return nil
+	return rows
+}
+
+// stack says that a property is of a TUN's offload, and this is none.
+func (r result) stack(p string) bool {
+	return r.Impl == "gvisor" && (p == "P5" || p == "P11" || p == "P3")
 }
