@@ -85,10 +85,23 @@ func ifinfo(index int, flags, change uint32) message {
 	return message{}.u8(unix.AF_UNSPEC).u8(0).u16(0).u32(uint32(index)).u32(flags).u32(change)
 }
 
-// setUp sets a link's queue length, and MTU if it is not 0, and switches it on.
+// mostQueueLen is the longest queue that newer kernels give a TUN (6.1.192, 6.12.118,
+// 7.3.4 refuse more with ERANGE). They cut TCP to no less than 8 bytes, so that no
+// superpacket has as many segments.
+const mostQueueLen = 32767
+
+// setUp sets a link's queue length, or the longest that the kernel takes, and switches
+// it on.
 func (n *netlink) setUp(index, queueLen int) error {
-	m := ifinfo(index, unix.IFF_UP, unix.IFF_UP).num(unix.IFLA_TXQLEN, uint32(queueLen))
-	if _, err := n.do(unix.RTM_NEWLINK, 0, m); err != nil {
+	up := func(queueLen int) error {
+		_, err := n.do(unix.RTM_NEWLINK, 0, ifinfo(index, unix.IFF_UP, unix.IFF_UP).num(unix.IFLA_TXQLEN, uint32(queueLen)))
+		return err
+	}
+	err := up(queueLen)
+	if err == unix.ERANGE && queueLen > mostQueueLen {
+		err = up(mostQueueLen)
+	}
+	if err != nil {
 		return fmt.Errorf("link %d up: %w", index, err)
 	}
 	return nil

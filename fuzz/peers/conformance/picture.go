@@ -18,7 +18,7 @@ import (
 // picture draws the table: a row for each property, a column for each implementation; a
 // color says holds, refuses, violated, and a number in how many ways.
 func picture(file string, results []result) error {
-	const left, top, wide, high = 330, 46, 92, 30
+	const left, top, wide, high = 440, 46, 92, 30
 	properties := conform.Properties()
 	width, height := vg.Points(left+wide*float64(len(results))+10), vg.Points(top+high*float64(len(properties))+10)
 	c := draw.New(vgsvg.New(width, height))

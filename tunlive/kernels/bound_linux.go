@@ -1,0 +1,12 @@
+package kernels
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// bound makes c end when this process ends, however that ends, and keeps a terminal's
+// interrupt from it.
+func bound(c *exec.Cmd) {
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package kernels
+
+import "os/exec"
+
+func bound(*exec.Cmd) {}

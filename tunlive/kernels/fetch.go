@@ -1,0 +1,204 @@
+package kernels
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Kernel is one that is there.
+type Kernel struct {
+	Series   string            `json:"series"`
+	Arch     string            `json:"arch"`
+	Release  string            `json:"release"` // as uname has it
+	Packages []string          `json:"packages"`
+	Files    map[string]string `json:"files"` // SHA-256, by name: vmlinuz, modules
+
+	dir string
+}
+
+// modules are those that a TUN and the oracles of package tunlive need, as far as a
+// kernel does not have them built in. None depends on another.
+var modules = []string{"tun", "veth", "sch_ingress", "cls_u32", "act_mirred", "sch_tbf"}
+
+// Cache is a directory with kernels and, if the machine has none, QEMU.
+type Cache struct {
+	Dir string
+	Log func(format string, args ...any)
+}
+
+// Kernel returns the kernel of a series, fetched if it is not there, and checked.
+func (c Cache) Kernel(ctx context.Context, s Series) (*Kernel, error) {
+	dir := filepath.Join(c.Dir, s.Name)
+	k, err := load(dir)
+	if err == nil || !errors.Is(err, os.ErrNotExist) {
+		return k, err
+	}
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return nil, errors.New("it is fetched by apt-get, which is not there")
+	}
+	tmp, err := temporary(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(tmp)
+	k = &Kernel{Series: s.Name, Arch: s.Arch, Files: map[string]string{}}
+	a, err := c.find(ctx, s, k, filepath.Join(tmp, "apt"))
+	if err != nil {
+		return nil, err
+	}
+	debs, err := a.download(ctx, filepath.Join(tmp, "debs"), k.Packages...)
+	if err != nil {
+		return nil, err
+	}
+	out := filepath.Join(tmp, "kernel")
+	if err := os.Mkdir(out, 0o755); err != nil {
+		return nil, err
+	}
+	for _, deb := range debs {
+		if err := k.unpack(ctx, deb, out); err != nil {
+			return nil, fmt.Errorf("%s: %w", filepath.Base(deb), err)
+		}
+	}
+	if k.Release == "" || k.Files["vmlinuz"] == "" {
+		return nil, fmt.Errorf("%s: no kernel in it", strings.Join(k.Packages, ", "))
+	}
+	b, err := json.MarshalIndent(k, "", "\t")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(out, "kernel.json"), b, 0o644)
+	}
+	if err == nil {
+		err = os.Rename(out, dir) // whole, or not at all
+	}
+	if err != nil {
+		return nil, err
+	}
+	return load(dir)
+}
+
+// find looks for a series in its suites; where one cannot be had, in the others, one by
+// one.
+func (c Cache) find(ctx context.Context, s Series, k *Kernel, dir string) (*apt, error) {
+	tries := [][]string{s.Suites}
+	if len(s.Suites) > 1 {
+		for _, one := range s.Suites {
+			tries = append(tries, []string{one})
+		}
+	}
+	var all error
+	for n, suites := range tries {
+		a, err := newApt(filepath.Join(dir, fmt.Sprint(n)), s.Arch, suites, c.Log)
+		if err != nil {
+			return nil, err
+		}
+		if err = a.update(ctx); err == nil {
+			var names []string
+			if names, err = a.names(ctx, "linux-"); err == nil {
+				if k.Packages, err = s.packages(names); err == nil {
+					return a, nil
+				}
+			}
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		all = errors.Join(all, fmt.Errorf("%s: %w", strings.Join(suites, ", "), err))
+	}
+	return nil, all
+}
+
+// temporary makes a directory beside another, for what becomes it.
+func temporary(dir string) (string, error) {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return "", err
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), ".new-")
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(tmp)
+}
+
+// load reads a kernel that is there and checks its files.
+func load(dir string) (*Kernel, error) {
+	b, err := os.ReadFile(filepath.Join(dir, "kernel.json"))
+	if err != nil {
+		return nil, err
+	}
+	k := &Kernel{dir: dir}
+	if err := json.Unmarshal(b, k); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "kernel.json"), err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(k.Files)) {
+		file := filepath.Join(dir, name)
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("the kernel of %s is not whole, remove %s: %v", k.Series, dir, err)
+		}
+		if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != k.Files[name] {
+			return nil, fmt.Errorf("%s is not what was fetched: remove %s", file, dir)
+		}
+	}
+	return k, nil
+}
+
+// unpack takes the kernel and the modules out of a package.
+func (k *Kernel) unpack(ctx context.Context, deb, dir string) error {
+	return eachFile(ctx, deb, func(name string, r io.Reader) error {
+		base, to := path.Base(name), ""
+		switch {
+		case strings.HasPrefix(name, "boot/vmlinuz-"):
+			to, k.Release = "vmlinuz", strings.TrimPrefix(base, "vmlinuz-")
+		case base == "vmlinuz" && strings.Contains(name, "lib/modules/"):
+			to, k.Release = "vmlinuz", path.Base(path.Dir(name))
+		case strings.Contains(name, "lib/modules/") && slices.Contains(modules, strings.TrimSuffix(strings.TrimSuffix(base, ".xz"), ".ko")):
+			to = base
+		default:
+			return nil
+		}
+		b, err := io.ReadAll(r)
+		if err != nil {
+			return err
+		}
+		sum := sha256.Sum256(b)
+		k.Files[to] = hex.EncodeToString(sum[:])
+		return os.WriteFile(filepath.Join(dir, to), b, 0o644)
+	})
+}
+
+// eachFile calls f for each regular file of a Debian package.
+func eachFile(ctx context.Context, deb string, f func(name string, r io.Reader) error) error {
+	c := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", deb)
+	bound(c)
+	out, err := c.StdoutPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		return err
+	}
+	for t := tar.NewReader(out); err == nil; {
+		var h *tar.Header
+		if h, err = t.Next(); err == nil && h.Typeflag == tar.TypeReg {
+			err = f(strings.TrimPrefix(path.Clean("/"+h.Name), "/"), t)
+		}
+	}
+	if err == io.EOF {
+		_, err = io.Copy(io.Discard, out)
+	} else {
+		out.Close() // so that it ends
+	}
+	return errors.Join(err, c.Wait())
+}

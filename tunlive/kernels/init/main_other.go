@@ -1,0 +1,6 @@
+//go:build !linux
+
+// Command init is for Linux.
+package main
+
+func main() {}

@@ -1,0 +1,98 @@
+package kernels
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// machine is how QEMU boots a kernel of an architecture. The processor is emulated:
+// what /dev/kvm is on machines that are virtual themselves cannot be relied on.
+type machine struct {
+	program, pkg string
+	args         []string
+	console      string
+}
+
+var machines = map[string]machine{
+	"amd64": {"qemu-system-x86_64", "qemu-system-x86", []string{"-M", "q35", "-cpu", "max", "-serial", "stdio"}, "ttyS0"},
+	"arm64": {"qemu-system-aarch64", "qemu-system-arm", []string{"-M", "virt", "-cpu", "cortex-a57", "-serial", "stdio"}, "ttyAMA0"},
+	"s390x": {"qemu-system-s390x", "qemu-system-misc", []string{"-M", "s390-ccw-virtio", "-cpu", "max", "-chardev", "stdio,id=c0", "-device", "sclpconsole,chardev=c0"}, "ttysclp0"},
+}
+
+// QEMU is how it is called.
+type QEMU struct {
+	machine
+	root string // of what was unpacked, "" if it is installed
+}
+
+// QEMU returns the QEMU of an architecture: the machine's, or else a package's, fetched
+// with all that the machine lacks for it and unpacked, not installed.
+func (c Cache) QEMU(ctx context.Context, arch string) (*QEMU, error) {
+	q := &QEMU{machine: machines[arch]}
+	if q.program == "" {
+		return nil, fmt.Errorf("no machine of architecture %q", arch)
+	}
+	if _, err := exec.LookPath(q.program); err == nil {
+		return q, nil
+	}
+	q.root = filepath.Join(c.Dir, "qemu-"+arch)
+	if _, err := os.Stat(filepath.Join(q.root, "usr", "bin", q.program)); err == nil {
+		return q, nil
+	}
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return nil, fmt.Errorf("no %s, and no apt-get to fetch it", q.program)
+	}
+	tmp, err := temporary(q.root)
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(tmp)
+	a, err := newApt(filepath.Join(tmp, "apt"), "", nil, c.Log)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.update(ctx); err != nil {
+		return nil, err
+	}
+	names, err := a.needs(ctx, q.pkg)
+	if err != nil {
+		return nil, err
+	}
+	debs, err := a.download(ctx, filepath.Join(tmp, "debs"), names...)
+	if err != nil {
+		return nil, err
+	}
+	root := filepath.Join(tmp, "root")
+	for _, deb := range debs {
+		if _, err := a.run(ctx, tmp, "dpkg-deb", "-x", deb, root); err != nil {
+			return nil, err
+		}
+	}
+	return q, os.Rename(root, q.root)
+}
+
+// command is QEMU with arguments.
+func (q *QEMU) command(args ...string) *exec.Cmd {
+	args = append(append([]string{}, q.args...), args...)
+	if q.root == "" {
+		return exec.Command(q.program, args...)
+	}
+	libs, _ := filepath.Glob(filepath.Join(q.root, "usr", "lib", "*-linux-gnu*"))
+	more, _ := filepath.Glob(filepath.Join(q.root, "lib", "*-linux-gnu*"))
+	deeper, _ := filepath.Glob(filepath.Join(q.root, "usr", "lib", "*-linux-gnu*", "*")) // such as pulseaudio
+	for _, d := range deeper {
+		if info, err := os.Stat(d); err == nil && info.IsDir() {
+			more = append(more, d)
+		}
+	}
+	for _, d := range []string{"qemu", "seabios"} {
+		args = append(args, "-L", filepath.Join(q.root, "usr", "share", d))
+	}
+	c := exec.Command(filepath.Join(q.root, "usr", "bin", q.program), args...)
+	c.Env = append(os.Environ(), "LD_LIBRARY_PATH="+strings.Join(append(libs, more...), ":"))
+	return c
+}
