@@ -80,13 +80,18 @@ func (p *prober) cuts() (err error) {
 		packet []byte
 		segs   int // with the feature; 0: it refuses
 	}{
+		{"uso", VnetHdr{1, 5, 28, 1, 20, 6}, probeUDP(2), 2},
 		{"small-gso", VnetHdr{1, 1, 40, 1, 20, 16}, probeTCP(1, 0, 0, 100), 100},
 		{"uso-128", VnetHdr{1, 5, 28, 1, 20, 6}, probeUDP(128), 128},
 		{"csum-start-check", VnetHdr{1, 0, 0, 0, 0, 4}, probeTCP(1, 0, 0, 100), 0},
+		{"one-without-csum", VnetHdr{0, 1, 40, 100, 0, 0}, probeTCP(1, 0, 0, 100), 1},
 		{"dissects", VnetHdr{0, 4, 60, 20, 0, 0}, probeTCP(1, 0, 0, 100), 0},
 	} {
-		if try.name == "dissects" && !tun {
+		if (try.name == "dissects" || try.name == "one-without-csum") && !tun {
 			continue // a packet socket always does
+		}
+		if try.name == "uso" && tun {
+			continue // the mask said it
 		}
 		a, err := p.cut.Segment(try.h, try.packet)
 		if err != nil {
@@ -99,7 +104,11 @@ func (p *prober) cuts() (err error) {
 
 // joins tries what GRO joins.
 func (p *prober) joins() (err error) {
-	if p.gro, err = NewGate(); err != nil {
+	p.gro, err = NewGate()
+	if errors.Is(err, ErrKernel) {
+		p.gro, err = NewToggle()
+	}
+	if err != nil {
 		p.gro = nil
 		return err
 	}

@@ -181,10 +181,19 @@ const (
 	fastBurst  = uint32(200_000_000) //
 )
 
-// NewGate returns the oracle of a veth's GRO. It is for one goroutine at a time.
+// NewGate returns the oracle of a veth's GRO, which kernels have since 5.13. It is for
+// one goroutine at a time.
 func NewGate() (GRO, error) {
 	g := &gate{}
 	if err := g.open(); err != nil {
+		g.Close()
+		return nil, err
+	}
+	out, err := g.Coalesce([][]byte{probeTCP(1, 0, 0, 100), probeTCP(2, 0, 100, 100)})
+	if err == nil && len(out) != 1 {
+		err = &Missing{What: "GRO on a veth", How: "Linux 5.13 or newer", Err: ErrKernel}
+	}
+	if err != nil {
 		g.Close()
 		return nil, err
 	}

@@ -140,9 +140,12 @@ var (
 // knows, and returns how many it knows.
 func setFeatures(name string, on bool, features ...string) (int, error) {
 	const ethSSFeatures, nameLen = 4, 32
-	sizes := message{}.u32(unix.ETHTOOL_GSSET_INFO).u32(0).u32(1 << ethSSFeatures).u32(0).u32(0)
+	sizes := message{}.u32(unix.ETHTOOL_GSSET_INFO).u32(0).u64(1 << ethSSFeatures).u32(0)
 	if err := ethtool(name, sizes); err != nil {
 		return 0, err
+	}
+	if binary.NativeEndian.Uint64(sizes[8:]) == 0 { // whoever then asks for the names gets more than there is room for
+		return 0, fmt.Errorf("ethtool %s: no set of features", name)
 	}
 	n := int(binary.NativeEndian.Uint32(sizes[16:]))
 	strings := append(message{}.u32(unix.ETHTOOL_GSTRINGS).u32(ethSSFeatures).u32(uint32(n)), make([]byte, n*nameLen)...)

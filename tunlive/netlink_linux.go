@@ -14,6 +14,7 @@ type message []byte
 func (m message) u8(v uint8) message   { return append(m, v) }
 func (m message) u16(v uint16) message { return binary.NativeEndian.AppendUint16(m, v) }
 func (m message) u32(v uint32) message { return binary.NativeEndian.AppendUint32(m, v) }
+func (m message) u64(v uint64) message { return binary.NativeEndian.AppendUint64(m, v) }
 
 // attr appends an attribute, padded to 4 bytes.
 func (m message) attr(kind uint16, value []byte) message {

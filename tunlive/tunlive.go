@@ -92,6 +92,9 @@ const MaxBatch = 62
 // version, or more than an ordinary user's sockets have room for.
 var ErrPacket = errors.New("not a packet that can be sent this way")
 
+// ErrKernel is what a Missing wraps whose reason is the kernel's version.
+var ErrKernel = errors.New("this kernel has none")
+
 // Missing is something that an oracle needs and the machine has not.
 type Missing struct {
 	What string // "a TUN device"

@@ -30,6 +30,13 @@ func (k *Kernel) Back(o *Oracle, s *scenario.Scenario, t *Tally) error {
 			if !asked {
 				continue
 			}
+			if p.Hdr.GSOType == typeUDP && !k.Features["uso"] {
+				t.count("divergence", noUSO)
+				if err := isClass(tunlive.Refused, tunlive.FrameError)(got); err != nil {
+					return at(err, "batch %d, superpacket %d: %s", n, i, noUSO)
+				}
+				continue
+			}
 			if err := back(s.Config, batch, p, got); err != nil {
 				return at(err, "batch %d, superpacket %d", n, i)
 			}

@@ -22,11 +22,11 @@ type bridge struct {
 	buf      []byte
 }
 
-func newBridge(complete bool) func() tunlive.Offload {
+func newBridge(complete, uso bool) func() tunlive.Offload {
 	return func() tunlive.Offload {
-		co, err := offload.NewCoalescer(offload.Config{})
+		co, err := offload.NewCoalescer(offload.Config{DisableUDP: !uso})
 		if err != nil {
-			panic(err) // the zero Config is valid
+			panic(err) // it is valid
 		}
 		return &bridge{co: co, complete: complete}
 	}
@@ -100,9 +100,10 @@ var Paths = []Path{
 const pathTime = 30 * time.Second
 
 // EndToEnd is K5: sockets at both ends of our code get what was sent, and the
-// kernels' stacks count no error. It returns what was carried.
-func EndToEnd(ctx context.Context, p Path, seed uint64) (*tunlive.Report, error) {
-	e := tunlive.EndToEnd{V6: p.V6, GSO: p.GSO, Bytes: p.Bytes, Datagrams: p.Datagram, Offload: newBridge(p.Complete)}
+// kernels' stacks count no error. Without uso, the feature, UDP is not joined. It
+// returns what was carried.
+func EndToEnd(ctx context.Context, p Path, seed uint64, uso bool) (*tunlive.Report, error) {
+	e := tunlive.EndToEnd{V6: p.V6, GSO: p.GSO, Bytes: p.Bytes, Datagrams: p.Datagram, Offload: newBridge(p.Complete, uso)}
 	if p.Impaired {
 		e.Impairment = tunlive.Impairment{Seed: seed, Lose: 200, Double: 150, Swap: 150}
 	}

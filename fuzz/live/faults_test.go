@@ -227,7 +227,7 @@ func TestFaultsEndToEnd(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := tunlive.EndToEnd{Datagrams: 8000, Offload: func() tunlive.Offload {
-				return &faultyBridge{Offload: newBridge(c.complete)(), harm: c.harm}
+				return &faultyBridge{Offload: newBridge(c.complete, true)(), harm: c.harm}
 			}}
 			if c.tcp {
 				e.Datagrams, e.Bytes = 0, 16<<20

@@ -221,7 +221,7 @@ func TestEndToEnd(t *testing.T) {
 		t.Run(p.Name, func(t *testing.T) {
 			p.Bytes, p.Datagram = p.Bytes/8, p.Datagram/4
 			seed := uint64(20261121)
-			r, err := EndToEnd(t.Context(), p, seed)
+			r, err := EndToEnd(t.Context(), p, seed, k.Features["uso"])
 			if err != nil {
 				t.Errorf("seed %d: %v", seed, err)
 			}

@@ -2,6 +2,7 @@ package live
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -149,7 +150,7 @@ func (k *Kernel) Unexpected() []string {
 	var list []string
 	for _, o := range k.oracles() {
 		feature, may := expected[o.Name]
-		if o.Missing != nil && !(may && !k.Features[feature]) {
+		if o.Missing != nil && !(may && !k.Features[feature]) && !errors.Is(o.Missing, tunlive.ErrKernel) {
 			list = append(list, o.Name+": "+o.Missing.Error())
 		}
 	}

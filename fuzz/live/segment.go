@@ -246,8 +246,17 @@ func (k *Kernel) divergence(o *Oracle, p scenario.Super, refusal string) (string
 	if !gso || h.GSOSize == 0 {
 		return "", nil
 	}
+	if h.GSOType&^ecnBit == typeUDP && !k.Features["uso"] {
+		return noUSO, refuses
+	}
 	return k.divergenceOfGSO(o, p, refusal)
 }
+
+// raisedTo8 is what kernels do since CVE-2026-90063 was mended.
+const raisedTo8 = "gso_size under 8 is raised to 8"
+
+// noUSO is what kernels before 6.2 do with UDP superpackets.
+const noUSO = "UDP superpackets are refused without USO"
 
 // divergenceOfGSO is about what the kernel takes for a superpacket: it knows
 // neither options nor, without NEEDS_CSUM, extension headers when it asks whether
@@ -270,8 +279,14 @@ func (k *Kernel) divergenceOfGSO(o *Oracle, p scenario.Super, refusal string) (s
 	} else if o.linkLen > 0 || k.Features["dissects"] {
 		l4Off, _ := scenario.Locate(p.Data)
 		payloadAt = l4Off + l4
+	} else if !k.Features["one-without-csum"] {
+		payloadAt = 0
 	}
 	size := int(h.GSOSize)
+	raised := size < 8 && h.GSOType&^ecnBit != typeUDP && !k.Features["small-gso"]
+	if raised {
+		p.Hdr.GSOSize, size = 8, 8
+	}
 	switch isGSO := n-payloadAt > size; {
 	case !isGSO && refusal != "" && h.GSOType != typeUDP|ecnBit:
 		// One packet, of which nothing but the checksum is looked at.
@@ -285,12 +300,16 @@ func (k *Kernel) divergenceOfGSO(o *Oracle, p scenario.Super, refusal string) (s
 		}
 	case isGSO && refusal == "" && h.GSOType != typeUDP:
 		if segments, _, _ := k.subject.other(p); len(segments) == 1 {
+			if raised && o.linkLen > 0 {
+				return "payload <= gso_size < payload + options is dropped", isClass(tunlive.Dropped, tunlive.Refused)
+			}
 			return "payload <= gso_size < payload + options is dropped", isClass(tunlive.Dropped)
 		}
-		if size < 8 && !k.Features["small-gso"] {
-			p.Hdr.GSOSize = 8
-			return "gso_size under 8 is raised to 8", k.likeOther(p)
+		if raised {
+			return raisedTo8, k.likeOther(p)
 		}
+	case raised && refusal == "":
+		return raisedTo8, k.likeOther(p)
 	}
 	return "", nil
 }

@@ -14,16 +14,19 @@ import (
 // others, but the standard library. A leaf shares nothing with another leaf:
 // that the model cannot have offload's bugs is a fact of this list.
 var allowed = map[string][]string{
-	"offload":             {"golang.org/x/sys/cpu"}, // what the processor has
-	"model":               {},
-	"corpus/pkts":         {},
-	"corpus":              {"tunproof/corpus/pkts"},
-	"tunlive/guard":       {},
-	"tunlive/gro":         {},
-	"tunlive":             {"tunproof/tunlive/guard", "golang.org/x/sys/unix"},
-	"offload/tun/example": {"tunproof/offload", "tunproof/offload/tun", "golang.org/x/sys/unix"},
-	"offload/tun":         {"tunproof/offload", "tunproof/corpus/pkts", "tunproof/tunlive/guard", "golang.org/x/sys/unix"},
-	"fuzz":                {"tunproof/offload", "tunproof/model", "tunproof/corpus", "tunproof/tunlive", "tunproof/tunlive/guard", "tunproof/tunlive/gro", "tunproof/fuzz", "pgregory.net/rapid", "golang.org/x/sys"},
+	"offload":              {"golang.org/x/sys/cpu"}, // what the processor has
+	"model":                {},
+	"corpus/pkts":          {},
+	"corpus":               {"tunproof/corpus/pkts"},
+	"tunlive/guard":        {},
+	"tunlive/gro":          {},
+	"tunlive":              {"tunproof/tunlive/guard", "golang.org/x/sys/unix"},
+	"tunlive/kernels":      {},
+	"tunlive/kernels/init": {"tunproof/tunlive/kernels", "golang.org/x/sys/unix"},
+	"tunlive/kernels/run":  {"tunproof/tunlive/kernels"},
+	"offload/tun/example":  {"tunproof/offload", "tunproof/offload/tun", "golang.org/x/sys/unix"},
+	"offload/tun":          {"tunproof/offload", "tunproof/corpus/pkts", "tunproof/tunlive/guard", "golang.org/x/sys/unix"},
+	"fuzz":                 {"tunproof/offload", "tunproof/model", "tunproof/corpus", "tunproof/tunlive", "tunproof/tunlive/guard", "tunproof/tunlive/gro", "tunproof/fuzz", "pgregory.net/rapid", "golang.org/x/sys"},
 }
 
 // standard is what of the standard library the leaves may import that must stay

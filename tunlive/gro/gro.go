@@ -51,6 +51,7 @@ const (
 	cwr                         = 0x80
 	df, evil, fragment          = 0x4000, 0x8000, 0x3FFF
 	typeTCP4, typeTCP6, typeUDP = 1, 4, 5
+	ecnBit                      = 0x80
 	headerV4                    = 0x45 // without options
 )
 
@@ -307,6 +308,10 @@ func (l *list) complete(h *held) {
 			binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
 		}
 		g.GSOType, g.GSOSize, g.CsumStart, g.CsumAt, g.FixedID = typeTCP4, h.size, h.l4, 16, h.fixedID
+		ecn := uint8(0)
+		if h.proto == tcp && l.rules.HeldCWR && b[h.l4+13]&cwr != 0 {
+			ecn = ecnBit // of the first; kernels that join equal CWR keep it apart, and show it not
+		}
 		switch {
 		case h.proto == udp:
 			g.GSOType, g.CsumAt, g.FixedID = typeUDP, 6, false
@@ -314,6 +319,7 @@ func (l *list) complete(h *held) {
 		case h.v6:
 			g.GSOType = typeTCP6
 		}
+		g.GSOType |= ecn
 		binary.BigEndian.PutUint16(b[h.l4+g.CsumAt:], fold(h.pseudo()))
 	}
 	l.out = append(l.out, g)

@@ -343,7 +343,7 @@ func (r *liveRun) endToEnd() error {
 		}
 		r.say("K5 %s", p.Name)
 		begin := time.Now()
-		report, err := live.EndToEnd(r.ctx, p, r.state.Seed)
+		report, err := live.EndToEnd(r.ctx, p, r.state.Seed, r.kernel.Features["uso"])
 		if r.ctx.Err() != nil {
 			return nil
 		}
