@@ -34,6 +34,7 @@ type programs struct {
 	root    string // of the checkout
 	dir     string // where they are put
 	overlay string // flag of the go command, "" for none
+	env     []string
 }
 
 // plant makes the programs be built with a bug.
@@ -80,6 +81,8 @@ func (p *programs) libfuzzer(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	p.env = []string{"CGO_ENABLED=1", "CC=" + clang}
+	defer func() { p.env = nil }()
 	archive, out := filepath.Join(p.dir, "libfuzzer.a"), filepath.Join(p.dir, "libfuzzer")
 	args := append([]string{"build", "-buildmode=c-archive", "-tags=libfuzzer", "-trimpath", "-o", archive}, Instrument()...)
 	if err := p.run(ctx, "go", append(args, "./fuzz/libfuzzer")...); err != nil {
@@ -95,6 +98,7 @@ func (p *programs) run(ctx context.Context, name string, args ...string) error {
 	}
 	c := exec.CommandContext(ctx, name, args...)
 	c.Dir = p.root
+	c.Env = append(os.Environ(), p.env...)
 	child.Bound(c)
 	c.Cancel = func() error { return child.Kill(c) }
 	out, err := c.CombinedOutput()

@@ -70,13 +70,12 @@ type Summary struct {
 const Interval = 10 * time.Second
 
 const (
-	mostSlice   = time.Minute // of a target before the next one's turn
-	canaryTime  = time.Minute
-	canaryBug   = "short-packet-does-not-close"
-	canaryOf    = "Agree"
-	leastSlice  = 3 * time.Second // to go on after a finding
-	mostErrors  = 3               // of an engine in a row
-	confirmTime = 2 * time.Minute
+	mostSlice  = time.Minute // of a target before the next one's turn
+	canaryTime = time.Minute
+	canaryBug  = "short-packet-does-not-close"
+	canaryOf   = "Agree"
+	leastSlice = 3 * time.Second // to go on after a finding
+	mostErrors = 3               // of an engine in a row
 )
 
 // campaign is one that runs.
@@ -93,6 +92,8 @@ type campaign struct {
 
 	mu     sync.Mutex // of what follows, and of states
 	states []*state
+	others []*state // of findings that were recovered, and are of no target that runs
+	said   string   // what was left out
 	flaky  int
 	stop   context.CancelCauseFunc
 }
@@ -134,7 +135,6 @@ func Fuzz(ctx context.Context, config Config) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer lock.Close()
 	for _, t := range c.Targets {
 		c.states = append(c.states, &state{Result: Result{Target: t, Corpus: c.store.Len(t.Name)}, given: map[string]bool{}, taken: map[string]bool{}})
 	}
@@ -144,17 +144,18 @@ func Fuzz(ctx context.Context, config Config) (*Summary, error) {
 		s.Canary = canaryBug
 		s.After, err = c.canary()
 	}
-	if err == nil {
+	switch {
+	case c.ctx.Err() != nil && s.After == 0: // of the canary nothing is known
+		s.Canary = ""
+		if errors.Is(err, context.Canceled) {
+			err = nil
+		}
+	case err == nil:
 		err = c.fuzz()
 		s.Seconds = time.Since(c.start).Seconds()
 	}
-	if c.ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		err = nil
-	}
-	if err == nil { // else the next campaign goes on with what is there
-		err = os.RemoveAll(c.work)
-	}
-	for _, st := range c.states {
+	err = errors.Join(err, c.close(lock, err == nil))
+	for _, st := range append(c.states, c.others...) {
 		st.Corpus = c.store.Len(st.Target.Name)
 		s.Results = append(s.Results, st.Result)
 	}
@@ -191,7 +192,7 @@ func (c *campaign) build(p *programs, bug *mutants.Bug) error {
 func (c *campaign) open() (lock *os.File, err error) {
 	c.name = fmt.Sprintf("%s-%08x", time.Now().UTC().Format("20060102T150405"), rand.Uint32())
 	c.work = filepath.Join(c.Dir, "work", c.name)
-	return lock, c.store.locked(func() error {
+	err = c.store.locked(func() error {
 		if err := os.MkdirAll(c.work, 0o755); err != nil {
 			return err
 		}
@@ -204,16 +205,30 @@ func (c *campaign) open() (lock *os.File, err error) {
 		_, err := lockFile(lock, false)
 		return err
 	})
+	return lock, err
+}
+
+// close gives the work directory up, and removes it if all that was found is kept: else
+// the next campaign goes on with what is there.
+func (c *campaign) close(lock *os.File, whole bool) error {
+	return c.store.locked(func() error { // nobody else takes it meanwhile
+		err := lock.Close()
+		if whole {
+			err = errors.Join(err, os.RemoveAll(c.work))
+		}
+		return err
+	})
 }
 
 // recover keeps what campaigns left that were killed.
 func (c *campaign) recover() error {
-	dirs, err := filepath.Glob(filepath.Join(c.Dir, "work", "*"))
+	dirs, err := os.ReadDir(filepath.Join(c.Dir, "work"))
 	if err != nil {
 		return err
 	}
-	for _, dir := range dirs {
-		if dir == c.work {
+	for _, e := range dirs {
+		dir := filepath.Join(c.Dir, "work", e.Name())
+		if dir == c.work || !e.IsDir() {
 			continue
 		}
 		var lock *os.File
@@ -224,14 +239,22 @@ func (c *campaign) recover() error {
 			}
 			return err
 		})
+		whole := false
 		if err == nil && ours {
 			err = c.recoverFrom(dir)
+			whole = err == nil
 		}
 		if lock != nil {
-			lock.Close()
+			err = errors.Join(err, lock.Close())
 		}
-		if err != nil && !errors.Is(err, os.ErrNotExist) { // another campaign was faster
+		if whole {
+			err = os.RemoveAll(dir)
+		}
+		switch {
+		case isFull(err):
 			return err
+		case err != nil && !errors.Is(err, os.ErrNotExist): // another campaign was faster
+			c.Say("left as it is: %s: %v", dir, err)
 		}
 	}
 	return nil
@@ -240,7 +263,7 @@ func (c *campaign) recover() error {
 func (c *campaign) recoverFrom(dir string) error {
 	name, err := os.ReadFile(filepath.Join(dir, "engine"))
 	if errors.Is(err, os.ErrNotExist) {
-		return os.RemoveAll(dir) // killed before it began
+		return nil // killed before it began
 	} else if err != nil {
 		return err
 	}
@@ -262,14 +285,16 @@ func (c *campaign) recoverFrom(dir string) error {
 			return err
 		}
 		inputs, findings = inputs+st.New, findings+found
-		for _, mine := range c.states {
-			if mine.Target.Name == t.Name {
-				mine.Findings = append(mine.Findings, st.Findings...)
-			}
+		mine := slices.IndexFunc(c.states, func(s *state) bool { return s.Target.Name == t.Name })
+		if mine >= 0 {
+			c.states[mine].Findings = append(c.states[mine].Findings, st.Findings...)
+		} else if st.Findings != nil {
+			c.others = append(c.others, st)
 		}
 	}
+	c.flaky += old.flaky
 	c.Say("a campaign ended without its end (%s): %d inputs that it had not kept yet, %d failing", filepath.Base(dir), inputs, findings)
-	return os.RemoveAll(dir)
+	return nil
 }
 
 // canary finds a bug that is planted, from nothing, as any finding is found; it returns
@@ -326,25 +351,26 @@ func (c *campaign) fuzz() error {
 		round := mostSlice * time.Duration(len(c.states))
 		slice = all / time.Duration(len(c.states)) / max(1, (all+round-1)/round)
 	}
-	turns := make(chan *state)
-	go func() {
-		defer close(turns)
-		for i := 0; ; i++ {
-			select {
-			case turns <- c.states[i%len(c.states)]:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
+	idle := make(chan *state, len(c.states)) // none has two turns at once
+	for _, st := range c.states {
+		idle <- st
+	}
+	var errs []error
+	fail := func(err error) {
+		c.mu.Lock()
+		errs = append(errs, err)
+		c.mu.Unlock()
+		stop(err)
+	}
 	var wait sync.WaitGroup
 	for range min(c.AtOnce, len(c.states)) {
 		wait.Go(func() {
-			for st := range turns {
+			for ctx.Err() == nil {
+				st := <-idle
 				if err := c.turn(ctx, st, slice); err != nil {
-					stop(err)
-					return
+					fail(err)
 				}
+				idle <- st
 			}
 		})
 	}
@@ -356,17 +382,10 @@ func (c *campaign) fuzz() error {
 		select {
 		case <-tick.C:
 			if err := c.progress(); err != nil {
-				stop(err)
+				fail(err)
 			}
 		case <-ended:
-			err := context.Cause(ctx)
-			if errors.Is(err, errTime) || errors.Is(err, errFirst) {
-				err = nil
-			}
-			if c.name != "" {
-				err = errors.Join(err, c.putRun())
-			}
-			return err
+			return errors.Join(append(errs, c.putRun())...)
 		}
 	}
 }
@@ -402,7 +421,7 @@ func (c *campaign) turn(ctx context.Context, st *state, slice time.Duration) err
 		})
 		cancel()
 		st.before = st.Execs
-		found, e := c.judge(st)
+		found, e := c.judge(st) // confirmed
 		if e = errors.Join(e, c.take(st, true)); e != nil {
 			return e
 		}
@@ -436,7 +455,8 @@ func (c *campaign) give(st *state) error {
 	name := st.Target.Name
 	dir := filepath.Join(c.work, name, c.engine.inputs(name))
 	inputs, err := c.store.Inputs(name)
-	if err != nil {
+	if err != nil && c.said != err.Error() {
+		c.said = err.Error()
 		c.Say("left out: %v", err)
 	}
 	if !c.Empty {

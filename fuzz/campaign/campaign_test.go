@@ -85,12 +85,13 @@ func TestNativeForm(t *testing.T) {
 func TestFindings(t *testing.T) {
 	s := Store{t.TempDir()}
 	o := execute.Outcome{Property: "P4", Where: "tcp.flags [segment 2]/" + strings.Repeat("x", 200)}
+	still := func(string) bool { return true }
 	var wait sync.WaitGroup
 	for i := range 8 {
 		wait.Go(func() {
 			for k := range 20 {
 				n := 1 + (k*37+i*11)%100
-				if _, _, err := s.AddFinding("Agree", o, bytes.Repeat([]byte("x"), n), []string{".pkts", ".fuzz"}[n%2]); err != nil {
+				if _, _, err := s.AddFinding("Agree", o, bytes.Repeat([]byte("x"), n), ".pkts", still); err != nil {
 					t.Error(err)
 				}
 			}
@@ -104,11 +105,29 @@ func TestFindings(t *testing.T) {
 	if b, err := os.ReadFile(files[0]); err != nil || len(b) != 1 {
 		t.Errorf("%s: %d bytes, %v", files[0], len(b), err)
 	}
-	if _, isNew, _ := s.AddFinding("Agree", o, []byte("larger"), ".pkts"); isNew {
-		t.Error("it is new again")
+	for _, add := range []struct {
+		where, text, ext string
+		still            bool
+		isNew            bool
+		kept             string // the file's end
+		is               string // what is in it
+	}{
+		{o.Where, "larger", ".pkts", true, false, ".pkts", "x"},
+		{o.Where, "", ".fuzz", true, false, ".pkts", "x"}, // no case
+		{o.Where, "larger", ".pkts", false, false, ".pkts", "larger"},
+		{"ip.id", "other", ".fuzz", true, true, ".fuzz", "other"},
+		{"ip.id", "a case of it", ".pkts", true, false, ".pkts", "a case of it"},
+	} {
+		file, isNew, err := s.AddFinding("Agree", execute.Outcome{Property: "P4", Where: add.where}, []byte(add.text), add.ext, func(string) bool { return add.still })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := os.ReadFile(file); isNew != add.isNew || !strings.HasSuffix(file, add.kept) || string(b) != add.is || err != nil {
+			t.Errorf("%+v: %s has %q, new: %v, %v", add, file, b, isNew, err)
+		}
 	}
-	if _, isNew, _ := s.AddFinding("Agree", execute.Outcome{Property: "P4", Where: "ip.id"}, []byte("other"), ".pkts"); !isNew {
-		t.Error("another is not new")
+	if files, _ := filepath.Glob(filepath.Join(s.Dir, "findings", "*", "*")); len(files) != 2 {
+		t.Error(files)
 	}
 }
 
@@ -258,7 +277,7 @@ func TestRecovery(t *testing.T) {
 		t.Fatal(ok, err)
 	}
 	c := settings(t, dir, "Checksum")
-	c.Time = time.Second
+	c.Time = 6 * time.Second
 	s, err := Fuzz(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -292,7 +311,7 @@ func TestTwo(t *testing.T) {
 	errs := make([]error, 2)
 	for i := range 2 {
 		c := settings(t, dir, "Order", "Pkts")
-		c.Workers = 1
+		c.Workers, c.Time = 1, 16*time.Second // for a machine that is busy
 		wait.Go(func() {
 			if i == 1 {
 				c.Time = 0

@@ -14,8 +14,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"tunproof/fuzz/child"
+	"tunproof/fuzz/execute"
 	"tunproof/fuzz/seeds"
 	"tunproof/fuzz/target"
 )
@@ -56,14 +58,20 @@ func Export(s *Store, name, dir string, raw bool) (int, error) {
 // Merged is what minimising a target's inputs did.
 type Merged struct {
 	Before, After int // inputs
+	Failing       int // of those after, inputs that fail: a merge leaves them out, they are kept
 	Edges         int // that those after reach beyond the seeds' (libFuzzer's count)
 }
+
+const (
+	mergeTime = 20 * time.Second
+	mergeLen  = 1 << 20 // what is longer is not merged
+)
 
 var mergeLine = regexp.MustCompile(`MERGE-OUTER: (\d+) new files with (\d+) new features added; (\d+) new coverage edges`)
 
 // Merger minimises the inputs of a store by libFuzzer, which it compiles once.
 type Merger struct {
-	program, dir string
+	program, plain, dir string
 }
 
 // NewMerger compiles libFuzzer's program into a directory that Close removes.
@@ -73,7 +81,11 @@ func NewMerger(ctx context.Context, root string) (*Merger, error) {
 		return nil, err
 	}
 	m := &Merger{dir: dir}
-	if m.program, err = (&programs{root: root, dir: dir}).libfuzzer(ctx); err != nil {
+	p := &programs{root: root, dir: dir}
+	if m.program, err = p.libfuzzer(ctx); err == nil {
+		m.plain, err = p.plain(ctx)
+	}
+	if err != nil {
 		m.Close()
 		return nil, err
 	}
@@ -125,9 +137,20 @@ func (m *Merger) Merge(ctx context.Context, s Store, name string) (Merged, error
 	if len(wanted)-len(given) > len(inputs) {
 		return r, fmt.Errorf("merging %s: %d inputs became %d", name, len(inputs), len(wanted)-len(given))
 	}
+	run := &execute.Process{Program: m.plain, Target: name, Limits: execute.Limits{Time: mergeTime, Memory: 2048}}
+	defer run.Close()
 	for file, b := range inputs {
-		if needed[string(b)] {
+		if needed[string(b)] || len(b) > mergeLen {
 			r.After++
+			continue
+		}
+		o, err := run.Run(ctx, b)
+		if err != nil {
+			return r, err
+		}
+		if o.Property != "" {
+			r.After++
+			r.Failing++
 		} else if err := s.Remove(name, file); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return r, err
 		}
@@ -151,7 +174,7 @@ func (m *Merger) MergeSeeds(ctx context.Context, name, dir string) (Merged, erro
 		return Merged{}, err
 	}
 	list, err := os.ReadDir(dir)
-	return Merged{n, len(list), edges}, err
+	return Merged{Before: n, After: len(list), Edges: edges}, err
 }
 
 // merge adds to the inputs in one directory those of another that reach more. It returns
@@ -165,7 +188,7 @@ func (m *Merger) merge(ctx context.Context, name, into, from string) (edges int,
 		}
 		dirs = append(dirs, abs)
 	}
-	args := append([]string{"-merge=1", "-rss_limit_mb=2048", "-timeout=20", fmt.Sprintf("-max_len=%d", 1<<20)}, dirs...)
+	args := append([]string{"-merge=1", "-rss_limit_mb=2048", fmt.Sprintf("-timeout=%d", int(mergeTime.Seconds())), fmt.Sprintf("-max_len=%d", mergeLen)}, dirs...)
 	c := exec.CommandContext(ctx, m.program, args...)
 	c.Env = append(os.Environ(), "TUNPROOF_TARGET="+name)
 	c.Dir = m.dir

@@ -53,7 +53,8 @@ func (e native) run(ctx context.Context, target, work string, workers int, slice
 	c := exec.Command(e.program, "-test.run=^$", "-test.fuzz=^Fuzz"+target+"$", fmt.Sprintf("-test.fuzztime=%v", slice+time.Minute),
 		"-test.fuzzminimizetime=1x", fmt.Sprintf("-test.parallel=%d", workers), "-test.fuzzcachedir=cache")
 	c.Dir = work
-	c.Env = append(os.Environ(), "TUNPROOF_SEEDS=none", fmt.Sprintf("%s=%d", execute.EnvMemory, e.limits.Memory))
+	c.Env = append(os.Environ(), "TUNPROOF_SEEDS=none", fmt.Sprintf("%s=%d", execute.EnvMemory, e.limits.Memory),
+		fmt.Sprintf("%s=%v", execute.EnvTime, e.limits.Time))
 	return watch(ctx, c, func(line string) {
 		var elapsed string
 		var execs int64
@@ -88,7 +89,7 @@ func (e libfuzzer) run(ctx context.Context, target, work string, workers int, sl
 	errs := make([]error, workers)
 	for w := range workers {
 		c := exec.Command(e.program, "-artifact_prefix=failing/", fmt.Sprintf("-timeout=%d", int(e.limits.Time.Seconds())),
-			fmt.Sprintf("-rss_limit_mb=%d", e.limits.Memory), fmt.Sprintf("-max_len=%d", maxLen), "-reload=1",
+			fmt.Sprintf("-rss_limit_mb=%d", e.limits.Memory), fmt.Sprintf("-max_len=%d", maxLen), "-reload=1", "-print_final_stats=1",
 			fmt.Sprintf("-max_total_time=%d", max(1, int(slice.Seconds())-2)), "inputs")
 		c.Dir = work
 		c.Env = append(os.Environ(), "TUNPROOF_TARGET="+target)
@@ -96,18 +97,17 @@ func (e libfuzzer) run(ctx context.Context, target, work string, workers int, sl
 			errs[w] = watch(ctx, c, func(line string) {
 				var n int64
 				if _, err := fmt.Sscanf(line, "#%d", &n); err != nil {
-					var seconds int
-					if _, err := fmt.Sscanf(line, "Done %d runs in %d", &n, &seconds); err != nil {
+					if _, err := fmt.Sscanf(line, "stat::number_of_executed_units: %d", &n); err != nil {
 						return
 					}
 				}
 				mu.Lock()
+				defer mu.Unlock()
 				execs[w] = n
 				sum := int64(0)
 				for _, n := range execs {
 					sum += n
 				}
-				mu.Unlock()
 				tell(sum)
 			})
 			if errors.Is(errs[w], errEnded) {

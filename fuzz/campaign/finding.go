@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +21,8 @@ import (
 // confirmations is how often an input must fail again, each time in a new process.
 const confirmations = 3
 
-// judge confirms what the engine says fails, and returns how many files there were.
+// judge confirms what the engine says fails, and returns how many were. Of a file that
+// cannot be judged there is an error, and it stays where it is.
 func (c *campaign) judge(st *state) (int, error) {
 	name := st.Target.Name
 	dir := filepath.Join(c.work, name, c.engine.failing(name))
@@ -38,9 +40,12 @@ func (c *campaign) judge(st *state) (int, error) {
 			return n, err
 		}
 		if b, err := c.engine.parse(text); err == nil && !strings.HasPrefix(e.Name(), "slow-unit-") {
-			n++
-			if err := c.finding(st, b); err != nil {
+			confirmed, err := c.finding(st, b)
+			if err != nil {
 				return n, err
+			}
+			if confirmed {
+				n++
 			}
 			if err := c.withhold(st, text); err != nil {
 				return n, err
@@ -56,6 +61,8 @@ func (c *campaign) judge(st *state) (int, error) {
 // withhold takes an input that fails out of what the engine starts from, which it would
 // not get past.
 func (c *campaign) withhold(st *state, text []byte) error {
+	st.syncing.Lock()
+	defer st.syncing.Unlock()
 	name := st.Target.Name
 	dir := filepath.Join(c.work, name, c.engine.inputs(name))
 	list, err := os.ReadDir(dir)
@@ -75,45 +82,65 @@ func (c *campaign) withhold(st *state, text []byte) error {
 }
 
 // finding confirms an input that failed, minimises it and keeps it.
-func (c *campaign) finding(st *state, b []byte) error {
+func (c *campaign) finding(st *state, b []byte) (confirmed bool, err error) {
 	after := time.Since(c.start)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), confirmTime) // an interrupt loses no finding
+	// An interrupt loses no finding.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), 4*confirmations*c.Limits.Time+2*minimiseTime)
 	defer cancel()
 	o, ok, err := c.confirm(ctx, st.Target.Name, b)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !ok {
 		c.mu.Lock()
 		c.flaky++
 		c.mu.Unlock()
 		c.Say("%s: an input failed, and then not %d times alike: kept under flaky", st.Target.Name, confirmations)
-		return c.store.AddFlaky(st.Target.Name, b)
+		return false, c.store.AddFlaky(st.Target.Name, b)
 	}
-	c.mu.Lock()
-	for _, f := range st.Findings {
-		ok = ok && f.Outcome.Key() != o.Key()
-	}
-	c.mu.Unlock()
 	text, ext, err := c.minimised(ctx, st.Target, b, o)
 	if err != nil {
-		return err
+		return false, err
 	}
-	file, isNew, err := c.store.AddFinding(st.Target.Name, o, text, ext)
+	file, isNew, err := c.store.AddFinding(st.Target.Name, o, text, ext, func(file string) bool { return c.still(ctx, st.Target.Name, file, o) })
 	if err != nil {
 		c.Say("%s: a finding could not be kept, here it is:\n%s", st.Target.Name, text)
-		return err
+		return false, err
 	}
-	if ok {
-		c.mu.Lock()
+	c.mu.Lock()
+	at := slices.IndexFunc(st.Findings, func(f Finding) bool { return f.Outcome.Key() == o.Key() })
+	if at >= 0 {
+		st.Findings[at].File = file
+	} else {
 		st.Findings = append(st.Findings, Finding{st.Target, o, file, isNew, after})
-		c.mu.Unlock()
+	}
+	c.mu.Unlock()
+	if at < 0 {
 		c.Say("FINDING after %.1f s: %s: %s\n%s", after.Seconds(), st.Target.Name, file, o.Msg)
 	}
 	if c.First && c.stop != nil {
 		c.stop(errFirst)
 	}
-	return nil
+	return true, nil
+}
+
+// still says whether a finding that is kept fails as it is said to.
+func (c *campaign) still(ctx context.Context, name, file string, o execute.Outcome) bool {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return false
+	}
+	var b []byte
+	if strings.HasSuffix(file, ".fuzz") {
+		b, err = ParseNative(text)
+	} else {
+		b, err = Input(file, text)
+	}
+	if err != nil {
+		return false
+	}
+	got, ok, err := c.confirm(ctx, name, b)
+	return err == nil && ok && got.Key() == o.Key()
 }
 
 // confirm executes an input in new processes and says whether it always fails alike.

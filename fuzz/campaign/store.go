@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -62,6 +61,9 @@ func kept(name string) bool {
 	return strings.HasSuffix(name, ".pkts") || strings.HasSuffix(name, ".raw")
 }
 
+// maxKept bounds the file of an input.
+const maxKept = 1 << 25
+
 // Inputs returns a target's inputs by the names of their files. A file that is none is
 // an error that names it, beside the inputs.
 func (s Store) Inputs(name string) (map[string][]byte, error) {
@@ -75,6 +77,10 @@ func (s Store) Inputs(name string) (map[string][]byte, error) {
 			continue
 		}
 		file := filepath.Join(s.inputs(name), e.Name())
+		if info, e := os.Stat(file); e == nil && (!info.Mode().IsRegular() || info.Size() > maxKept) {
+			err = errors.Join(err, fmt.Errorf("%s: no file of at most %d bytes", file, maxKept))
+			continue
+		}
 		text, e1 := os.ReadFile(file)
 		if errors.Is(e1, fs.ErrNotExist) { // minimised meanwhile
 			continue
@@ -94,26 +100,25 @@ func (s Store) Remove(name, file string) error {
 	return os.Remove(filepath.Join(s.inputs(name), file))
 }
 
-// noFinding is the size of what is not there.
-const noFinding = 1 << 62
-
-// AddFinding keeps the text of a finding, unless a smaller one with its key is kept. It
-// returns the file, and whether the finding is new.
-func (s Store) AddFinding(name string, o execute.Outcome, text []byte, ext string) (file string, isNew bool, err error) {
+// AddFinding keeps the text of a finding, unless one with its key is kept that is as
+// small, or a case where this is none, and still fails. It returns the file, and whether
+// the finding is new.
+func (s Store) AddFinding(name string, o execute.Outcome, text []byte, ext string, still func(file string) bool) (file string, isNew bool, err error) {
 	base := filepath.Join(s.Dir, "findings", "Fuzz"+name, fileName(o))
 	err = s.locked(func() error {
-		least := int64(noFinding)
-		for _, e := range []string{".pkts", ".fuzz"} {
+		old, size := "", int64(0)
+		for _, e := range []string{".fuzz", ".pkts"} {
 			if info, err := os.Stat(base + e); err == nil {
-				file, least = base+e, info.Size()
+				old, size = base+e, info.Size()
 			}
 		}
-		isNew = least == noFinding
-		if int64(len(text)) >= least {
+		file, isNew = base+ext, old == ""
+		worse := ext == ".fuzz" && old == base+".pkts"
+		better := ext == ".pkts" && old == base+".fuzz"
+		if old != "" && !better && (worse || int64(len(text)) >= size) && still(old) {
+			file = old
 			return nil
 		}
-		old := file
-		file = base + ext
 		if err := write(file, text); err != nil {
 			return err
 		}
@@ -188,24 +193,28 @@ func (s Store) PutRun(name string, r Run) error {
 
 // Runs returns what all campaigns did.
 func (s Store) Runs() ([]Run, error) {
-	files, err := filepath.Glob(filepath.Join(s.Dir, "runs", "*.json"))
-	if err != nil {
-		return nil, err
+	list, err := os.ReadDir(filepath.Join(s.Dir, "runs"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
-	slices.Sort(files)
 	var runs []Run
-	for _, f := range files {
-		b, err := os.ReadFile(f)
-		if err != nil {
-			return nil, err
+	for _, e := range list {
+		if filepath.Ext(e.Name()) != ".json" {
+			continue
 		}
+		f := filepath.Join(s.Dir, "runs", e.Name())
 		var r Run
-		if err := json.Unmarshal(b, &r); err != nil {
-			return nil, fmt.Errorf("%s: %w", f, err)
+		b, e := os.ReadFile(f)
+		if e == nil {
+			e = json.Unmarshal(b, &r)
+		}
+		if e != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", f, e))
+			continue
 		}
 		runs = append(runs, r)
 	}
-	return runs, nil
+	return runs, err
 }
 
 func hash(b []byte) string {

@@ -76,8 +76,7 @@ func (p *Process) Run(ctx context.Context, input []byte) (Outcome, error) {
 		return Outcome{"P1", "memory", fmt.Sprintf("P1 violated: it takes more than %d MB of memory", p.Limits.Memory)}, nil
 	}
 	text := p.stderr.Bytes()
-	line, _, _ = bytes.Cut(text, []byte("\n"))
-	return Outcome{"P1", "crash: " + string(line), fmt.Sprintf("P1 violated: the process ended: %v\n%s", exit, text[:min(len(text), 4000)])}, nil
+	return Outcome{"P1", crash(string(text)), fmt.Sprintf("P1 violated: the process ended: %v\n%s", exit, text[:min(len(text), 4000)])}, nil
 }
 
 func (p *Process) start() error {

@@ -19,11 +19,13 @@ import (
 	"tunproof/fuzz/target"
 )
 
-// The names of environment variables: of the target to serve, and of the memory that a
-// process may take, in MB.
+// The names of environment variables: of the target to serve, of the memory that a
+// process may take, in MB, and of the time that an execution may take in Go's engine, which
+// itself gives it 10 seconds.
 const (
 	EnvTarget = "TUNPROOF_EXECUTE"
 	EnvMemory = "TUNPROOF_MEMORY"
+	EnvTime   = "TUNPROOF_TIME"
 )
 
 // Outcome is what became of an input. It holds if Property is "".
@@ -90,6 +92,17 @@ func panicking(text string) string {
 		return "panic in " + strings.TrimPrefix(m[1], "tunproof/")
 	}
 	return "panic"
+}
+
+// crash is what is alike in what a process says at its end for one cause: addresses are
+// not.
+func crash(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	where := "crash: " + numbers.ReplaceAllString(line, "N")
+	if m := frame.FindStringSubmatch(text); m != nil {
+		where += " in " + strings.TrimPrefix(m[1], "tunproof/")
+	}
+	return where
 }
 
 // exitMemory is the exit code of a process that took more memory than it may.

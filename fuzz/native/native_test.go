@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"tunproof/fuzz/execute"
 	"tunproof/fuzz/seeds"
 	"tunproof/fuzz/target"
 )
@@ -32,7 +34,12 @@ func fuzz(f *testing.F, name string) {
 			f.Add(b)
 		}
 		reach := newReach(name)
+		limit, _ := time.ParseDuration(os.Getenv(execute.EnvTime)) // without it the engine's own
 		f.Fuzz(func(t2 *testing.T, b []byte) {
+			if limit > 0 {
+				late := time.AfterFunc(limit, func() { panic("it takes too long") })
+				defer late.Stop()
+			}
 			if err := t.Body(b, reach.tally); err != nil {
 				t2.Fatal(err)
 			}

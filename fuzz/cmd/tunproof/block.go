@@ -21,6 +21,9 @@ func renderRecords(out io.Writer, file, document, name string, table func(io.Wri
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
+	if len(rows) == 0 {
+		return fmt.Errorf("%s: no records", file)
+	}
 	if document == "" {
 		return table(out, rows)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"tunproof/corpus/pkts"
@@ -55,6 +56,9 @@ func (c *corpora) parse(name string, args []string, needsDir bool, more func(*fl
 		return fmt.Errorf("%w: corpus %s: which -dir?", errUsage, name)
 	case *dir != "":
 		c.store = &campaign.Store{Dir: *dir}
+		if _, err := os.Stat(*dir); err != nil && name != "import" {
+			return err
+		}
 	}
 	return nil
 }
@@ -139,6 +143,9 @@ func corpusImport(c *corpora, args []string) (int, error) {
 				}
 				of = strings.TrimPrefix(filepath.Base(filepath.Dir(abs)), "Fuzz")
 			}
+			if strings.HasSuffix(file, ".new") || c.excluded(of) {
+				return nil // half-written by somebody who was killed, or not asked for
+			}
 			isNew, err := c.importFile(of, file)
 			if err != nil {
 				return err
@@ -164,6 +171,12 @@ func corpusImport(c *corpora, args []string) (int, error) {
 		return record.ExitNothing, nil
 	}
 	return record.ExitHolds, nil
+}
+
+// excluded says whether there is such a target, and -run leaves it out.
+func (c *corpora) excluded(name string) bool {
+	is := func(t target.Target) bool { return t.Name == name }
+	return slices.ContainsFunc(target.Targets(), is) && !slices.ContainsFunc(c.targets, is)
 }
 
 // importFile keeps a file: a case, an input of Go's engine, else raw bytes.
@@ -212,16 +225,22 @@ func corpusMinimise(c *corpora, args []string) (int, error) {
 		return 0, err
 	}
 	defer m.Close()
-	before := 0
+	before, failing := 0, 0
 	for _, t := range c.targets {
 		r, err := m.Merge(c.ctx, *c.store, t.Name)
 		if err != nil {
 			return 0, err
 		}
-		before += r.Before
+		before, failing = before+r.Before, failing+r.Failing
+		if r.Failing > 0 {
+			fmt.Fprintf(c.streams.out, "%-11s %6d of its inputs FAIL, and are kept: a campaign on the directory confirms them\n", t.Name, r.Failing)
+		}
 		fmt.Fprintf(c.streams.out, "%-11s %6d inputs, of which %d reach what seeds and others do not (%d edges beyond the seeds')\n", t.Name, r.Before, r.After, r.Edges)
 	}
-	if before == 0 {
+	switch {
+	case failing > 0:
+		return record.ExitViolation, nil
+	case before == 0:
 		return record.ExitNothing, nil
 	}
 	return record.ExitHolds, nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -70,6 +71,9 @@ func detectCommand(ctx context.Context, s streams, args []string) (int, error) {
 				if err != nil {
 					return 0, err
 				}
+				if ctx.Err() != nil {
+					break // it had not its time
+				}
 				row.Method = method
 				r.rows = append(r.rows, row)
 				r.say("%s, %s: %s after %.1f s, %s", d.bug, method, row.Result, row.Seconds, row.Detail)
@@ -78,6 +82,9 @@ func detectCommand(ctx context.Context, s streams, args []string) (int, error) {
 	}
 	r.stamp()
 	to := s.out
+	if ctx.Err() != nil {
+		return 0, errors.New("interrupted: nothing is written")
+	}
 	if *out != "" {
 		f, err := createFile(*out)
 		if err != nil {
@@ -92,10 +99,7 @@ func detectCommand(ctx context.Context, s streams, args []string) (int, error) {
 	} else if err := record.Write(to, r.rows); err != nil {
 		return 0, err
 	}
-	switch {
-	case ctx.Err() != nil:
-		return record.ExitUsage, nil
-	case len(r.rows) == 0:
+	if len(r.rows) == 0 {
 		return record.ExitNothing, nil
 	}
 	return record.ExitHolds, nil

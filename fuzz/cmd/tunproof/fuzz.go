@@ -54,6 +54,7 @@ func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 			c.Targets = append(c.Targets, t)
 		}
 	}
+	c.AtOnce = min(c.AtOnce, len(c.Targets))
 	if c.Workers == 0 {
 		c.Workers = max(1, runtime.NumCPU()/max(1, c.AtOnce))
 	}
@@ -62,7 +63,7 @@ func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 		return 0, fmt.Errorf("%w: it takes no arguments", errUsage)
 	case c.Engine != "native" && c.Engine != "libfuzzer":
 		return 0, fmt.Errorf("%w: -engine is native or libfuzzer, not %q", errUsage, c.Engine)
-	case c.Time < 0 || c.AtOnce < 1 || c.Workers < 1 || c.Limits.Time < time.Second || c.Limits.Memory < 256:
+	case c.Time < 0 || c.AtOnce < 1 && len(c.Targets) > 0 || c.Workers < 1 || c.Limits.Time < time.Second || c.Limits.Memory < 256:
 		return 0, fmt.Errorf("%w: -time must not be negative, -at-once and -workers positive, -timeout at least 1s, -memory at least 256", errUsage)
 	case len(c.Targets) == 0:
 		return 0, fmt.Errorf("%w: -run matches no target", errUsage)
@@ -76,6 +77,9 @@ func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 	}
 	if c.Dir, err = filepath.Abs(c.Dir); err != nil {
 		return 0, err
+	}
+	if c.Plant != nil { // its findings are no one's else
+		c.Dir = filepath.Join(c.Dir, "planted", c.Plant.Name)
 	}
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return 0, err
@@ -140,7 +144,7 @@ func fuzzRows(r *results, c campaign.Config, s *campaign.Summary) {
 			row.Detail += fmt.Sprintf("after %.1f s: %s\n%s\n", f.After.Seconds(), f.File, f.Outcome.Msg)
 		}
 		if t.Execs == 0 && t.Findings == nil {
-			row.Result, row.Detail = record.NotRun, "its turn did not come"
+			row.Result, row.Detail = record.NotRun, "no execution was counted"
 		}
 		r.rows = append(r.rows, row)
 	}
@@ -185,7 +189,7 @@ func fuzzVerdict(r *results, s streams, c campaign.Config, sum *campaign.Summary
 	if code == record.ExitUsage && c.Time == 0 {
 		code = record.ExitHolds
 	}
-	if sum.Canary != "" && sum.After == 0 && r.ctx.Err() == nil && code == record.ExitHolds {
+	if sum.Canary != "" && sum.After == 0 && code == record.ExitHolds {
 		code, verdict = record.ExitUsage, "BLIND: "+verdict
 	}
 	if !quiet {
