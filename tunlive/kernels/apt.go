@@ -19,14 +19,15 @@ const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 // apt is apt-get with a configuration and a state of its own: it installs nothing,
 // changes nothing of the machine's, and needs no root. It verifies what it downloads.
 type apt struct {
-	dir string
-	log func(format string, args ...any)
+	dir    string
+	log    func(format string, args ...any)
+	target string // release whose packages are preferred, "" for none
 }
 
 // newApt configures it for the packages of an architecture in suites; without suites for
 // the machine's own.
 func newApt(dir, arch string, suites []string, log func(string, ...any)) (*apt, error) {
-	a := &apt{dir, log}
+	a := &apt{dir: dir, log: log}
 	for _, d := range []string{"state/lists/partial", "cache/archives/partial", "empty"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return nil, err
@@ -57,6 +58,45 @@ func newApt(dir, arch string, suites []string, log func(string, ...any)) (*apt, 
 		conf += "Dir::State::status \"/var/lib/dpkg/status\";\n"
 	}
 	return a, os.WriteFile(filepath.Join(dir, "apt.conf"), []byte(conf), 0o644)
+}
+
+// backports adds the machine's release's backports to its own packages, and prefers them.
+func (a *apt) backports() error {
+	plain, _, err := mirrors()
+	if err != nil {
+		return err
+	}
+	release, err := os.ReadFile("/etc/os-release")
+	if err != nil {
+		return err
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(release)); lines.Scan(); {
+		if name, ok := strings.CutPrefix(lines.Text(), "VERSION_CODENAME="); ok {
+			a.target = name + "-backports"
+		}
+	}
+	if a.target == "" {
+		return errors.New("/etc/os-release names no release")
+	}
+	parts, list := filepath.Join(a.dir, "parts"), filepath.Join(a.dir, "parts", "backports.list")
+	if err := os.MkdirAll(parts, 0o755); err != nil {
+		return err
+	}
+	own, _ := filepath.Glob("/etc/apt/sources.list.d/*")
+	for _, f := range own {
+		if err := os.Symlink(f, filepath.Join(parts, filepath.Base(f))); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(list, fmt.Appendf(nil, "deb [signed-by=%s] %s %s main\n", keyring, plain, a.target), 0o644); err != nil {
+		return err
+	}
+	conf, err := os.OpenFile(filepath.Join(a.dir, "apt.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(conf, "Dir::Etc::sourceparts %q;\nAPT::Default-Release %q;\n", parts, a.target)
+	return errors.Join(err, conf.Close())
 }
 
 // mirrors are where this machine gets its packages: those of a release, and its security

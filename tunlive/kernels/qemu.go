@@ -13,14 +13,16 @@ import (
 // what /dev/kvm is on machines that are virtual themselves cannot be relied on.
 type machine struct {
 	program, pkg string
+	major        int // version that it takes; 0 for any, else backports are looked at
 	args         []string
 	console      string
 }
 
 var machines = map[string]machine{
-	"amd64": {"qemu-system-x86_64", "qemu-system-x86", []string{"-M", "q35", "-cpu", "max", "-serial", "stdio"}, "ttyS0"},
-	"arm64": {"qemu-system-aarch64", "qemu-system-arm", []string{"-M", "virt", "-cpu", "cortex-a57", "-serial", "stdio"}, "ttyAMA0"},
-	"s390x": {"qemu-system-s390x", "qemu-system-misc", []string{"-M", "s390-ccw-virtio", "-cpu", "max", "-chardev", "stdio,id=c0", "-device", "sclpconsole,chardev=c0"}, "ttysclp0"},
+	"amd64": {"qemu-system-x86_64", "qemu-system-x86", 0, []string{"-M", "q35", "-cpu", "max", "-serial", "stdio"}, "ttyS0"},
+	"arm64": {"qemu-system-aarch64", "qemu-system-arm", 0, []string{"-M", "virt", "-cpu", "cortex-a57", "-serial", "stdio"}, "ttyAMA0"},
+	// Of 7.2 kernels of 6.12 get wrong checksums of packets.
+	"s390x": {"qemu-system-s390x", "qemu-system-s390x", 10, []string{"-M", "s390-ccw-virtio", "-cpu", "max", "-chardev", "stdio,id=c0", "-device", "sclpconsole,chardev=c0"}, "ttysclp0"},
 }
 
 // QEMU is how it is called.
@@ -36,7 +38,7 @@ func (c Cache) QEMU(ctx context.Context, arch string) (*QEMU, error) {
 	if q.program == "" {
 		return nil, fmt.Errorf("no machine of architecture %q", arch)
 	}
-	if _, err := exec.LookPath(q.program); err == nil {
+	if path, err := exec.LookPath(q.program); err == nil && recent(ctx, path, q.major) {
 		return q, nil
 	}
 	q.root = filepath.Join(c.Dir, "qemu-"+arch)
@@ -54,6 +56,11 @@ func (c Cache) QEMU(ctx context.Context, arch string) (*QEMU, error) {
 	a, err := newApt(filepath.Join(tmp, "apt"), "", nil, c.Log)
 	if err != nil {
 		return nil, err
+	}
+	if q.major > 0 {
+		if err := a.backports(); err != nil {
+			return nil, err
+		}
 	}
 	if err := a.update(ctx); err != nil {
 		return nil, err
@@ -73,6 +80,16 @@ func (c Cache) QEMU(ctx context.Context, arch string) (*QEMU, error) {
 		}
 	}
 	return q, os.Rename(root, q.root)
+}
+
+// recent says whether a QEMU is of this major version or newer.
+func recent(ctx context.Context, path string, major int) bool {
+	out, err := exec.CommandContext(ctx, path, "--version").Output()
+	var is int
+	if err == nil {
+		_, err = fmt.Sscanf(string(out), "QEMU emulator version %d", &is)
+	}
+	return err == nil && is >= major
 }
 
 // command is QEMU with arguments.
