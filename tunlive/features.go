@@ -12,6 +12,7 @@ var FeatureTable = []struct{ Name, About string }{
 	{"tunnel-gso", "TUNSETOFFLOAD takes UDP_TUNNEL_GSO (6.17)"},
 	{"small-gso", "a TCP gso_size below 8 is used as it is, not raised to 8 (until the fix for CVE-2026-90063)"},
 	{"uso-128", "128 UDP segments are taken, not 64 (6.9)"},
+	{"csum-offset-check", "a TCP superpacket whose csum_offset is not that of TCP is refused (6.1.107, 6.6.46, 6.10.5)"},
 	{"csum-start-check", "NEEDS_CSUM with csum_start before the end of the IP header is refused (6.12)"},
 	{"one-without-csum", "one TCP packet with a GSO type and without NEEDS_CSUM is passed on, not taken for two and dropped (6.12)"},
 	{"dissects", "GSO without NEEDS_CSUM is refused if its type is not the packet's (7.2.11)"},

@@ -83,6 +83,7 @@ func (p *prober) cuts() (err error) {
 		{"uso", VnetHdr{1, 5, 28, 1, 20, 6}, probeUDP(2), 2},
 		{"small-gso", VnetHdr{1, 1, 40, 1, 20, 16}, probeTCP(1, 0, 0, 100), 100},
 		{"uso-128", VnetHdr{1, 5, 28, 1, 20, 6}, probeUDP(128), 128},
+		{"csum-offset-check", VnetHdr{1, 1, 40, 50, 20, 6}, probeTCP(1, 0, 0, 100), 0},
 		{"csum-start-check", VnetHdr{1, 0, 0, 0, 0, 4}, probeTCP(1, 0, 0, 100), 0},
 		{"one-without-csum", VnetHdr{0, 1, 40, 100, 0, 0}, probeTCP(1, 0, 0, 100), 1},
 		{"dissects", VnetHdr{0, 4, 60, 20, 0, 0}, probeTCP(1, 0, 0, 100), 0},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -53,8 +54,10 @@ func (g *toggle) open() (err error) {
 	if err != nil {
 		return &Missing{"leave to write gro_flush_timeout", "run it as root, with /sys mounted", err}
 	}
-	if _, err := setFeatures(g.tun.name, true, udpGROFeatures...); err != nil {
-		return err
+	if takesUSO() {
+		if _, err := setFeatures(g.tun.name, true, udpGROFeatures...); err != nil {
+			return err
+		}
 	}
 	if err := g.nl.discard(g.tun.index); err != nil {
 		return err
@@ -201,7 +204,11 @@ func NewGate() (GRO, error) {
 }
 
 func (g *gate) open() error {
-	if err := g.wire.open(segmentationFeatures, append(groFeatures, udpGROFeatures...)); err != nil {
+	features := groFeatures
+	if takesUSO() {
+		features = slices.Concat(features, udpGROFeatures)
+	}
+	if err := g.wire.open(segmentationFeatures, features); err != nil {
 		return err
 	}
 	return g.nl.tokenBucket(g.near, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, fast, fastBurst)

@@ -39,6 +39,19 @@ func openNode() (int, error) {
 	return fd, nil
 }
 
+// takesUSO says whether TUNSETOFFLOAD takes UDP superpackets; if that cannot be tried,
+// that it does. Kernels that do not (before 6.2) cannot hand one to a packet socket
+// either: what their GRO joins of UDP could not be read.
+func takesUSO() bool {
+	const offloads = unix.TUN_F_CSUM | unix.TUN_F_USO4 | unix.TUN_F_USO6
+	t, err := openTUN(0, noOffloads)
+	if err != nil {
+		return true
+	}
+	defer t.close()
+	return unix.IoctlSetInt(t.fd, unix.TUNSETOFFLOAD, offloads) == nil
+}
+
 func openTUN(flags uint16, offloads int) (*tun, error) {
 	fd, err := openNode()
 	if err != nil {

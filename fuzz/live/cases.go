@@ -110,7 +110,7 @@ func (k *Kernel) JoinCase(o *Oracle, c *pkts.Case, t *Tally) error {
 	}
 	for i, b := range c.Batches {
 		line, has := k.line(b.Asked)
-		if !has {
+		if !has || k.Rules.NoUDP && slices.ContainsFunc(s.Batches[i], isUDP) { // whose order is another where none is held
 			continue
 		}
 		got, asked, err := o.join(s.Batches[i], t)
@@ -133,6 +133,11 @@ func (k *Kernel) JoinCase(o *Oracle, c *pkts.Case, t *Tally) error {
 		t.count("stated of kernels", "as stated")
 	}
 	return nil
+}
+
+func isUDP(b []byte) bool {
+	_, proto := scenario.Locate(b)
+	return proto == 17
 }
 
 // groupsText lists groups as a case does.

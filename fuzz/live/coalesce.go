@@ -30,7 +30,7 @@ func (k *Kernel) Back(o *Oracle, s *scenario.Scenario, t *Tally) error {
 			if !asked {
 				continue
 			}
-			if p.Hdr.GSOType == typeUDP && !k.Features["uso"] {
+			if p.Hdr.GSOType == typeUDP && k.lacks("uso") {
 				t.count("divergence", noUSO)
 				if err := isClass(tunlive.Refused, tunlive.FrameError)(got); err != nil {
 					return at(err, "batch %d, superpacket %d: %s", n, i, noUSO)
@@ -80,6 +80,9 @@ func (k *Kernel) Groups(o *Oracle, s *scenario.Scenario, t *Tally) error {
 		for i, p := range supers {
 			switch {
 			case len(p.Members) == 1:
+				continue
+			case p.Hdr.GSOType == typeUDP && k.lacks("uso"):
+				t.count("divergence", "UDP is not joined without USO")
 				continue
 			case len(p.Members) > tunlive.MaxBatch:
 				t.count("left out", "more packets than one poll takes")

@@ -97,7 +97,7 @@ var Paths = []Path{
 }
 
 // pathTime is far more than a path takes.
-const pathTime = 30 * time.Second
+const pathTime = 3 * time.Minute
 
 // EndToEnd is K5: sockets at both ends of our code get what was sent, and the
 // kernels' stacks count no error. Without uso, the feature, UDP is not joined. It

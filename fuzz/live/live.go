@@ -54,8 +54,14 @@ func Open() (*Kernel, error) {
 		return nil, err
 	}
 	k.Rules = gro.Rules{FixedIDs: k.Features["fixed-ids"], HopByHop: k.Features["hop-by-hop"],
-		HeldCWR: k.Features["held-cwr"], EqualCWR: k.Features["equal-cwr"]}
+		NoUDP: k.lacks("uso"), HeldCWR: k.Features["held-cwr"], EqualCWR: k.Features["equal-cwr"]}
 	return k, nil
+}
+
+// lacks says whether a feature was probed, and is not there.
+func (k *Kernel) lacks(name string) bool {
+	has, probed := k.Features[name]
+	return probed && !has
 }
 
 func unopened() *Kernel {

@@ -238,6 +238,15 @@ func (k *Kernel) divergence(o *Oracle, p scenario.Super, refusal string) (string
 			return "RSC_INFO is ignored", e
 		}
 		return "RSC_INFO is ignored", k.likeOther(p)
+	case refusal == "" && !gso && n > maxPacket && k.lacks("csum-start-check"):
+		return "one packet of over 65,535 bytes may be refused", func(a tunlive.Answer) error {
+			if a.Class != tunlive.Delivered {
+				return refuses(a)
+			}
+			return k.likeOther(p)(a)
+		}
+	case refusal == "CsumRange" && k.lacks("csum-start-check"):
+		return "csum_start in the IP header is taken", anything
 	case refusal == "TooLong":
 		return "over 65,535 bytes is cut", anything
 	case h.GSOType&^ecnBit == typeUFO:
@@ -246,8 +255,11 @@ func (k *Kernel) divergence(o *Oracle, p scenario.Super, refusal string) (string
 	if !gso || h.GSOSize == 0 {
 		return "", nil
 	}
-	if h.GSOType&^ecnBit == typeUDP && !k.Features["uso"] {
+	if h.GSOType&^ecnBit == typeUDP && k.lacks("uso") {
 		return noUSO, refuses
+	}
+	if (refusal == "CsumOffset" || refusal == "CsumStart") && k.lacks("csum-offset-check") {
+		return "where the checksum is is not looked at", anything
 	}
 	return k.divergenceOfGSO(o, p, refusal)
 }
@@ -279,8 +291,8 @@ func (k *Kernel) divergenceOfGSO(o *Oracle, p scenario.Super, refusal string) (s
 	} else if o.linkLen > 0 || k.Features["dissects"] {
 		l4Off, _ := scenario.Locate(p.Data)
 		payloadAt = l4Off + l4
-	} else if !k.Features["one-without-csum"] {
-		payloadAt = 0
+	} else if k.lacks("one-without-csum") {
+		payloadAt = l4 // of an IP header nothing is known
 	}
 	size := int(h.GSOSize)
 	raised := size < 8 && h.GSOType&^ecnBit != typeUDP && !k.Features["small-gso"]
@@ -293,14 +305,15 @@ func (k *Kernel) divergenceOfGSO(o *Oracle, p scenario.Super, refusal string) (s
 		one := p
 		one.Hdr.GSOType, one.Hdr.GSOSize = typeNone, 0
 		return "one packet with odd headers is taken", func(a tunlive.Answer) error {
-			if a.Class != tunlive.Delivered {
+			_, why, _ := k.subject.other(one)
+			if a.Class != tunlive.Delivered || why == "CsumRange" && k.lacks("csum-start-check") {
 				return nil
 			}
 			return k.likeOther(one)(a)
 		}
 	case isGSO && refusal == "" && h.GSOType != typeUDP:
 		if segments, _, _ := k.subject.other(p); len(segments) == 1 {
-			if raised && o.linkLen > 0 {
+			if o.linkLen > 0 { // one or the other, by the kernel and by what is behind the headers
 				return "payload <= gso_size < payload + options is dropped", isClass(tunlive.Dropped, tunlive.Refused)
 			}
 			return "payload <= gso_size < payload + options is dropped", isClass(tunlive.Dropped)

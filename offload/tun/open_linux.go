@@ -181,7 +181,8 @@ func checkFD(fd int) (name string, flags uint16, err error) {
 			return name, flags, fmt.Errorf("%s was opened without %s: every packet would be misread", name, f.name)
 		}
 	}
-	size, err := unix.IoctlGetInt(fd, unix.TUNGETVNETHDRSZ)
+	// These are 32 bits, which an int on a big-endian machine is not.
+	size, err := unix.IoctlGetUint32(fd, unix.TUNGETVNETHDRSZ)
 	if err != nil {
 		return name, flags, fmt.Errorf("TUNGETVNETHDRSZ: %w", err)
 	}
@@ -190,10 +191,10 @@ func checkFD(fd int) (name string, flags uint16, err error) {
 	}
 	little := binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 	// Without an ioctl the order is native: TUNGETVNETBE is of few kernels.
-	if le, err := unix.IoctlGetInt(fd, unix.TUNGETVNETLE); err == nil && le != 0 && !little {
+	if le, err := unix.IoctlGetUint32(fd, unix.TUNGETVNETLE); err == nil && le != 0 && !little {
 		return name, flags, fmt.Errorf("%s has a little-endian virtio_net_hdr, want the native order", name)
 	}
-	if be, err := unix.IoctlGetInt(fd, unix.TUNGETVNETBE); err == nil && be != 0 && little {
+	if be, err := unix.IoctlGetUint32(fd, unix.TUNGETVNETBE); err == nil && be != 0 && little {
 		return name, flags, fmt.Errorf("%s has a big-endian virtio_net_hdr, want the native order", name)
 	}
 	return name, flags, nil

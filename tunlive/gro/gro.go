@@ -25,6 +25,8 @@ type Rules struct {
 	// HeldCWR joins packets without CWR to one with it (up to 6.12), EqualCWR
 	// packets of which all have it (7.0). 6.18 joins none that has it.
 	HeldCWR, EqualCWR bool
+	// NoUDP joins no datagrams: rx-udp-gro-forwarding is off.
+	NoUDP bool
 }
 
 // Group is a packet that leaves: Members of the batch, joined if there are
@@ -96,7 +98,7 @@ func Coalesce(batch [][]byte, r Rules) []Group {
 // receive is dev_gro_receive.
 func (l *list) receive(i int, b []byte) {
 	p, ok := l.parse(i, b)
-	if !ok { // it overtakes what is held
+	if !ok || p.proto == udp && l.rules.NoUDP { // it overtakes what is held
 		l.out = append(l.out, Group{Members: []int{i}, Data: b})
 		return
 	}

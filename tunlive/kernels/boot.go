@@ -77,7 +77,7 @@ const (
 )
 
 const (
-	memory    = "768"            // MB
+	memory    = "3072"           // MB, for tests that fill queues in the kernel
 	bootTime  = 60 * time.Second // until the program runs, and from its limit until the guest is off; emulated
 	tailLines = 60
 )
@@ -98,7 +98,7 @@ func (k *Kernel) Boot(ctx context.Context, q *QEMU, p Program, out io.Writer) (O
 	}
 	c := q.command("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-accel", "tcg", "-m", memory, "-smp", "1", "-nic", "none",
 		"-kernel", filepath.Join(k.dir, "vmlinuz"), "-initrd", initramfs,
-		"-append", "console="+q.console+" panic=-1 loglevel=4 mitigations=off nokaslr random.trust_cpu=on tsc=reliable no_timer_check nmi_watchdog=0")
+		"-append", "console="+q.console+" panic=-1 loglevel=4 mitigations=off nokaslr random.trust_cpu=on no_timer_check nmi_watchdog=0 "+q.kernel)
 	bound(c)
 	// A pipe of our own: what else has its end open does not keep us waiting.
 	console, w, err := os.Pipe()

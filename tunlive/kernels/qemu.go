@@ -16,13 +16,15 @@ type machine struct {
 	major        int // version that it takes; 0 for any, else backports are looked at
 	args         []string
 	console      string
+	kernel       string // more of its command line
 }
 
 var machines = map[string]machine{
-	"amd64": {"qemu-system-x86_64", "qemu-system-x86", 0, []string{"-M", "q35", "-cpu", "max", "-serial", "stdio"}, "ttyS0"},
-	"arm64": {"qemu-system-aarch64", "qemu-system-arm", 0, []string{"-M", "virt", "-cpu", "cortex-a57", "-serial", "stdio"}, "ttyAMA0"},
+	"amd64": {"qemu-system-x86_64", "qemu-system-x86", 0, []string{"-M", "q35", "-cpu", "max", "-serial", "stdio"}, "ttyS0",
+		"clocksource=hpet"}, // an emulated TSC runs fast where the machine is busy
+	"arm64": {"qemu-system-aarch64", "qemu-system-arm", 0, []string{"-M", "virt", "-cpu", "cortex-a57", "-serial", "stdio"}, "ttyAMA0", ""},
 	// Of 7.2 kernels of 6.12 get wrong checksums of packets.
-	"s390x": {"qemu-system-s390x", "qemu-system-s390x", 10, []string{"-M", "s390-ccw-virtio", "-cpu", "max", "-chardev", "stdio,id=c0", "-device", "sclpconsole,chardev=c0"}, "ttysclp0"},
+	"s390x": {"qemu-system-s390x", "qemu-system-s390x", 10, []string{"-M", "s390-ccw-virtio", "-cpu", "max", "-chardev", "stdio,id=c0", "-device", "sclpconsole,chardev=c0"}, "ttysclp0", ""},
 }
 
 // QEMU is how it is called.
