@@ -2,7 +2,6 @@ package campaign
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -43,14 +42,9 @@ func (p *programs) plant(b mutants.Bug) error {
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(p.dir, "planted.go")
-	text, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(p.root, filepath.FromSlash(m.File)): file}})
-	if err != nil {
-		return err
-	}
-	overlay := filepath.Join(p.dir, "overlay.json")
+	overlay, err := m.Overlay(p.root, p.dir)
 	p.overlay = "-overlay=" + overlay
-	return errors.Join(os.WriteFile(file, m.Text, 0o644), os.WriteFile(overlay, text, 0o644))
+	return err
 }
 
 // plain compiles the test program of fuzz/native that executes inputs.
@@ -59,14 +53,19 @@ func (p *programs) plain(ctx context.Context) (string, error) {
 	return out, p.run(ctx, "go", "test", "-c", "-o", out, "./fuzz/native")
 }
 
-// native compiles the test program with the native fuzz functions.
+// BuildNative compiles the test program with the native fuzz functions of a checkout into
+// a directory.
+func BuildNative(ctx context.Context, root, dir string) (string, error) {
+	return (&programs{root: root, dir: dir}).native(ctx)
+}
+
 func (p *programs) native(ctx context.Context) (string, error) {
 	out := filepath.Join(p.dir, "native.test")
 	return out, p.run(ctx, "go", append(append([]string{"test", "-c", "-o", out}, Instrument()...), "./fuzz/native")...)
 }
 
-// Clang returns the C compiler that links libFuzzer.
-func Clang() (string, error) {
+// clang returns the C compiler that links libFuzzer.
+func clang() (string, error) {
 	for _, name := range []string{"clang-19", "clang", "clang-18", "clang-17", "clang-16", "clang-15", "clang-14"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path, nil
@@ -77,18 +76,18 @@ func Clang() (string, error) {
 
 // libfuzzer compiles fuzz/libfuzzer, which reads the target's name from the environment.
 func (p *programs) libfuzzer(ctx context.Context) (string, error) {
-	clang, err := Clang()
+	cc, err := clang()
 	if err != nil {
 		return "", err
 	}
-	p.env = []string{"CGO_ENABLED=1", "CC=" + clang}
+	p.env = []string{"CGO_ENABLED=1", "CC=" + cc}
 	defer func() { p.env = nil }()
 	archive, out := filepath.Join(p.dir, "libfuzzer.a"), filepath.Join(p.dir, "libfuzzer")
 	args := append([]string{"build", "-buildmode=c-archive", "-tags=libfuzzer", "-trimpath", "-o", archive}, Instrument()...)
 	if err := p.run(ctx, "go", append(args, "./fuzz/libfuzzer")...); err != nil {
 		return "", err
 	}
-	return out, p.run(ctx, clang, "-fsanitize=fuzzer", archive, "-o", out)
+	return out, p.run(ctx, cc, "-fsanitize=fuzzer", archive, "-o", out)
 }
 
 // run runs a compiler.
@@ -96,11 +95,9 @@ func (p *programs) run(ctx context.Context, name string, args ...string) error {
 	if p.overlay != "" && name == "go" {
 		args = append([]string{args[0], p.overlay}, args[1:]...)
 	}
-	c := exec.CommandContext(ctx, name, args...)
+	c := child.Command(ctx, name, args...)
 	c.Dir = p.root
 	c.Env = append(os.Environ(), p.env...)
-	child.Bound(c)
-	c.Cancel = func() error { return child.Kill(c) }
 	out, err := c.CombinedOutput()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

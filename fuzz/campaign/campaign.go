@@ -66,11 +66,9 @@ type Summary struct {
 	Seconds float64       // of fuzzing
 }
 
-// Interval is how often progress is shown, and what was found is kept.
-const Interval = 10 * time.Second
-
 const (
-	mostSlice  = time.Minute // of a target before the next one's turn
+	interval   = 10 * time.Second // after which progress is shown, and what was found is kept
+	mostSlice  = time.Minute      // of a target before the next one's turn
 	canaryTime = time.Minute
 	canaryBug  = "short-packet-does-not-close"
 	canaryOf   = "Agree"
@@ -108,9 +106,14 @@ type state struct {
 	begun   time.Time       // the slice
 	newest  time.Time       // when an input was kept last
 	given   map[string]bool // files of the store that the engine has
+	seeded  bool            // it has the seeds
 	taken   map[string]bool // the engine's files that are in the store
 	errors  int             // of the engine in a row
 	syncing sync.Mutex
+}
+
+func newState(t target.Target) *state {
+	return &state{Result: Result{Target: t}, given: map[string]bool{}, taken: map[string]bool{}}
 }
 
 var (
@@ -136,7 +139,8 @@ func Fuzz(ctx context.Context, config Config) (*Summary, error) {
 		return nil, err
 	}
 	for _, t := range c.Targets {
-		c.states = append(c.states, &state{Result: Result{Target: t, Corpus: c.store.Len(t.Name)}, given: map[string]bool{}, taken: map[string]bool{}})
+		c.states = append(c.states, newState(t))
+		c.states[len(c.states)-1].Corpus = c.store.Len(t.Name)
 	}
 	err = c.recover()
 	s := &Summary{}
@@ -276,7 +280,7 @@ func (c *campaign) recoverFrom(dir string) error {
 		if _, err := os.Stat(filepath.Join(dir, t.Name)); err != nil {
 			continue
 		}
-		st := &state{Result: Result{Target: t}, given: map[string]bool{}, taken: map[string]bool{}}
+		st := newState(t)
 		if err := old.take(st, true); err != nil {
 			return err
 		}
@@ -302,12 +306,9 @@ func (c *campaign) recoverFrom(dir string) error {
 func (c *campaign) canary() (time.Duration, error) {
 	bugs := mutants.Bugs()
 	at := slices.IndexFunc(bugs, func(b mutants.Bug) bool { return b.Name == canaryBug })
-	t, err := byName(canaryOf)
-	if at < 0 {
-		err = fmt.Errorf("no planted bug %s", canaryBug)
-	}
-	if err != nil {
-		return 0, fmt.Errorf("the canary: %w", err)
+	t, ok := target.Named(canaryOf)
+	if at < 0 || !ok {
+		return 0, fmt.Errorf("the canary: no planted bug %s, or no target %s", canaryBug, canaryOf)
 	}
 	dir, err := os.MkdirTemp("", "tunproof-canary-")
 	if err != nil {
@@ -320,7 +321,7 @@ func (c *campaign) canary() (time.Duration, error) {
 	if err := d.build(&programs{root: c.Root, dir: dir}, &bugs[at]); err != nil {
 		return 0, fmt.Errorf("the canary: %w", err)
 	}
-	d.states = []*state{{Result: Result{Target: t}, given: map[string]bool{}, taken: map[string]bool{}}}
+	d.states = []*state{newState(t)}
 	c.Say("canary: %s is planted, and must be found within %v", canaryBug, canaryTime)
 	if err := d.fuzz(); err != nil {
 		return 0, fmt.Errorf("the canary: %w", err)
@@ -376,7 +377,7 @@ func (c *campaign) fuzz() error {
 	}
 	ended := make(chan struct{})
 	go func() { wait.Wait(); close(ended) }()
-	tick := time.NewTicker(Interval)
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
 		select {
@@ -454,27 +455,22 @@ func (c *campaign) give(st *state) error {
 	defer st.syncing.Unlock()
 	name := st.Target.Name
 	dir := filepath.Join(c.work, name, c.engine.inputs(name))
-	inputs, err := c.store.Inputs(name)
+	inputs, err := c.store.Inputs(name, st.given)
 	if err != nil && c.said != err.Error() {
 		c.said = err.Error()
 		c.Say("left out: %v", err)
 	}
-	if !c.Empty {
+	if !c.Empty && !st.seeded {
 		list, err := seeds.Of(name)
 		if err != nil {
 			return err
 		}
 		for _, b := range list {
-			if inputs == nil {
-				inputs = map[string][]byte{}
-			}
 			inputs["seed-"+hash(b)] = b
 		}
+		st.seeded = true
 	}
 	for _, file := range slices.Sorted(maps.Keys(inputs)) {
-		if st.given[file] {
-			continue
-		}
 		st.given[file] = true
 		if err := write(filepath.Join(dir, givenPrefix+file), c.engine.format(inputs[file])); err != nil {
 			return err
@@ -489,10 +485,8 @@ func (c *campaign) take(st *state, end bool) error {
 	defer st.syncing.Unlock()
 	name := st.Target.Name
 	dir := filepath.Join(c.work, name, c.engine.inputs(name))
-	list, err := os.ReadDir(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	} else if err != nil {
+	list, err := entries(dir)
+	if err != nil {
 		return err
 	}
 	for _, e := range list {

@@ -171,9 +171,9 @@ func settings(t *testing.T, dir string, names ...string) Config {
 	c := Config{Root: root, Dir: dir, Engine: "native", Time: 4 * time.Second, AtOnce: 1, Workers: 2, Blind: true,
 		Limits: execute.Limits{Time: 10 * time.Second, Memory: 1024}, Say: func(f string, args ...any) { t.Logf(f, args...) }}
 	for _, n := range names {
-		tg, err := byName(n)
-		if err != nil {
-			t.Fatal(err)
+		tg, ok := target.Named(n)
+		if !ok {
+			t.Fatalf("no target %s", n)
 		}
 		c.Targets = append(c.Targets, tg)
 	}
@@ -184,7 +184,7 @@ func settings(t *testing.T, dir string, names ...string) Config {
 func whole(t *testing.T, dir string) int {
 	n := 0
 	for _, tg := range target.Targets() {
-		inputs, err := Store{dir}.Inputs(tg.Name)
+		inputs, err := Store{dir}.Inputs(tg.Name, nil)
 		if err != nil {
 			t.Error(err)
 		}

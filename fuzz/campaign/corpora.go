@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -30,7 +29,7 @@ func Export(s *Store, name, dir string, raw bool) (int, error) {
 		return 0, err
 	}
 	if s != nil {
-		inputs, err := s.Inputs(name)
+		inputs, err := s.Inputs(name, nil)
 		if err != nil {
 			return 0, err
 		}
@@ -98,7 +97,7 @@ func (m *Merger) Close() { os.RemoveAll(m.dir) }
 // Merge removes from a store the inputs of a target that reach nothing that the seeds,
 // or fewer and shorter inputs, do not reach. An error leaves the store as it is.
 func (m *Merger) Merge(ctx context.Context, s Store, name string) (Merged, error) {
-	inputs, err := s.Inputs(name)
+	inputs, err := s.Inputs(name, nil)
 	if err != nil {
 		return Merged{}, err
 	}
@@ -189,11 +188,9 @@ func (m *Merger) merge(ctx context.Context, name, into, from string) (edges int,
 		dirs = append(dirs, abs)
 	}
 	args := append([]string{"-merge=1", "-rss_limit_mb=2048", fmt.Sprintf("-timeout=%d", int(mergeTime.Seconds())), fmt.Sprintf("-max_len=%d", mergeLen)}, dirs...)
-	c := exec.CommandContext(ctx, m.program, args...)
+	c := child.Command(ctx, m.program, args...)
 	c.Env = append(os.Environ(), "TUNPROOF_TARGET="+name)
 	c.Dir = m.dir
-	child.Bound(c)
-	c.Cancel = func() error { return child.Kill(c) }
 	out, err := c.CombinedOutput()
 	if ctx.Err() != nil {
 		return 0, context.Cause(ctx)
@@ -231,11 +228,9 @@ func Cover(ctx context.Context, root string, s *Store, targets []target.Target, 
 		v.Inputs += n
 	}
 	profile := filepath.Join(dir, "cover.out")
-	c := exec.CommandContext(ctx, "go", "test", "-count=1", "-run=^TestCorpusDir$", "-coverpkg=./"+pkg, "-coverprofile="+profile, "./fuzz/native")
+	c := child.Command(ctx, "go", "test", "-count=1", "-run=^TestCorpusDir$", "-coverpkg=./"+pkg, "-coverprofile="+profile, "./fuzz/native")
 	c.Dir = root
 	c.Env = append(os.Environ(), "FUZZ_CORPUS_DIR="+filepath.Join(dir, "inputs"))
-	child.Bound(c)
-	c.Cancel = func() error { return child.Kill(c) }
 	if out, err := c.CombinedOutput(); ctx.Err() != nil {
 		return v, context.Cause(ctx)
 	} else if err != nil {

@@ -3,7 +3,6 @@ package campaign
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,10 +25,8 @@ const confirmations = 3
 func (c *campaign) judge(st *state) (int, error) {
 	name := st.Target.Name
 	dir := filepath.Join(c.work, name, c.engine.failing(name))
-	list, err := os.ReadDir(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return 0, nil
-	} else if err != nil {
+	list, err := entries(dir)
+	if err != nil {
 		return 0, err
 	}
 	n := 0
@@ -65,10 +62,7 @@ func (c *campaign) withhold(st *state, text []byte) error {
 	defer st.syncing.Unlock()
 	name := st.Target.Name
 	dir := filepath.Join(c.work, name, c.engine.inputs(name))
-	list, err := os.ReadDir(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
+	list, err := entries(dir)
 	for _, e := range list {
 		file := filepath.Join(dir, e.Name())
 		if b, err := os.ReadFile(file); err == nil && bytes.Equal(b, text) {

@@ -9,7 +9,6 @@ import (
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/scenario"
-	"tunproof/fuzz/target"
 )
 
 // Scenarios says whether a target reads scenarios.
@@ -56,18 +55,25 @@ func Input(file string, text []byte) ([]byte, error) {
 	return scenario.Encode(scenario.FromCase(c)), nil
 }
 
-// fuzzMagic is the first line of a native engine's input file.
-const fuzzMagic = "go test fuzz v1\n"
+// fuzzMagic is the first line of a native engine's input file, of its own.
+const fuzzMagic = "go test fuzz v1"
+
+// IsNative says whether a file that starts so is a native engine's input file. As Go
+// reads them lines may end in CRLF.
+func IsNative(head []byte) bool {
+	line, _, _ := bytes.Cut(head, []byte("\n"))
+	return string(bytes.TrimSuffix(line, []byte("\r"))) == fuzzMagic
+}
 
 // FormatNative and ParseNative are the native engine's form of one []byte.
-func FormatNative(b []byte) []byte { return fmt.Appendf(nil, "%s[]byte(%q)\n", fuzzMagic, b) }
+func FormatNative(b []byte) []byte { return fmt.Appendf(nil, "%s\n[]byte(%q)\n", fuzzMagic, b) }
 
-// ParseNative takes lines that end in CRLF, as Go does.
+// ParseNative takes what IsNative does.
 func ParseNative(text []byte) ([]byte, error) {
-	first, rest, _ := bytes.Cut(text, []byte("\n"))
-	if string(bytes.TrimSuffix(first, []byte("\r"))) != strings.TrimSpace(fuzzMagic) {
-		return nil, fmt.Errorf("1: want %q", strings.TrimSpace(fuzzMagic))
+	if !IsNative(text) {
+		return nil, fmt.Errorf("1: want %q", fuzzMagic)
 	}
+	_, rest, _ := bytes.Cut(text, []byte("\n"))
 	quoted, ok := strings.CutPrefix(strings.TrimSpace(string(rest)), "[]byte(")
 	quoted, ok2 := strings.CutSuffix(quoted, ")")
 	s, err := strconv.Unquote(quoted)
@@ -75,14 +81,4 @@ func ParseNative(text []byte) ([]byte, error) {
 		return nil, errors.New("2: want one line []byte(\"...\")")
 	}
 	return []byte(s), nil
-}
-
-// byName returns the target of a name.
-func byName(name string) (target.Target, error) {
-	for _, t := range target.Targets() {
-		if t.Name == name {
-			return t, nil
-		}
-	}
-	return target.Target{}, fmt.Errorf("no fuzz target %q", name)
 }

@@ -47,7 +47,7 @@ func (s Store) Add(name string, b []byte) (file string, added bool, err error) {
 // Len counts a target's inputs.
 func (s Store) Len(name string) int {
 	n := 0
-	list, _ := os.ReadDir(s.inputs(name)) // of none there are none
+	list, _ := entries(s.inputs(name))
 	for _, e := range list {
 		if kept(e.Name()) {
 			n++
@@ -64,16 +64,13 @@ func kept(name string) bool {
 // maxKept bounds the file of an input.
 const maxKept = 1 << 25
 
-// Inputs returns a target's inputs by the names of their files. A file that is none is
-// an error that names it, beside the inputs.
-func (s Store) Inputs(name string) (map[string][]byte, error) {
-	list, err := os.ReadDir(s.inputs(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+// Inputs returns a target's inputs by the names of their files, but for some. A file that
+// is none is an error that names it, beside the inputs.
+func (s Store) Inputs(name string, except map[string]bool) (map[string][]byte, error) {
+	list, err := entries(s.inputs(name))
 	inputs := map[string][]byte{}
 	for _, e := range list {
-		if !kept(e.Name()) {
+		if !kept(e.Name()) || except[e.Name()] {
 			continue
 		}
 		file := filepath.Join(s.inputs(name), e.Name())
@@ -193,10 +190,7 @@ func (s Store) PutRun(name string, r Run) error {
 
 // Runs returns what all campaigns did.
 func (s Store) Runs() ([]Run, error) {
-	list, err := os.ReadDir(filepath.Join(s.Dir, "runs"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	list, err := entries(filepath.Join(s.Dir, "runs"))
 	var runs []Run
 	for _, e := range list {
 		if filepath.Ext(e.Name()) != ".json" {
@@ -215,6 +209,15 @@ func (s Store) Runs() ([]Run, error) {
 		runs = append(runs, r)
 	}
 	return runs, err
+}
+
+// entries is what is in a directory; in none there is nothing.
+func entries(dir string) ([]os.DirEntry, error) {
+	list, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return list, err
 }
 
 func hash(b []byte) string {

@@ -2,7 +2,6 @@ package conform
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -85,11 +84,6 @@ func judgeBatch(batch, frames [][]byte) (list []Violation) {
 		list = append(list, overtakes(batch, at)...)
 	}
 	return list
-}
-
-func vnet(b []byte) pkts.VnetHdr {
-	n := binary.NativeEndian
-	return pkts.VnetHdr{Flags: b[0], GSOType: b[1], HdrLen: n.Uint16(b[2:]), GSOSize: n.Uint16(b[4:]), CsumStart: n.Uint16(b[6:]), CsumOffset: n.Uint16(b[8:])}
 }
 
 // pair says which packet of the batch each that came out is: an equal one, of those the

@@ -13,10 +13,11 @@
 //	}
 //
 // What is right is said by the batch itself, by package model, which cuts as Linux does,
-// and for the rest by RFCs; docs/conformance.md has what other implementations do.
+// and for the rest by RFCs.
 package conform
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 
@@ -148,6 +149,28 @@ func unnumbered(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// Frame is what is read from a TUN, or written to it.
+func Frame(h pkts.VnetHdr, packet []byte) []byte {
+	b := append(make([]byte, 0, hdrLen+len(packet)), h.Flags, h.GSOType)
+	for _, v := range []uint16{h.HdrLen, h.GSOSize, h.CsumStart, h.CsumOffset} {
+		b = binary.NativeEndian.AppendUint16(b, v)
+	}
+	return append(b, packet...)
+}
+
+func vnet(b []byte) pkts.VnetHdr {
+	n := binary.NativeEndian
+	return pkts.VnetHdr{Flags: b[0], GSOType: b[1], HdrLen: n.Uint16(b[2:]), GSOSize: n.Uint16(b[4:]), CsumStart: n.Uint16(b[6:]), CsumOffset: n.Uint16(b[8:])}
+}
+
+// applies are the properties that are about joining.
+func (i Impl) applies() []string {
+	if i.Stack {
+		return []string{"P1", "P2"}
+	}
+	return []string{"P1", "P2", "P3", "P5", "P11"}
 }
 
 // takes says whether a batch is one that it is to be given.

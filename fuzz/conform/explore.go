@@ -127,7 +127,7 @@ func (e *explorer) random() error {
 // try judges a scenario, and of what is new keeps the smallest input.
 func (e *explorer) try(s scenario.Scenario, source string) {
 	if e.impl.NewCoalescer != nil && len(s.Batches) > 0 {
-		for _, p := range []string{"P1", "P2", "P3", "P5", "P11"} {
+		for _, p := range e.impl.applies() {
 			e.r.Inputs[p]++
 		}
 	}
@@ -205,8 +205,9 @@ func (e *explorer) sums() {
 }
 
 // Run judges an implementation in a test: by the cases of the corpus, then by generated
-// input; without options by 5,000 batches and superpackets of a seed that it shows. Each property is a subtest, which shows what is
-// violated, and a case that tunproof replay reads.
+// input; without options by 5,000 batches and superpackets of a seed that it shows. Each
+// property is a subtest, which shows what is violated, and a case that tunproof replay
+// reads.
 func Run(t *testing.T, impl Impl, opt Options) {
 	t.Helper()
 	if opt.Seed == 0 && !opt.Corpus {

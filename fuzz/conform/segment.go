@@ -2,7 +2,6 @@ package conform
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 
 	"tunproof/fuzz/compare"
@@ -15,14 +14,7 @@ import (
 func (i Impl) supers(supers []scenario.Super) (list []Violation) {
 	cut := i.NewSegmenter()
 	for k, s := range supers {
-		n := binary.NativeEndian
-		frame := make([]byte, hdrLen, hdrLen+len(s.Data))
-		frame[0], frame[1] = s.Hdr.Flags, s.Hdr.GSOType
-		n.PutUint16(frame[2:], s.Hdr.HdrLen)
-		n.PutUint16(frame[4:], s.Hdr.GSOSize)
-		n.PutUint16(frame[6:], s.Hdr.CsumStart)
-		n.PutUint16(frame[8:], s.Hdr.CsumOffset)
-		segments, err := cut(append(frame, s.Data...))
+		segments, err := cut(Frame(s.Hdr, s.Data))
 		want, refused := model.Segment(model.VnetHdr(s.Hdr), s.Data)
 		if refused != nil || !handedOut(s) {
 			continue

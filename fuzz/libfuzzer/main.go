@@ -31,14 +31,12 @@ func find() func([]byte, *target.Tally) error {
 	if name == "" {
 		name = os.Getenv("TUNPROOF_TARGET")
 	}
-	for _, t := range target.Targets() {
-		if t.Name == name {
-			return t.Body
-		}
+	t, ok := target.Named(name)
+	if !ok {
+		fmt.Fprintf(os.Stderr, "TUNPROOF_TARGET is %q, which is no fuzz target\n", name)
+		os.Exit(2)
 	}
-	fmt.Fprintf(os.Stderr, "TUNPROOF_TARGET is %q, which is no fuzz target\n", name)
-	os.Exit(2)
-	return nil
+	return t.Body
 }
 
 //export LLVMFuzzerTestOneInput

@@ -89,6 +89,17 @@ func newMutant(id, about, file string, text []byte, at, n int, by string) (Mutan
 	return m, nil
 }
 
+// Overlay writes into dir the changed file, and the file that go build -overlay takes to
+// build a checkout with it, whose name it returns.
+func (m Mutant) Overlay(root, dir string) (string, error) {
+	file, overlay := filepath.Join(dir, path.Base(m.File)), filepath.Join(dir, "overlay.json")
+	text, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(root, filepath.FromSlash(m.File)): file}})
+	if err != nil {
+		return "", err
+	}
+	return overlay, errors.Join(os.WriteFile(file, m.Text, 0o644), os.WriteFile(overlay, text, 0o644))
+}
+
 // mutable are the directories whose files may be changed: what is tested, and the
 // model. The guard of K6 is in none of them.
 var mutable = []string{"offload", "offload/tun", "model"}

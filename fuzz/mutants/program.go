@@ -70,11 +70,9 @@ func (r *Runner) build(ctx context.Context, m Method, tags, overlay, bin string)
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}
-	c := exec.CommandContext(ctx, "go", append(args, m.Package)...)
+	c := child.Command(ctx, "go", append(args, m.Package)...)
 	c.Dir = r.Root
 	c.Env = append(os.Environ(), "GOFLAGS=", "GOMAXPROCS=1", "GOGC=off")
-	child.Group(c)
-	c.Cancel = func() error { return child.Kill(c) }
 	c.WaitDelay = time.Second
 	out, err := c.CombinedOutput()
 	return string(out), err

@@ -3,7 +3,6 @@ package mutants
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -234,15 +233,11 @@ func (r *Runner) one(ctx context.Context, worker int, m Mutant) (Verdict, error)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return Verdict{}, err
 	}
-	file := filepath.Join(dir, filepath.Base(m.File))
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(r.Root, filepath.FromSlash(m.File)): file}})
+	overlay, err := m.Overlay(r.Root, dir)
 	if err != nil {
 		return Verdict{}, err
 	}
-	overlayFile, bin := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "mutant.test")
-	if err := errors.Join(os.WriteFile(file, m.Text, 0o644), os.WriteFile(overlayFile, overlay, 0o644)); err != nil {
-		return Verdict{}, err
-	}
+	bin := filepath.Join(dir, "mutant.test")
 	v, _, err := r.judge(m, func(k int, method Method) (outcome, error) {
 		key := r.key(m, k)
 		r.mu.Lock()
@@ -251,7 +246,7 @@ func (r *Runner) one(ctx context.Context, worker int, m Mutant) (Verdict, error)
 		if ok {
 			return o, nil
 		}
-		o, err := r.outcome(ctx, m, k, overlayFile, bin)
+		o, err := r.outcome(ctx, m, k, overlay, bin)
 		if err == nil && ctx.Err() == nil {
 			o.Key, o.ID = key, m.ID
 			err = r.keep(o)

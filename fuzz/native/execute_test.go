@@ -22,15 +22,13 @@ func TestMain(m *testing.M) {
 	if name == "" {
 		os.Exit(m.Run())
 	}
-	for _, t := range target.Targets() {
-		if t.Name == name {
-			if err := execute.Serve(os.Stdin, os.Stdout, t.Body); err != nil {
-				fmt.Fprintln(os.Stderr, err)
-				os.Exit(2)
-			}
-			return
-		}
+	t, ok := target.Named(name)
+	err := fmt.Errorf("no target %q", name)
+	if ok {
+		err = execute.Serve(os.Stdin, os.Stdout, t.Body)
 	}
-	fmt.Fprintf(os.Stderr, "no target %q\n", name)
-	os.Exit(2)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
 }

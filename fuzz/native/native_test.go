@@ -19,35 +19,31 @@ import (
 // fuzz runs a target natively, from the corpus unless TUNPROOF_SEEDS is "none": who
 // runs it then gives it its inputs.
 func fuzz(f *testing.F, name string) {
-	for _, t := range target.Targets() {
-		if t.Name != name {
-			continue
-		}
+	t, ok := target.Named(name)
+	if !ok {
+		f.Fatalf("no target %s", name)
+	}
+	if os.Getenv("TUNPROOF_SEEDS") != "none" {
 		list, err := seeds.Of(name)
-		if os.Getenv("TUNPROOF_SEEDS") == "none" {
-			list = nil
-		}
 		if err != nil {
 			f.Fatal(err)
 		}
 		for _, b := range list {
 			f.Add(b)
 		}
-		reach := newReach(name)
-		limit, _ := time.ParseDuration(os.Getenv(execute.EnvTime)) // without it the engine's own
-		f.Fuzz(func(t2 *testing.T, b []byte) {
-			if limit > 0 {
-				late := time.AfterFunc(limit, func() { panic("it takes too long") })
-				defer late.Stop()
-			}
-			if err := t.Body(b, reach.tally); err != nil {
-				t2.Fatal(err)
-			}
-			reach.executed()
-		})
-		return
 	}
-	f.Fatalf("no target %s", name)
+	reach := newReach(name)
+	limit, _ := time.ParseDuration(os.Getenv(execute.EnvTime)) // without it the engine's own
+	f.Fuzz(func(t2 *testing.T, b []byte) {
+		if limit > 0 {
+			late := time.AfterFunc(limit, func() { panic("it takes too long") })
+			defer late.Stop()
+		}
+		if err := t.Body(b, reach.tally); err != nil {
+			t2.Fatal(err)
+		}
+		reach.executed()
+	})
 }
 
 // reach counts what the executions of one process met, for who asks by naming a

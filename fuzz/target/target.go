@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
+	"slices"
 	"strings"
 
 	"tunproof/corpus/pkts"
@@ -81,6 +82,16 @@ func Targets() []Target {
 			s := scenario.Decode(b)
 			return Judges(&s)
 		})})
+}
+
+// Named returns the target of a name.
+func Named(name string) (Target, bool) {
+	list := Targets()
+	at := slices.IndexFunc(list, func(t Target) bool { return t.Name == name })
+	if at < 0 {
+		return Target{}, false
+	}
+	return list[at], true
 }
 
 // plain is a body that counts nothing.

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -32,26 +31,19 @@ type corpora struct {
 func (c *corpora) parse(name string, args []string, needsDir bool, more func(*flag.FlagSet)) error {
 	flags := flag.NewFlagSet("corpus "+name, flag.ContinueOnError)
 	dir := flags.String("dir", "", "directory of tunproof fuzz; seeds alone if there is none")
-	only := regexp.MustCompile("")
-	flags.Func("run", "only targets whose \"property name\" matches", func(s string) (err error) {
-		only, err = regexp.Compile(s)
-		return err
-	})
+	targets := targetFlag(flags)
 	if more != nil {
 		more(flags)
 	}
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	for _, t := range target.Targets() {
-		if only.MatchString(t.ID + " " + t.Name) {
-			c.targets = append(c.targets, t)
-		}
+	var err error
+	if c.targets, err = targets(); err != nil {
+		return err
 	}
 	c.args = flags.Args()
 	switch {
-	case len(c.targets) == 0:
-		return fmt.Errorf("%w: -run matches no target", errUsage)
 	case *dir == "" && needsDir:
 		return fmt.Errorf("%w: corpus %s: which -dir?", errUsage, name)
 	case *dir != "":
@@ -93,13 +85,18 @@ func corpusExport(c *corpora, args []string) (int, error) {
 	return record.ExitHolds, nil
 }
 
-// mergeSeeds writes as few seeds as reach what all do.
-func mergeSeeds(c *corpora, out string) (int, error) {
+// merger compiles what merges.
+func merger(ctx context.Context) (*campaign.Merger, error) {
 	root, err := record.Root(".")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	m, err := campaign.NewMerger(c.ctx, root)
+	return campaign.NewMerger(ctx, root)
+}
+
+// mergeSeeds writes as few seeds as reach what all do.
+func mergeSeeds(c *corpora, out string) (int, error) {
+	m, err := merger(c.ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -143,8 +140,13 @@ func corpusImport(c *corpora, args []string) (int, error) {
 				}
 				of = strings.TrimPrefix(filepath.Base(filepath.Dir(abs)), "Fuzz")
 			}
-			if strings.HasSuffix(file, ".new") || c.excluded(of) {
-				return nil // half-written by somebody who was killed, or not asked for
+			switch _, known := target.Named(of); {
+			case strings.HasSuffix(file, ".new"):
+				return nil // half-written by somebody who was killed
+			case !known:
+				return fmt.Errorf("%s: no fuzz target %q; -target says which it is of", file, of)
+			case !slices.ContainsFunc(c.targets, func(t target.Target) bool { return t.Name == of }):
+				return nil // not asked for
 			}
 			isNew, err := c.importFile(of, file)
 			if err != nil {
@@ -173,27 +175,14 @@ func corpusImport(c *corpora, args []string) (int, error) {
 	return record.ExitHolds, nil
 }
 
-// excluded says whether there is such a target, and -run leaves it out.
-func (c *corpora) excluded(name string) bool {
-	is := func(t target.Target) bool { return t.Name == name }
-	return slices.ContainsFunc(target.Targets(), is) && !slices.ContainsFunc(c.targets, is)
-}
-
 // importFile keeps a file: a case, an input of Go's engine, else raw bytes.
 func (c *corpora) importFile(name, file string) (added bool, err error) {
-	known := false
-	for _, t := range c.targets {
-		known = known || t.Name == name
-	}
-	if !known {
-		return false, fmt.Errorf("%s: no fuzz target %q; -target says which it is of", file, name)
-	}
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return false, err
 	}
 	switch {
-	case isCrasher(b):
+	case campaign.IsNative(b):
 		if b, err = campaign.ParseNative(b); err != nil {
 			return false, fmt.Errorf("%s:%w", file, err)
 		}
@@ -216,11 +205,7 @@ func corpusMinimise(c *corpora, args []string) (int, error) {
 	if len(c.args) > 0 {
 		return 0, fmt.Errorf("%w: corpus minimise -dir DIR [-run REGEXP]", errUsage)
 	}
-	root, err := record.Root(".")
-	if err != nil {
-		return 0, err
-	}
-	m, err := campaign.NewMerger(c.ctx, root)
+	m, err := merger(c.ctx)
 	if err != nil {
 		return 0, err
 	}

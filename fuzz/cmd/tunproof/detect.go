@@ -81,7 +81,6 @@ func detectCommand(ctx context.Context, s streams, args []string) (int, error) {
 		}
 	}
 	r.stamp()
-	to := s.out
 	if ctx.Err() != nil {
 		return 0, errors.New("interrupted: nothing is written")
 	}
@@ -93,10 +92,10 @@ func detectCommand(ctx context.Context, s streams, args []string) (int, error) {
 		if err := f.finish(record.Write(f, r.rows)); err != nil {
 			return 0, err
 		}
-		if err := detectTable(to, r.rows); err != nil {
+		if err := detectTable(s.out, r.rows); err != nil {
 			return 0, err
 		}
-	} else if err := record.Write(to, r.rows); err != nil {
+	} else if err := record.Write(s.out, r.rows); err != nil {
 		return 0, err
 	}
 	if len(r.rows) == 0 {
@@ -120,11 +119,11 @@ func detect(ctx context.Context, root, engine, name, of string, empty bool, limi
 	defer os.RemoveAll(dir)
 	c := campaign.Config{Root: root, Dir: filepath.Join(dir, "store"), Engine: engine, Time: limit, AtOnce: 1, Workers: 1, Empty: empty, First: true, Plant: bug,
 		Limits: execute.Limits{Time: 10 * time.Second, Memory: 2048}, Say: func(string, ...any) {}}
-	for _, t := range target.Targets() {
-		if t.Name == of {
-			c.Targets = []target.Target{t}
-		}
+	t, ok := target.Named(of)
+	if !ok {
+		return row, fmt.Errorf("no fuzz target %q", of)
 	}
+	c.Targets = []target.Target{t}
 	sum, err := campaign.Fuzz(ctx, c)
 	if err != nil {
 		return row, err

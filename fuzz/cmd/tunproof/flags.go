@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
+
+	"tunproof/fuzz/target"
 )
 
 // helpError is what a command's flags are, for who asked for it.
@@ -35,14 +38,33 @@ type rowFlags struct {
 	asJSON bool
 }
 
-func (f *rowFlags) parse(flags *flag.FlagSet, args []string) error {
-	f.only = regexp.MustCompile("")
-	flags.Uint64Var(&f.seed, "seed", 0, "of generated input; 0 draws one")
-	flags.BoolVar(&f.asJSON, "json", false, "write result records, one a line")
-	flags.Func("run", "only rows whose \"property method\" matches", func(s string) (err error) {
-		f.only, err = regexp.Compile(s)
+// runFlag is the flag -run, in *only, which matches all without it.
+func runFlag(flags *flag.FlagSet, only **regexp.Regexp, about string) {
+	*only = regexp.MustCompile("")
+	flags.Func("run", about, func(s string) (err error) {
+		*only, err = regexp.Compile(s)
 		return err
 	})
+}
+
+// targetFlag is -run of the commands that are about fuzz targets; call what it returns
+// when the flags are parsed.
+func targetFlag(flags *flag.FlagSet) func() ([]target.Target, error) {
+	var only *regexp.Regexp
+	runFlag(flags, &only, "only targets whose \"property name\" matches")
+	return func() ([]target.Target, error) {
+		list := slices.DeleteFunc(target.Targets(), func(t target.Target) bool { return !only.MatchString(t.ID + " " + t.Name) })
+		if len(list) == 0 {
+			return nil, fmt.Errorf("%w: -run matches no target", errUsage)
+		}
+		return list, nil
+	}
+}
+
+func (f *rowFlags) parse(flags *flag.FlagSet, args []string) error {
+	flags.Uint64Var(&f.seed, "seed", 0, "of generated input; 0 draws one")
+	flags.BoolVar(&f.asJSON, "json", false, "write result records, one a line")
+	runFlag(flags, &f.only, "only rows whose \"property method\" matches")
 	if err := parse(flags, args); err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -38,21 +37,16 @@ func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 	asJSON := flags.Bool("json", false, "write result records, one a line")
 	report := flags.String("report", "", "write how fast the targets of such records were, and run nothing")
 	into := flags.String("into", "", "document to write that into, between its lines <!-- rates --> and <!-- /rates -->")
-	only := regexp.MustCompile("")
-	flags.Func("run", "only targets whose \"property name\" matches", func(s string) (err error) {
-		only, err = regexp.Compile(s)
-		return err
-	})
+	targets := targetFlag(flags)
 	if err := parse(flags, args); err != nil {
 		return 0, err
 	}
 	if *report != "" {
 		return record.ExitHolds, renderRecords(s.out, *report, *into, "rates", ratesTable)
 	}
-	for _, t := range target.Targets() {
-		if only.MatchString(t.ID + " " + t.Name) {
-			c.Targets = append(c.Targets, t)
-		}
+	var err error
+	if c.Targets, err = targets(); err != nil {
+		return 0, err
 	}
 	c.AtOnce = min(c.AtOnce, len(c.Targets))
 	if c.Workers == 0 {
@@ -63,12 +57,9 @@ func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 		return 0, fmt.Errorf("%w: it takes no arguments", errUsage)
 	case c.Engine != "native" && c.Engine != "libfuzzer":
 		return 0, fmt.Errorf("%w: -engine is native or libfuzzer, not %q", errUsage, c.Engine)
-	case c.Time < 0 || c.AtOnce < 1 && len(c.Targets) > 0 || c.Workers < 1 || c.Limits.Time < time.Second || c.Limits.Memory < 256:
+	case c.Time < 0 || c.AtOnce < 1 || c.Workers < 1 || c.Limits.Time < time.Second || c.Limits.Memory < 256:
 		return 0, fmt.Errorf("%w: -time must not be negative, -at-once and -workers positive, -timeout at least 1s, -memory at least 256", errUsage)
-	case len(c.Targets) == 0:
-		return 0, fmt.Errorf("%w: -run matches no target", errUsage)
 	}
-	var err error
 	if c.Plant, err = bugNamed(*plant, *bugs); err != nil {
 		return 0, err
 	}
@@ -84,7 +75,7 @@ func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return 0, err
 	}
-	r := results{ctx: ctx, command: "fuzz", progress: s.err, only: only, root: c.Root}
+	r := results{ctx: ctx, command: "fuzz", progress: s.err, root: c.Root}
 	c.Say = r.say
 	summary, err := campaign.Fuzz(ctx, c)
 	if summary != nil {

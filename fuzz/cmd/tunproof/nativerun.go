@@ -22,10 +22,11 @@ import (
 
 // nativeBinary is the test binary of the fuzz targets, instrumented, on its way.
 type nativeBinary struct {
-	dir   string // of its own, removed by close
-	cache string // of the inputs that engines found
-	ready chan error
-	why   error // why there is none
+	dir     string // of its own, removed by close
+	cache   string // of the inputs that engines found
+	ready   chan error
+	program string // once it is ready
+	why     error  // why there is none
 }
 
 // startNative starts compiling the fuzz targets.
@@ -49,19 +50,12 @@ func startNative(ctx context.Context, root, cache string, wanted bool) *nativeBi
 		b.cache = filepath.Join(b.dir, "cache")
 	}
 	go func() {
-		args := append([]string{"test", "-c", "-o", b.path()}, campaign.Instrument()...)
-		c := exec.CommandContext(ctx, "go", append(args, "./fuzz/native")...)
-		c.Dir = root
-		out, err := c.CombinedOutput()
-		if err != nil {
-			err = fmt.Errorf("go test -c ./fuzz/native: %w\n%s", err, out)
-		}
+		var err error
+		b.program, err = campaign.BuildNative(ctx, root, b.dir)
 		b.ready <- err
 	}()
 	return b
 }
-
-func (b *nativeBinary) path() string { return filepath.Join(b.dir, "native.test") }
 
 func (b *nativeBinary) close() {
 	if b.dir != "" {
@@ -140,7 +134,7 @@ var (
 // fuzzOne runs one target. failed is a violation, with the file that shows it;
 // err is all else that went wrong.
 func (v *verification) fuzzOne(t target.Target) (n int, failed, err error) {
-	c := exec.Command(v.native.path(), "-test.run=^$", "-test.fuzz=^Fuzz"+t.Name+"$",
+	c := exec.Command(v.native.program, "-test.run=^$", "-test.fuzz=^Fuzz"+t.Name+"$",
 		"-test.fuzztime="+strconv.Itoa(v.execs)+"x", "-test.fuzzminimizetime=1x",
 		"-test.fuzzcachedir="+v.native.cache)
 	c.Dir = filepath.Join(v.root, "fuzz", "native")

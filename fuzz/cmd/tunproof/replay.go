@@ -150,10 +150,7 @@ func (r *replayer) files(names []string) (int, error) {
 	return code, nil
 }
 
-const (
-	caseMagic = "# format:"
-	fuzzMagic = "go test fuzz v1" // a line of its own
-)
+const caseMagic = "# format:"
 
 // file finds out what a file is, and judges what is in it. With an error the
 // report, if there is one, is of what came before.
@@ -180,7 +177,7 @@ func (r *replayer) file(name string) (*report, error) {
 		err = r.judgeCase(rep, c)
 		rep.finish(start)
 		return rep, err
-	case isCrasher(head):
+	case campaign.IsNative(head):
 		text, err := readText(name, in)
 		if err != nil {
 			return nil, err
@@ -208,13 +205,6 @@ func (r *replayer) file(name string) (*report, error) {
 	return rep, err
 }
 
-// isCrasher says whether a file that starts with head is a fuzz input file, as Go
-// reads them: lines may end in CRLF.
-func isCrasher(head []byte) bool {
-	line, _, _ := bytes.Cut(head, []byte("\n"))
-	return string(bytes.TrimSuffix(line, []byte("\r"))) == fuzzMagic
-}
-
 // judgeCrasher runs the target that the file is of.
 func (r *replayer) judgeCrasher(rep *report, input []byte) error {
 	name := r.target
@@ -225,25 +215,23 @@ func (r *replayer) judgeCrasher(rep *report, input []byte) error {
 		}
 		name = strings.TrimPrefix(filepath.Base(filepath.Dir(abs)), "Fuzz")
 	}
-	for _, t := range target.Targets() {
-		if t.Name != name {
-			continue
-		}
-		rep.Notes = append(rep.Notes, fmt.Sprintf("input of fuzz target %s, %d bytes", t.Name, len(input)))
-		rep.Record.Count, rep.Record.Unit = 1, "inputs"
-		rep.violate(guarded(func() error { return t.Body(input, nil) }))
-		for _, p := range target.Properties {
-			if p.Name == t.Name {
-				s := scenario.Decode(input)
-				if len(rep.Violations) > 0 {
-					r.keep(s, p)
-				}
-				rep.show(s)
-			}
-		}
-		return nil
+	t, ok := target.Named(name)
+	if !ok {
+		return fmt.Errorf("%s: no fuzz target %q; -target says which it is of", rep.File, name)
 	}
-	return fmt.Errorf("%s: no fuzz target %q; -target says which it is of", rep.File, name)
+	rep.Notes = append(rep.Notes, fmt.Sprintf("input of fuzz target %s, %d bytes", t.Name, len(input)))
+	rep.Record.Count, rep.Record.Unit = 1, "inputs"
+	rep.violate(guarded(func() error { return t.Body(input, nil) }))
+	for _, p := range target.Properties {
+		if p.Name == t.Name {
+			s := scenario.Decode(input)
+			if len(rep.Violations) > 0 {
+				r.keep(s, p)
+			}
+			rep.show(s)
+		}
+	}
+	return nil
 }
 
 // guarded turns a panic of what is judged into a violation of P1.

@@ -1,11 +1,10 @@
 package main
 
 import (
-	"encoding/binary"
 	"errors"
 	"os"
-	"slices"
 
+	"tunproof/corpus/pkts"
 	"tunproof/fuzz/conform"
 	"tunproof/fuzz/record"
 	"tunproof/tunlive"
@@ -34,12 +33,7 @@ func kernel() (conform.Impl, error) {
 				}
 				var frames [][]byte
 				for _, p := range out {
-					n := binary.NativeEndian
-					f := []byte{p.Hdr.Flags, p.Hdr.GSOType}
-					for _, v := range []uint16{p.Hdr.HdrLen, p.Hdr.GSOSize, p.Hdr.CsumStart, p.Hdr.CsumOffset} {
-						f = n.AppendUint16(f, v)
-					}
-					frames = append(frames, slices.Concat(f, p.Data))
+					frames = append(frames, conform.Frame(pkts.VnetHdr(p.Hdr), p.Data))
 				}
 				return frames, err
 			}

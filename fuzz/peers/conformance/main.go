@@ -188,7 +188,7 @@ func records(results []result) (rows []record.Result) {
 			row := record.Result{Format: 1, Command: "conformance", Property: p, Method: r.Impl + " " + r.Version, Judge: "batch, model", Count: r.Inputs[p], Unit: "inputs", Seed: r.Seed,
 				Seconds: r.Seconds, Result: record.Holds, Tree: r.Tree, Env: r.Env}
 			switch list := r.Of(p); {
-			case r.Inputs[p] == 0 || r.stack(p):
+			case r.Inputs[p] == 0:
 				row.Result, row.Detail = record.NotRun, "not applicable"
 			case len(list) > 0:
 				row.Result, row.Detail = record.Violated, fmt.Sprintf("%d ways, the first: %s", len(list), list[0].What)
@@ -197,9 +197,4 @@ func records(results []result) (rows []record.Result) {
 		}
 	}
 	return rows
-}
-
-// stack says that a property is of a TUN's offload, and this is none.
-func (r result) stack(p string) bool {
-	return r.Impl == "gvisor" && (p == "P5" || p == "P11" || p == "P3")
 }

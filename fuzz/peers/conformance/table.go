@@ -11,7 +11,7 @@ import (
 // cell is what the table has of an implementation and a property.
 func (r result) cell(p string) string {
 	switch list := r.Of(p); {
-	case r.Inputs[p] == 0 || r.stack(p):
+	case r.Inputs[p] == 0:
 		return "n/a"
 	case len(list) == 0:
 		return "holds"

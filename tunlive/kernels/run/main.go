@@ -89,8 +89,7 @@ func run(ctx context.Context) (int, error) {
 		return usage, err
 	}
 	defer os.RemoveAll(tmp)
-	b := kernels.Builder{Root: root, Dir: tmp}
-	init, err := b.Init(ctx, arch)
+	init, err := kernels.BuildInit(ctx, root, arch, tmp)
 	if err != nil {
 		return usage, err
 	}
