@@ -4,7 +4,7 @@ package tun
 
 // Faults is what tests put in the kernel's place.
 type Faults struct {
-	Offload func(mask int) error
+	Offload func(mask int, set func(int) error) error
 	Front   func(front []byte) []byte
 }
 

@@ -100,6 +100,14 @@ func opened(t testing.TB, cfg tun.Config, f ...tun.Faults) *rig {
 	return r
 }
 
+// unsupported are the protocols that a kernel is never asked to segment.
+func unsupported(d *tun.Device) tun.Protocols {
+	if d.Features().USO {
+		return 0
+	}
+	return tun.UDP
+}
+
 // write writes a batch, all of which the kernel must take.
 func (r *rig) write(batch [][]byte) {
 	r.t.Helper()

@@ -34,8 +34,8 @@ func Adopt(cfg Config, fds ...int) (*Device, error) { return adopt(cfg, faults{}
 
 // faults is what tests put in the kernel's place; nil is the kernel.
 type faults struct {
-	offload func(mask int) error      // before TUNSETOFFLOAD
-	front   func(front []byte) []byte // what is written instead of a superpacket's VnetHdr and headers
+	offload func(mask int, set func(int) error) error // instead of TUNSETOFFLOAD, which set does
+	front   func(front []byte) []byte                 // what is written instead of a superpacket's VnetHdr and headers
 }
 
 func open(cfg Config, f faults) (*Device, error) {
@@ -260,12 +260,11 @@ func (d *Device) negotiate(fd int) (mask int, err error) {
 }
 
 func (d *Device) setOffload(fd, mask int) error {
+	set := func(mask int) error { return unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, mask) }
 	if d.faults.offload != nil {
-		if err := d.faults.offload(mask); err != nil {
-			return err
-		}
+		return d.faults.offload(mask, set)
 	}
-	return unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, mask)
+	return set(mask)
 }
 
 // AddQueue opens another descriptor of the interface, with the same offloads (T1).

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,10 +20,10 @@ import (
 	"tunproof/offload/tun"
 )
 
-// csumOffset makes a superpacket one that every kernel refuses.
-func csumOffset(front []byte) []byte {
+// noSize makes a superpacket one that every kernel refuses: without a gso_size.
+func noSize(front []byte) []byte {
 	bad := bytes.Clone(front)
-	bad[8] ^= 1 // one of both bytes of csum_offset, in any order
+	bad[4], bad[5] = 0, 0
 	return bad
 }
 
@@ -44,7 +45,7 @@ func TestRefused(t *testing.T) {
 				Record:   tun.Record{Packets: 500, Dir: dir},
 			}, tun.Faults{Front: func(front []byte) []byte {
 				if broken && front[1] != elseType {
-					return csumOffset(front)
+					return noSize(front)
 				}
 				return front
 			}})
@@ -63,7 +64,7 @@ func TestRefused(t *testing.T) {
 
 			off := map[flow]tun.Protocols{allFlows[0]: tun.TCPv4, allFlows[1]: tun.TCPv6, allFlows[2]: tun.UDP, allFlows[3]: tun.UDP}[f]
 			s := r.stats()
-			if s.Refused != off || r.dev.Disabled() != off || s.Write.Sent != 56 || s.Write.Resent != 40 || s.Write.Superpackets != 1 || s.Write.Refused != 0 {
+			if s.Refused != off || r.dev.Disabled() != off|unsupported(r.dev) || s.Write.Sent != 56 || s.Write.Resent != 40 || s.Write.Superpackets != 1 || s.Write.Refused != 0 {
 				t.Errorf("%+v, disabled %v, want %v", s, r.dev.Disabled(), off)
 			}
 			if len(refusals) != 1 {
@@ -133,7 +134,7 @@ func checkFile(t *testing.T, dir string, want [][]byte) {
 func TestRefusedLongUDP(t *testing.T) {
 	r := writing(t, tun.Config{Coalesce: offload.Config{MaxUDPSegments: 128}}, tun.Faults{Front: func(front []byte) []byte {
 		if length := int(front[10+4])<<8 | int(front[10+5]); length > 8+64*100 { // IPv6
-			return csumOffset(front)
+			return noSize(front)
 		}
 		return front
 	}})
@@ -152,6 +153,42 @@ func TestRefusedLongUDP(t *testing.T) {
 	if s := r.stats(); s.Write.Superpackets != 4 || s.Write.Resent != 100 {
 		t.Errorf("%+v", s)
 	}
+}
+
+// TestNoUSO lets the device believe in USO on a kernel that refuses it, as those before
+// 6.2 do: every packet arrives, in order, and UDP is off from then on (T4).
+func TestNoUSO(t *testing.T) {
+	if opened(t, tun.Config{}).dev.Features().USO {
+		t.Skip("this kernel has USO")
+	}
+	const uso = unix.TUN_F_USO4 | unix.TUN_F_USO6
+	r := writing(t, tun.Config{}, tun.Faults{Offload: func(mask int, set func(int) error) error { return set(mask &^ uso) }})
+	if !r.dev.Features().USO {
+		t.Fatal("the device does not believe it")
+	}
+	for i, resent := range []uint64{10, 10} {
+		want := batch(40, 200, allFlows...)
+		r.write(want)
+		got := r.arrived()
+		for _, f := range allFlows { // joined, packets of different flows may change places
+			of := func(list [][]byte) [][]byte {
+				return slices.DeleteFunc(slices.Clone(list), func(b []byte) bool { return flowOf(b) != f })
+			}
+			equal(t, of(got), of(want))
+		}
+		s := r.stats()
+		if s.Refused != tun.UDP || r.dev.Disabled() != tun.UDP || s.Write.Resent != resent || s.Write.Sent != uint64(40*(i+1)) || s.Write.Refused != 0 {
+			t.Errorf("batch %d: %+v, disabled %v", i, s, r.dev.Disabled())
+		}
+	}
+}
+
+// flowOf is which of allFlows a packet is of.
+func flowOf(b []byte) flow {
+	if b[0]>>4 == 6 {
+		return flow{v6: true, udp: b[6] == unix.IPPROTO_UDP, port: 1}
+	}
+	return flow{udp: b[9] == unix.IPPROTO_UDP, port: 1}
 }
 
 // TestGuard checks that a superpacket with a fragment's bits never reaches the

@@ -20,7 +20,7 @@ type machine struct {
 }
 
 var machines = map[string]machine{
-	"amd64": {"qemu-system-x86_64", "qemu-system-x86", 0, []string{"-M", "q35", "-cpu", "max", "-serial", "stdio"}, "ttyS0",
+	"amd64": {"qemu-system-x86_64", "qemu-system-x86", 0, []string{"-M", "q35", "-cpu", "Nehalem", "-serial", "stdio"}, "ttyS0",
 		"clocksource=hpet"}, // an emulated TSC runs fast where the machine is busy
 	"arm64": {"qemu-system-aarch64", "qemu-system-arm", 0, []string{"-M", "virt", "-cpu", "cortex-a57", "-serial", "stdio"}, "ttyAMA0", ""},
 	// Of 7.2 kernels of 6.12 get wrong checksums of packets.
