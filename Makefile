@@ -9,8 +9,8 @@ TEST_SEED = 20261121
 # Executions of each fuzz target in make fuzz-long: 14 targets, 10 million in all.
 FUZZ_N = 715000
 PROPERTY_N = 1000000
-# Batches for each oracle in make live-long, and five times as many superpackets.
-LIVE_N = 200000
+# Batches for K2 and for K3 in make live-long, and five times as many superpackets.
+LIVE_N = 500000
 # Who asks the kernel in make live-user.
 LIVE_USER = 65534
 
@@ -46,7 +46,7 @@ help:
 	@echo "make mutation-model every mutation of the model, with the kernel as judge (15 minutes); root; goes on where it stopped"
 	@echo "make mutation-draw  DRAW=$(DRAW) bugs and as many mutations, drawn by the commit (4 minutes); root"
 	@echo "make captures       record the captures again, into CAPTURES=$(CAPTURES)"
-	@echo "make live-long      LIVE_N=$(LIVE_N) batches for each oracle, 5 times as many superpackets; goes on where it stopped"
+	@echo "make live-long      LIVE_N=$(LIVE_N) batches for K2 and for K3, 5 times as many superpackets; goes on where it stopped"
 	@echo "make streams        check, compare, anonymise and replay a capture of STREAM_MB=$(STREAM_MB) MB; time and memory"
 	@echo "make live-fuzz      the fuzz targets that ask the kernel, LIVE_FUZZ=$(LIVE_FUZZ) each"
 	@echo "make fuzz-long      each fuzz target for FUZZ_N=$(FUZZ_N) executions; goes on where it stopped"

@@ -19,5 +19,6 @@ var FeatureTable = []struct{ Name, About string }{
 	{"fixed-ids", "GRO joins TCP packets of equal IPv4 IDs without DF (6.18)"},
 	{"held-cwr", "GRO joins TCP packets without CWR to one with it (up to 6.12)"},
 	{"equal-cwr", "GRO joins TCP packets that all have CWR (7.0)"},
-	{"hop-by-hop", "GRO joins packets with equal hop-by-hop options (6.12)"},
+	{"hop-by-hop", "GRO joins packets with equal hop-by-hop options"},
+	{"hop-limit-flow", "GRO takes IPv6 packets of another hop limit for another flow (5.10, not 6.1)"},
 }

@@ -115,19 +115,20 @@ func (p *prober) joins() (err error) {
 	}
 	const cwr = 0x80
 	for _, try := range []struct {
-		name   string
-		packet [2][]byte
+		name    string
+		packets [][]byte // of which one joins another
 	}{
-		{"fixed-ids", [2][]byte{probeTCP(1, 0, 0, 100), probeTCP(1, 0, 100, 100)}},
-		{"held-cwr", [2][]byte{probeTCP(1, cwr, 0, 100), probeTCP(2, 0, 100, 100)}},
-		{"equal-cwr", [2][]byte{probeTCP(1, cwr, 0, 100), probeTCP(2, cwr, 100, 100)}},
-		{"hop-by-hop", [2][]byte{probeHopByHop(0, 100), probeHopByHop(100, 100)}},
+		{"fixed-ids", [][]byte{probeTCP(1, 0, 0, 100), probeTCP(1, 0, 100, 100)}},
+		{"held-cwr", [][]byte{probeTCP(1, cwr, 0, 100), probeTCP(2, 0, 100, 100)}},
+		{"equal-cwr", [][]byte{probeTCP(1, cwr, 0, 100), probeTCP(2, cwr, 100, 100)}},
+		{"hop-by-hop", [][]byte{probeIPv6(64, 8, 0, 100), probeIPv6(64, 8, 100, 100)}},
+		{"hop-limit-flow", [][]byte{probeIPv6(64, 0, 0, 100), probeIPv6(63, 0, 100, 100), probeIPv6(64, 0, 100, 100)}},
 	} {
-		out, err := p.gro.Coalesce(try.packet[:])
+		out, err := p.gro.Coalesce(try.packets)
 		if err != nil {
 			return err
 		}
-		p.found[try.name] = len(out) == 1
+		p.found[try.name] = len(out) == len(try.packets)-1
 	}
 	return nil
 }
@@ -164,11 +165,14 @@ func probeUDP(payload int) []byte {
 	return append(b, make([]byte, payload)...)
 }
 
-// probeHopByHop is an IPv6 TCP packet with 8 bytes of hop-by-hop options.
-func probeHopByHop(seq uint32, payload int) []byte {
-	b := make([]byte, 48)
-	b[0], b[6], b[7], b[23], b[39] = 0x60, unix.IPPROTO_HOPOPTS, 64, 1, 2
-	copy(b[40:], []byte{unix.IPPROTO_TCP, 0, 1, 4})
-	binary.BigEndian.PutUint16(b[4:], uint16(8+20+payload))
+// probeIPv6 is an IPv6 TCP packet with so many bytes of hop-by-hop options, 0 or 8.
+func probeIPv6(hopLimit byte, options int, seq uint32, payload int) []byte {
+	b := make([]byte, 40)
+	b[0], b[6], b[7], b[23], b[39] = 0x60, unix.IPPROTO_TCP, hopLimit, 1, 2
+	if options > 0 {
+		b[6] = unix.IPPROTO_HOPOPTS
+		b = append(b, unix.IPPROTO_TCP, 0, 1, 4, 0, 0, 0, 0)
+	}
+	binary.BigEndian.PutUint16(b[4:], uint16(options+20+payload))
 	return append(b, probeSegment(0, seq, payload, b[8:40])...)
 }

@@ -2,6 +2,7 @@ package tunlive
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"net/netip"
 	"os"
@@ -15,6 +16,7 @@ type host struct {
 	ns     *namespaceThread
 	tun    *tun
 	v4, v6 netip.Addr
+	late   []io.Closer // sockets, until the counters were read: what comes late finds them
 }
 
 // hostAddresses are those of the two hosts.
@@ -99,6 +101,9 @@ func closeHosts(hosts [2]*host) {
 	for _, h := range hosts {
 		if h == nil {
 			continue
+		}
+		for _, c := range h.late {
+			c.Close()
 		}
 		if h.tun != nil {
 			h.tun.close()

@@ -140,7 +140,7 @@ func (e *EndToEnd) udp(ctx context.Context, from, to *host, r *Report) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	to.late = append(to.late, in)
 	err = from.ns.do(func() (err error) {
 		out, err = net.DialUDP("udp", nil, in.LocalAddr().(*net.UDPAddr))
 		return err
@@ -159,9 +159,6 @@ func (e *EndToEnd) udp(ctx context.Context, from, to *host, r *Report) error {
 	seen := make([]bool, e.Datagrams)
 	go func() { done <- receiveDatagrams(in, seen, &arrived) }()
 	err = e.sendDatagrams(ctx, out, &arrived, r)
-	if err == nil {
-		time.Sleep(50 * time.Millisecond) // for what was swapped to the end
-	}
 	_ = in.SetReadDeadline(time.Now())
 	err = errors.Join(err, <-done)
 	r.Received += arrived.Load()

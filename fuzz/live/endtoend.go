@@ -96,6 +96,12 @@ var Paths = []Path{
 	{"the same with complete checksums", false, true, true, true, 4 << 20, 5_000},
 }
 
+// Share is the path with so many percent of its traffic.
+func (p Path) Share(percent int) Path {
+	p.Bytes, p.Datagram = p.Bytes*percent/100, p.Datagram*percent/100
+	return p
+}
+
 // pathTime is far more than a path takes.
 const pathTime = 3 * time.Minute
 

@@ -54,7 +54,7 @@ func Open() (*Kernel, error) {
 		return nil, err
 	}
 	k.Rules = gro.Rules{FixedIDs: k.Features["fixed-ids"], HopByHop: k.Features["hop-by-hop"],
-		NoUDP: k.lacks("uso"), HeldCWR: k.Features["held-cwr"], EqualCWR: k.Features["equal-cwr"]}
+		HopLimitFlow: k.Features["hop-limit-flow"], NoUDP: k.lacks("uso"), HeldCWR: k.Features["held-cwr"], EqualCWR: k.Features["equal-cwr"]}
 	return k, nil
 }
 

@@ -20,11 +20,13 @@ type Rules struct {
 	// FixedIDs joins packets with equal IPv4 IDs and no DF (6.18); with DF every
 	// kernel does.
 	FixedIDs bool
-	// HopByHop joins behind equal hop-by-hop options (6.12).
+	// HopByHop joins behind equal hop-by-hop options.
 	HopByHop bool
 	// HeldCWR joins packets without CWR to one with it (up to 6.12), EqualCWR
 	// packets of which all have it (7.0). 6.18 joins none that has it.
 	HeldCWR, EqualCWR bool
+	// HopLimitFlow takes another hop limit for another flow (5.10).
+	HopLimitFlow bool
 	// NoUDP joins no datagrams: rx-udp-gro-forwarding is off.
 	NoUDP bool
 }
@@ -200,6 +202,7 @@ func (p *packet) pseudo() uint64 {
 func (l *list) find(p packet) *held {
 	for _, h := range l.held {
 		if h.v6 == p.v6 && h.proto == p.proto && h.l4 == p.l4 && sameAddresses(h.data, p.data, p.l4) &&
+			!(l.rules.HopLimitFlow && p.v6 && h.data[7] != p.data[7]) &&
 			bytes.Equal(h.data[p.l4:p.l4+4], p.data[p.l4:p.l4+4]) {
 			return h
 		}

@@ -5,19 +5,21 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 )
 
-// BuildInit compiles tunlive/kernels/init of a checkout for an architecture, into a
-// directory, and returns the program.
-func BuildInit(ctx context.Context, root, arch, dir string) (string, error) {
-	out := filepath.Join(dir, arch+"-init")
-	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, "./tunlive/kernels/init")
+// Build compiles a package of a checkout for an architecture, as a static program. How
+// is "build", or "test" for its tests.
+func Build(ctx context.Context, root, arch, out, how, pkg string) error {
+	args := []string{how, "-trimpath", "-ldflags=-s -w", "-o", out}
+	if how == "test" {
+		args = append(args, "-c")
+	}
+	c := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	c.Dir = root
 	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	bound(c)
 	if text, err := c.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build ./tunlive/kernels/init: %w\n%s", err, text)
+		return fmt.Errorf("go %s %s for %s: %w\n%s", how, pkg, arch, err, text)
 	}
-	return out, nil
+	return nil
 }

@@ -20,6 +20,7 @@ type machine struct {
 }
 
 var machines = map[string]machine{
+	// Without AVX, which takes longer to emulate than what it saves.
 	"amd64": {"qemu-system-x86_64", "qemu-system-x86", 0, []string{"-M", "q35", "-cpu", "Nehalem", "-serial", "stdio"}, "ttyS0",
 		"clocksource=hpet"}, // an emulated TSC runs fast where the machine is busy
 	"arm64": {"qemu-system-aarch64", "qemu-system-arm", 0, []string{"-M", "virt", "-cpu", "cortex-a57", "-serial", "stdio"}, "ttyAMA0", ""},

@@ -122,6 +122,7 @@ func exhaustiveCommand(ctx context.Context, s streams, args []string) (int, erro
 	letters := flags.Int("letters", exhaustive.Small, "letters of the alphabet of packets, at most 100")
 	size := flags.Int("size", 4, "packets of the longest batch")
 	kernel := flags.Bool("kernel", false, "ask this machine's kernel of every superpacket, too")
+	stride := flags.Int("stride", 1, "ask the kernel of every so many superpackets only")
 	list := flags.Bool("list", false, "print the alphabet, and run nothing")
 	r := &exhaustiveRun{}
 	flags.StringVar(&r.file, "state", "", "file that keeps how far it is, to go on from")
@@ -131,6 +132,9 @@ func exhaustiveCommand(ctx context.Context, s streams, args []string) (int, erro
 	}
 	if *letters < 1 || *letters > exhaustive.Large || *size < 2 || *size > 8 {
 		return 0, fmt.Errorf("%w: -letters is from 1 to %d, -size from 2 to 8", errUsage, exhaustive.Large)
+	}
+	if *stride < 1 {
+		return 0, fmt.Errorf("%w: -stride must be positive", errUsage)
 	}
 	if *list {
 		for i, l := range exhaustive.Alphabet(*letters) {
@@ -148,7 +152,7 @@ func exhaustiveCommand(ctx context.Context, s streams, args []string) (int, erro
 		allSupers("P10", pairsName, "model", exhaustive.Pairs{}, byModel),
 	}
 	if *kernel {
-		more, closing, err := r.byKernel()
+		more, closing, err := r.byKernel(*stride)
 		if err != nil {
 			return 0, err
 		}
@@ -180,8 +184,9 @@ var allSizes = exhaustive.Sizes{MaxGSO: 130, MaxPayload: 260}
 
 const sizesName, pairsName = "gso_size to 130, payload to 260, options", "pairs of fields"
 
-// byKernel are the enumerations of superpackets with the kernel as judge.
-func (r *exhaustiveRun) byKernel() ([]*enumeration, func(), error) {
+// byKernel are the enumerations of superpackets with the kernel as judge, which is asked
+// of every stride-th.
+func (r *exhaustiveRun) byKernel(stride int) ([]*enumeration, func(), error) {
 	if err := tunlive.Enter(); err != nil {
 		return nil, nil, err
 	}
@@ -197,7 +202,11 @@ func (r *exhaustiveRun) byKernel() ([]*enumeration, func(), error) {
 	check := func() func(scenario.Super) (bool, error) {
 		var tally live.Tally
 		s := scenario.Scenario{Supers: make([]scenario.Super, 1)}
+		n := 0
 		return func(p scenario.Super) (bool, error) {
+			if n++; n%stride != 0 {
+				return false, nil
+			}
 			before := tally.Rounds
 			s.Supers[0] = p
 			err := k.Segment(o, &s, &tally)

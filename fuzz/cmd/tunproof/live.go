@@ -26,7 +26,9 @@ type liveRun struct {
 	state  liveState
 	file   string                 // of the state
 	time   time.Duration          // of everything
-	count  int                    // batches of each random part, instead of a time
+	count  int                    // batches of K2 and of K3, instead of a time
+	supers int                    // superpackets of K1, with count
+	share  int                    // percent of K5's traffic
 	met    map[string]*live.Tally // by property
 	paths  []string               // what went end to end
 }
@@ -53,7 +55,9 @@ func liveCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("live", flag.ContinueOnError)
 	r := &liveRun{met: map[string]*live.Tally{}}
 	flags.DurationVar(&r.time, "time", time.Minute, "of everything, about")
-	flags.IntVar(&r.count, "count", 0, "batches of each random part, five times as many superpackets that are cut, however long it takes")
+	flags.IntVar(&r.count, "count", 0, "random batches for each of K2 and K3, however long it takes")
+	flags.IntVar(&r.supers, "superpackets", 0, "with -count, random superpackets for K1, those refused among them; 0 is 5 times as many as batches")
+	flags.IntVar(&r.share, "traffic", 100, "percent of what K5 sends")
 	flags.StringVar(&r.file, "state", "", "file where -count keeps how far it is, to go on from")
 	user := flags.Int("user", 0, "user ID to do it as, for root")
 	var rows rowFlags
@@ -61,10 +65,12 @@ func liveCommand(ctx context.Context, s streams, args []string) (int, error) {
 		return 0, err
 	}
 	switch {
-	case r.time <= 0 || r.count < 0 || *user < 0:
-		return 0, fmt.Errorf("%w: -time must be positive, -count and -user not negative", errUsage)
-	case r.file != "" && r.count == 0:
-		return 0, fmt.Errorf("%w: -state goes with -count", errUsage)
+	case r.time <= 0 || r.count < 0 || r.supers < 0 || *user < 0 || r.share < 1:
+		return 0, fmt.Errorf("%w: -time and -traffic must be positive, -count, -superpackets and -user not negative", errUsage)
+	case (r.file != "" || r.supers > 0) && r.count == 0:
+		return 0, fmt.Errorf("%w: -state and -superpackets go with -count", errUsage)
+	case r.supers == 0:
+		r.supers = 5 * r.count
 	}
 	r.results = newResults(ctx, "live", s.err, rows.only)
 	r.state.Seed = rows.seed
@@ -168,13 +174,19 @@ func (r *liveRun) allRandom(start time.Time) error {
 		}
 		return p.Oracle.Missing != nil || !r.wanted(p.Property, p.Method())
 	})
-	weights := 0
+	weights, of := 0, map[string]int{}
 	for _, p := range parts {
 		weights += p.Weight
+		of[p.Property]++
 	}
 	for _, p := range parts {
 		left := max(r.time-time.Since(start), time.Second)
-		if err := r.random(p, index[p.Property+p.Method()], left*time.Duration(p.Weight)/time.Duration(weights)); err != nil {
+		count := r.count // shared by the parts of a property
+		if p.Supers {
+			count = r.supers
+		}
+		count = (count + of[p.Property] - 1) / of[p.Property]
+		if err := r.random(p, index[p.Property+p.Method()], left*time.Duration(p.Weight)/time.Duration(weights), count); err != nil {
 			return err
 		}
 		weights -= p.Weight
@@ -264,7 +276,7 @@ func (r *liveRun) judged(p live.Part, t live.Tally, seed uint64, start time.Time
 }
 
 // random runs a part on generated scenarios, for a time or a count.
-func (r *liveRun) random(p live.Part, index uint64, limit time.Duration) error {
+func (r *liveRun) random(p live.Part, index uint64, limit time.Duration, count int) error {
 	if r.violated() || r.ctx.Err() != nil {
 		return nil
 	}
@@ -277,11 +289,8 @@ func (r *liveRun) random(p live.Part, index uint64, limit time.Duration) error {
 	start := time.Now()
 	before, rounds, told := done.Seconds, done.Tally.Rounds, start
 	more := func() bool {
-		switch {
-		case r.count > 0 && p.Supers:
-			return done.Tally.Rounds-done.Tally.Refusals() < 5*r.count
-		case r.count > 0:
-			return done.Tally.Rounds < r.count
+		if count > 0 {
+			return done.Tally.Rounds < count
 		}
 		return time.Since(start) < limit
 	}
@@ -343,7 +352,7 @@ func (r *liveRun) endToEnd() error {
 		}
 		r.say("K5 %s", p.Name)
 		begin := time.Now()
-		report, err := live.EndToEnd(r.ctx, p, r.state.Seed, r.kernel.Features["uso"])
+		report, err := live.EndToEnd(r.ctx, p.Share(r.share), r.state.Seed, r.kernel.Features["uso"])
 		if r.ctx.Err() != nil {
 			return nil
 		}

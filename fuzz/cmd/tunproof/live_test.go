@@ -14,7 +14,6 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// TestMain lets the test binary be the command: live starts itself again.
 // TestMain lets the test binary be the command: live puts its process into
 // namespaces, and what a process takes is to be measured.
 func TestMain(m *testing.M) {
@@ -83,7 +82,7 @@ func TestLive(t *testing.T) {
 	})
 	t.Run("goes on", func(t *testing.T) {
 		state := filepath.Join(t.TempDir(), "state")
-		for i, n := range []int{500, 1000} {
+		for i, n := range []int{500, 1000} { // all of K2 is one part here
 			out, stderr, code := liveProcess(t, nil, "-count", strconv.Itoa(n), "-state", state, "-run", "K2 random, veth")
 			b, err := os.ReadFile(state)
 			if code != record.ExitHolds || err != nil || !strings.Contains(string(b), `"scenarios":`+strconv.Itoa(500*(i+1))) {

@@ -89,8 +89,8 @@ func run(ctx context.Context) (int, error) {
 		return usage, err
 	}
 	defer os.RemoveAll(tmp)
-	init, err := kernels.BuildInit(ctx, root, arch, tmp)
-	if err != nil {
+	init := filepath.Join(tmp, "init")
+	if err := kernels.Build(ctx, root, arch, init, "build", "./tunlive/kernels/init"); err != nil {
 		return usage, err
 	}
 	p := kernels.Program{Path: program, Args: args, Env: env, Limit: *limit, Init: init}

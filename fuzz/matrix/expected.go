@@ -1,0 +1,81 @@
+package matrix
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"tunproof/fuzz/record"
+)
+
+// Expected is what the newest kernel of each series is expected to do: the features of
+// tunlive.FeatureTable that it has. Where a kernel does otherwise the run fails, and
+// says so: a fix was taken into a series, or a probe is wrong.
+var Expected = map[string][]string{
+	"5.10":       {"root", "small-gso", "held-cwr", "hop-by-hop", "hop-limit-flow"},
+	"6.1":        {"root", "csum-offset-check", "held-cwr", "hop-by-hop"},
+	"6.12":       sixTwelve,
+	"6.18":       {"root", "uso", "tunnel-gso", "small-gso", "uso-128", "csum-offset-check", "csum-start-check", "one-without-csum", "fixed-ids", "hop-by-hop"},
+	"7":          {"root", "uso", "tunnel-gso", "uso-128", "csum-offset-check", "csum-start-check", "one-without-csum", "dissects", "fixed-ids", "equal-cwr", "hop-by-hop"},
+	"6.12-s390x": sixTwelve,
+	"6.12-arm64": sixTwelve,
+}
+
+var sixTwelve = []string{"root", "uso", "uso-128", "csum-offset-check", "csum-start-check", "one-without-csum", "held-cwr", "hop-by-hop"}
+
+// missing are ways of asking that a kernel does not have: a veth has no GRO of its own
+// before 5.13.
+var missing = map[string][]string{"5.10": {"gate"}}
+
+func mayMiss(series, method string) bool {
+	return slices.ContainsFunc(missing[series], func(oracle string) bool { return strings.HasSuffix(method, ", "+oracle) })
+}
+
+// skips are the tests that are skipped where a kernel lacks a feature, or, with "!",
+// has it.
+var skips = map[string]map[string]string{
+	Device: {
+		"TestWrite/udp=true/v6=false": "uso", "TestWrite/udp=true/v6=true": "uso", "TestSwitches": "uso", "TestSameMask": "uso",
+		"TestRefused/udp=true/v6=false": "uso", "TestRefused/udp=true/v6=true": "uso", "TestRefusedLongUDP": "uso", "TestNoUSO": "!uso",
+	},
+	Harness: {},
+}
+
+// checkSkips compares what tests of a kind were skipped with what is expected, and says
+// what differs.
+func checkSkips(kind, series string, got []string) string {
+	var want []string
+	for test, feature := range skips[kind] {
+		name, without := strings.CutPrefix(feature, "!")
+		if slices.Contains(Expected[series], name) == without {
+			want = append(want, test)
+		}
+	}
+	slices.Sort(want)
+	got = slices.Sorted(slices.Values(got))
+	if slices.Equal(got, want) {
+		return ""
+	}
+	return fmt.Sprintf("skipped: %s; expected to be: %s", strings.Join(got, ", "), strings.Join(want, ", "))
+}
+
+// probed compares the features that a record has with those that are expected.
+func probed(series string, r record.Result) record.Result {
+	row := record.Result{Property: Features, Method: "as expected", Unit: "features", Count: len(r.Features), Result: record.Holds, Env: r.Env, Features: r.Features}
+	var other []string
+	for _, name := range slices.Sorted(maps.Keys(r.Features)) {
+		if has := r.Features[name]; has != slices.Contains(Expected[series], name) {
+			other = append(other, fmt.Sprintf("%s is %v", name, has))
+		}
+	}
+	for _, name := range Expected[series] {
+		if _, tried := r.Features[name]; !tried {
+			other = append(other, name+" was not tried")
+		}
+	}
+	if len(other) > 0 {
+		row.Result, row.Detail = record.Violated, "other than expected: "+strings.Join(other, ", ")
+	}
+	return row
+}
