@@ -79,7 +79,8 @@ type Segmenter interface {
 type GRO interface {
 	// Coalesce gives the kernel's GRO a batch of packets of IPv4 and IPv6, at most
 	// MaxBatch of them, in one poll, and returns what comes out, in the order in
-	// which it does, valid until the next call. What it cannot send is ErrPacket.
+	// which it does, valid until the next call. What it cannot send is ErrPacket,
+	// what the machine is too slow for ErrSlow.
 	Coalesce(batch [][]byte) ([]Packet, error)
 	Close() error
 }
@@ -91,6 +92,10 @@ const MaxBatch = 62
 // ErrPacket is a packet that an oracle cannot send: too short, too long, of no IP
 // version, or more than an ordinary user's sockets have room for.
 var ErrPacket = errors.New("not a packet that can be sent this way")
+
+// ErrSlow is a batch that an oracle cannot ask about on a machine as slow as this one:
+// the clock ticks during it, however often it is tried.
+var ErrSlow = errors.New("the clock ticks during the batch")
 
 // ErrKernel is what a Missing wraps whose reason is the kernel's version.
 var ErrKernel = errors.New("this kernel has none")

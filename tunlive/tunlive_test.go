@@ -154,6 +154,9 @@ func TestManySegments(t *testing.T) {
 func TestOraclesAgree(t *testing.T) {
 	must(t, cannot)
 	gate, err := NewGate()
+	if errors.Is(err, ErrKernel) {
+		t.Skip(err)
+	}
 	must(t, err)
 	defer gate.Close()
 	toggle, err := NewToggle()
@@ -170,7 +173,10 @@ func TestOraclesAgree(t *testing.T) {
 		var first []Packet
 		for round := range 4 {
 			out, err := []GRO{gate, toggle}[round%2].Coalesce(batch)
-			if err != nil {
+			if err == ErrSlow {
+				t.Logf("%d packets: %v", n, err)
+				return // nor is there time for more
+			} else if err != nil {
 				t.Fatal(err)
 			}
 			if round == 0 {

@@ -112,9 +112,12 @@ func (o *Oracle) cut(p scenario.Super, t *Tally) (got tunlive.Answer, asked bool
 
 // join asks an oracle of a batch, and returns false if it cannot be asked.
 func (o *Oracle) join(batch [][]byte, t *Tally) (got []tunlive.Packet, asked bool, err error) {
-	got, err = o.gro.Coalesce(batch)
-	if err == tunlive.ErrPacket {
+	switch got, err = o.gro.Coalesce(batch); err {
+	case tunlive.ErrPacket:
 		t.count("left out", leftOut)
+		return got, false, nil
+	case tunlive.ErrSlow:
+		t.count("left out", err.Error())
 		return got, false, nil
 	}
 	return got, err == nil, err

@@ -5,6 +5,7 @@ package matrix
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -59,8 +60,10 @@ type step struct {
 // steps are what is run on each kernel; the longest first, so that all end together.
 func (c *Config) steps() []step {
 	var list []step
+	series := slices.Clone(c.Series)
+	slices.SortStableFunc(series, func(a, b kernels.Series) int { return slowness[b.Arch] - slowness[a.Arch] })
 	each := func(name, about, program string, seed uint64, args ...string) {
-		for _, s := range c.Series {
+		for _, s := range series {
 			list = append(list, step{s, name, about, program, args, seed})
 		}
 	}
@@ -78,6 +81,9 @@ func (c *Config) steps() []step {
 	return list
 }
 
+// slowness says how many times slower than others an architecture is emulated.
+var slowness = map[string]int{"s390x": 5}
+
 // programs are what is run, by name: how it is built.
 var programs = map[string][]string{
 	"tunproof": {"build", "./fuzz/cmd/tunproof"},
@@ -89,7 +95,8 @@ var programs = map[string][]string{
 // run is a run of the matrix.
 type run struct {
 	Config
-	dir  string // of programs
+	dir  string            // of programs
+	sums map[string]string // of programs, by architecture and name
 	mu   sync.Mutex
 	rows []record.Result
 	kept *state
@@ -100,7 +107,7 @@ type run struct {
 // series, its Env is the guest's. A series that cannot be had is a record of what was
 // not run. The error is of the infrastructure; the records are what ran all the same.
 func Run(ctx context.Context, c Config) ([]record.Result, error) {
-	r := &run{Config: c}
+	r := &run{Config: c, sums: map[string]string{}}
 	var err error
 	if r.kept, err = openState(c.State); err != nil {
 		return nil, err
@@ -110,8 +117,10 @@ func Run(ctx context.Context, c Config) ([]record.Result, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(r.dir)
+	built := make(chan error, 1)
+	go func() { built <- r.build(ctx) }()
 	machines := r.machines(ctx)
-	if err := r.build(ctx, machines); err != nil {
+	if err := <-built; err != nil {
 		return nil, err
 	}
 	steps := make(chan step)
@@ -167,19 +176,25 @@ func (r *run) machines(ctx context.Context) map[string]*machine {
 	return list
 }
 
-// build compiles the programs for the architectures that there are.
-func (r *run) build(ctx context.Context, machines map[string]*machine) error {
+// build compiles the programs for the architectures of the series.
+func (r *run) build(ctx context.Context) error {
 	done := map[string]bool{}
-	for _, m := range machines {
-		if arch := m.kernel.Arch; !done[arch] {
-			done[arch] = true
-			r.Say("building for %s", arch)
-			for name, how := range programs {
-				if err := kernels.Build(ctx, r.Root, arch, r.program(arch, name), how[0], how[1]); err != nil {
-					return err
-				}
-			}
+	for _, s := range r.Series {
+		if done[s.Arch] {
+			continue
 		}
+		done[s.Arch] = true
+		for name, how := range programs {
+			if err := kernels.Build(ctx, r.Root, s.Arch, r.program(s.Arch, name), how[0], how[1]); err != nil {
+				return err
+			}
+			b, err := os.ReadFile(r.program(s.Arch, name))
+			if err != nil {
+				return err
+			}
+			r.sums[s.Arch+name] = fmt.Sprintf("%x", sha256.Sum256(b))
+		}
+		r.Say("built for %s", s.Arch)
 	}
 	return nil
 }
@@ -188,7 +203,7 @@ func (r *run) program(arch, name string) string { return filepath.Join(r.dir, ar
 
 // step boots once, unless what came of it is kept, and adds the records.
 func (r *run) step(ctx context.Context, s step, m *machine) error {
-	key := strings.Join([]string{r.Tree, s.series.Name, m.kernel.Release, m.kernel.Files["vmlinuz"], s.program, strings.Join(s.args, " ")}, "|")
+	key := strings.Join([]string{r.sums[m.kernel.Arch+s.program], s.series.Name, m.kernel.Release, m.kernel.Files["vmlinuz"], s.program, strings.Join(s.args, " ")}, "|")
 	if rows, has := r.kept.rows(key); has {
 		r.add(rows...)
 		return nil
@@ -196,7 +211,7 @@ func (r *run) step(ctx context.Context, s step, m *machine) error {
 	start := time.Now()
 	var said output
 	o, err := m.kernel.Boot(ctx, m.qemu, kernels.Program{Path: r.program(m.kernel.Arch, s.program), Args: s.args,
-		Env: []string{"TUNLIVE=require", "GOGC=400", "RAPID_SEED=1"}, Limit: limit, Init: r.program(m.kernel.Arch, "init")}, &said)
+		Env: []string{"TUNLIVE=require", "GOGC=off", "GOMEMLIMIT=1GiB", "RAPID_SEED=1"}, Limit: limit, Init: r.program(m.kernel.Arch, "init")}, &said)
 	if ctx.Err() != nil {
 		return nil // it had not its time
 	}

@@ -24,6 +24,7 @@ func TestBlocks(t *testing.T) {
 	}{
 		{"fuzzing.md", "detection", "fuzzing/detection.jsonl", detectTable},
 		{"fuzzing.md", "rates", "fuzzing/rates.jsonl", ratesTable},
+		{"kernel.md", "kernels", "kernel/matrix.jsonl", kernelsTables},
 	} {
 		doc, err := os.ReadFile(filepath.Join(docs, b.file))
 		if err != nil {

@@ -23,7 +23,7 @@ func kernelsCommand(ctx context.Context, s streams, args []string) (int, error) 
 	flags := flag.NewFlagSet("kernels", flag.ContinueOnError)
 	series := flags.String("series", "", "by commas; all without it")
 	count := flags.Int("count", 10_000, "random batches for each of K2 and K3, as many superpackets for K1, a kernel")
-	stride := flags.Int("stride", 16, "of the 1,860,048 superpackets that are enumerated every so many are asked about")
+	stride := flags.Int("stride", 18, "of the 1,860,048 superpackets that are enumerated every so many are asked about")
 	jobs := flags.Int("at-once", runtime.NumCPU(), "virtual machines at a time")
 	cache := flags.String("cache", "", "where kernels and QEMU are kept; .cache/kernels of the checkout without it")
 	state := flags.String("state", "", "file of what ran, to go on from")
@@ -120,13 +120,13 @@ func kernelsTables(w io.Writer, rows []record.Result) error {
 		b.WriteByte('\n')
 	}
 	fmt.Fprintf(&b, "\nSeries without an architecture are amd64. Tree %s, seed %d, %s, %s.\n\n", rows[0].Tree, seedOf(rows), rows[0].Env.CPU, rows[0].Env.Go)
-	fmt.Fprintf(&b, "| feature |")
+	fmt.Fprintf(&b, "| feature | about |")
 	for _, s := range series {
 		fmt.Fprintf(&b, " %s |", s)
 	}
-	fmt.Fprintf(&b, " about |\n|---|%s---|\n", strings.Repeat("---|", len(series)))
+	fmt.Fprintf(&b, "\n|---|---|%s\n", strings.Repeat("---|", len(series)))
 	for _, f := range tunlive.FeatureTable {
-		fmt.Fprintf(&b, "| %s |", f.Name)
+		fmt.Fprintf(&b, "| %s | %s |", f.Name, f.About)
 		for _, s := range series {
 			cell := ""
 			if slices.Contains(matrix.Expected[s], f.Name) {
@@ -134,7 +134,7 @@ func kernelsTables(w io.Writer, rows []record.Result) error {
 			}
 			fmt.Fprintf(&b, " %s |", cell)
 		}
-		fmt.Fprintf(&b, " %s |\n", f.About)
+		b.WriteByte('\n')
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -34,6 +34,8 @@ var commands = []command{
 		"ask the kernel of this machine, in network namespaces of its own, then a table", liveCommand},
 	{"kernels", "[-series NAMES] [-count N] [-stride N] [-seed N] [-at-once N] [-cache DIR] [-state FILE] [-o FILE] [-report FILE [-into DOC]] [-json]",
 		"ask the kernels that people run, in virtual machines: K1 to K5, the device's tests, what each is expected to do", kernelsCommand},
+	{"conformance", "[-time TIME] [-seed N] [-impl NAMES] [-corpus] [-found] [-o FILE] [-report FILE] [-svg FILE] [-json]",
+		"the same properties asked of other implementations, and of the kernel's GRO: which each holds, and what it does instead", conformanceCommand},
 	{"fuzz", "[-time TIME] [-engine native|libfuzzer] [-dir DIR] [-run REGEXP] [-at-once N] [-workers N] [-empty] [-first] [-plant NAME] [-json]",
 		"a fuzzing campaign, until it is interrupted or its time is up; it goes on with what its directory has", fuzzCommand},
 	{"detect", "[-run REGEXP] [-o FILE] [-report FILE]",
