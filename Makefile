@@ -27,7 +27,7 @@ help:
 	@echo "make live-user      the same as an ordinary user, for root"
 	@echo "make test-user      the tests that ask the kernel, as an ordinary user, for root"
 	@echo "make kernels        ask seven other kernels, from 5.10 on, in virtual machines that it fetches, and write docs/kernel (10 minutes)"
-	@echo "make kernels-long   the same with 200,000 batches and 1,125,000 superpackets a kernel (90 minutes); goes on where it stopped"
+	@echo "make kernels-long   the same with 200,000 batches for each of K2 and K3 and 1,000,000 superpackets a kernel (70 minutes); goes on where it stopped"
 	@echo "make kernels-one    the same of one, Linux $(KERNEL), and how a guest's panic and hang are told (2 minutes)"
 	@echo "make fuzz           a fuzzing campaign of FUZZ_TIME=$(FUZZ_TIME) with FUZZ_ENGINE=$(FUZZ_ENGINE) on CAMPAIGN=$(CAMPAIGN); goes on where it stopped"
 	@echo "make libfuzzer      the same by libFuzzer, which takes clang"

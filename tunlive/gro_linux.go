@@ -142,7 +142,7 @@ func (g *toggle) Coalesce(batch [][]byte) ([]Packet, error) {
 
 // slowBatch is how many milliseconds a batch takes, or a tick of the slowest clock, on a
 // machine that is too slow; mostSlow is how often in turn it may do so nevertheless.
-const slowBatch, mostSlow = 10, 15
+const slowBatch, mostSlow = 10, 8
 
 // write writes the batch, then a marker, which flushes all and itself. It returns how
 // far the clock went meanwhile, in milliseconds.

@@ -25,7 +25,7 @@ type Config struct {
 	Tree   string // its hash
 	Series []kernels.Series
 	Cache  kernels.Cache
-	Count  int // random batches for each of K2 and K3, and superpackets for K1, a kernel
+	Count  int // random batches for each of K2 and K3, half as many superpackets for K1, a kernel
 	Stride int // of the superpackets that are enumerated every so many are asked about
 	Seed   uint64
 	Jobs   int    // machines at a time
@@ -68,7 +68,7 @@ func (c *Config) steps() []step {
 		}
 	}
 	live := func(n int, seed uint64) []string {
-		return []string{"live", "-json", "-traffic", traffic, "-count", fmt.Sprint(n), "-superpackets", fmt.Sprint(n), "-seed", fmt.Sprint(seed)}
+		return []string{"live", "-json", "-traffic", traffic, "-count", fmt.Sprint(n), "-superpackets", fmt.Sprint(max(1, n/2)), "-seed", fmt.Sprint(seed)}
 	}
 	each(first, "K1 to K5", "tunproof", c.Seed, live(min(chunk, c.Count), c.Seed)...)
 	each("exhaustive", "K1", "tunproof", 0, "exhaustive", "-kernel", "-json", "-run", "K1", "-stride", fmt.Sprint(c.Stride))
