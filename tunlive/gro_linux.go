@@ -23,12 +23,13 @@ type toggle struct {
 	clock     int // a TCP socket that never connects
 	markers   markers
 	collector collector
+	tooMany   int // packets of a batch that this machine is too slow for
 }
 
 // NewToggle returns the oracle of a TUN's own GRO. It takes a TUN device, root
 // and sysfs, else the error is a *Missing. It is for one goroutine at a time.
 func NewToggle() (GRO, error) {
-	g := &toggle{clock: -1}
+	g := &toggle{tooMany: MaxBatch + 1, clock: -1}
 	if err := g.open(); err != nil {
 		g.Close()
 		return nil, err
@@ -118,7 +119,10 @@ func (g *toggle) jiffies() (uint32, error) {
 }
 
 func (g *toggle) Coalesce(batch [][]byte) ([]Packet, error) {
-	slow := 0
+	slow, most := 0, mostSlow
+	if len(batch) >= g.tooMany {
+		most = 1
+	}
 	for range 1000 {
 		took, err := g.write(batch)
 		if err != nil {
@@ -133,10 +137,11 @@ func (g *toggle) Coalesce(batch [][]byte) ([]Packet, error) {
 		}
 		if took < slowBatch {
 			slow = 0
-		} else if slow++; slow == mostSlow {
+		} else if slow++; slow == most {
 			break
 		}
 	}
+	g.tooMany = len(batch)
 	return nil, ErrSlow
 }
 

@@ -77,7 +77,7 @@ func TestCounts(t *testing.T) {
 		Shards() int
 		Count() int
 		Shard(int, func(scenario.Super) error) error
-	}{"sizes": Sizes{3, 9}, "pairs": Pairs{}} {
+	}{"sizes": Sizes{MaxGSO: 3, MaxPayload: 9}, "pairs": Pairs{}} {
 		n := 0
 		for i := range of.Shards() {
 			if err := of.Shard(i, func(scenario.Super) error { n++; return nil }); err != nil {

@@ -13,7 +13,19 @@ import (
 // to MaxPayload by every length of options, 0 to 40, TCP and UDP, of both versions.
 // IPv4 has IP options, too, of as many bytes as TCP has, IPv6 an extension header
 // where TCP has options of 8 bytes and more.
-type Sizes struct{ MaxGSO, MaxPayload int }
+type Sizes struct {
+	MaxGSO, MaxPayload int
+	Stride             // of each part
+}
+
+// Stride takes every so many superpackets only; 0 takes all.
+type Stride int
+
+// takes says whether the next is taken.
+func (s Stride) takes(n *int) bool {
+	*n++
+	return s == 0 || *n%int(s) == 0
+}
 
 const maxOptions = 40
 
@@ -27,6 +39,7 @@ func (s Sizes) Shards() int { return s.MaxGSO }
 // Shard calls f with each superpacket of part i until it returns an error. The
 // superpacket is valid during the call.
 func (s Sizes) Shard(i int, f func(p scenario.Super) error) error {
+	n := i // that not all parts take the same
 	for _, p := range []scenario.Packet{scenario.TCP4(0), scenario.TCP6(0), scenario.UDP4(0), scenario.UDP6(0)} {
 		p.Flags |= scenario.PSH | scenario.CWR
 		p.ID, p.Seq = 0xFFF0, 0xFFFFFFF0
@@ -38,6 +51,9 @@ func (s Sizes) Shard(i int, f func(p scenario.Super) error) error {
 				p.IPOptions = scenario.Fill(options, 1)
 			}
 			for payload := range s.MaxPayload + 1 {
+				if !s.takes(&n) {
+					continue
+				}
 				p.Payload = scenario.Fill(payload, byte(i))
 				h, b := p.Super(i + 1)
 				if err := f(scenario.Super{Hdr: h, Data: b}); err != nil {
@@ -119,7 +135,7 @@ func put(b []byte, at, n int, v uint32) {
 
 // Pairs are superpackets of every kind with every pair of fields at every pair of
 // their edges.
-type Pairs struct{}
+type Pairs struct{ Stride }
 
 // bases are superpackets of each kind: of three segments, of one, and without a GSO
 // type.
@@ -164,10 +180,13 @@ func (p Pairs) Shard(i int, f func(p scenario.Super) error) error {
 	base := bases[i/len(fields)]
 	first := i % len(fields)
 	l4Off, _ := scenario.Locate(base.Data)
-	memory := slices.Clone(base.Data)
+	memory, n := slices.Clone(base.Data), i
 	for _, second := range fields[first+1:] {
 		for _, v := range fields[first].Values {
 			for _, w := range second.Values {
+				if !p.takes(&n) {
+					continue
+				}
 				q := scenario.Super{Hdr: base.Hdr, Data: memory[:copy(memory, base.Data)]}
 				fields[first].Set(&q, l4Off, v)
 				second.Set(&q, l4Off, w)

@@ -43,7 +43,7 @@ const (
 const (
 	first   = "all, random 1"
 	chunk   = 20_000 // of Count, in one boot
-	traffic = "10"   // percent of what K5 sends on a machine that is not emulated
+	traffic = "5"    // percent of what K5 sends on a machine that is not emulated
 	limit   = 45 * time.Minute
 )
 

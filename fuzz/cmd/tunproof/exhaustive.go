@@ -202,20 +202,18 @@ func (r *exhaustiveRun) byKernel(stride int) ([]*enumeration, func(), error) {
 	check := func() func(scenario.Super) (bool, error) {
 		var tally live.Tally
 		s := scenario.Scenario{Supers: make([]scenario.Super, 1)}
-		n := 0
 		return func(p scenario.Super) (bool, error) {
-			if n++; n%stride != 0 {
-				return false, nil
-			}
 			before := tally.Rounds
 			s.Supers[0] = p
 			err := k.Segment(o, &s, &tally)
 			return tally.Rounds > before, err
 		}
 	}
+	sizes := allSizes
+	sizes.Stride = exhaustive.Stride(stride)
 	list := []*enumeration{
-		allSupers("K1", sizesName+", "+o.Name, "kernel", allSizes, check),
-		allSupers("K1", pairsName+", "+o.Name, "kernel", exhaustive.Pairs{}, check),
+		allSupers("K1", sizesName+", "+o.Name, "kernel", sizes, check),
+		allSupers("K1", pairsName+", "+o.Name, "kernel", exhaustive.Pairs{Stride: sizes.Stride}, check),
 	}
 	for _, e := range list {
 		e.workers = 1
