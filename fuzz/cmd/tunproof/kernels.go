@@ -22,8 +22,8 @@ import (
 func kernelsCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("kernels", flag.ContinueOnError)
 	series := flags.String("series", "", "by commas; all without it")
-	count := flags.Int("count", 9_000, "random batches for each of K2 and K3, half as many superpackets for K1, a kernel")
-	stride := flags.Int("stride", 19, "of the 1,860,048 superpackets that are enumerated every so many are asked about")
+	count := flags.Int("count", 9_500, "random batches for each of K2 and K3, half as many superpackets for K1, a kernel")
+	stride := flags.Int("stride", 18, "of the 1,860,048 superpackets that are enumerated every so many are asked about")
 	jobs := flags.Int("at-once", runtime.NumCPU(), "virtual machines at a time")
 	cache := flags.String("cache", "", "where kernels and QEMU are kept; .cache/kernels of the checkout without it")
 	state := flags.String("state", "", "file of what ran, to go on from")
