@@ -22,7 +22,6 @@ import (
 // Config says what is run.
 type Config struct {
 	Root   string // of the checkout
-	Tree   string // its hash
 	Series []kernels.Series
 	Cache  kernels.Cache
 	Count  int // random batches for each of K2 and K3, half as many superpackets for K1, a kernel
@@ -104,7 +103,7 @@ type run struct {
 }
 
 // Run runs all steps on every kernel that there is. A record's Judge is the name of the
-// series, its Env is the guest's. A series that cannot be had is a record of what was
+// series, its Env is the guest's; what all records of a command share is its to fill in. A series that cannot be had is a record of what was
 // not run. The error is of the infrastructure; the records are what ran all the same.
 func Run(ctx context.Context, c Config) ([]record.Result, error) {
 	r := &run{Config: c, sums: map[string]string{}}
@@ -161,11 +160,7 @@ type machine struct {
 func (r *run) machines(ctx context.Context) map[string]*machine {
 	list := map[string]*machine{}
 	for _, s := range r.Series {
-		k, err := r.Cache.Kernel(ctx, s)
-		var q *kernels.QEMU
-		if err == nil {
-			q, err = r.Cache.QEMU(ctx, s.Arch)
-		}
+		k, q, err := r.Cache.Get(ctx, s)
 		if err != nil {
 			r.Say("%s: SKIP: %v", s.Name, err)
 			r.rows = append(r.rows, record.Result{Property: Features, Method: "as expected", Judge: s.Name, Result: record.NotRun, Detail: err.Error()})
@@ -225,7 +220,7 @@ func (r *run) step(ctx context.Context, s step, m *machine) error {
 	failed := false
 	for i := range rows {
 		row := &rows[i]
-		row.Format, row.Command, row.Judge, row.Tree = 1, "kernels", s.series.Name, r.Tree
+		row.Judge = s.series.Name
 		row.Env.Kernel, row.Env.Arch, row.Env.OS = m.kernel.Release, m.kernel.Arch, "linux"
 		if failed = failed || row.Result == record.Violated; row.Result == record.Violated {
 			r.Say("%s: %s %s: %s", s.series.Name, row.Property, row.Method, row.Detail)

@@ -28,11 +28,7 @@ func ready(t *testing.T) (*Kernel, *QEMU) {
 	if err := os.MkdirAll(c.Dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	k, err := c.Kernel(t.Context(), list[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	q, err := c.QEMU(t.Context(), k.Arch)
+	k, q, err := c.Get(t.Context(), list[0])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,6 +39,16 @@ type Cache struct {
 	Log func(format string, args ...any)
 }
 
+// Get returns the kernel of a series and what boots it.
+func (c Cache) Get(ctx context.Context, s Series) (*Kernel, *QEMU, error) {
+	k, err := c.Kernel(ctx, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	q, err := c.QEMU(ctx, s.Arch)
+	return k, q, err
+}
+
 // Kernel returns the kernel of a series, fetched if it is not there, and checked.
 func (c Cache) Kernel(ctx context.Context, s Series) (*Kernel, error) {
 	dir := filepath.Join(c.Dir, s.Name)

@@ -85,11 +85,7 @@ func detectCommand(ctx context.Context, s streams, args []string) (int, error) {
 		return 0, errors.New("interrupted: nothing is written")
 	}
 	if *out != "" {
-		f, err := createFile(*out)
-		if err != nil {
-			return 0, err
-		}
-		if err := f.finish(record.Write(f, r.rows)); err != nil {
+		if err := writeRecords(*out, r.rows); err != nil {
 			return 0, err
 		}
 		if err := detectTable(s.out, r.rows); err != nil {

@@ -60,7 +60,7 @@ func kernelsCommand(ctx context.Context, s streams, args []string) (int, error) 
 	}
 	tree, env := here()
 	r.say("seed %d", rows.seed)
-	found, failed := matrix.Run(ctx, matrix.Config{Root: r.root, Tree: tree, Series: list, Cache: kernels.Cache{Dir: *cache, Log: r.say},
+	found, failed := matrix.Run(ctx, matrix.Config{Root: r.root, Series: list, Cache: kernels.Cache{Dir: *cache, Log: r.say},
 		Count: *count, Stride: *stride, Seed: rows.seed, Jobs: *jobs, State: *state, Say: r.say})
 	for i := range found {
 		row := &found[i]
@@ -69,11 +69,7 @@ func kernelsCommand(ctx context.Context, s streams, args []string) (int, error) 
 	}
 	r.rows = found
 	if *out != "" && ctx.Err() == nil && failed == nil {
-		f, err := createFile(*out)
-		if err != nil {
-			return 0, err
-		}
-		if err := f.finish(record.Write(f, r.rows)); err != nil {
+		if err := writeRecords(*out, r.rows); err != nil {
 			return 0, err
 		}
 	}
@@ -142,7 +138,7 @@ func kernelsTables(w io.Writer, rows []record.Result) error {
 
 // kernelCell sums up what there is of a property.
 func kernelCell(rows []record.Result, property string) string {
-	n, notes := 0, []string{}
+	n, all := 0, true
 	for _, r := range rows {
 		if r.Property != property {
 			continue
@@ -151,7 +147,7 @@ func kernelCell(rows []record.Result, property string) string {
 		case record.Violated:
 			return "VIOLATED: " + r.Method
 		case record.NotRun:
-			notes = append(notes, "not "+r.Method)
+			all = false
 		}
 		n += r.Count
 	}
@@ -159,7 +155,7 @@ func kernelCell(rows []record.Result, property string) string {
 		return "not run"
 	}
 	text := fmt.Sprint(n)
-	if property == "K3" && len(notes) > 0 {
+	if property == "K3" && !all {
 		text += " (by toggle only)"
 	}
 	return text

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+
+	"tunproof/fuzz/record"
 )
 
 // newFile is a file written beside its place, and put there when it is whole; or
@@ -75,6 +77,15 @@ func writeFile(name string, b []byte) error {
 	}
 	_, err = f.Write(b)
 	return f.finish(err)
+}
+
+// writeRecords writes result records, one a line.
+func writeRecords(name string, rows []record.Result) error {
+	f, err := createFile(name)
+	if err != nil {
+		return err
+	}
+	return f.finish(record.Write(f, rows))
 }
 
 // same says whether two names are of one file.

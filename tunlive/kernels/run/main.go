@@ -96,7 +96,7 @@ func run(ctx context.Context) (int, error) {
 	p := kernels.Program{Path: program, Args: args, Env: env, Limit: *limit, Init: init}
 	code, ran := holds, 0
 	for _, s := range series {
-		k, q, err := get(ctx, c, s)
+		k, q, err := c.Get(ctx, s)
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "run: %s: SKIP: %v\n", s.Name, err)
 			continue
@@ -120,19 +120,10 @@ func run(ctx context.Context) (int, error) {
 	return code, nil
 }
 
-func get(ctx context.Context, c kernels.Cache, s kernels.Series) (*kernels.Kernel, *kernels.QEMU, error) {
-	k, err := c.Kernel(ctx, s)
-	if err != nil {
-		return nil, nil, err
-	}
-	q, err := c.QEMU(ctx, s.Arch)
-	return k, q, err
-}
-
 func fetchAll(ctx context.Context, c kernels.Cache, series []kernels.Series) (int, error) {
 	n := 0
 	for _, s := range series {
-		k, _, err := get(ctx, c, s)
+		k, _, err := c.Get(ctx, s)
 		if ctx.Err() != nil {
 			return usage, ctx.Err()
 		}
