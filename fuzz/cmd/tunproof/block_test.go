@@ -24,7 +24,8 @@ func TestBlocks(t *testing.T) {
 	}{
 		{"fuzzing.md", "detection", "fuzzing/detection.jsonl", detectTable},
 		{"fuzzing.md", "rates", "fuzzing/rates.jsonl", ratesTable},
-		{"kernel.md", "kernels", "kernel/matrix.jsonl", kernelsTables},
+		{"kernel.md", "kernels", "kernel/matrix.jsonl", kernelsTable},
+		{"kernel.md", "features", "kernel/matrix.jsonl", featuresTable},
 	} {
 		doc, err := os.ReadFile(filepath.Join(docs, b.file))
 		if err != nil {

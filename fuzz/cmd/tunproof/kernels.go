@@ -29,13 +29,17 @@ func kernelsCommand(ctx context.Context, s streams, args []string) (int, error) 
 	state := flags.String("state", "", "file of what ran, to go on from")
 	out := flags.String("o", "", "file to write result records to, one a line")
 	report := flags.String("report", "", "write the tables of such a file, and run nothing")
-	into := flags.String("into", "", "document to write them into, between its lines <!-- kernels --> and <!-- /kernels -->")
+	into := flags.String("into", "", "document to write them into, between lines such as <!-- features --> and <!-- /features -->")
+	name := flags.String("block", "kernels", "what the first table is called there")
 	var rows rowFlags
 	if err := rows.parse(flags, args); err != nil {
 		return 0, err
 	}
 	if *report != "" {
-		return record.ExitHolds, renderRecords(s.out, *report, *into, "kernels", kernelsTables)
+		if err := renderRecords(s.out, *report, *into, *name, kernelsTable); err != nil {
+			return 0, err
+		}
+		return record.ExitHolds, renderRecords(s.out, *report, *into, "features", featuresTable)
 	}
 	if *count < 1 || *jobs < 1 || *stride < 1 {
 		return 0, fmt.Errorf("%w: -count, -stride and -at-once must be positive", errUsage)
@@ -76,8 +80,9 @@ func kernelsCommand(ctx context.Context, s streams, args []string) (int, error) 
 	code, verdict := r.verdict()
 	if rows.asJSON {
 		err = record.Write(s.out, r.rows)
-	} else if err = kernelsTables(s.out, r.rows); err == nil {
-		_, err = fmt.Fprintf(s.out, "\n%s\n", verdict)
+	} else {
+		_, last := fmt.Fprintf(s.out, "\n%s\n", verdict)
+		err = errors.Join(kernelsTable(s.out, r.rows), featuresTable(s.out, r.rows), last)
 	}
 	return code, errors.Join(failed, err)
 }
@@ -89,21 +94,15 @@ var kernelColumns = []struct{ name, property string }{
 	{"tests of the device", matrix.Device}, {"tests of the harness", matrix.Harness}, {"features as expected", matrix.Features},
 }
 
-// kernelsTables writes kernels by properties, and by features, in Markdown.
-func kernelsTables(w io.Writer, rows []record.Result) error {
+// kernelsTable writes kernels by properties, in Markdown.
+func kernelsTable(w io.Writer, rows []record.Result) error {
 	var b strings.Builder
 	b.WriteString("| series | Linux |")
 	for _, c := range kernelColumns {
 		fmt.Fprintf(&b, " %s |", c.name)
 	}
 	fmt.Fprintf(&b, "\n|---|---|%s\n", strings.Repeat("---|", len(kernelColumns)))
-	var series []string
-	for _, r := range rows {
-		if !slices.Contains(series, r.Judge) {
-			series = append(series, r.Judge)
-		}
-	}
-	for _, name := range series {
+	for _, name := range seriesOf(rows) {
 		of := slices.DeleteFunc(slices.Clone(rows), func(r record.Result) bool { return r.Judge != name })
 		release := "not there"
 		if of[0].Env.Kernel != "" {
@@ -115,7 +114,24 @@ func kernelsTables(w io.Writer, rows []record.Result) error {
 		}
 		b.WriteByte('\n')
 	}
-	fmt.Fprintf(&b, "\nSeries without an architecture are amd64. Tree %s, seed %d, %s, %s.\n\n", rows[0].Tree, seedOf(rows), rows[0].Env.CPU, rows[0].Env.Go)
+	fmt.Fprintf(&b, "\nSeries without an architecture are amd64. Tree %s, seed %d, %s, %s.\n", rows[0].Tree, seedOf(rows), rows[0].Env.CPU, rows[0].Env.Go)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func seriesOf(rows []record.Result) (series []string) {
+	for _, r := range rows {
+		if !slices.Contains(series, r.Judge) {
+			series = append(series, r.Judge)
+		}
+	}
+	return series
+}
+
+// featuresTable writes what each kernel is expected to do.
+func featuresTable(w io.Writer, rows []record.Result) error {
+	var b strings.Builder
+	series := seriesOf(rows)
 	fmt.Fprintf(&b, "| feature | about |")
 	for _, s := range series {
 		fmt.Fprintf(&b, " %s |", s)

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"tunproof/fuzz/child"
+	"tunproof/fuzz/record"
+)
+
+// Commands of modules of their own: one needs the implementations that it judges, the
+// other draws.
+var (
+	conformanceCommand = nested("fuzz/peers", "conformance")
+	evidenceCommand    = nested("fuzz/evidence", "evidence")
+)
+
+// nested builds and runs a command of a nested module, of its directory of that name.
+func nested(module, name string) func(context.Context, streams, []string) (int, error) {
+	return func(ctx context.Context, s streams, args []string) (int, error) {
+		root, err := record.Root(".")
+		if err != nil {
+			return 0, err
+		}
+		dir, err := os.MkdirTemp("", "tunproof-"+name+"-")
+		if err != nil {
+			return 0, err
+		}
+		defer os.RemoveAll(dir)
+		program := filepath.Join(dir, name)
+		build := child.Command(ctx, "go", "build", "-o", program, "./"+name)
+		build.Dir = filepath.Join(root, filepath.FromSlash(module))
+		build.Env = append(os.Environ(), "GOTOOLCHAIN=auto")
+		build.Stdout, build.Stderr = s.err, s.err
+		if err := build.Run(); err != nil {
+			return 0, fmt.Errorf("go build of %s, a module of its own: %w", module, err)
+		}
+		c := child.Command(ctx, program, args...)
+		c.Stdin, c.Stdout, c.Stderr = s.in, s.out, s.err
+		err = c.Run()
+		var exit *exec.ExitError
+		switch {
+		case ctx.Err() != nil:
+			return 0, errors.New("interrupted")
+		case errors.As(err, &exit) && exit.Exited():
+			return exit.ExitCode(), nil
+		}
+		return record.ExitHolds, err
+	}
+}
