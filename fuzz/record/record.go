@@ -85,7 +85,7 @@ var hashed = []string{"offload", "model", "fuzz", "corpus", "tunlive"}
 
 // Tree returns a hash of the sources below root, the module's directory: of
 // offload, model, fuzz, corpus and tunlive, names and contents, without what
-// tools leave there.
+// tools leave there, and without fuzz/evidence, which judges nothing.
 func Tree(root string) (string, error) {
 	sum := sha256.New()
 	for _, dir := range hashed {
@@ -97,8 +97,8 @@ func Tree(root string) (string, error) {
 				return err
 			}
 			if d.IsDir() {
-				if d.Name() == "testdata" {
-					return fs.SkipDir // crashers and fail files; what stays goes to corpus
+				if d.Name() == "testdata" || path == filepath.Join(root, "fuzz", "evidence") {
+					return fs.SkipDir // crashers and fail files, of which what stays goes to corpus; what gathers records
 				}
 				return nil
 			}
