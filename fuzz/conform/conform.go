@@ -19,6 +19,7 @@ package conform
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"tunproof/corpus/pkts"
@@ -49,6 +50,10 @@ type Impl struct {
 
 	MaxBatch  int // packets that it is given at once, 0 for 512
 	MaxPacket int // bytes of a packet that it is given to join, 0 for 65535
+	// Takes says whether it is given a packet, alone or as a segment of a superpacket, nil
+	// for any. With it superpackets are such as every kernel passes on: they have two
+	// segments at least, and 8 bytes in each.
+	Takes func(packet []byte) bool
 	// Stack says that it joins for a network stack of its own and not for a TUN: of what
 	// it joined only the payload of each TCP flow is compared.
 	Stack bool
@@ -160,9 +165,11 @@ func Frame(h pkts.VnetHdr, packet []byte) []byte {
 	return append(b, packet...)
 }
 
-func vnet(b []byte) pkts.VnetHdr {
-	n := binary.NativeEndian
-	return pkts.VnetHdr{Flags: b[0], GSOType: b[1], HdrLen: n.Uint16(b[2:]), GSOSize: n.Uint16(b[4:]), CsumStart: n.Uint16(b[6:]), CsumOffset: n.Uint16(b[8:])}
+// Split undoes Frame, of a frame that is long enough.
+func Split(frame []byte) (h pkts.VnetHdr, packet []byte) {
+	n, b := binary.NativeEndian, frame
+	h = pkts.VnetHdr{Flags: b[0], GSOType: b[1], HdrLen: n.Uint16(b[2:]), GSOSize: n.Uint16(b[4:]), CsumStart: n.Uint16(b[6:]), CsumOffset: n.Uint16(b[8:])}
+	return h, frame[hdrLen:]
 }
 
 // applies are the properties that are about joining.
@@ -173,8 +180,9 @@ func (i Impl) applies() []string {
 	return []string{"P1", "P2", "P3", "P5", "P11"}
 }
 
-// takes says whether a batch is one that it is to be given.
-func (i Impl) takes(batch [][]byte) bool {
+// given is what of a batch it is given; nothing, and false, of one with more packets than
+// it takes, or longer ones.
+func (i Impl) given(batch [][]byte) ([][]byte, bool) {
 	most, longest := i.MaxBatch, i.MaxPacket
 	if most == 0 {
 		most = 512
@@ -182,15 +190,14 @@ func (i Impl) takes(batch [][]byte) bool {
 	if longest == 0 {
 		longest = 65535
 	}
-	if len(batch) > most {
-		return false
+	if len(batch) > most || slices.ContainsFunc(batch, func(p []byte) bool { return len(p) > longest }) {
+		return nil, false
 	}
-	for _, p := range batch {
-		if len(p) > longest {
-			return false
-		}
+	if i.Takes == nil {
+		return batch, true
 	}
-	return true
+	batch = slices.DeleteFunc(slices.Clone(batch), func(p []byte) bool { return !i.Takes(p) })
+	return batch, len(batch) > 0
 }
 
 // caseOf is a scenario as a case that says what is violated.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/gen"
 	"tunproof/fuzz/minimise"
+	"tunproof/fuzz/record"
 	"tunproof/fuzz/scenario"
 	"tunproof/fuzz/target"
 	"tunproof/model"
@@ -46,6 +48,22 @@ func (r *Report) Of(property string) (list []Found) {
 		}
 	}
 	return list
+}
+
+// Records are a row for each property.
+func (r *Report) Records(seed uint64, tree string) (rows []record.Result) {
+	for _, p := range Properties() {
+		row := record.Result{Format: 1, Command: "conformance", Property: p, Method: strings.TrimSpace(r.Impl + " " + r.Version), Judge: "batch, model", Count: r.Inputs[p], Unit: "inputs", Seed: seed,
+			Seconds: r.Seconds, Result: record.Holds, Tree: tree, Env: record.Here()}
+		switch list := r.Of(p); {
+		case r.Inputs[p] == 0:
+			row.Result, row.Detail = record.NotRun, "not applicable"
+		case len(list) > 0:
+			row.Result, row.Detail = record.Violated, fmt.Sprintf("%d ways, the first: %s", len(list), list[0].What)
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 // Options say what is tried.

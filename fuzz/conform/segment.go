@@ -3,6 +3,7 @@ package conform
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"tunproof/fuzz/compare"
 	"tunproof/fuzz/scenario"
@@ -14,9 +15,13 @@ import (
 func (i Impl) supers(supers []scenario.Super) (list []Violation) {
 	cut := i.NewSegmenter()
 	for k, s := range supers {
-		segments, err := cut(Frame(s.Hdr, s.Data))
 		want, refused := model.Segment(model.VnetHdr(s.Hdr), s.Data)
-		if refused != nil || !handedOut(s) {
+		judged := refused == nil && handedOut(s)
+		if i.Takes != nil && (!judged || len(want) < 2 || s.Hdr.GSOSize < 8 || slices.ContainsFunc(want, func(p []byte) bool { return !i.Takes(p) || i.MaxPacket > 0 && len(p) > i.MaxPacket })) {
+			continue
+		}
+		segments, err := cut(Frame(s.Hdr, s.Data))
+		if !judged {
 			continue
 		}
 		place := fmt.Sprintf("superpacket %d: %v, %s", k, s.Hdr, compare.Line(s.Data))

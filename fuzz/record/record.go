@@ -143,6 +143,20 @@ func Root(dir string) (string, error) {
 	}
 }
 
+// Exit is the exit code that results call for.
+func Exit(results []Result) int {
+	code := ExitNothing
+	for _, r := range results {
+		switch {
+		case r.Result == Violated:
+			return ExitViolation
+		case r.Result == Holds:
+			code = ExitHolds
+		}
+	}
+	return code
+}
+
 // Write writes results as JSON lines.
 func Write(w io.Writer, results []Result) error {
 	e := json.NewEncoder(w)

@@ -12,7 +12,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -90,13 +89,7 @@ func run() (int, error) {
 	if err != nil {
 		return record.ExitUsage, err
 	}
-	switch {
-	case len(rows) == 0:
-		return record.ExitNothing, nil
-	case slices.ContainsFunc(rows, func(r record.Result) bool { return r.Result == record.Violated }):
-		return record.ExitViolation, nil
-	}
-	return record.ExitHolds, nil
+	return record.Exit(rows), nil
 }
 
 // judge explores each implementation.
@@ -181,18 +174,10 @@ func read(file string) (results []result, err error) {
 	}
 }
 
-// records are rows of property by implementation.
 func records(results []result) (rows []record.Result) {
 	for _, r := range results {
-		for _, p := range conform.Properties() {
-			row := record.Result{Format: 1, Command: "conformance", Property: p, Method: r.Impl + " " + r.Version, Judge: "batch, model", Count: r.Inputs[p], Unit: "inputs", Seed: r.Seed,
-				Seconds: r.Seconds, Result: record.Holds, Tree: r.Tree, Env: r.Env}
-			switch list := r.Of(p); {
-			case r.Inputs[p] == 0:
-				row.Result, row.Detail = record.NotRun, "not applicable"
-			case len(list) > 0:
-				row.Result, row.Detail = record.Violated, fmt.Sprintf("%d ways, the first: %s", len(list), list[0].What)
-			}
+		for _, row := range r.Records(r.Seed, r.Tree) {
+			row.Env = r.Env // a file's is that of its run
 			rows = append(rows, row)
 		}
 	}

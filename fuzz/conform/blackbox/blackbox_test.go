@@ -1,0 +1,137 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"tunproof/fuzz/record"
+	"tunproof/offload/tun"
+	"tunproof/tunlive"
+)
+
+// envFault makes this program one that is judged, with that fault.
+const envFault = "BLACKBOX_FAULT"
+
+func TestMain(m *testing.M) {
+	if fault := os.Getenv(envFault); fault != "" {
+		fmt.Fprintln(os.Stderr, carry(os.Getenv("TUN_FROM"), os.Getenv("TUN_TO"), fault))
+		os.Exit(7)
+	}
+	os.Exit(m.Run())
+}
+
+// carry moves packets from one TUN to another, by package tun, as a VPN does with the
+// network left out.
+func carry(from, to, fault string) error {
+	near, err := tun.Open(tun.Config{Name: from})
+	if err != nil {
+		return err
+	}
+	far, err := tun.Open(tun.Config{Name: to})
+	if err != nil {
+		return err
+	}
+	for n := 0; ; n++ {
+		super, err := near.Queue(0).ReadSuper()
+		if err != nil {
+			return err
+		}
+		var batch [][]byte
+		for p := range super.InPlace() {
+			p = bytes.Clone(p)
+			v4 := p[0]>>4 == 4 && p[9] == 6
+			switch {
+			case fault == "ttl" && v4:
+				p[8]--
+			case fault == "lost" && v4 && len(p) > 40 && len(p)%8 == 0:
+				continue
+			case fault == "ends" && v4 && len(p) > 40 && len(p)%8 == 0:
+				return fmt.Errorf("at packet %d", n)
+			}
+			batch = append(batch, p)
+			if fault == "doubled" && v4 {
+				batch = append(batch, p)
+			}
+		}
+		if fault == "order" {
+			slices.Reverse(batch)
+		}
+		_, _ = far.Queue(0).WriteBatch(batch) // what the kernel does not take is lost, and seen
+	}
+}
+
+func inside(t *testing.T) {
+	t.Helper()
+	if err := tunlive.Enter(); err != nil {
+		if os.Getenv("TUNLIVE") == "require" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	w, err := tunlive.NewWiring()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := w.SetUp("lo", 1000); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPrograms judges a program that is right, and some that are not.
+func TestPrograms(t *testing.T) {
+	inside(t)
+	for _, c := range []struct {
+		fault string
+		code  int
+		want  string
+	}{
+		{"none", record.ExitHolds, "P2   what was joined comes back"},
+		{"ttl", record.ExitViolation, "P2: ip.ttl changes"},
+		{"lost", record.ExitViolation, "P2: lost: TCP data"},
+		{"ends", record.ExitViolation, "P1: Coalesce panics: the program ended: exit status"},
+		{"doubled", record.ExitViolation, "P2: a packet that nobody sent"},
+		{"order", record.ExitViolation, "P4: "},
+	} {
+		if testing.Short() && c.fault != "none" && c.fault != "ttl" {
+			continue
+		}
+		t.Run(c.fault, func(t *testing.T) {
+			t.Setenv(envFault, c.fault)
+			var out, progress bytes.Buffer
+			start := time.Now()
+			code, err := run(context.Background(), []string{"-seed", "3", "-checks", "500", "-time", "3s", os.Args[0]}, &out, &progress)
+			if err != nil || code != c.code || !strings.Contains(out.String(), c.want) {
+				t.Errorf("exit %d, %v, want %d with %q\n%s%s", code, err, c.code, c.want, out.String(), progress.String())
+			}
+			t.Logf("%.1f s\n%s", time.Since(start).Seconds(), out.String())
+		})
+	}
+}
+
+// TestNone checks what is said of a program that does not do what it has to.
+func TestNone(t *testing.T) {
+	inside(t)
+	for _, c := range []struct {
+		argv []string
+		want string
+	}{
+		{[]string{"/does/not/exist"}, "no such file"},
+		{[]string{"false"}, "ended before there were the links tpfrom and tpto: exit status 1"},
+		{[]string{"sleep", "60"}, "made no links tpfrom and tpto in 300ms: it is told their names by TUN_FROM and TUN_TO"},
+	} {
+		var out, progress bytes.Buffer
+		code, err := run(context.Background(), append([]string{"-start", "300ms"}, c.argv...), &out, &progress)
+		if code != record.ExitUsage || err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: exit %d, %v, want %q", c.argv, code, err, c.want)
+		}
+	}
+}

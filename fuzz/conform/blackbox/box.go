@@ -1,0 +1,210 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"time"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/child"
+	"tunproof/fuzz/conform"
+	"tunproof/model"
+	"tunproof/tunlive"
+)
+
+// maxBatch is how many packets are sent at once: what fits in any TUN's queue.
+const maxBatch = 62
+
+// quiet is how long nothing has to come until what is missing is lost.
+const quiet = 200 * time.Millisecond
+
+// box is a program with a TUN on either side. It is started when there is none, and
+// again when it ended.
+type box struct {
+	argv     []string
+	from, to string
+	start    time.Duration // to wait for the links
+	out      io.Writer     // of the program
+	ctx      context.Context
+
+	program *exec.Cmd
+	ended   chan error
+	between *tunlive.Between
+}
+
+// impl is the box as an implementation: what joins is the program's far end, what cuts
+// its near one, and each is judged with the other behind it.
+func (b *box) impl(all bool) conform.Impl {
+	i := conform.Impl{
+		Name: b.argv[0], MaxBatch: maxBatch, MaxPacket: mtu(b.from),
+		NewCoalescer: func() conform.Coalesce {
+			return func(batch [][]byte) (frames [][]byte, err error) {
+				var packets []tunlive.Packet
+				for _, p := range batch {
+					packets = append(packets, tunlive.Packet{Data: p})
+				}
+				got, err := b.pass(packets, len(batch))
+				for _, p := range got {
+					frames = append(frames, conform.Frame(pkts.VnetHdr(p.Hdr), p.Data))
+				}
+				return frames, err
+			}
+		},
+		NewSegmenter: func() conform.Segment {
+			return func(frame []byte) (segments [][]byte, err error) {
+				h, packet := conform.Split(frame)
+				want, err := model.Segment(model.VnetHdr(h), packet)
+				if err != nil {
+					return nil, err
+				}
+				got, err := b.pass([]tunlive.Packet{{Hdr: tunlive.VnetHdr(h), Data: packet}}, len(want))
+				for _, p := range got {
+					segments = append(segments, cut(p)...)
+				}
+				return segments, err
+			}
+		},
+	}
+	if !all {
+		i.Takes = wellFormed
+	} else {
+		i.Takes = func(p []byte) bool { return len(p) > 0 && (p[0]>>4 == 4 || p[0]>>4 == 6) } // what a socket can send
+	}
+	return i
+}
+
+// cut returns the packets that a superpacket stands for; one that is none is itself.
+func cut(p tunlive.Packet) [][]byte {
+	if segments, err := model.Segment(model.VnetHdr(p.Hdr), p.Data); err == nil {
+		return segments
+	}
+	return [][]byte{p.Data}
+}
+
+// pass sends packets through the program, for n to come out. That the program ended is a
+// panic, of the call that it is the answer to.
+func (b *box) pass(packets []tunlive.Packet, n int) ([]tunlive.Packet, error) {
+	if b.program == nil {
+		if err := b.run(); err != nil {
+			return nil, err
+		}
+	}
+	got, err := b.between.Pass(packets, func(got []tunlive.Packet) bool {
+		k := 0
+		for _, p := range got {
+			k += len(cut(p))
+		}
+		return k >= n
+	}, quiet)
+	select {
+	case ended := <-b.ended:
+		b.ended <- ended
+		_ = b.close()
+		panic(fmt.Sprint("the program ended: ", ended))
+	default:
+		return got, err
+	}
+}
+
+// run starts the program and waits for its links.
+func (b *box) run() error {
+	c := child.Command(b.ctx, b.argv[0], b.argv[1:]...)
+	child.Bound(c)
+	c.Env = append(os.Environ(), "TUN_FROM="+b.from, "TUN_TO="+b.to)
+	c.Stdout, c.Stderr = b.out, b.out
+	if err := c.Start(); err != nil {
+		return err
+	}
+	b.program, b.ended = c, make(chan error, 1)
+	go func() {
+		err := c.Wait()
+		if err == nil {
+			err = errors.New("exit status 0")
+		}
+		b.ended <- err
+	}()
+	for until := time.Now().Add(b.start); ; {
+		_, from := net.InterfaceByName(b.from)
+		_, to := net.InterfaceByName(b.to)
+		if from == nil && to == nil {
+			break
+		}
+		select {
+		case err := <-b.ended:
+			b.ended <- err
+			return errors.Join(fmt.Errorf("%s ended before there were the links %s and %s: %w", b.argv[0], b.from, b.to, err), b.close())
+		case <-time.After(10 * time.Millisecond):
+		}
+		if time.Now().After(until) {
+			return errors.Join(fmt.Errorf("%s made no links %s and %s in %v: it is told their names by TUN_FROM and TUN_TO", b.argv[0], b.from, b.to, b.start), b.close())
+		}
+	}
+	var err error
+	if b.between, err = tunlive.NewBetween(b.from, b.to); err != nil {
+		return errors.Join(err, b.close())
+	}
+	return b.ready()
+}
+
+// probe is a packet of a protocol for experiments (RFC 3692), which nothing joins.
+var probe = []byte{0x45, 0, 0, 20, 0, 0, 0, 0, 64, 253, 0x6e, 0xe7, 192, 0, 2, 1, 192, 0, 2, 2}
+
+// ready waits until the program carries packets.
+func (b *box) ready() error {
+	for until := time.Now().Add(b.start); time.Now().Before(until); {
+		got, err := b.between.Pass([]tunlive.Packet{{Data: probe}}, func(got []tunlive.Packet) bool { return len(got) > 0 }, quiet)
+		if err != nil {
+			return errors.Join(err, b.close())
+		}
+		if len(got) > 0 && bytes.Equal(got[0].Data, probe) {
+			return nil
+		}
+	}
+	return errors.Join(fmt.Errorf("%s carries nothing from %s to %s in %v", b.argv[0], b.from, b.to, b.start), b.close())
+}
+
+// close ends the program.
+func (b *box) close() error {
+	var err error
+	if b.between != nil {
+		err = b.between.Close()
+	}
+	if b.program != nil {
+		_ = child.Kill(b.program) // it may have ended
+		select {
+		case <-b.ended:
+		case <-time.After(5 * time.Second):
+			err = errors.Join(err, fmt.Errorf("%s does not end", b.argv[0]))
+		}
+	}
+	b.program, b.between = nil, nil
+	return err
+}
+
+func mtu(name string) int {
+	if i, err := net.InterfaceByName(name); err == nil {
+		return i.MTU
+	}
+	return 0
+}
+
+// wellFormed says whether a packet is one that a host sends: of the length that it says,
+// with a right header checksum. Anything else a VPN may drop or trim.
+func wellFormed(p []byte) bool {
+	switch {
+	case len(p) >= 20 && p[0]>>4 == 4:
+		n := 4 * int(p[0]&15)
+		return n >= 20 && n <= len(p) && int(p[2])<<8|int(p[3]) == len(p) && model.Sum(nil, p[:n]) == 0xFFFF
+	case len(p) >= 40 && p[0]>>4 == 6:
+		return 40+(int(p[4])<<8|int(p[5])) == len(p)
+	}
+	return false
+}
