@@ -10,7 +10,7 @@ import (
 // Build compiles a package of a checkout for an architecture, as a static program. How
 // is "build", or "test" for its tests.
 func Build(ctx context.Context, root, arch, out, how, pkg string) error {
-	args := []string{how, "-trimpath", "-ldflags=-s -w", "-o", out}
+	args := []string{how, "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out}
 	if how == "test" {
 		args = append(args, "-c")
 	}
