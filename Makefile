@@ -165,6 +165,17 @@ wireguard:
 bench-peers:
 	cd fuzz/peers && GOTOOLCHAIN=auto $(GO) run ./bench -o ../../docs
 
+# Others, for as long each: 1 is that they violate something.
+CONFORM_TIME = 10m
+conformance:
+	@mkdir -p docs/conformance
+	$(GO) run ./fuzz/cmd/tunproof conformance -time $(CONFORM_TIME) -seed $(TEST_SEED) -o docs/conformance/results.jsonl || [ $$? = 1 ]
+	$(MAKE) conformance-docs
+
+conformance-docs:
+	$(GO) run ./fuzz/cmd/tunproof conformance -report docs/conformance/results.jsonl -svg docs/conformance/matrix.svg -found > .conformance.new || [ $$? = 1 ]
+	mv .conformance.new docs/conformance/report.md
+
 exhaustive:
 	$(GO) run ./fuzz/cmd/tunproof exhaustive
 
@@ -245,4 +256,4 @@ properties-long:
 fuzz-long:
 	$(GO) run ./fuzz/cmd/tunproof verify -run '^[a-zP0-9]+ fuzz' -fuzz $(FUZZ_N) -cache .cache/fuzz
 
-.PHONY: kernels kernels-long kernels-one fuzz libfuzzer cflite seeds detect exhaustive exhaustive-long mutants mutation mutation-deep mutation-model mutation-draw test-nested bench-peers wireguard help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-user live-long live-fuzz captures streams test-sums qemu test-qemu
+.PHONY: conformance conformance-docs kernels kernels-long kernels-one fuzz libfuzzer cflite seeds detect exhaustive exhaustive-long mutants mutation mutation-deep mutation-model mutation-draw test-nested bench-peers wireguard help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-user live-long live-fuzz captures streams test-sums qemu test-qemu

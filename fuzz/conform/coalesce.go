@@ -193,6 +193,8 @@ func cause(was, is []byte, fields []compare.Difference) string {
 		if x := fields[at].WantText; x == "ffff" || x == "0000" {
 			return " from " + x
 		}
+	case f == "length" && len(was) > len(is) && bytes.Equal(was[:len(is)], is):
+		return ": what is behind the IP packet is cut off"
 	case f == "length" || f == "ip.total_length" || f == "ip.payload_length" || f == "udp.length":
 		return fmt.Sprintf(", %s", l4(was))
 	}
@@ -251,6 +253,18 @@ func l4(b []byte) string {
 	return "IP"
 }
 
+// WellFormed says whether a packet is one that a host sends: of the length that it says,
+// with a right header checksum.
+func WellFormed(b []byte) bool {
+	switch {
+	case len(b) >= 20 && b[0]>>4 == 4:
+		return int(b[2])<<8|int(b[3]) == len(b) && !wrongHeader(b)
+	case len(b) >= 40 && b[0]>>4 == 6:
+		return 40+(int(b[4])<<8|int(b[5])) == len(b)
+	}
+	return false
+}
+
 // wrongHeader says whether the checksum of an IPv4 header is wrong.
 func wrongHeader(b []byte) bool {
 	if len(b) < 20 || b[0]>>4 != 4 {
@@ -260,16 +274,23 @@ func wrongHeader(b []byte) bool {
 	return n < 20 || n > len(b) || model.Sum(nil, b[:n]) != 0xFFFF
 }
 
-// overtakes finds conflicting packets that changed places, of each kind the first.
+// overtakes finds conflicting packets that changed places, of each kind the first. Of
+// packets that are alike it cannot be told which came out where.
 func overtakes(batch [][]byte, at []int) (list []Violation) {
 	ids := make([]model.Identity, len(batch))
+	twin := make([]bool, len(batch))
 	for k, p := range batch {
 		ids[k] = model.Identify(p)
+		for j, q := range batch[:k] {
+			if alike(p, q) {
+				twin[j], twin[k] = true, true
+			}
+		}
 	}
 	seen := map[string]bool{}
 	for n, k := range at {
 		for _, later := range at[:n] {
-			if later < k || !ids[k].Conflicts(ids[later]) || bytes.Equal(batch[k], batch[later]) {
+			if later < k || !ids[k].Conflicts(ids[later]) || twin[k] || twin[later] {
 				continue
 			}
 			what := kind(batch[later]) + " overtakes " + kind(batch[k])
@@ -280,6 +301,12 @@ func overtakes(batch [][]byte, at []int) (list []Violation) {
 		}
 	}
 	return list
+}
+
+// alike says whether which of two packets came out cannot be told once their headers
+// change: IDs, say, where the payload is the same.
+func alike(p, q []byte) bool {
+	return len(p) == len(q) && !slices.ContainsFunc(compare.Diff(p, q), func(d compare.Difference) bool { return d.Field == "payload" || d.Field == "tcp.seq" })
 }
 
 // kind says what a packet is to whoever reorders it.
@@ -293,6 +320,10 @@ func kind(b []byte) string {
 		return "a fragment"
 	case b[0]>>4 == 4 && b[0] != 0x45:
 		return "a packet with IP options"
+	case wrongHeader(b):
+		return "a packet with a wrong header checksum"
+	case !WellFormed(b):
+		return "a packet of another length"
 	case p == 6 && off+20 <= len(b):
 		switch f := b[off+13]; {
 		case f&2 != 0:
@@ -342,7 +373,7 @@ func streams(batch, frames [][]byte) (list []Violation) {
 		}
 		return flows
 	}
-	damaged := func(b []byte) bool { return check.Checksum(b) == "wrong" || wrongHeader(b) }
+	damaged := func(b []byte) bool { return check.Checksum(b) == "wrong" || !WellFormed(b) }
 	var out [][]byte
 	for _, f := range frames {
 		b := f[min(len(f), hdrLen):]
@@ -353,11 +384,15 @@ func streams(batch, frames [][]byte) (list []Violation) {
 	was, is := carry(slices.DeleteFunc(slices.Clone(batch), damaged)), carry(out)
 	for key, b := range was {
 		if !bytes.Equal(b, is[key]) {
-			what := "the bytes of a TCP flow are others"
-			if len(is[key]) < len(b) {
-				what = "bytes of a TCP flow do not come out"
+			v := Violation{Property: "P2", What: "the bytes of a TCP flow are others"}
+			switch n := len(is[key]) - len(b); {
+			case n < 0:
+				v.What = "bytes of a TCP flow do not come out"
+			case n > 0:
+				v.Property, v.What = "P5", "bytes of a damaged packet come out"
 			}
-			list = append(list, Violation{Property: "P2", What: what, Text: fmt.Sprintf("%d bytes, %d came out", len(b), len(is[key]))})
+			v.Text = fmt.Sprintf("%d bytes, %d came out", len(b), len(is[key]))
+			list = append(list, v)
 		}
 	}
 	return list

@@ -49,7 +49,10 @@ type Impl struct {
 	Sum func(b []byte, initial uint16) uint16
 
 	MaxBatch  int // packets that it is given at once, 0 for 512
-	MaxPacket int // bytes of a packet that it is given to join, 0 for 65535
+	MaxPacket int // bytes of a packet that it is given to join, or that it has to cut to, 0 for 65535
+	// NoECN says that it does not ask for TUN_F_TSO_ECN: no kernel then hands it a type
+	// with the ECN bit.
+	NoECN bool
 	// Takes says whether it is given a packet, alone or as a segment of a superpacket, nil
 	// for any. With it superpackets are such as every kernel passes on: they have two
 	// segments at least, and 8 bytes in each.
@@ -175,7 +178,7 @@ func Split(frame []byte) (h pkts.VnetHdr, packet []byte) {
 // applies are the properties that are about joining.
 func (i Impl) applies() []string {
 	if i.Stack {
-		return []string{"P1", "P2"}
+		return []string{"P1", "P2", "P5"}
 	}
 	return []string{"P1", "P2", "P3", "P5", "P11"}
 }

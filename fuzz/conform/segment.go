@@ -16,8 +16,12 @@ func (i Impl) supers(supers []scenario.Super) (list []Violation) {
 	cut := i.NewSegmenter()
 	for k, s := range supers {
 		want, refused := model.Segment(model.VnetHdr(s.Hdr), s.Data)
-		judged := refused == nil && handedOut(s)
-		if i.Takes != nil && (!judged || len(want) < 2 || s.Hdr.GSOSize < 8 || slices.ContainsFunc(want, func(p []byte) bool { return !i.Takes(p) || i.MaxPacket > 0 && len(p) > i.MaxPacket })) {
+		judged := refused == nil && handedOut(s) && !(i.NoECN && s.Hdr.GSOType&0x80 != 0)
+		tooLong := func(p []byte) bool { return i.MaxPacket > 0 && len(p) > i.MaxPacket }
+		switch {
+		case len(s.Data) > room || slices.ContainsFunc(want, tooLong):
+			continue // no kernel hands out more; nothing is cut where there is no room
+		case i.Takes != nil && (!judged || len(want) < 2 || s.Hdr.GSOSize < 8 || slices.ContainsFunc(want, func(p []byte) bool { return !i.Takes(p) })):
 			continue
 		}
 		segments, err := cut(Frame(s.Hdr, s.Data))

@@ -10,7 +10,7 @@ import (
 // Load copies to where the implementation works, as in the benchmark; what is handed over
 // is copied once more.
 func (i Impl) Conform() conform.Impl {
-	c := conform.Impl{Name: i.Name, Version: i.Version(), Sum: i.Sum, MaxBatch: 128, MaxPacket: 9000, Stack: i.Stack}
+	c := conform.Impl{Name: i.Name, Version: i.Version(), Sum: i.Sum, MaxBatch: 128, MaxPacket: 9000, NoECN: i.NoECN, Stack: i.Stack}
 	if i.NewCoalescer != nil {
 		c.NewCoalescer = func() conform.Coalesce {
 			co := i.NewCoalescer()

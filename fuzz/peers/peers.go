@@ -5,6 +5,7 @@
 package peers
 
 import (
+	"cmp"
 	"fmt"
 	"runtime/debug"
 
@@ -22,6 +23,7 @@ type Impl struct {
 	NewCoalescer func() Coalescer
 	NewSegmenter func() Segmenter
 
+	NoECN bool // its device does not ask for TUN_F_TSO_ECN
 	Stack bool // it joins for a network stack of its own, not for a TUN
 }
 
@@ -69,7 +71,8 @@ func (i Impl) Version() string {
 
 // buffers is a batch copied to memory of its own, with room around each packet.
 type buffers struct {
-	head, size int // bytes before each packet, and of each buffer
+	head, size int // bytes before each packet, and from one buffer to the next
+	most       int // bytes of each buffer, 0 for size
 	mem        []byte
 	bufs       [][]byte
 }
@@ -80,9 +83,10 @@ func (b *buffers) load(batch [][]byte) {
 	}
 	b.bufs = b.bufs[:0]
 	for i, pkt := range batch {
-		buf := b.mem[i*b.size : (i+1)*b.size]
-		if b.head+len(pkt) > b.size {
-			panic(fmt.Sprintf("peers: packet of %d bytes for a buffer of %d", len(pkt), b.size))
+		most := cmp.Or(b.most, b.size)
+		buf := b.mem[i*b.size:][:most:most]
+		if b.head+len(pkt) > most {
+			panic(fmt.Sprintf("peers: packet of %d bytes for a buffer of %d", len(pkt), most))
 		}
 		copy(buf[b.head:], pkt)
 		b.bufs = append(b.bufs, buf[:b.head+len(pkt)])

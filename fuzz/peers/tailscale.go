@@ -14,6 +14,7 @@ func Tailscale() Impl {
 	return Impl{
 		Name:         "tailscale",
 		Module:       "github.com/tailscale/wireguard-go",
+		NoECN:        true,
 		Sum:          tun.Checksum,
 		NewCoalescer: func() Coalescer { return newTailscale() },
 		NewSegmenter: func() Segmenter { return &tailscaleSegmenter{newOutputs()} },

@@ -14,6 +14,7 @@ func WireGuard() Impl {
 	return Impl{
 		Name:         "wireguard-go",
 		Module:       "golang.zx2c4.com/wireguard",
+		NoECN:        true,
 		Sum:          func(b []byte, initial uint16) uint16 { return wgChecksum(b, uint64(initial)) },
 		NewCoalescer: func() Coalescer { return newWireGuard() },
 		NewSegmenter: func() Segmenter { return newWireGuardSegmenter() },
@@ -45,9 +46,12 @@ func wgHandleVirtioRead(in []byte, bufs [][]byte, sizes []int, offset int) (int,
 // transport message's header.
 const wgOffset = 16
 
-// wgBuffer is the size of its buffers, which it appends to: those of the device,
-// of 65,535 bytes, and an odd number of cache lines, as slot.
-const wgBuffer = 65600
+// wgBuffer is the size of the device's buffers, which it appends to as far as they go,
+// and wgSlot an odd number of cache lines for one, as slot.
+const (
+	wgBuffer = 65535
+	wgSlot   = 65600
+)
 
 type wireGuard struct {
 	tcp, udp unsafe.Pointer
@@ -58,7 +62,7 @@ type wireGuard struct {
 }
 
 func newWireGuard() *wireGuard {
-	return &wireGuard{tcp: wgNewTCPTable(), udp: wgNewUDPTable(), bufs: buffers{head: wgOffset, size: wgBuffer}}
+	return &wireGuard{tcp: wgNewTCPTable(), udp: wgNewUDPTable(), bufs: buffers{head: wgOffset, size: wgSlot, most: wgBuffer}}
 }
 
 func (w *wireGuard) Load(batch [][]byte) {

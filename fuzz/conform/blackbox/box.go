@@ -74,7 +74,7 @@ func (b *box) impl(all bool) conform.Impl {
 		},
 	}
 	if !all {
-		i.Takes = wellFormed
+		i.Takes = conform.WellFormed // anything else a VPN may drop or trim
 	} else {
 		i.Takes = func(p []byte) bool { return len(p) > 0 && (p[0]>>4 == 4 || p[0]>>4 == 6) } // what a socket can send
 	}
@@ -194,17 +194,4 @@ func mtu(name string) int {
 		return i.MTU
 	}
 	return 0
-}
-
-// wellFormed says whether a packet is one that a host sends: of the length that it says,
-// with a right header checksum. Anything else a VPN may drop or trim.
-func wellFormed(p []byte) bool {
-	switch {
-	case len(p) >= 20 && p[0]>>4 == 4:
-		n := 4 * int(p[0]&15)
-		return n >= 20 && n <= len(p) && int(p[2])<<8|int(p[3]) == len(p) && model.Sum(nil, p[:n]) == 0xFFFF
-	case len(p) >= 40 && p[0]>>4 == 6:
-		return 40+(int(p[4])<<8|int(p[5])) == len(p)
-	}
-	return false
 }

@@ -32,7 +32,8 @@ func (r result) refuses(p string) bool {
 	return true
 }
 
-// table writes implementations by properties, in Markdown.
+// table writes implementations by properties, and known ways by implementations, in
+// Markdown; with found each way, those that are of no known one with a star.
 func table(w io.Writer, results []result, found bool) {
 	fmt.Fprint(w, "| property |")
 	for _, r := range results {
@@ -46,23 +47,29 @@ func table(w io.Writer, results []result, found bool) {
 		}
 		fmt.Fprintln(w)
 	}
-	fmt.Fprint(w, "| inputs |")
-	for _, r := range results {
-		n := 0
-		for _, k := range r.Inputs {
-			n = max(n, k)
+	row := func(name string, value func(r result) int) {
+		fmt.Fprintf(w, "| %s |", name)
+		for _, r := range results {
+			fmt.Fprintf(w, " %d |", value(r))
 		}
-		fmt.Fprintf(w, " %d |", n)
+		fmt.Fprintln(w)
 	}
+	row("batches and superpackets", func(r result) int { return r.Inputs["P1"] })
+	row("seen once, not again", func(r result) int { return r.Flaky })
 	fmt.Fprintln(w)
+	knownTable(w, results)
 	for _, r := range results {
-		fmt.Fprintf(w, "\n%s %s, seed %d, %.0f s: %d ways to violate a property\n", r.Impl, r.Version, r.Seed, r.Seconds, len(r.Found))
-		if !found {
+		fmt.Fprintf(w, "\n%s: seed %d, %.0f s, %d ways to violate a property; tree %s, %s, Linux %s.\n", strings.TrimSpace(r.Impl+" "+r.Version), r.Seed, r.Seconds, len(r.Found), r.Tree, r.Env.CPU, r.Env.Kernel)
+		if !found || len(r.Found) == 0 {
 			continue
 		}
 		fmt.Fprintln(w, "\n| what | inputs | first after | from |\n|---|---|---|---|")
 		for _, f := range r.Found {
-			fmt.Fprintf(w, "| %s | %d | %.2f s | %s |\n", f.Key(), f.Count, f.Seconds, f.Source)
+			name := f.Key()
+			if isNew(f.Violation) {
+				name += " *"
+			}
+			fmt.Fprintf(w, "| %s | %d | %.2f s | %s |\n", name, f.Count, f.Seconds, f.Source)
 		}
 	}
 }
