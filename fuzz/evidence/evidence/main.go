@@ -1,0 +1,102 @@
+// Command evidence gathers what tunproof's commands found of the tree that it is run in
+// into docs/evidence/VERSION-DATE, and writes the table of README.md.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"tunproof/fuzz/evidence"
+	"tunproof/fuzz/record"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code, err := run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "evidence:", err)
+	}
+	os.Exit(code)
+}
+
+func run(ctx context.Context) (int, error) {
+	o := evidence.Options{Progress: os.Stderr, Date: time.Now().UTC().Format(time.DateOnly)}
+	flag.BoolVar(&o.RunMissing, "run-missing", false, "run what there are no records of, of this tree: hours")
+	flag.StringVar(&o.Version, "version", "", "by default that of .zenodo.json")
+	flag.StringVar(&o.Out, "o", "", "directory to write, which must not be there; docs/evidence/VERSION-DATE and the table of README.md without it")
+	asJSON := flag.Bool("json", false, "write results.json to the standard output too")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		return record.ExitUsage, errors.New("it takes no arguments")
+	}
+	var err error
+	if o.Root, err = record.Root("."); err != nil {
+		return record.ExitUsage, err
+	}
+	if o.Version == "" {
+		if o.Version, err = version(o.Root); err != nil {
+			return record.ExitUsage, err
+		}
+	}
+	r, err := evidence.Gather(ctx, o)
+	if err != nil {
+		return record.ExitUsage, err
+	}
+	if o.Out == "" {
+		if err := readme(o.Root, r); err != nil {
+			return record.ExitUsage, err
+		}
+	}
+	if *asJSON {
+		e := json.NewEncoder(os.Stdout)
+		e.SetIndent("", " ")
+		err = e.Encode(r)
+	} else {
+		_, err = fmt.Printf("%s%d claims, tree %s\n", r.Block("docs/evidence/"+r.Directory()), len(r.Claims), r.Tree)
+	}
+	switch {
+	case err != nil:
+		return record.ExitUsage, err
+	case r.Verdict() == record.Violated:
+		return record.ExitViolation, nil
+	case r.Verdict() == record.NotRun:
+		return record.ExitNothing, errors.New("nothing was judged for some of the claims")
+	}
+	return record.ExitHolds, nil
+}
+
+// version is that of what is published.
+func version(root string) (string, error) {
+	b, err := os.ReadFile(filepath.Join(root, ".zenodo.json"))
+	if err != nil {
+		return "", err
+	}
+	var z struct{ Version string }
+	if err := json.Unmarshal(b, &z); err != nil {
+		return "", fmt.Errorf(".zenodo.json: %w", err)
+	}
+	return strings.TrimPrefix(z.Version, "v"), nil
+}
+
+// readme writes the table of README.md.
+func readme(root string, r *evidence.Results) error {
+	file := filepath.Join(root, "README.md")
+	doc, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if doc, err = evidence.ReplaceBlock(doc, r.Block("docs/evidence/"+r.Directory())); err != nil {
+		return fmt.Errorf("README.md: %w", err)
+	}
+	return os.WriteFile(file, doc, 0o666)
+}

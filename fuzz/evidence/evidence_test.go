@@ -1,0 +1,334 @@
+package evidence
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"tunproof/fuzz/conform"
+	"tunproof/fuzz/record"
+	"tunproof/fuzz/target"
+)
+
+// laws are what the claims have to be about: the properties, those that the kernel and
+// the runtime judge, and the parsers.
+func laws() []string {
+	list := []string{"P8", "P9", "P10", "K1", "K2", "K3", "K4", "K5"}
+	for _, p := range target.Properties {
+		list = append(list, p.ID)
+	}
+	return list
+}
+
+// TestClaims checks both ways: no claim without a property that there is, no property
+// without a claim; and that IDs count, so that none is given again.
+func TestClaims(t *testing.T) {
+	others := []string{"cases", "device", "harness", "features", "mutants", "codec", "pkts", "pcap", "hexdump", "judges"}
+	claimed := map[string]bool{}
+	for i, c := range Claims {
+		if want := fmt.Sprintf("C-%02d", i+1); c.ID != want {
+			t.Errorf("claim %s, want %s: IDs are not given again, retired claims stay", c.ID, want)
+		}
+		if c.Title == "" || c.Says == "" || len(c.Properties) == 0 || len(c.Limits) == 0 {
+			t.Errorf("%s says too little", c.ID)
+		}
+		for _, p := range c.Properties {
+			if !slices.Contains(laws(), p) && !slices.Contains(others, p) {
+				t.Errorf("%s: no property %s", c.ID, p)
+			}
+			claimed[p] = claimed[p] || c.Retired == ""
+		}
+	}
+	for _, p := range append(laws(), others...) {
+		if !claimed[p] {
+			t.Errorf("no claim is about %s", p)
+		}
+	}
+	doc, err := os.ReadFile("../../docs/properties.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^\| ([PK][0-9]+) \|`).FindAllStringSubmatch(string(doc), -1) {
+		if !claimed[m[1]] {
+			t.Errorf("no claim is about %s of docs/properties.md", m[1])
+		}
+	}
+}
+
+// checkout is a directory with records of a tree for every source.
+func checkout(t *testing.T, tree string) string {
+	t.Helper()
+	root := t.TempDir()
+	for _, s := range Sources {
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		row := record.Result{Format: 1, Command: "verify", Method: "rapid", Judge: "model", Count: 7, Unit: "scenarios", Seed: 5, Result: record.Holds, Tree: tree, Env: record.Env{Kernel: "6.1"}}
+		switch s.Name {
+		case conformance:
+			r := &conform.Report{Impl: "tunproof", Inputs: map[string]int{"P1": 3, "P2": 3}}
+			_ = e.Encode(other{Report: r, Seed: 5, Tree: tree})
+		case "planted bugs":
+			row.Command, row.Property = "mutants", "mutants"
+			_ = e.Encode(row)
+			_ = e.Encode(mutant{ID: "a", By: "P2"})
+			_ = e.Encode(mutant{ID: "b", By: "P2 P4"})
+		case "kernels":
+			for _, p := range []string{"K1", "K2", "K3", "K4", "K5", "device", "harness", "features"} {
+				for _, k := range []string{"5.10", "6.1"} {
+					row.Command, row.Property, row.Judge, row.Env.Kernel = "kernels", p, k, k+".7"
+					_ = e.Encode(row)
+				}
+			}
+		default:
+			for _, p := range append(laws(), "cases", "codec", "pkts", "pcap", "hexdump", "judges") {
+				row.Property = p
+				_ = e.Encode(row)
+			}
+		}
+		if err := write(filepath.Join(root, s.File), b.Bytes()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+const tree = "0123456789abcdef"
+
+func whole(t *testing.T, root string) *Results {
+	t.Helper()
+	list, missing, err := gather(context.Background(), root, tree, false, io.Discard)
+	if err != nil || len(missing) > 0 {
+		t.Fatal(missing, err)
+	}
+	r := results(list)
+	r.Version, r.Date, r.Tree, r.Commit = "1.2.3", "2026-01-02", tree, strings.Repeat("0", 40)
+	return r
+}
+
+// TestResults checks that records are summed up as they are.
+func TestResults(t *testing.T) {
+	r := whole(t, checkout(t, tree))
+	if _, err := r.encode(); err != nil {
+		t.Fatal(err)
+	}
+	if r.Verdict() != record.Holds {
+		t.Errorf("verdict %s", r.Verdict())
+	}
+	if c := r.Claims[0]; c.Noticed != 2 || c.Alone != 1 || !slices.Equal(c.Kernels, []string{"6.1", "5.10.7", "6.1.7"}) {
+		t.Errorf("%+v", c)
+	}
+	if got := r.Claims[11].Rows; len(got) == 0 || !slices.ContainsFunc(got, func(row Row) bool { return row.Command == "kernels" && row.Count == 14 && len(row.Kernels) == 2 }) {
+		t.Errorf("K5: %+v", got)
+	}
+	if got := r.Claims[7].Rows; len(got) != 1 || got[0].Property != "P9" {
+		t.Errorf("P9: %+v", got)
+	}
+}
+
+// TestViolated checks that one violation is one of the claim, and that nothing that was
+// not run holds.
+func TestViolated(t *testing.T) {
+	root := checkout(t, tree)
+	name := filepath.Join(root, ".cache/evidence/verify.jsonl")
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for was, is := range map[string]string{`"property":"P3","method":"rapid","judge":"model","n":7,"unit":"scenarios","seed":5,"seconds":0,"result":"holds"`: record.Violated,
+		`"property":"P6","method":"rapid","judge":"model","n":7,"unit":"scenarios","seed":5,"seconds":0,"result":"holds"`: record.NotRun} {
+		b = bytes.Replace(b, []byte(was), []byte(strings.Replace(was, "holds", is, 1)), 1)
+	}
+	for _, s := range Sources { // the others say nothing of these
+		if s.Name != "verify" && s.Name != "kernels" && s.Name != "planted bugs" && s.Name != conformance {
+			o, _ := os.ReadFile(filepath.Join(root, s.File))
+			line, _, _ := bytes.Cut(o, []byte("\n"))
+			if err := write(filepath.Join(root, s.File), append(line, '\n')); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := write(name, b); err != nil {
+		t.Fatal(err)
+	}
+	r := whole(t, root)
+	if r.Claims[1].Result != record.Violated || r.Claims[5].Result != record.NotRun || r.Verdict() != record.Violated {
+		t.Errorf("%s, %s, %s", r.Claims[1].Result, r.Claims[5].Result, r.Verdict())
+	}
+}
+
+// TestMissing checks that records of another tree, or none, are no evidence.
+func TestMissing(t *testing.T) {
+	for _, s := range Sources {
+		root := checkout(t, tree)
+		if err := os.Remove(filepath.Join(root, s.File)); err != nil {
+			t.Fatal(err)
+		}
+		_, missing, err := gather(context.Background(), root, tree, false, io.Discard)
+		if errors.Is(err, errMissing) != s.Needed || len(missing) != 1 || !strings.Contains(missing[0], s.command()) {
+			t.Errorf("%s: %v, %v", s.Name, missing, err)
+		}
+	}
+	_, missing, err := gather(context.Background(), checkout(t, "fedcba9876543210"), tree, false, io.Discard)
+	if !errors.Is(err, errMissing) || len(missing) != len(Sources) || !strings.Contains(missing[0], "of tree fedcba9876543210") {
+		t.Errorf("%v, %v", missing, err)
+	}
+	root := checkout(t, tree)
+	name := filepath.Join(root, Sources[0].File)
+	b, _ := os.ReadFile(name)
+	for _, bad := range []string{string(b) + "{\n", strings.Replace(string(b), tree, "fedcba9876543210", 1)} {
+		if err := os.WriteFile(name, []byte(bad), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := gather(context.Background(), root, tree, false, io.Discard); err == nil || !strings.Contains(err.Error(), "verify.jsonl") {
+			t.Error(err)
+		}
+	}
+}
+
+// TestDirty checks that a tree that is no commit's is refused.
+func TestDirty(t *testing.T) {
+	root := t.TempDir()
+	run := func(args ...string) {
+		c := exec.Command("git", append([]string{"-c", "user.name=x", "-c", "user.email=x@example.com"}, args...)...)
+		c.Dir = root
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
+	run("init", "-q")
+	if err := write(filepath.Join(root, "offload", "x.go"), []byte("package offload\n")); err != nil {
+		t.Fatal(err)
+	}
+	run("add", ".")
+	run("commit", "-qm", "x")
+	o := Options{Root: root, Progress: io.Discard}
+	if _, err := Gather(context.Background(), o); errors.Is(err, ErrDirty) || !errors.Is(err, errMissing) {
+		t.Errorf("clean: %v", err)
+	}
+	if err := write(filepath.Join(root, "offload", "y.go"), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Gather(context.Background(), o); !errors.Is(err, ErrDirty) || !strings.Contains(err.Error(), "offload/y.go") {
+		t.Errorf("dirty: %v", err)
+	}
+}
+
+// TestSchema checks that results.json cannot say what it should not.
+func TestSchema(t *testing.T) {
+	good, err := whole(t, checkout(t, tree)).encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range [][2]string{
+		{`"result": "holds"`, `"result": "probably"`}, {`"format": 1`, `"format": 2`}, {`"id": "C-01"`, `"id": "1"`}, {`"n": 7`, `"n": -7`}, {`"title"`, `"titel"`},
+		{`"tree": "0123456789abcdef"`, `"tree": ""`}, {`"date": "2026-01-02"`, `"date": "today"`}, {`"unit": "scenarios"`, `"unit": ""`}, {`"property": "P2"`, `"property": "P12"`},
+	} {
+		bad := bytes.Replace(good, []byte(change[0]), []byte(change[1]), 1)
+		if bytes.Equal(bad, good) {
+			t.Errorf("no %s", change[0])
+		}
+		if Validate(schema, bad) == nil {
+			t.Errorf("%s is taken", change[1])
+		}
+	}
+}
+
+// TestFiles checks that all is written, whole, and that a change is noticed.
+func TestFiles(t *testing.T) {
+	root := checkout(t, tree)
+	bench, err := os.ReadFile("../../docs/bench/bench.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := write(filepath.Join(root, "docs/bench/bench.txt"), bench); err != nil {
+		t.Fatal(err)
+	}
+	list, _, err := gather(context.Background(), root, tree, false, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := whole(t, root)
+	files, err := r.files(root, list, 500)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range files {
+		if strings.HasSuffix(name, ".svg") && xml.Unmarshal(b, new(struct{})) != nil {
+			t.Errorf("%s is no XML", name)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "x", r.Directory())
+	if err := writeAll(dir, files); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeAll(dir, files); err == nil || !strings.Contains(err.Error(), "is there") {
+		t.Errorf("twice: %v", err)
+	}
+	if got, err := ReadDirectory(dir); err != nil || len(got) != len(files) {
+		t.Errorf("%d files of %d: %v", len(got), len(files), err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "records", "more"), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadDirectory(dir); err == nil {
+		t.Error("a file more is not noticed")
+	}
+}
+
+// TestKept checks every directory of evidence that there is: its manifest, its results
+// against their schema, and that README.md has the table of the newest.
+func TestKept(t *testing.T) {
+	const root = "../.."
+	dirs, err := filepath.Glob(root + "/docs/evidence/*/")
+	if err != nil || len(dirs) == 0 {
+		t.Fatalf("no evidence: %v", err)
+	}
+	var newest *Results
+	for _, dir := range dirs {
+		files, err := ReadDirectory(dir)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if err := Validate(files["results.schema.json"], files["results.json"]); err != nil {
+			t.Errorf("%s: %v", dir, err)
+		}
+		r := new(Results)
+		if err := json.Unmarshal(files["results.json"], r); err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Base(dir) != r.Directory() {
+			t.Errorf("%s is of %s", dir, r.Directory())
+		}
+		for _, s := range r.Sources {
+			if s.File != "" && files[s.File] == nil {
+				t.Errorf("%s: no %s", dir, s.File)
+			}
+		}
+		if newest == nil || r.Date > newest.Date {
+			newest = r
+		}
+	}
+	doc, err := os.ReadFile(root + "/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := ReplaceBlock(doc, newest.Block("docs/evidence/"+newest.Directory()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(doc, want) {
+		t.Error("README.md: the table is not that of the newest evidence")
+	}
+}

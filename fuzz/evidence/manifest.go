@@ -1,0 +1,79 @@
+package evidence
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Manifest is the file with the hashes of all others, as sha256sum writes and reads them.
+const Manifest = "MANIFEST.sha256"
+
+func manifest(files map[string][]byte) []byte {
+	var b bytes.Buffer
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if name != Manifest {
+			fmt.Fprintf(&b, "%x  %s\n", sha256.Sum256(files[name]), name)
+		}
+	}
+	return b.Bytes()
+}
+
+// ReadDirectory returns the files of a directory of evidence, by name, if they are those of
+// its manifest.
+func ReadDirectory(dir string) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		files[filepath.ToSlash(name)], err = os.ReadFile(path)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if got := manifest(files); !bytes.Equal(got, files[Manifest]) {
+		return nil, fmt.Errorf("%s: the files are others than those of %s", dir, Manifest)
+	}
+	return files, nil
+}
+
+// writeAll writes a directory, which must not be there, whole or not at all.
+func writeAll(dir string, files map[string][]byte) error {
+	if _, err := os.Lstat(dir); err == nil {
+		return fmt.Errorf("%s is there; evidence is not changed: remove it, or name another by -version or -o", dir)
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
+		return err
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(dir), ".evidence-")
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err == nil {
+			err = write(filepath.Join(temp, filepath.FromSlash(name)), files[name])
+		}
+	}
+	if err == nil {
+		err = os.Chmod(temp, 0o755)
+	}
+	if err == nil {
+		err = os.Rename(temp, dir)
+	}
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(temp))
+	}
+	return nil
+}

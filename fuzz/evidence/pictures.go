@@ -1,0 +1,250 @@
+package evidence
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"fmt"
+	"image/color"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"pgregory.net/rapid"
+
+	"tunproof/corpus"
+	"tunproof/fuzz/gen"
+	"tunproof/fuzz/matrix"
+	"tunproof/fuzz/pcap"
+	"tunproof/fuzz/record"
+	"tunproof/fuzz/scenario"
+	"tunproof/fuzz/target"
+	"tunproof/tunlive/kernels"
+)
+
+// drawn are how many batches, and superpackets, the picture of inputs is of.
+const drawn = 10_000
+
+// reached is what generated inputs met.
+type reached struct {
+	reasons, refusals, fields map[string]int
+}
+
+// reach runs generated inputs through production.
+func reach(n int, seed uint64) (*reached, error) {
+	r := &reached{map[string]int{}, map[string]int{}, map[string]int{}}
+	for i, g := range []*rapid.Generator[scenario.Scenario]{gen.Batches(), gen.Supers()} {
+		_, _, err := gen.Check("reach", n, seed+uint64(i), func(t *rapid.T) {
+			batches, supers := target.Explain(g.Draw(t, "scenario"))
+			for _, b := range batches {
+				for _, p := range b.Packets {
+					r.reasons[p.Reason]++
+					for _, f := range p.Fields {
+						if len(p.Fields) == 1 || !strings.HasSuffix(f.Field, ".checksum") {
+							r.fields[f.Field]++
+						}
+					}
+				}
+			}
+			for _, s := range supers {
+				if s.Packets == nil {
+					r.refusals[cmp.Or(s.Refused, "accepted")]++
+				}
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// counted are bars of counts, the most first, each as long as its logarithm.
+func counted(m map[string]int, fill color.Color) (list []bar) {
+	most := 1.0
+	for _, n := range m {
+		most = max(most, float64(n))
+	}
+	keys := slices.SortedFunc(maps.Keys(m), func(a, b string) int { return cmp.Or(m[b]-m[a], strings.Compare(a, b)) })
+	for _, k := range keys {
+		list = append(list, bar{k, strconv.Itoa(m[k]), math.Log1p(float64(m[k])) / math.Log1p(most), fill})
+	}
+	return list
+}
+
+// inputsPicture shows which Reasons, refusals and fields generated inputs hit.
+func inputsPicture(n int, seed uint64) ([]byte, error) {
+	r, err := reach(n, seed)
+	if err != nil {
+		return nil, err
+	}
+	return bars(fmt.Sprintf("What %d generated batches and %d superpackets hit (logarithmic)", n, n),
+		[]panel{{"Reason of each packet", counted(r.reasons, blue)}},
+		[]panel{{"field that keeps a packet apart (Mismatch)", counted(r.fields, green)}},
+		[]panel{{"superpackets refused, and accepted", counted(r.refusals, orange)}})
+}
+
+// capturesPicture shows packets per superpacket on the captures, by mode.
+func capturesPicture() ([]byte, error) {
+	list, err := corpus.Captures()
+	if err != nil {
+		return nil, err
+	}
+	fills := []color.Color{blue, sky, green, orange, purple}
+	columns := make([][]panel, 2)
+	most := 1.0
+	for i, c := range list {
+		packets, _, err := pcap.ReadAll(bytes.NewReader(c.Pcap))
+		if err != nil {
+			return nil, fmt.Errorf("capture %s: %w", c.Name, err)
+		}
+		p := panel{heading: fmt.Sprintf("%s, %d packets", c.Name, len(packets))}
+		for k, m := range target.Modes {
+			s := target.Capture(packets, 64, m.Config)
+			mean := target.MeanSegments(&s)
+			most = max(most, mean)
+			p.bars = append(p.bars, bar{m.Name, fmt.Sprintf("%.1f", mean), mean, fills[k%len(fills)]})
+		}
+		columns[i*2/len(list)] = append(columns[i*2/len(list)], p)
+	}
+	for _, column := range columns {
+		for _, p := range column {
+			for i := range p.bars {
+				p.bars[i].length /= most
+			}
+		}
+	}
+	return bars("Packets per superpacket on the captures, in batches of 64, by mode", columns...)
+}
+
+// compared are the benchmarks of the picture of speed, of docs/bench/bench.txt.
+var compared = []struct{ name, heading string }{
+	{"Sum/size=1448", "checksum of 1,448 bytes"},
+	{"Segment/proto=tcp4/size=1448", "segmenting TCP, 1,448 bytes a segment"},
+	{"Coalesce/proto=tcp4/size=1448/flows=1/pkts=128", "coalescing TCP, one flow, 1,448 bytes"},
+	{"Coalesce/proto=tcp4/size=200/flows=64/pkts=1024", "coalescing TCP, 64 flows, 200 bytes"},
+	{"Coalesce/proto=udp4/size=1200/flows=1/pkts=128", "coalescing UDP, one flow, 1,200 bytes"},
+	{"Coalesce/proto=acks/flows=8/pkts=128", "pure ACKs of 8 flows"},
+}
+
+// medians are the median times of each implementation of a benchmark.
+func medians(bench []byte, name string) map[string]float64 {
+	all := map[string][]float64{}
+	for s := bufio.NewScanner(bytes.NewReader(bench)); s.Scan(); {
+		f := strings.Fields(s.Text())
+		if len(f) < 3 || !strings.HasPrefix(f[0], "Benchmark"+name+"/") {
+			continue
+		}
+		_, impl, _ := strings.Cut(f[0], "/impl=")
+		if ns, err := strconv.ParseFloat(f[2], 64); err == nil {
+			all[impl] = append(all[impl], ns)
+		}
+	}
+	median := map[string]float64{}
+	for impl, ns := range all {
+		slices.Sort(ns)
+		median[impl] = ns[len(ns)/2]
+	}
+	return median
+}
+
+// speedPicture shows the time of others, of tunproof's.
+func speedPicture(root string) ([]byte, error) {
+	bench, err := os.ReadFile(filepath.Join(root, "docs", "bench", "bench.txt"))
+	if err != nil {
+		return nil, err
+	}
+	fills := map[string]color.Color{"tunproof": blue, "tunproof-next": sky, "nebula": red, "tailscale": green, "wireguard-go": purple, "gvisor": orange}
+	columns := make([][]panel, 2)
+	for i, c := range compared {
+		m := medians(bench, c.name)
+		ours := m["tunproof"]
+		if ours == 0 {
+			return nil, fmt.Errorf("docs/bench/bench.txt: no %s of tunproof", c.name)
+		}
+		p := panel{heading: c.heading}
+		longest := 0.0
+		for impl, ns := range m {
+			if fills[impl] != nil {
+				longest = max(longest, ns/ours)
+			}
+		}
+		for _, impl := range slices.SortedFunc(maps.Keys(m), func(a, b string) int { return cmp.Compare(m[a], m[b]) }) {
+			if fills[impl] != nil {
+				p.bars = append(p.bars, bar{impl, fmt.Sprintf("%.2f", m[impl]/ours), m[impl] / ours / longest, fills[impl]})
+			}
+		}
+		columns[i%2] = append(columns[i%2], p)
+	}
+	return bars("Time of each, of tunproof's (docs/bench.md: medians of alternating rounds)", columns...)
+}
+
+// kernelsPicture shows what was asked of each kernel.
+func kernelsPicture(rows []record.Result) ([]byte, error) {
+	columns := []string{"K1", "K2", "K3", "K4", "K5", matrix.Device, matrix.Harness, matrix.Features}
+	var names []string
+	var cells [][]cell
+	for _, k := range kernels.All {
+		of := slices.DeleteFunc(slices.Clone(rows), func(r record.Result) bool { return r.Judge != k.Name })
+		if len(of) == 0 {
+			continue
+		}
+		names = append(names, of[0].Env.Kernel)
+		var line []cell
+		for _, p := range columns {
+			n, c := 0, cell{"not run", grey, dark}
+			for _, r := range of {
+				if r.Property != p {
+					continue
+				}
+				n += r.Count
+				switch {
+				case r.Result == record.Violated:
+					c.fill, c.ink = red, color.White
+				case r.Result == record.Holds && c.fill != red:
+					c.fill, c.ink = green, color.White
+				}
+			}
+			if c.fill != grey {
+				c.text = Short(n)
+			}
+			line = append(line, c)
+		}
+		cells = append(cells, line)
+	}
+	return grid("Kernels by properties: how many were asked, in virtual machines", names, columns, cells, 190)
+}
+
+// othersPicture shows what other implementations hold.
+func othersPicture(others []Other) ([]byte, error) {
+	var rows, columns []string
+	var cells [][]cell
+	for _, p := range []string{"P1", "P2", "P3", "P4", "P5", "P8", "P11"} {
+		rows = append(rows, p)
+		var line []cell
+		for _, o := range others {
+			c := map[string]cell{record.Holds: {"holds", green, color.White}, record.Violated: {"violated", red, color.White}, record.NotRun: {"n/a", grey, dark}}[o.Properties[p]]
+			line = append(line, c)
+		}
+		cells = append(cells, line)
+	}
+	for _, o := range others {
+		columns = append(columns, o.Name)
+	}
+	return grid("The same properties, asked of others from outside", rows, columns, cells, 60)
+}
+
+// Short is a count with three digits.
+func Short(n int) string {
+	switch {
+	case n >= 1_000_000:
+		return fmt.Sprintf("%.3gM", float64(n)/1e6)
+	case n >= 10_000:
+		return fmt.Sprintf("%.3gk", float64(n)/1e3)
+	}
+	return strconv.Itoa(n)
+}

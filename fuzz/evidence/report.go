@@ -1,0 +1,191 @@
+package evidence
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"text/template"
+
+	"tunproof/fuzz/record"
+)
+
+//go:embed report.md.tmpl
+var reportText string
+
+var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
+	"join": strings.Join, "short": Short, "total": total, "kernels": kernelNames,
+}).Parse(reportText))
+
+// environment is what env.json has.
+type environment struct {
+	record.Env
+	Tools   map[string]string `json:"tools"`
+	Kernels map[string]string `json:"kernels"` // that were asked, by series
+}
+
+// Options say what is gathered, and where to.
+type Options struct {
+	Root, Out     string // Out is below docs/evidence of Root without it
+	Version, Date string
+	RunMissing    bool
+	Progress      io.Writer
+}
+
+// ErrDirty is that the tree is not that of a commit.
+var ErrDirty = errors.New("the tree is not that of a commit; commit or stash first")
+
+// Gather writes the evidence of the tree and returns what results.json has. It writes
+// all, or nothing.
+func Gather(ctx context.Context, o Options) (*Results, error) {
+	if changed, err := dirty(ctx, o.Root); err != nil {
+		return nil, err
+	} else if changed != "" {
+		return nil, fmt.Errorf("%w:\n%s", ErrDirty, changed)
+	}
+	tree, err := record.Tree(o.Root)
+	if err != nil {
+		return nil, err
+	}
+	commit, err := git(ctx, o.Root, "rev-parse", "HEAD")
+	if err != nil {
+		return nil, err
+	}
+	list, missing, err := gather(ctx, o.Root, tree, o.RunMissing, o.Progress)
+	for _, m := range missing {
+		fmt.Fprintln(o.Progress, "evidence:", m)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("tree %s: %w", tree, err)
+	}
+	r := results(list)
+	r.Version, r.Date, r.Tree, r.Commit = o.Version, o.Date, tree, strings.TrimSpace(commit)
+	files, err := r.files(o.Root, list, drawn)
+	if err != nil {
+		return nil, err
+	}
+	if o.Out == "" {
+		o.Out = filepath.Join(o.Root, "docs", "evidence", r.Directory())
+	}
+	return r, writeAll(o.Out, files)
+}
+
+// files are the contents of the directory, by name; the picture of inputs is of as many as
+// drawn.
+func (r *Results) files(root string, list []*gathered, drawn int) (map[string][]byte, error) {
+	files := map[string][]byte{"results.schema.json": schema}
+	var err error
+	if files["results.json"], err = r.encode(); err != nil {
+		return nil, err
+	}
+	var rows []record.Result
+	for _, g := range list {
+		if files[g.kept()], err = os.ReadFile(filepath.Join(root, g.File)); err != nil {
+			return nil, err
+		}
+		if g.Name == "kernels" {
+			rows = g.rows
+		}
+	}
+	env := environment{Env: record.Here(), Tools: tools(), Kernels: map[string]string{}}
+	for _, row := range rows {
+		if row.Env.Kernel != "" {
+			env.Kernels[row.Judge] = row.Env.Kernel
+		}
+	}
+	if files["env.json"], err = json.MarshalIndent(env, "", " "); err != nil {
+		return nil, err
+	}
+	for name, picture := range map[string]func() ([]byte, error){
+		"inputs.svg":   func() ([]byte, error) { return inputsPicture(drawn, 1) },
+		"captures.svg": capturesPicture,
+		"speed.svg":    func() ([]byte, error) { return speedPicture(root) },
+		"kernels.svg":  func() ([]byte, error) { return kernelsPicture(rows) },
+		"others.svg":   func() ([]byte, error) { return othersPicture(r.Others) },
+	} {
+		if files[name], err = picture(); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	var report bytes.Buffer
+	if err := reportTemplate.Execute(&report, struct {
+		*Results
+		Env environment
+	}{r, env}); err != nil {
+		return nil, err
+	}
+	files["report.md"] = report.Bytes()
+	files[Manifest] = manifest(files)
+	return files, nil
+}
+
+// tools are the versions of what ran beside this program.
+func tools() map[string]string {
+	list := map[string]string{"go": runtime.Version()}
+	for _, t := range [][]string{{"clang-19", "--version"}, {"qemu-s390x-static", "--version"}} {
+		if out, err := exec.Command(t[0], t[1:]...).Output(); err == nil {
+			first, _, _ := strings.Cut(string(out), "\n")
+			list[t[0]] = first
+		}
+	}
+	return list
+}
+
+// total is how much was judged for a claim, unit by unit.
+func total(c ClaimResult) string {
+	sums, units := map[string]int{}, []string{}
+	for _, row := range c.Rows {
+		unit := row.Unit
+		if row.Command == "mutants" { // "noticed of 243"
+			unit = "mutants " + unit
+		}
+		if row.Count > 0 && !slices.Contains(units, unit) {
+			units = append(units, unit)
+		}
+		sums[unit] += row.Count
+	}
+	slices.SortStableFunc(units, func(a, b string) int { return sums[b] - sums[a] })
+	var list []string
+	for _, u := range units {
+		list = append(list, Short(sums[u])+" "+u)
+	}
+	return strings.Join(list, ", ")
+}
+
+// kernelNames says which kernels were asked.
+func kernelNames(list []string) string {
+	if len(list) <= 1 {
+		return strings.Join(list, "")
+	}
+	return fmt.Sprintf("%d kernels", len(list))
+}
+
+// Block is the table for README.md, between its lines evidence.
+func (r *Results) Block(dir string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "| claim | what was judged, by [the evidence of %s](%s/report.md) | result |\n|---|---|---|\n", r.Date, dir)
+	for _, c := range r.Claims {
+		fmt.Fprintf(&b, "| %s %s | %s | %s |\n", c.ID, c.Title, total(c), c.Result)
+	}
+	return b.String()
+}
+
+// ReplaceBlock puts text into a document, between the lines "<!-- evidence -->" and
+// "<!-- /evidence -->".
+func ReplaceBlock(doc []byte, text string) ([]byte, error) {
+	before, rest, ok := bytes.Cut(doc, []byte("<!-- evidence -->\n"))
+	_, after, ends := bytes.Cut(rest, []byte("<!-- /evidence -->\n"))
+	if !ok || !ends {
+		return nil, errors.New("no lines <!-- evidence --> and <!-- /evidence -->")
+	}
+	return fmt.Appendf(nil, "%s<!-- evidence -->\n%s<!-- /evidence -->\n%s", before, text, after), nil
+}

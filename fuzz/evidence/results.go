@@ -1,0 +1,279 @@
+package evidence
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"tunproof/fuzz/conform"
+	"tunproof/fuzz/record"
+)
+
+// Results are what results.json has.
+type Results struct {
+	Format     int            `json:"format"`
+	Version    string         `json:"version"`
+	Date       string         `json:"date"`
+	Commit     string         `json:"commit"`
+	Tree       string         `json:"tree"`
+	Claims     []ClaimResult  `json:"claims"`
+	Sources    []SourceResult `json:"sources"`
+	Harness    []Row          `json:"harness"` // what would be noticed
+	Others     []Other        `json:"others"`  // the same properties, of other implementations
+	NotCovered []string       `json:"not_covered"`
+}
+
+// ClaimResult is a claim with what it rests on.
+type ClaimResult struct {
+	ID         string   `json:"id"`
+	Title      string   `json:"title"`
+	Says       string   `json:"says"`
+	Properties []string `json:"properties"`
+	Result     string   `json:"result"` // record.Holds, Violated, or NotRun if nothing was
+	Rows       []Row    `json:"rows"`
+	Noticed    int      `json:"noticed"` // planted bugs that one of the properties notices
+	Alone      int      `json:"alone"`   // of them those that no other method does
+	Kernels    []string `json:"kernels,omitempty"`
+	Limits     []string `json:"limits"`
+}
+
+// Row sums up records of one command, property, method and judge.
+type Row struct {
+	Command  string   `json:"command"`
+	Property string   `json:"property"`
+	Method   string   `json:"method"`
+	Judge    string   `json:"judge"`
+	Count    int      `json:"n"`
+	Unit     string   `json:"unit"`
+	Seconds  float64  `json:"seconds"`
+	Result   string   `json:"result"`
+	Detail   string   `json:"detail,omitempty"`
+	Kernels  []string `json:"kernels,omitempty"`
+}
+
+// SourceResult says where records come from.
+type SourceResult struct {
+	Name    string `json:"name"`
+	Command string `json:"command"`
+	File    string `json:"file"` // in the directory, "" if it is missing
+	Seed    uint64 `json:"seed,omitempty"`
+}
+
+// Other is another implementation.
+type Other struct {
+	Name       string            `json:"name"`
+	Version    string            `json:"version"`
+	Seed       uint64            `json:"seed"`
+	Seconds    float64           `json:"seconds"`
+	Inputs     int               `json:"inputs"`
+	Properties map[string]string `json:"properties"`
+	Ways       int               `json:"ways"`
+}
+
+//go:embed results.schema.json
+var schema []byte
+
+// Validate checks results.json against a schema.
+func Validate(schema, results []byte) error {
+	s, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
+	if err != nil {
+		return err
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(results))
+	if err != nil {
+		return err
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("results.schema.json", s); err != nil {
+		return err
+	}
+	compiled, err := c.Compile("results.schema.json")
+	if err != nil {
+		return err
+	}
+	return compiled.Validate(doc)
+}
+
+// results sums up what was gathered.
+func results(list []*gathered) *Results {
+	r := &Results{Format: 1, NotCovered: NotCovered}
+	var rows []record.Result
+	var planted []mutant
+	for _, g := range list {
+		for _, row := range g.rows {
+			if row.Command == "verify" && row.Property == "mutants" {
+				continue // which repeats what docs/mutation says
+			}
+			rows = append(rows, row)
+			if row.Command == "mutants" || row.Command == "detect" {
+				r.Harness = addRow(r.Harness, row)
+			}
+		}
+		if g.Name == "planted bugs" {
+			planted = g.mutants
+		}
+		for _, o := range g.others {
+			if o.Impl == "tunproof" {
+				rows = append(rows, o.Records(o.Seed, o.Tree)...)
+			}
+			r.Others = append(r.Others, o.sum())
+		}
+	}
+	for _, c := range Claims {
+		if c.Retired == "" {
+			r.Claims = append(r.Claims, c.result(rows, planted))
+		}
+	}
+	for _, s := range Sources {
+		one := SourceResult{Name: s.Name, Command: s.command()}
+		if at := slices.IndexFunc(list, func(g *gathered) bool { return g.Name == s.Name }); at >= 0 {
+			one.File, one.Seed = s.kept(), list[at].seed()
+		}
+		r.Sources = append(r.Sources, one)
+	}
+	return r
+}
+
+// kept is the name of a source's records in the directory.
+func (s Source) kept() string { return "records/" + strings.ReplaceAll(s.Name, " ", "-") + ".jsonl" }
+
+func (g *gathered) seed() uint64 {
+	for _, o := range g.others {
+		return o.Seed
+	}
+	for _, r := range g.rows {
+		if r.Seed != 0 {
+			return r.Seed
+		}
+	}
+	return 0
+}
+
+func (o other) sum() Other {
+	s := Other{Name: o.Impl, Version: o.Version, Seed: o.Seed, Seconds: o.Seconds, Inputs: o.Inputs["P1"], Properties: map[string]string{}, Ways: len(o.Found)}
+	for _, p := range conform.Properties() {
+		switch {
+		case o.Inputs[p] == 0:
+			s.Properties[p] = record.NotRun
+		case len(o.Of(p)) > 0:
+			s.Properties[p] = record.Violated
+		default:
+			s.Properties[p] = record.Holds
+		}
+	}
+	return s
+}
+
+func (c Claim) result(rows []record.Result, planted []mutant) ClaimResult {
+	r := ClaimResult{ID: c.ID, Title: c.Title, Says: c.Says, Properties: c.Properties, Limits: c.Limits, Result: record.NotRun}
+	for _, row := range rows {
+		if !slices.Contains(c.Properties, row.Property) {
+			continue
+		}
+		r.Rows = addRow(r.Rows, row)
+		if k := kernelOf(row); k != "" && row.Result != record.NotRun && !slices.Contains(r.Kernels, k) {
+			r.Kernels = append(r.Kernels, k)
+		}
+		switch {
+		case row.Result == record.Violated:
+			r.Result = record.Violated
+		case row.Result == record.Holds && r.Result == record.NotRun:
+			r.Result = record.Holds
+		}
+	}
+	for _, m := range planted {
+		by := strings.Fields(m.By)
+		if slices.ContainsFunc(by, func(p string) bool { return slices.Contains(c.Properties, p) }) {
+			r.Noticed++
+			if len(by) == 1 {
+				r.Alone++
+			}
+		}
+	}
+	return r
+}
+
+// kernelOf is the kernel that was asked, of records that are about one.
+func kernelOf(r record.Result) string {
+	if r.Command == "kernels" || strings.HasPrefix(r.Property, "K") {
+		return r.Env.Kernel
+	}
+	return ""
+}
+
+// addRow adds a record to those of its kind: one of many kernels is one row.
+func addRow(rows []Row, r record.Result) []Row {
+	method, judge := r.Method, r.Judge
+	if r.Command == "kernels" {
+		judge = "kernels"
+	}
+	if r.Command == "detect" { // a row for each bug
+		r.Property, judge = "mutants", "fuzzing engine"
+	}
+	unit, _, _ := strings.Cut(r.Unit, " asked of ")
+	at := slices.IndexFunc(rows, func(o Row) bool {
+		return o.Command == r.Command && o.Property == r.Property && o.Method == method && o.Judge == judge
+	})
+	if at < 0 {
+		at = len(rows)
+		rows = append(rows, Row{Command: r.Command, Property: r.Property, Method: method, Judge: judge, Result: record.NotRun})
+	}
+	row := &rows[at]
+	if r.Result != record.NotRun {
+		row.Count += r.Count
+	}
+	row.Seconds += r.Seconds
+	if unit != "" {
+		row.Unit = unit
+	}
+	switch {
+	case r.Result == record.Violated:
+		row.Result, row.Detail = r.Result, r.Detail
+	case r.Result == record.Holds && row.Result == record.NotRun:
+		row.Result = record.Holds
+	}
+	if row.Result == record.NotRun {
+		row.Detail = r.Detail
+	} else if row.Result == record.Holds {
+		row.Detail = ""
+	}
+	if k := kernelOf(r); k != "" && r.Result != record.NotRun && !slices.Contains(row.Kernels, k) {
+		row.Kernels = append(row.Kernels, k)
+	}
+	return rows
+}
+
+// encode writes results.json, and checks it.
+func (r *Results) encode() ([]byte, error) {
+	b, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return nil, err
+	}
+	b = append(b, '\n')
+	if err := Validate(schema, b); err != nil {
+		return nil, fmt.Errorf("results.json: %w", err)
+	}
+	return b, nil
+}
+
+// Directory is the name of the directory of what was found.
+func (r *Results) Directory() string { return r.Version + "-" + r.Date }
+
+// Verdict is a record's value for all claims.
+func (r *Results) Verdict() string {
+	verdict := record.Holds
+	for _, c := range r.Claims {
+		switch {
+		case c.Result == record.Violated:
+			return record.Violated
+		case c.Result == record.NotRun:
+			verdict = record.NotRun
+		}
+	}
+	return verdict
+}
