@@ -36,14 +36,14 @@ func (i Impl) batches(batches [][][]byte) (list []Violation) {
 		case i.Stack:
 			list = append(list, streams(batch, frames)...)
 		default:
-			list = append(list, judgeBatch(batch, frames)...)
+			list = append(list, i.judge(batch, frames)...)
 		}
 	}
 	return list
 }
 
-// judgeBatch compares a batch with what it was joined to, cut again.
-func judgeBatch(batch, frames [][]byte) (list []Violation) {
+// judge compares a batch with what it was joined to, cut again.
+func (i Impl) judge(batch, frames [][]byte) (list []Violation) {
 	var out [][]byte
 	for k, f := range frames {
 		if len(f) < hdrLen {
@@ -70,7 +70,7 @@ func judgeBatch(batch, frames [][]byte) (list []Violation) {
 			continue
 		}
 		at = append(at, k)
-		if !bytes.Equal(batch[k], out[n]) {
+		if !bytes.Equal(batch[k], out[n]) && !(i.AtomicIDs && otherID(batch[k], out[n])) {
 			list = append(list, changed(batch[k], out[n], k))
 		}
 	}
@@ -139,6 +139,13 @@ func distance(p, b []byte) int {
 		}
 	}
 	return n
+}
+
+// otherID says whether all that is other is the ID of a packet with DF, and the header
+// checksum is right.
+func otherID(was, is []byte) bool {
+	return len(was) >= 20 && was[0]>>4 == 4 && was[6]&0x40 != 0 && !wrongHeader(was) && !wrongHeader(is) &&
+		!slices.ContainsFunc(compare.Diff(was, is), func(d compare.Difference) bool { return d.Field != "ip.id" && d.Field != "ip.checksum" })
 }
 
 // changed is a packet that came out as another.

@@ -50,6 +50,9 @@ type Impl struct {
 
 	MaxBatch  int // packets that it is given at once, 0 for 512
 	MaxPacket int // bytes of a packet that it is given to join, or that it has to cut to, 0 for 65535
+	// AtomicIDs says that it joins packets with DF whatever their IPv4 IDs, which mean
+	// nothing then (RFC 6864): they and the header checksum may come back as others.
+	AtomicIDs bool
 	// NoECN says that it does not ask for TUN_F_TSO_ECN: no kernel then hands it a type
 	// with the ECN bit.
 	NoECN bool

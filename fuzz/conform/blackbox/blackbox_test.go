@@ -7,6 +7,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -38,7 +40,7 @@ func carry(from, to, fault string) error {
 	if err != nil {
 		return err
 	}
-	far, err := tun.Open(tun.Config{Name: to})
+	far, err := tun.Open(tun.Config{Name: to, ExactIDs: true})
 	if err != nil {
 		return err
 	}
@@ -110,13 +112,37 @@ func TestPrograms(t *testing.T) {
 		t.Run(c.fault, func(t *testing.T) {
 			t.Setenv(envFault, c.fault)
 			var out, progress bytes.Buffer
+			limit := "30s" // what is lost takes time, and is found at once
+			if c.fault == "lost" || c.fault == "ends" {
+				limit = "3s"
+			}
 			start := time.Now()
-			code, err := run(context.Background(), []string{"-seed", "3", "-checks", "500", "-time", "3s", os.Args[0]}, &out, &progress)
+			code, err := run(context.Background(), []string{"-seed", "3", "-checks", "500", "-time", limit, os.Args[0]}, &out, &progress)
 			if err != nil || code != c.code || !strings.Contains(out.String(), c.want) {
 				t.Errorf("exit %d, %v, want %d with %q\n%s%s", code, err, c.code, c.want, out.String(), progress.String())
 			}
 			t.Logf("%.1f s\n%s", time.Since(start).Seconds(), out.String())
 		})
+	}
+}
+
+// TestTunnel judges the example of package tun, two of them and a UDP socket between.
+func TestTunnel(t *testing.T) {
+	inside(t)
+	example := filepath.Join(t.TempDir(), "example")
+	if out, err := exec.Command("go", "build", "-o", example, "tunproof/offload/tun/example").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	const script = `"$0" -local 127.0.0.1:5000 -remote 127.0.0.1:5001 -name $TUN_FROM & exec "$0" -local 127.0.0.1:5001 -remote 127.0.0.1:5000 -name $TUN_TO`
+	for _, c := range []struct {
+		flag string
+		code int
+	}{{"-atomic-ids", record.ExitHolds}, {"-corpus=false", record.ExitViolation}} { // the device's default
+		var out, progress bytes.Buffer
+		code, err := run(context.Background(), []string{"-seed", "3", "-checks", "500", "-time", "30s", c.flag, "sh", "-c", script, example}, &out, &progress)
+		if err != nil || code != c.code || c.code == record.ExitViolation && !strings.Contains(out.String(), "P2: ip.id changes, ") {
+			t.Errorf("%s: exit %d, %v, want %d\n%s%s", c.flag, code, err, c.code, out.String(), progress.String())
+		}
 	}
 }
 

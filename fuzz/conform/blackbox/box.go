@@ -5,12 +5,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 
 	"tunproof/corpus/pkts"
@@ -32,19 +34,21 @@ type box struct {
 	argv     []string
 	from, to string
 	start    time.Duration // to wait for the links
+	atomic   bool          // IDs of packets with DF are not compared
 	out      io.Writer     // of the program
 	ctx      context.Context
 
 	program *exec.Cmd
 	ended   chan error
 	between *tunlive.Between
+	markers uint64 // that were sent
 }
 
 // impl is the box as an implementation: what joins is the program's far end, what cuts
 // its near one, and each is judged with the other behind it.
 func (b *box) impl(all bool) conform.Impl {
 	i := conform.Impl{
-		Name: b.argv[0], MaxBatch: maxBatch, MaxPacket: mtu(b.from),
+		Name: b.argv[0], MaxBatch: maxBatch, MaxPacket: mtu(b.from), AtomicIDs: b.atomic,
 		NewCoalescer: func() conform.Coalesce {
 			return func(batch [][]byte) (frames [][]byte, err error) {
 				var packets []tunlive.Packet
@@ -89,20 +93,22 @@ func cut(p tunlive.Packet) [][]byte {
 	return [][]byte{p.Data}
 }
 
-// pass sends packets through the program, for n to come out. That the program ended is a
-// panic, of the call that it is the answer to.
+// pass sends packets through the program, for n to come out, and a marker behind them. That
+// the program ended is a panic, of the call that it is the answer to.
 func (b *box) pass(packets []tunlive.Packet, n int) ([]tunlive.Packet, error) {
 	if b.program == nil {
 		if err := b.run(); err != nil {
 			return nil, err
 		}
 	}
-	got, err := b.between.Pass(packets, func(got []tunlive.Packet) bool {
-		k := 0
+	marker := b.marker()
+	got, err := b.between.Pass(append(packets, tunlive.Packet{Data: marker}), func(got []tunlive.Packet) bool {
+		k, seen := 0, false
 		for _, p := range got {
+			seen = seen || bytes.Equal(p.Data, marker)
 			k += len(cut(p))
 		}
-		return k >= n
+		return seen && k > n
 	}, quiet)
 	select {
 	case ended := <-b.ended:
@@ -110,9 +116,25 @@ func (b *box) pass(packets []tunlive.Packet, n int) ([]tunlive.Packet, error) {
 		_ = b.close()
 		panic(fmt.Sprint("the program ended: ", ended))
 	default:
-		return got, err
+		return slices.DeleteFunc(got, func(p tunlive.Packet) bool { return isMarker(p.Data) }), err
 	}
 }
+
+// The protocol of markers, one for experiments (RFC 3692), which nothing joins.
+const markerProtocol = 253
+
+// marker is a packet that was not sent before.
+func (b *box) marker() []byte {
+	b.markers++
+	m := []byte{0x45, 0, 0, 28, 0, 0, 0, 0, 64, markerProtocol, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2}
+	sum := ^model.Sum(nil, m)
+	m[10], m[11] = byte(sum>>8), byte(sum)
+	return binary.BigEndian.AppendUint64(m, b.markers)
+}
+
+// isMarker says whether a packet is one; no generated packet is of their protocol and
+// length.
+func isMarker(p []byte) bool { return len(p) == 28 && p[0] == 0x45 && p[9] == markerProtocol }
 
 // run starts the program and waits for its links.
 func (b *box) run() error {
@@ -154,17 +176,14 @@ func (b *box) run() error {
 	return b.ready()
 }
 
-// probe is a packet of a protocol for experiments (RFC 3692), which nothing joins.
-var probe = []byte{0x45, 0, 0, 20, 0, 0, 0, 0, 64, 253, 0x6e, 0xe7, 192, 0, 2, 1, 192, 0, 2, 2}
-
-// ready waits until the program carries packets.
+// ready waits until the program carries packets, and none is under way.
 func (b *box) ready() error {
 	for until := time.Now().Add(b.start); time.Now().Before(until); {
-		got, err := b.between.Pass([]tunlive.Packet{{Data: probe}}, func(got []tunlive.Packet) bool { return len(got) > 0 }, quiet)
+		got, err := b.between.Pass([]tunlive.Packet{{Data: b.marker()}}, func(got []tunlive.Packet) bool { return false }, quiet)
 		if err != nil {
 			return errors.Join(err, b.close())
 		}
-		if len(got) > 0 && bytes.Equal(got[0].Data, probe) {
+		if slices.ContainsFunc(got, func(p tunlive.Packet) bool { return isMarker(p.Data) }) {
 			return nil
 		}
 	}

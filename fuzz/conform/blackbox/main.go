@@ -3,7 +3,7 @@
 // Command blackbox judges a program that carries packets from one TUN to another, such as
 // the two ends of a VPN, from outside, by package conform:
 //
-//	go run ./fuzz/conform/blackbox [-time 1m] [-seed N] [-corpus] [-all] PROGRAM [ARGUMENTS]
+//	go run ./fuzz/conform/blackbox [-time 1m] [-seed N] [-corpus] [-all] [-atomic-ids] PROGRAM [ARGUMENTS]
 //
 // It runs the program in a network namespace of its own, where only lo is up, with the
 // names of two TUNs in the environment, TUN_FROM and TUN_TO. The program opens both,
@@ -47,6 +47,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (int, erro
 	flags.Uint64Var(&opt.Seed, "seed", 0, "of generated input; 0 draws one")
 	flags.DurationVar(&opt.Time, "time", time.Minute, "in all")
 	flags.IntVar(&opt.Checks, "checks", 0, "batches, and superpackets, at most; 0 for as many as there is time")
+	atomic := flags.Bool("atomic-ids", false, "IPv4 IDs of packets with DF may come out as others (RFC 6864)")
 	all := flags.Bool("all", false, "packets too that are damaged or have another length than they say, which a VPN may drop")
 	start := flags.Duration("start", 10*time.Second, "to wait for the program's links, and for the first packet")
 	asJSON := flags.Bool("json", false, "write result records, one a line")
@@ -54,7 +55,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (int, erro
 		return record.ExitUsage, nil // it said why
 	}
 	if flags.NArg() == 0 || opt.Time <= 0 || opt.Checks < 0 {
-		return record.ExitUsage, fmt.Errorf("usage: blackbox [-time TIME] [-checks N] [-seed N] [-corpus] [-all] [-json] PROGRAM [ARGUMENTS]")
+		return record.ExitUsage, fmt.Errorf("usage: blackbox [-time TIME] [-checks N] [-seed N] [-corpus] [-all] [-atomic-ids] [-json] PROGRAM [ARGUMENTS]")
 	}
 	for opt.Seed == 0 {
 		opt.Seed = rand.Uint64() >> 16
@@ -71,7 +72,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (int, erro
 		return record.ExitUsage, err
 	}
 	opt.Say("seed %d", opt.Seed)
-	return judge(ctx, &box{argv: flags.Args(), from: "tpfrom", to: "tpto", start: *start, out: progress, ctx: ctx}, opt, *all, *asJSON, out)
+	return judge(ctx, &box{argv: flags.Args(), from: "tpfrom", to: "tpto", start: *start, atomic: *atomic, out: progress, ctx: ctx}, opt, *all, *asJSON, out)
 }
 
 // judge judges the program and shows what it does.
