@@ -134,15 +134,10 @@ func TestTunnel(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	const script = `"$0" -local 127.0.0.1:5000 -remote 127.0.0.1:5001 -name $TUN_FROM & exec "$0" -local 127.0.0.1:5001 -remote 127.0.0.1:5000 -name $TUN_TO`
-	for _, c := range []struct {
-		flag string
-		code int
-	}{{"-atomic-ids", record.ExitHolds}, {"-corpus=false", record.ExitViolation}} { // the device's default
-		var out, progress bytes.Buffer
-		code, err := run(context.Background(), []string{"-seed", "3", "-checks", "500", "-time", "30s", c.flag, "sh", "-c", script, example}, &out, &progress)
-		if err != nil || code != c.code || c.code == record.ExitViolation && !strings.Contains(out.String(), "P2: ip.id changes, ") {
-			t.Errorf("%s: exit %d, %v, want %d\n%s%s", c.flag, code, err, c.code, out.String(), progress.String())
-		}
+	var out, progress bytes.Buffer
+	code, err := run(context.Background(), []string{"-seed", "3", "-checks", "500", "-time", "30s", "-atomic-ids", "sh", "-c", script, example}, &out, &progress)
+	if err != nil || code != record.ExitHolds { // the IDs are the device's default
+		t.Errorf("exit %d, %v\n%s%s", code, err, out.String(), progress.String())
 	}
 }
 
