@@ -29,6 +29,8 @@ help:
 	@echo "make kernels        ask seven other kernels, from 5.10 on, in virtual machines that it fetches, and write docs/kernel (10 minutes)"
 	@echo "make kernels-long   the same with 200,000 batches for each of K2 and K3 and 1,000,000 superpackets a kernel (70 minutes); goes on where it stopped"
 	@echo "make kernels-one    the same of one, Linux $(KERNEL), and how a guest's panic and hang are told (2 minutes)"
+	@echo "make conformance    the same properties asked of other implementations, CONFORM_TIME=$(CONFORM_TIME) each; writes docs/conformance"
+	@echo "make evidence       gather the records of this tree into docs/evidence; EVIDENCE=-run-missing makes what is missing (4 hours)"
 	@echo "make fuzz           a fuzzing campaign of FUZZ_TIME=$(FUZZ_TIME) with FUZZ_ENGINE=$(FUZZ_ENGINE) on CAMPAIGN=$(CAMPAIGN); goes on where it stopped"
 	@echo "make libfuzzer      the same by libFuzzer, which takes clang"
 	@echo "make cflite         what ClusterFuzzLite and OSS-Fuzz build, built and run here, which takes clang and python3"
@@ -116,6 +118,7 @@ kernels:
 kernels-long:
 	@mkdir -p .cache docs/kernel
 	$(GO) run ./fuzz/cmd/tunproof kernels -count 200000 -stride 2 -seed $(TEST_SEED) -state .cache/kernels.jsonl -o docs/kernel/long.jsonl
+	$(GO) run ./fuzz/cmd/tunproof kernels -report docs/kernel/long.jsonl -into docs/kernel.md -block kernels-long
 
 KERNEL = 6.12
 kernels-one:
@@ -152,7 +155,7 @@ bench:
 	$(GO) test -run '^$$' -bench . ./offload ./fuzz/native
 
 # Modules of their own, with what only they need; one says which Go it needs.
-NESTED = fuzz/peers offload/tun/wgtun
+NESTED = fuzz/peers fuzz/evidence offload/tun/wgtun
 test-nested:
 	@for m in $(NESTED); do (cd $$m && GOTOOLCHAIN=auto $(GO) vet ./... && GOTOOLCHAIN=auto $(GO) test -count=1 ./...) || exit 1; done
 
@@ -245,7 +248,13 @@ docs:
 	$(GO) run ./fuzz/cmd/tunproof mutants -report docs/mutation > .mutation.new && mv .mutation.new docs/mutation.md
 	$(GO) run ./fuzz/cmd/tunproof detect -report docs/fuzzing/detection.jsonl -into docs/fuzzing.md
 	$(GO) run ./fuzz/cmd/tunproof fuzz -report docs/fuzzing/rates.jsonl -into docs/fuzzing.md
+	$(GO) run ./fuzz/cmd/tunproof kernels -report docs/kernel/long.jsonl -into docs/kernel.md -block kernels-long
 	$(GO) run ./fuzz/cmd/tunproof kernels -report docs/kernel/matrix.jsonl -into docs/kernel.md
+
+# Of this tree; EVIDENCE=-run-missing runs what there are no records of: hours.
+EVIDENCE =
+evidence:
+	$(GO) run ./fuzz/cmd/tunproof evidence $(EVIDENCE)
 
 corpus:
 	$(GO) run ./fuzz/cmd/tunproof corpus check
@@ -256,4 +265,4 @@ properties-long:
 fuzz-long:
 	$(GO) run ./fuzz/cmd/tunproof verify -run '^[a-zP0-9]+ fuzz' -fuzz $(FUZZ_N) -cache .cache/fuzz
 
-.PHONY: conformance conformance-docs kernels kernels-long kernels-one fuzz libfuzzer cflite seeds detect exhaustive exhaustive-long mutants mutation mutation-deep mutation-model mutation-draw test-nested bench-peers wireguard help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-user live-long live-fuzz captures streams test-sums qemu test-qemu
+.PHONY: evidence conformance conformance-docs kernels kernels-long kernels-one fuzz libfuzzer cflite seeds detect exhaustive exhaustive-long mutants mutation mutation-deep mutation-model mutation-draw test-nested bench-peers wireguard help verify test lint test-386 test-race cover bench docs corpus properties-long fuzz-long live live-user test-user live-long live-fuzz captures streams test-sums qemu test-qemu
