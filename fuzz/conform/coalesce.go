@@ -2,6 +2,7 @@ package conform
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -17,14 +18,16 @@ const hdrLen = 10
 // room is the capacity that each packet of a batch is given.
 const room = 65535
 
-// batches joins batches one after another, with one Coalesce.
-func (i Impl) batches(batches [][][]byte) (list []Violation) {
+// batches joins batches one after another, with one Coalesce, and says how many were given.
+func (i Impl) batches(batches [][][]byte) (list []Violation, n int) {
 	join := i.NewCoalescer()
+	var in, out [][]byte // of a stack, which may keep packets until the next batch
 	for _, batch := range batches {
 		batch, ok := i.given(batch)
 		if !ok {
 			continue
 		}
+		n++
 		given := make([][]byte, len(batch))
 		for k, p := range batch {
 			given[k] = append(make([]byte, 0, room+hdrLen), p...)
@@ -34,12 +37,15 @@ func (i Impl) batches(batches [][][]byte) (list []Violation) {
 		case err != nil:
 			list = append(list, Violation{Property: "P2", What: "an error loses the batch: " + unnumbered(err.Error()), Text: fmt.Sprintf("of %d packets", len(batch)), Rule: "A1"})
 		case i.Stack:
-			list = append(list, streams(batch, frames)...)
+			in = append(in, batch...)
+			for _, f := range frames {
+				out = append(out, bytes.Clone(f))
+			}
 		default:
 			list = append(list, i.judge(batch, frames)...)
 		}
 	}
-	return list
+	return append(list, streams(in, out)...), n
 }
 
 // judge compares a batch with what it was joined to, cut again.
@@ -331,6 +337,10 @@ func kind(b []byte) string {
 		return "a packet with a wrong header checksum"
 	case !WellFormed(b):
 		return "a packet of another length"
+	case p == 6 && check.Checksum(b) == "wrong":
+		return "damaged TCP"
+	case p == 17 && check.Checksum(b) == "wrong":
+		return "a damaged datagram"
 	case p == 6 && off+20 <= len(b):
 		switch f := b[off+13]; {
 		case f&2 != 0:
@@ -342,16 +352,11 @@ func kind(b []byte) string {
 				return "a FIN"
 			}
 			return "a pure ACK"
-		case check.Checksum(b) == "wrong":
-			return "damaged TCP data"
 		}
 		return "TCP data"
 	case p == 17 && len(b) == off+8:
 		return "an empty datagram"
 	case p == 17 && off+8 <= len(b):
-		if check.Checksum(b) == "wrong" {
-			return "a damaged datagram"
-		}
 		return "a datagram"
 	case p == 6 || p == 17:
 		return "a cut packet"
@@ -359,27 +364,37 @@ func kind(b []byte) string {
 	return "another protocol"
 }
 
-// streams compares what each TCP flow carries, for who joins for a stack of its own. What
-// is damaged may leave as it came at any place, since the stack drops it.
-func streams(batch, frames [][]byte) (list []Violation) {
-	carry := func(packets [][]byte) map[string][]byte {
-		flows := map[string][]byte{}
-		for _, b := range packets {
-			off := l4Off(b)
-			if proto(b) != 6 || off+20 > len(b) {
-				continue
-			}
-			if at := off + 4*int(b[off+12]>>4); at <= len(b) {
-				addresses := b[12:20]
-				if b[0]>>4 == 6 {
-					addresses = b[8:40]
-				}
-				key := string(addresses) + string(b[off:off+4])
-				flows[key] = append(flows[key], b[at:]...)
-			}
+// position is a byte of a TCP flow: addresses and ports, sequence number, value.
+type position struct {
+	flow string
+	seq  uint32
+	b    byte
+}
+
+// carried counts the bytes that TCP packets carry.
+func carried(packets [][]byte) map[position]int {
+	bytes := map[position]int{}
+	for _, b := range packets {
+		off := l4Off(b)
+		if proto(b) != 6 || off+20 > len(b) || off+4*int(b[off+12]>>4) > len(b) {
+			continue
 		}
-		return flows
+		addresses := b[12:20]
+		if b[0]>>4 == 6 {
+			addresses = b[8:40]
+		}
+		flow, seq := string(addresses)+string(b[off:off+4]), binary.BigEndian.Uint32(b[off+4:])
+		for i, c := range b[off+4*int(b[off+12]>>4):] {
+			bytes[position{flow, seq + uint32(i), c}]++
+		}
 	}
+	return bytes
+}
+
+// streams compares what TCP flows carry, byte by byte at its sequence number, for who
+// joins for a stack of its own: it puts in order what came out of it. What is damaged may
+// leave as it came, since the stack drops it.
+func streams(batch, frames [][]byte) (list []Violation) {
 	damaged := func(b []byte) bool { return check.Checksum(b) == "wrong" || !WellFormed(b) }
 	var out [][]byte
 	for _, f := range frames {
@@ -388,19 +403,19 @@ func streams(batch, frames [][]byte) (list []Violation) {
 			out = append(out, b)
 		}
 	}
-	was, is := carry(slices.DeleteFunc(slices.Clone(batch), damaged)), carry(out)
-	for key, b := range was {
-		if !bytes.Equal(b, is[key]) {
-			v := Violation{Property: "P2", What: "the bytes of a TCP flow are others"}
-			switch n := len(is[key]) - len(b); {
-			case n < 0:
-				v.What = "bytes of a TCP flow do not come out"
-			case n > 0:
-				v.Property, v.What = "P5", "bytes of a damaged packet come out"
-			}
-			v.Text = fmt.Sprintf("%d bytes, %d came out", len(b), len(is[key]))
-			list = append(list, v)
-		}
+	was, is := carried(slices.DeleteFunc(slices.Clone(batch), damaged)), carried(out)
+	missing, more := 0, 0
+	for p, n := range was {
+		missing += max(0, n-is[p])
+	}
+	for p, n := range is {
+		more += max(0, n-was[p])
+	}
+	if missing > 0 {
+		list = append(list, Violation{Property: "P2", What: "bytes of a TCP flow do not come out", Text: fmt.Sprintf("%d of them", missing)})
+	}
+	if more > 0 {
+		list = append(list, Violation{Property: "P2", What: "bytes of a TCP flow come out that nobody sent", Text: fmt.Sprintf("%d of them", more)})
 	}
 	return list
 }

@@ -129,16 +129,27 @@ func (v Violation) String() string {
 }
 
 // Judge gives an implementation what is in a scenario (its configuration is not for it)
-// and returns what it does wrong. What is more than it takes is left out.
-func (i Impl) Judge(s *scenario.Scenario) []Violation {
-	var list []Violation
+// and returns what it does wrong, and the properties that something was asked about. What
+// is more than it takes is left out.
+func (i Impl) Judge(s *scenario.Scenario) (list []Violation, asked []string) {
 	if i.NewCoalescer != nil && len(s.Batches) > 0 {
-		list = append(list, guard("Coalesce", func() []Violation { return i.batches(s.Batches) })...)
+		n := 1 // a panic was asked for
+		list = append(list, guard("Coalesce", func() (list []Violation) { list, n = i.batches(s.Batches); return list })...)
+		if n > 0 {
+			asked = i.applies()
+		}
 	}
 	if i.NewSegmenter != nil && len(s.Supers) > 0 {
-		list = append(list, guard("Segment", func() []Violation { return i.supers(s.Supers) })...)
+		given, compared := 1, 0
+		list = append(list, guard("Segment", func() (list []Violation) { list, given, compared = i.supers(s.Supers); return list })...)
+		if given > 0 {
+			asked = append(asked, "P1")
+		}
+		if compared > 0 {
+			asked = append(asked, "P4")
+		}
 	}
-	return list
+	return list, asked
 }
 
 // guard makes a panic a violation.
@@ -181,7 +192,7 @@ func Split(frame []byte) (h pkts.VnetHdr, packet []byte) {
 // applies are the properties that are about joining.
 func (i Impl) applies() []string {
 	if i.Stack {
-		return []string{"P1", "P2", "P5"}
+		return []string{"P1", "P2"}
 	}
 	return []string{"P1", "P2", "P3", "P5", "P11"}
 }

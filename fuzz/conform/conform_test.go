@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"tunproof/model"
 	"tunproof/offload"
 )
 
@@ -175,5 +176,82 @@ func TestReorder(t *testing.T) {
 		if !strings.HasPrefix(k, "P3: TCP data overtakes ") {
 			t.Error(k)
 		}
+	}
+}
+
+// TestStreams checks what is said of a stack that joins for itself: of what it keeps back,
+// adds, changes, and of what it may do.
+func TestStreams(t *testing.T) {
+	packet := func(source byte, data string) []byte {
+		b := []byte{0x60, 0, 0, 0, 0, byte(20 + len(data)), 6, 64}
+		b = append(b, make([]byte, 32)...)
+		b[8+15], b[24+15] = source, 9
+		b = append(b, 5, 0xDC, 31, 64, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 2, 0, 0, 0, 0, 0)
+		b = append(b, data...)
+		sum := ^model.Sum(nil, b[8:40], []byte{0, 0, 0, byte(20 + len(data)), 0, 0, 0, 6}, b[40:])
+		b[56], b[57] = byte(sum>>8), byte(sum)
+		return b
+	}
+	one, two := packet(1, "ab"), packet(2, "cd") // two flows to one host
+	damaged := bytes.Clone(one)
+	damaged[56] ^= 1
+	short := bytes.Clone(one)
+	short[5]-- // a byte behind the packet, in a checksum that is right only with it
+	out := func(packets ...[]byte) (frames [][]byte) {
+		for _, p := range packets {
+			frames = append(frames, append(make([]byte, hdrLen), p...))
+		}
+		return frames
+	}
+	for _, c := range []struct {
+		name string
+		in   [][]byte
+		out  [][]byte
+		want string
+	}{
+		{"as they came", [][]byte{one, two}, out(one, two), ""},
+		{"flows change places", [][]byte{one, two}, out(two, one), ""},
+		{"what is damaged overtakes", [][]byte{one, damaged}, out(damaged, one), ""},
+		{"kept back", [][]byte{one, two}, out(one), "P2: bytes of a TCP flow do not come out"},
+		{"changed", [][]byte{one, two}, out(one, packet(2, "ce")), "P2: bytes of a TCP flow do not come outP2: bytes of a TCP flow come out that nobody sent"},
+		{"what is short is joined", [][]byte{short}, out(one), "P2: bytes of a TCP flow come out that nobody sent"},
+	} {
+		got := ""
+		for _, v := range streams(c.in, c.out) {
+			got += v.Key()
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+	batch := 0
+	late := Impl{Stack: true, NewCoalescer: func() Coalesce {
+		return func([][]byte) ([][]byte, error) { batch++; return out([][]byte{nil, one, two}[1:batch]...), nil }
+	}}
+	if list, n := late.batches([][][]byte{{one, two}, {one}, {}}); n != 3 || len(list) > 0 { // all came, late
+		t.Errorf("%d batches, %v", n, list)
+	}
+}
+
+// TestAlike checks that of packets that are alike but for their IDs it is not said that
+// they changed places.
+func TestAlike(t *testing.T) {
+	packet := func(id byte, data string) []byte {
+		b := []byte{0x45, 0, 0, byte(28 + len(data)), 0, id, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 5, 0xDC, 31, 64, 0, byte(8 + len(data)), 0, 0}
+		sum := ^model.Sum(nil, b[:20])
+		b[10], b[11] = byte(sum>>8), byte(sum)
+		return append(b, data...)
+	}
+	batch := [][]byte{packet(1, "ab"), packet(5, "cd"), packet(3, "cd")}
+	var frames [][]byte
+	for _, p := range [][]byte{packet(1, "ab"), packet(2, "cd"), packet(3, "cd")} { // 5 came out as 2
+		frames = append(frames, append(make([]byte, hdrLen), p...))
+	}
+	list := Impl{}.judge(batch, frames)
+	if len(list) != 1 || list[0].Key() != "P2: ip.id changes, UDP without DF" {
+		t.Errorf("%v", list)
+	}
+	if list := (Impl{}).judge([][]byte{batch[0], batch[1]}, [][]byte{frames[1], frames[0]}); len(list) != 2 || list[1].Property != "P3" && list[0].Property != "P3" {
+		t.Errorf("%v", list)
 	}
 }

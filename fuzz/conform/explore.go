@@ -144,17 +144,12 @@ func (e *explorer) random() error {
 
 // try judges a scenario, and of what is new keeps the smallest input.
 func (e *explorer) try(s scenario.Scenario, source string) {
-	if e.impl.NewCoalescer != nil && len(s.Batches) > 0 {
-		for _, p := range e.impl.applies() {
-			e.r.Inputs[p]++
-		}
-	}
-	if e.impl.NewSegmenter != nil && len(s.Supers) > 0 {
-		e.r.Inputs["P1"]++
-		e.r.Inputs["P4"]++
+	list, asked := e.impl.Judge(&s)
+	for _, p := range asked {
+		e.r.Inputs[p]++
 	}
 	seen := map[string]bool{}
-	for _, v := range e.impl.Judge(&s) {
+	for _, v := range list {
 		if key := v.Key(); !seen[key] {
 			seen[key] = true
 			e.found(s, v, source)
@@ -169,7 +164,8 @@ func (e *explorer) found(s scenario.Scenario, v Violation, source string) {
 	}
 	after := time.Since(e.start).Seconds()
 	again := func(s *scenario.Scenario) *Violation {
-		for _, w := range e.impl.Judge(s) {
+		list, _ := e.impl.Judge(s)
+		for _, w := range list {
 			if w.Key() == v.Key() {
 				return &w
 			}

@@ -10,9 +10,10 @@ import (
 	"tunproof/model"
 )
 
-// supers cuts superpackets one after another, with one Segment. One that no kernel hands
-// out must not make it panic; what else it makes of it is not judged.
-func (i Impl) supers(supers []scenario.Super) (list []Violation) {
+// supers cuts superpackets one after another, with one Segment, and says how many were
+// given, and compared. One that no kernel hands out must not make it panic; what else it
+// makes of it is not judged.
+func (i Impl) supers(supers []scenario.Super) (list []Violation, given, compared int) {
 	cut := i.NewSegmenter()
 	for k, s := range supers {
 		want, refused := model.Segment(model.VnetHdr(s.Hdr), s.Data)
@@ -24,10 +25,12 @@ func (i Impl) supers(supers []scenario.Super) (list []Violation) {
 		case i.Takes != nil && (!judged || len(want) < 2 || s.Hdr.GSOSize < 8 || slices.ContainsFunc(want, func(p []byte) bool { return !i.Takes(p) })):
 			continue
 		}
+		given++
 		segments, err := cut(Frame(s.Hdr, s.Data))
 		if !judged {
 			continue
 		}
+		compared++
 		place := fmt.Sprintf("superpacket %d: %v, %s", k, s.Hdr, compare.Line(s.Data))
 		switch {
 		case err != nil:
@@ -44,7 +47,7 @@ func (i Impl) supers(supers []scenario.Super) (list []Violation) {
 			}
 		}
 	}
-	return list
+	return list, given, compared
 }
 
 // handedOut says whether a kernel hands out such a superpacket: the VnetHdr says what the

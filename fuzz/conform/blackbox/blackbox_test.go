@@ -133,9 +133,9 @@ func TestTunnel(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", example, "tunproof/offload/tun/example").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	const script = `"$0" -local 127.0.0.1:5000 -remote 127.0.0.1:5001 -name $TUN_FROM & exec "$0" -local 127.0.0.1:5001 -remote 127.0.0.1:5000 -name $TUN_TO`
+	const script = `"$0" -local 127.0.0.1:5000 -remote 127.0.0.1:5001 -name $TUN_FROM & "$0" -local 127.0.0.1:5001 -remote 127.0.0.1:5000 -name $TUN_TO & wait -n`
 	var out, progress bytes.Buffer
-	code, err := run(context.Background(), []string{"-seed", "3", "-checks", "500", "-time", "30s", "-atomic-ids", "sh", "-c", script, example}, &out, &progress)
+	code, err := run(context.Background(), []string{"-seed", "3", "-checks", "500", "-time", "30s", "-atomic-ids", "bash", "-c", script, example}, &out, &progress)
 	if err != nil || code != record.ExitHolds { // the IDs are the device's default
 		t.Errorf("exit %d, %v\n%s%s", code, err, out.String(), progress.String())
 	}

@@ -37,11 +37,13 @@ type box struct {
 	atomic   bool          // IDs of packets with DF are not compared
 	out      io.Writer     // of the program
 	ctx      context.Context
+	stop     func() // ends the exploration: it cannot be started again
 
 	program *exec.Cmd
 	ended   chan error
 	between *tunlive.Between
 	markers uint64 // that were sent
+	failed  error  // why it was not started again
 }
 
 // impl is the box as an implementation: what joins is the program's far end, what cuts
@@ -97,8 +99,12 @@ func cut(p tunlive.Packet) [][]byte {
 // the program ended is a panic, of the call that it is the answer to.
 func (b *box) pass(packets []tunlive.Packet, n int) ([]tunlive.Packet, error) {
 	if b.program == nil {
-		if err := b.run(); err != nil {
-			return nil, err
+		if b.failed == nil {
+			b.failed = b.run()
+		}
+		if b.failed != nil {
+			b.stop()
+			return nil, b.failed
 		}
 	}
 	marker := b.marker()

@@ -14,6 +14,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -77,13 +78,13 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (int, erro
 
 // judge judges the program and shows what it does.
 func judge(ctx context.Context, b *box, opt conform.Options, all, asJSON bool, out io.Writer) (int, error) {
+	ctx, b.stop = context.WithCancel(ctx)
+	defer b.stop()
 	if err := b.run(); err != nil { // first, for what impl asks of the links
 		return record.ExitUsage, err
 	}
 	r, err := conform.Explore(ctx, b.impl(all), opt)
-	if e := b.close(); err == nil {
-		err = e
-	}
+	err = errors.Join(err, b.failed, b.close())
 	if err != nil {
 		return record.ExitUsage, err
 	}
