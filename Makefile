@@ -171,20 +171,23 @@ bench-peers:
 # Others, for as long each: 1 is that they violate something.
 CONFORM_TIME = 10m
 conformance:
-	@mkdir -p docs/conformance
-	$(GO) run ./fuzz/cmd/tunproof conformance -time $(CONFORM_TIME) -seed $(TEST_SEED) -o docs/conformance/results.jsonl || [ $$? = 1 ]
+	@mkdir -p docs/conformance .cache
+	$(GO) build -o .cache/tunproof ./fuzz/cmd/tunproof
+	.cache/tunproof conformance -time $(CONFORM_TIME) -seed $(TEST_SEED) -o docs/conformance/results.jsonl || [ $$? = 1 ]
 	$(MAKE) conformance-docs
 
 conformance-docs:
-	$(GO) run ./fuzz/cmd/tunproof conformance -report docs/conformance/results.jsonl -svg docs/conformance/matrix.svg -found > .conformance.new || [ $$? = 1 ]
-	mv .conformance.new docs/conformance/report.md
+	@mkdir -p .cache
+	$(GO) build -o .cache/tunproof ./fuzz/cmd/tunproof
+	.cache/tunproof conformance -report docs/conformance/results.jsonl -svg docs/conformance/matrix.svg -found > .cache/conformance.md || [ $$? = 1 ]
+	mv .cache/conformance.md docs/conformance/report.md
 
 exhaustive:
 	$(GO) run ./fuzz/cmd/tunproof exhaustive
 
 exhaustive-long:
 	@mkdir -p .cache docs/mutation
-	$(GO) run ./fuzz/cmd/tunproof exhaustive -letters 103 -kernel -state .cache/exhaustive.json -json > .cache/exhaustive.jsonl && \
+	$(GO) run ./fuzz/cmd/tunproof exhaustive -letters 103 -kernel -state .cache/exhaustive-$$(git rev-parse --short HEAD).json -json > .cache/exhaustive.jsonl && \
 		mv .cache/exhaustive.jsonl docs/mutation/exhaustive.jsonl
 
 # Verdicts are kept by what they depend on, so what did not change is not run again.

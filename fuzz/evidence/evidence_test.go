@@ -78,11 +78,12 @@ func checkout(t *testing.T, tree string) string {
 		case conformance:
 			r := &conform.Report{Impl: "tunproof", Inputs: map[string]int{"P1": 3, "P2": 3}}
 			_ = e.Encode(other{Report: r, Seed: 5, Tree: tree})
-		case "planted bugs":
+		case planted:
 			row.Command, row.Property = "mutants", "mutants"
 			_ = e.Encode(row)
 			_ = e.Encode(mutant{ID: "a", By: "P2"})
-			_ = e.Encode(mutant{ID: "b", By: "P2 P4"})
+			_ = e.Encode(mutant{ID: "b", By: "P2! corpus"})
+			_ = e.Encode(mutant{ID: "c", By: "P2 P4"})
 		case "kernels":
 			for _, p := range []string{"K1", "K2", "K3", "K4", "K5", "device", "harness", "features"} {
 				for _, k := range []string{"5.10", "6.1"} {
@@ -111,7 +112,10 @@ func whole(t *testing.T, root string) *Results {
 	if err != nil || len(missing) > 0 {
 		t.Fatal(missing, err)
 	}
-	r := results(list)
+	r, err := results(list)
+	if err != nil {
+		t.Fatal(err)
+	}
 	r.Version, r.Date, r.Tree, r.Commit = "1.2.3", "2026-01-02", tree, strings.Repeat("0", 40)
 	return r
 }
@@ -125,7 +129,7 @@ func TestResults(t *testing.T) {
 	if r.Verdict() != record.Holds {
 		t.Errorf("verdict %s", r.Verdict())
 	}
-	if c := r.Claims[0]; c.Noticed != 2 || c.Alone != 1 || !slices.Equal(c.Kernels, []string{"6.1", "5.10.7", "6.1.7"}) {
+	if c := r.Claims[0]; c.Noticed != 3 || c.Alone != 2 || !slices.Equal(c.Kernels, []string{"6.1", "5.10.7", "6.1.7"}) {
 		t.Errorf("%+v", c)
 	}
 	if got := r.Claims[11].Rows; len(got) == 0 || !slices.ContainsFunc(got, func(row Row) bool { return row.Command == "kernels" && row.Count == 14 && len(row.Kernels) == 2 }) {
@@ -150,7 +154,7 @@ func TestViolated(t *testing.T) {
 		b = bytes.Replace(b, []byte(was), []byte(strings.Replace(was, "holds", is, 1)), 1)
 	}
 	for _, s := range Sources { // the others say nothing of these
-		if s.Name != "verify" && s.Name != "kernels" && s.Name != "planted bugs" && s.Name != conformance {
+		if s.Name != "verify" && s.Name != "kernels" && s.Name != planted && s.Name != conformance {
 			o, _ := os.ReadFile(filepath.Join(root, s.File))
 			line, _, _ := bytes.Cut(o, []byte("\n"))
 			if err := write(filepath.Join(root, s.File), append(line, '\n')); err != nil {
@@ -164,6 +168,37 @@ func TestViolated(t *testing.T) {
 	r := whole(t, root)
 	if r.Claims[1].Result != record.Violated || r.Claims[5].Result != record.NotRun || r.Verdict() != record.Violated {
 		t.Errorf("%s, %s, %s", r.Claims[1].Result, r.Claims[5].Result, r.Verdict())
+	}
+}
+
+// TestUnclaimed checks that what no claim is about is not left out, and that a claim needs
+// all of its properties.
+func TestUnclaimed(t *testing.T) {
+	root := checkout(t, tree)
+	list, _, err := gather(context.Background(), root, tree, false, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range list {
+		g.rows = slices.DeleteFunc(g.rows, func(r record.Result) bool { return r.Property == "K2" })
+	}
+	if r, err := results(list); err != nil || r.Claims[0].Result != record.NotRun || r.Verdict() != record.NotRun {
+		t.Errorf("without K2: %s, %v", r.Claims[0].Result, err)
+	}
+	list[0].rows = append(list[0].rows, record.Result{Property: "K1 to K5", Result: record.Violated, Detail: "kernel panic"})
+	if _, err := results(list); err == nil || !strings.Contains(err.Error(), `"K1 to K5", which is violated: kernel panic`) {
+		t.Error(err)
+	}
+}
+
+// TestDetection checks that a bug that was not found is not counted as found.
+func TestDetection(t *testing.T) {
+	r := &Results{}
+	for _, result := range []string{record.Holds, record.NotRun, record.Holds} {
+		r.detected(record.Result{Method: "m", Count: 1, Result: result, Seconds: 2})
+	}
+	if want := (Detection{"m", 2, 3, 6}); len(r.Detection) != 1 || r.Detection[0] != want {
+		t.Errorf("%+v", r.Detection)
 	}
 }
 
@@ -316,7 +351,7 @@ func TestKept(t *testing.T) {
 				t.Errorf("%s: no %s", dir, s.File)
 			}
 		}
-		if newest == nil || r.Date > newest.Date {
+		if newest == nil || r.Date+r.Version > newest.Date+newest.Version {
 			newest = r
 		}
 	}

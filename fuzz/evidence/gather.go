@@ -29,11 +29,11 @@ type Source struct {
 
 // Sources are all, in the order in which they run.
 var Sources = []Source{
-	{"verify", []string{"go", "run", "./fuzz/cmd/tunproof", "verify", "-checks", "20000", "-fuzz", "100000", "-json"}, ".cache/evidence/verify.jsonl", true, true},
-	{"live", []string{"go", "run", "./fuzz/cmd/tunproof", "live", "-count", "50000", "-json"}, ".cache/evidence/live.jsonl", true, true},
+	{"verify", []string{program, "verify", "-checks", "20000", "-fuzz", "100000", "-json"}, ".cache/evidence/verify.jsonl", true, true},
+	{"live", []string{program, "live", "-count", "50000", "-json"}, ".cache/evidence/live.jsonl", true, true},
 	{"exhaustive", []string{"make", "exhaustive-long"}, "docs/mutation/exhaustive.jsonl", false, true},
 	{"kernels", []string{"make", "kernels-long"}, "docs/kernel/long.jsonl", false, true},
-	{"planted bugs", []string{"make", "mutants"}, "docs/mutation/planted.jsonl", false, true},
+	{planted, []string{"make", "mutants"}, "docs/mutation/planted.jsonl", false, true},
 	{"mutations of offload", []string{"make", "mutation"}, "docs/mutation/offload.jsonl", false, true},
 	{"mutations of the model", []string{"make", "mutation-model"}, "docs/mutation/model.jsonl", false, false},
 	{"equivalent mutations", []string{"make", "mutation-deep"}, "docs/mutation/deep.jsonl", false, false},
@@ -41,7 +41,11 @@ var Sources = []Source{
 	{conformance, []string{"make", "conformance"}, "docs/conformance/results.jsonl", false, true},
 }
 
-const conformance = "conformance"
+const (
+	conformance = "conformance"
+	planted     = "planted bugs"
+	program     = "tunproof" // built of the tree
+)
 
 func (s Source) command() string { return strings.Join(s.Command, " ") }
 
@@ -63,6 +67,7 @@ type mutant struct {
 // gathered is what a source has.
 type gathered struct {
 	Source
+	raw     []byte // of File
 	tree    string
 	rows    []record.Result
 	others  []other
@@ -75,7 +80,7 @@ func (s Source) read(root string) (*gathered, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &gathered{Source: s}
+	g := &gathered{Source: s, raw: b}
 	for lines := bufio.NewReader(bytes.NewReader(b)); ; {
 		line, err := lines.ReadBytes('\n')
 		if len(line) == 0 && err == io.EOF {
@@ -122,7 +127,21 @@ func (g *gathered) of(tree string) error {
 // run runs a source's command.
 func (s Source) run(ctx context.Context, root string, out io.Writer) error {
 	fmt.Fprintf(out, "evidence: %s: %s\n", s.Name, s.command())
-	c := child.Command(ctx, s.Command[0], s.Command[1:]...)
+	name := s.Command[0]
+	if name == program { // "go run" has one exit code for all
+		dir, err := os.MkdirTemp("", "tunproof-evidence-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		name = filepath.Join(dir, program)
+		build := child.Command(ctx, "go", "build", "-o", name, "./fuzz/cmd/tunproof")
+		build.Dir, build.Stdout, build.Stderr = root, out, out
+		if err := build.Run(); err != nil {
+			return fmt.Errorf("go build: %w", err)
+		}
+	}
+	c := child.Command(ctx, name, s.Command[1:]...)
 	c.Dir, c.Stdout, c.Stderr = root, out, out
 	var kept bytes.Buffer
 	if s.stdout {
@@ -130,16 +149,13 @@ func (s Source) run(ctx context.Context, root string, out io.Writer) error {
 	}
 	err := c.Run()
 	var exit *exec.ExitError
-	if s.stdout && errors.As(err, &exit) && exit.ExitCode() == record.ExitViolation {
-		err = nil // which the records say
+	if s.stdout && (err == nil || errors.As(err, &exit) && exit.ExitCode() == record.ExitViolation) {
+		return write(filepath.Join(root, s.File), kept.Bytes()) // which says what is violated
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.command(), err)
 	}
-	if !s.stdout {
-		return nil
-	}
-	return write(filepath.Join(root, s.File), kept.Bytes())
+	return nil
 }
 
 // write writes a file, whole or not at all.
@@ -153,9 +169,11 @@ func write(name string, b []byte) error {
 	return os.Rename(name+".new", name)
 }
 
-// dirty returns what differs from the commit, of what the tree's hash is of.
+// dirty returns what differs from the commit, of what the tree's hash is of, and of what
+// says what is run and drawn.
 func dirty(ctx context.Context, root string) (string, error) {
-	out, err := git(ctx, root, "status", "--porcelain", "--", "offload", "model", "fuzz", "corpus", "tunlive", "go.mod", "go.sum")
+	out, err := git(ctx, root, "status", "--porcelain", "--", "offload", "model", "fuzz", "corpus", "tunlive",
+		"go.mod", "go.sum", "Makefile", ".zenodo.json", "docs/bench")
 	return strings.TrimRight(out, "\n"), err
 }
 
@@ -172,31 +190,36 @@ func git(ctx context.Context, root string, args ...string) (string, error) {
 // gather reads all sources, runs those that are not of the tree if it may, and returns
 // those that are; missing names the others.
 func gather(ctx context.Context, root, tree string, runMissing bool, out io.Writer) (list []*gathered, missing []string, err error) {
-	var needed error
 	for _, s := range Sources {
-		g, err := s.read(root)
-		if (err != nil || g.tree != tree) && runMissing {
-			if err := s.run(ctx, root, out); err != nil {
-				return nil, nil, err
-			}
-			g, err = s.read(root)
+		g, read := s.read(root)
+		var ran error
+		if runMissing && (read != nil || g.tree != tree) {
+			ran = s.run(ctx, root, out)
+			g, read = s.read(root)
 		}
+		why := ""
 		switch {
-		case err != nil && !errors.Is(err, os.ErrNotExist):
-			return nil, nil, err
-		case err != nil:
-			missing = append(missing, fmt.Sprintf("%s: not there: %s", s.Name, s.command()))
+		case ctx.Err() != nil:
+			return nil, nil, errors.Join(ran, ctx.Err())
+		case errors.Is(read, os.ErrNotExist):
+			why = "not there"
+		case read != nil:
+			return nil, nil, read
 		case g.tree != tree:
-			missing = append(missing, fmt.Sprintf("%s: of tree %s: %s", s.Name, g.tree, s.command()))
-		default:
+			why = "of tree " + g.tree
+		default: // also of a command that failed, if it wrote what it found
 			list = append(list, g)
 			continue
 		}
+		if ran != nil {
+			why += ", " + ran.Error()
+		}
+		missing = append(missing, fmt.Sprintf("%s: %s: %s", s.Name, why, s.command()))
 		if s.Needed {
-			needed = errMissing
+			err = errMissing
 		}
 	}
-	return list, missing, needed
+	return list, missing, err
 }
 
 // errMissing is that records are missing without which there is no evidence.

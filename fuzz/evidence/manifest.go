@@ -49,10 +49,18 @@ func ReadDirectory(dir string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// writeAll writes a directory, which must not be there, whole or not at all.
-func writeAll(dir string, files map[string][]byte) error {
+// vacant says whether a directory can be written.
+func vacant(dir string) error {
 	if _, err := os.Lstat(dir); err == nil {
 		return fmt.Errorf("%s is there; evidence is not changed: remove it, or name another by -version or -o", dir)
+	}
+	return nil
+}
+
+// writeAll writes a directory, which must not be there, whole or not at all.
+func writeAll(dir string, files map[string][]byte) error {
+	if err := vacant(dir); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
 		return err

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -23,14 +22,33 @@ import (
 var reportText string
 
 var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
-	"join": strings.Join, "short": Short, "total": total, "kernels": kernelNames,
+	"join": strings.Join, "short": Short, "total": total, "kernels": kernelNames, "bugs": bugs,
 }).Parse(reportText))
 
 // environment is what env.json has.
 type environment struct {
 	record.Env
+	Ran     []record.Env      `json:"ran"` // where records were made
 	Tools   map[string]string `json:"tools"`
 	Kernels map[string]string `json:"kernels"` // that were asked, by series
+}
+
+// add notes where a source's records were made, but in which virtual machines.
+func (e *environment) add(g *gathered) {
+	var list []record.Env
+	for _, r := range g.rows {
+		if r.Command != "kernels" {
+			list = append(list, r.Env)
+		}
+	}
+	for _, o := range g.others {
+		list = append(list, o.Env)
+	}
+	for _, one := range list {
+		if !slices.Contains(e.Ran, one) {
+			e.Ran = append(e.Ran, one)
+		}
+	}
 }
 
 // Options say what is gathered, and where to.
@@ -52,6 +70,13 @@ func Gather(ctx context.Context, o Options) (*Results, error) {
 	} else if changed != "" {
 		return nil, fmt.Errorf("%w:\n%s", ErrDirty, changed)
 	}
+	dir := o.Out
+	if dir == "" {
+		dir = filepath.Join(o.Root, "docs", "evidence", o.Version+"-"+o.Date)
+	}
+	if err := vacant(dir); err != nil {
+		return nil, err // now, not in hours
+	}
 	tree, err := record.Tree(o.Root)
 	if err != nil {
 		return nil, err
@@ -67,16 +92,16 @@ func Gather(ctx context.Context, o Options) (*Results, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tree %s: %w", tree, err)
 	}
-	r := results(list)
+	r, err := results(list)
+	if err != nil {
+		return nil, err
+	}
 	r.Version, r.Date, r.Tree, r.Commit = o.Version, o.Date, tree, strings.TrimSpace(commit)
 	files, err := r.files(o.Root, list, drawn)
 	if err != nil {
 		return nil, err
 	}
-	if o.Out == "" {
-		o.Out = filepath.Join(o.Root, "docs", "evidence", r.Directory())
-	}
-	return r, writeAll(o.Out, files)
+	return r, writeAll(dir, files)
 }
 
 // files are the contents of the directory, by name; the picture of inputs is of as many as
@@ -89,9 +114,7 @@ func (r *Results) files(root string, list []*gathered, drawn int) (map[string][]
 	}
 	var rows []record.Result
 	for _, g := range list {
-		if files[g.kept()], err = os.ReadFile(filepath.Join(root, g.File)); err != nil {
-			return nil, err
-		}
+		files[g.kept()] = g.raw
 		if g.Name == "kernels" {
 			rows = g.rows
 		}
@@ -101,6 +124,9 @@ func (r *Results) files(root string, list []*gathered, drawn int) (map[string][]
 		if row.Env.Kernel != "" {
 			env.Kernels[row.Judge] = row.Env.Kernel
 		}
+	}
+	for _, g := range list {
+		env.add(g)
 	}
 	if files["env.json"], err = json.MarshalIndent(env, "", " "); err != nil {
 		return nil, err
@@ -161,6 +187,15 @@ func total(c ClaimResult) string {
 	return strings.Join(list, ", ")
 }
 
+// bugs are the planted bugs that a claim's properties notice, and those that nothing else
+// does.
+func bugs(c ClaimResult) string {
+	if (Claim{Properties: c.Properties}).methods() == nil {
+		return "- | -"
+	}
+	return fmt.Sprintf("%d | %d", c.Noticed, c.Alone)
+}
+
 // kernelNames says which kernels were asked.
 func kernelNames(list []string) string {
 	if len(list) <= 1 {
@@ -176,6 +211,7 @@ func (r *Results) Block(dir string) string {
 	for _, c := range r.Claims {
 		fmt.Fprintf(&b, "| %s %s | %s | %s |\n", c.ID, c.Title, total(c), c.Result)
 	}
+	fmt.Fprintf(&b, "\n**Cite** as *The tunproof authors: tunproof, packet offload for TUN devices, version %s, evidence of %s, claim C-01*, or the software by .zenodo.json.\n", r.Version, r.Date)
 	return b.String()
 }
 

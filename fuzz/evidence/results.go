@@ -23,8 +23,9 @@ type Results struct {
 	Tree       string         `json:"tree"`
 	Claims     []ClaimResult  `json:"claims"`
 	Sources    []SourceResult `json:"sources"`
-	Harness    []Row          `json:"harness"` // what would be noticed
-	Others     []Other        `json:"others"`  // the same properties, of other implementations
+	Harness    []Row          `json:"harness"`   // what would be noticed
+	Detection  []Detection    `json:"detection"` // of planted bugs by fuzzing engines
+	Others     []Other        `json:"others"`    // the same properties, of other implementations
 	NotCovered []string       `json:"not_covered"`
 }
 
@@ -37,7 +38,7 @@ type ClaimResult struct {
 	Result     string   `json:"result"` // record.Holds, Violated, or NotRun if nothing was
 	Rows       []Row    `json:"rows"`
 	Noticed    int      `json:"noticed"` // planted bugs that one of the properties notices
-	Alone      int      `json:"alone"`   // of them those that no other method does
+	Alone      int      `json:"alone"`   // of them those that nothing else does
 	Kernels    []string `json:"kernels,omitempty"`
 	Limits     []string `json:"limits"`
 }
@@ -54,6 +55,14 @@ type Row struct {
 	Result   string   `json:"result"`
 	Detail   string   `json:"detail,omitempty"`
 	Kernels  []string `json:"kernels,omitempty"`
+}
+
+// Detection says how many of some planted bugs a fuzzing engine found.
+type Detection struct {
+	Method  string  `json:"method"`
+	Found   int     `json:"found"`
+	Of      int     `json:"of"`
+	Seconds float64 `json:"seconds"`
 }
 
 // SourceResult says where records come from.
@@ -99,23 +108,29 @@ func Validate(schema, results []byte) error {
 	return compiled.Validate(doc)
 }
 
-// results sums up what was gathered.
-func results(list []*gathered) *Results {
-	r := &Results{Format: 1, NotCovered: NotCovered}
+// results sums up what was gathered. A record that no claim is about is an error: what it
+// says would be left out.
+func results(list []*gathered) (*Results, error) {
+	r := &Results{Format: 1, NotCovered: NotCovered, Detection: []Detection{}}
 	var rows []record.Result
-	var planted []mutant
+	var bugs []mutant
 	for _, g := range list {
 		for _, row := range g.rows {
-			if row.Command == "verify" && row.Property == "mutants" {
-				continue // which repeats what docs/mutation says
-			}
-			rows = append(rows, row)
-			if row.Command == "mutants" || row.Command == "detect" {
-				r.Harness = addRow(r.Harness, row)
+			switch {
+			case row.Command == "verify" && row.Property == "mutants": // which repeats what docs/mutation says
+			case row.Command == "detect":
+				r.detected(row)
+			case !slices.ContainsFunc(Claims, func(c Claim) bool { return slices.Contains(c.Properties, row.Property) }):
+				return nil, fmt.Errorf("%s: no claim is about %q, which is %s: %s", g.File, row.Property, row.Result, row.Detail)
+			default:
+				rows = append(rows, row)
+				if row.Command == "mutants" {
+					r.Harness = addRow(r.Harness, row)
+				}
 			}
 		}
-		if g.Name == "planted bugs" {
-			planted = g.mutants
+		if g.Name == planted {
+			bugs = g.mutants
 		}
 		for _, o := range g.others {
 			if o.Impl == "tunproof" {
@@ -126,7 +141,7 @@ func results(list []*gathered) *Results {
 	}
 	for _, c := range Claims {
 		if c.Retired == "" {
-			r.Claims = append(r.Claims, c.result(rows, planted))
+			r.Claims = append(r.Claims, c.result(rows, bugs))
 		}
 	}
 	for _, s := range Sources {
@@ -136,7 +151,22 @@ func results(list []*gathered) *Results {
 		}
 		r.Sources = append(r.Sources, one)
 	}
-	return r
+	return r, nil
+}
+
+// detected counts a planted bug that an engine was to find.
+func (r *Results) detected(row record.Result) {
+	at := slices.IndexFunc(r.Detection, func(d Detection) bool { return d.Method == row.Method })
+	if at < 0 {
+		at = len(r.Detection)
+		r.Detection = append(r.Detection, Detection{Method: row.Method})
+	}
+	d := &r.Detection[at]
+	d.Of++
+	d.Seconds += row.Seconds
+	if row.Result == record.Holds {
+		d.Found++
+	}
 }
 
 // kept is the name of a source's records in the directory.
@@ -169,28 +199,52 @@ func (o other) sum() Other {
 	return s
 }
 
-func (c Claim) result(rows []record.Result, planted []mutant) ClaimResult {
-	r := ClaimResult{ID: c.ID, Title: c.Title, Says: c.Says, Properties: c.Properties, Limits: c.Limits, Result: record.NotRun}
-	for _, row := range rows {
-		if !slices.Contains(c.Properties, row.Property) {
-			continue
-		}
-		r.Rows = addRow(r.Rows, row)
-		if k := kernelOf(row); k != "" && row.Result != record.NotRun && !slices.Contains(r.Kernels, k) {
-			r.Kernels = append(r.Kernels, k)
-		}
+// methods are those of docs/mutation.md that are the claim's; none if planted bugs are not
+// for its properties to notice.
+func (c Claim) methods() (list []string) {
+	for _, p := range c.Properties {
 		switch {
-		case row.Result == record.Violated:
-			r.Result = record.Violated
-		case row.Result == record.Holds && r.Result == record.NotRun:
-			r.Result = record.Holds
+		case p == "cases":
+			list = append(list, "corpus")
+		case p == "K1" || p == "K2" || p == "K3":
+			list = append(list, "kernel")
+		case p[0] == 'P' || p == "device":
+			list = append(list, p)
 		}
 	}
-	for _, m := range planted {
-		by := strings.Fields(m.By)
-		if slices.ContainsFunc(by, func(p string) bool { return slices.Contains(c.Properties, p) }) {
+	return list
+}
+
+// result says what is of a claim: it holds if something ran of each of its properties, and
+// nothing was violated.
+func (c Claim) result(rows []record.Result, bugs []mutant) ClaimResult {
+	r := ClaimResult{ID: c.ID, Title: c.Title, Says: c.Says, Properties: c.Properties, Limits: c.Limits, Result: record.Holds}
+	for _, p := range c.Properties {
+		held := false
+		for _, row := range rows {
+			if row.Property != p {
+				continue
+			}
+			r.Rows = addRow(r.Rows, row)
+			if k := kernelOf(row); k != "" && row.Result != record.NotRun && !slices.Contains(r.Kernels, k) {
+				r.Kernels = append(r.Kernels, k)
+			}
+			held = held || row.Result == record.Holds
+			if row.Result == record.Violated {
+				r.Result = record.Violated
+			}
+		}
+		if !held && r.Result == record.Holds {
+			r.Result = record.NotRun
+		}
+	}
+	methods := c.methods()
+	ours := func(m string) bool { return slices.Contains(methods, m) }
+	for _, m := range bugs {
+		by := strings.Fields(strings.ReplaceAll(m.By, "!", "")) // which is said of a test that hangs
+		if slices.ContainsFunc(by, ours) {
 			r.Noticed++
-			if len(by) == 1 {
+			if !slices.ContainsFunc(by, func(m string) bool { return !ours(m) }) {
 				r.Alone++
 			}
 		}
@@ -211,9 +265,6 @@ func addRow(rows []Row, r record.Result) []Row {
 	method, judge := r.Method, r.Judge
 	if r.Command == "kernels" {
 		judge = "kernels"
-	}
-	if r.Command == "detect" { // a row for each bug
-		r.Property, judge = "mutants", "fuzzing engine"
 	}
 	unit, _, _ := strings.Cut(r.Unit, " asked of ")
 	at := slices.IndexFunc(rows, func(o Row) bool {

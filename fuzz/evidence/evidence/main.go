@@ -48,12 +48,23 @@ func run(ctx context.Context) (int, error) {
 			return record.ExitUsage, err
 		}
 	}
+	file := filepath.Join(o.Root, "README.md")
+	doc, err := os.ReadFile(file)
+	if err == nil {
+		_, err = evidence.ReplaceBlock(doc, "") // before hours of work
+	}
+	if err != nil {
+		return record.ExitUsage, fmt.Errorf("README.md: %w", err)
+	}
 	r, err := evidence.Gather(ctx, o)
 	if err != nil {
 		return record.ExitUsage, err
 	}
 	if o.Out == "" {
-		if err := readme(o.Root, r); err != nil {
+		if doc, err = evidence.ReplaceBlock(doc, r.Block("docs/evidence/"+r.Directory())); err == nil {
+			err = os.WriteFile(file, doc, 0o666)
+		}
+		if err != nil {
 			return record.ExitUsage, err
 		}
 	}
@@ -86,17 +97,4 @@ func version(root string) (string, error) {
 		return "", fmt.Errorf(".zenodo.json: %w", err)
 	}
 	return strings.TrimPrefix(z.Version, "v"), nil
-}
-
-// readme writes the table of README.md.
-func readme(root string, r *evidence.Results) error {
-	file := filepath.Join(root, "README.md")
-	doc, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	if doc, err = evidence.ReplaceBlock(doc, r.Block("docs/evidence/"+r.Directory())); err != nil {
-		return fmt.Errorf("README.md: %w", err)
-	}
-	return os.WriteFile(file, doc, 0o666)
 }
