@@ -31,10 +31,10 @@ type Source struct {
 var Sources = []Source{
 	{"verify", []string{program, "verify", "-checks", "20000", "-fuzz", "100000", "-json"}, ".cache/evidence/verify.jsonl", true, true},
 	{"live", []string{program, "live", "-count", "50000", "-json"}, ".cache/evidence/live.jsonl", true, true},
-	{"exhaustive", []string{"make", "exhaustive-long"}, "docs/mutation/exhaustive.jsonl", false, true},
+	{"exhaustive", []string{program, "exhaustive", "-kernel", "-json"}, ".cache/evidence/exhaustive.jsonl", true, true},
 	{"kernels", []string{"make", "kernels-long"}, "docs/kernel/long.jsonl", false, true},
 	{planted, []string{"make", "mutants"}, "docs/mutation/planted.jsonl", false, true},
-	{"mutations of offload", []string{"make", "mutation"}, "docs/mutation/offload.jsonl", false, true},
+	{"mutations of offload", []string{"make", "mutation"}, "docs/mutation/offload.jsonl", false, false},
 	{"mutations of the model", []string{"make", "mutation-model"}, "docs/mutation/model.jsonl", false, false},
 	{"equivalent mutations", []string{"make", "mutation-deep"}, "docs/mutation/deep.jsonl", false, false},
 	{"fuzzing engines", []string{"make", "detect"}, "docs/fuzzing/detection.jsonl", false, false},
