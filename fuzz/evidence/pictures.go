@@ -227,7 +227,7 @@ func othersPicture(others []Other) ([]byte, error) {
 		rows = append(rows, p)
 		var line []cell
 		for _, o := range others {
-			c := map[string]cell{record.Holds: {"holds", green, color.White}, record.Violated: {"violated", red, color.White}, record.NotRun: {"n/a", grey, dark}}[o.Properties[p]]
+			c := map[string]cell{record.Holds: {"holds", green, color.White}, record.Violated: {"violated", red, color.White}, refuses: {"refuses", yellow, color.Black}, record.NotRun: {"n/a", grey, dark}}[o.Properties[p]]
 			line = append(line, c)
 		}
 		cells = append(cells, line)

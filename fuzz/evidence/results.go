@@ -184,12 +184,17 @@ func (g *gathered) seed() uint64 {
 	return 0
 }
 
+// refuses is what stands of a property where nothing is wrong but that something is refused.
+const refuses = "refuses"
+
 func (o other) sum() Other {
 	s := Other{Name: o.Impl, Version: o.Version, Seed: o.Seed, Seconds: o.Seconds, Inputs: o.Inputs["P1"], Properties: map[string]string{}, Ways: len(o.Found)}
 	for _, p := range conform.Properties() {
 		switch {
 		case o.Inputs[p] == 0:
 			s.Properties[p] = record.NotRun
+		case len(o.Of(p)) > 0 && !slices.ContainsFunc(o.Of(p), func(f conform.Found) bool { return !strings.HasPrefix(f.What, "refuses ") }):
+			s.Properties[p] = refuses
 		case len(o.Of(p)) > 0:
 			s.Properties[p] = record.Violated
 		default:
