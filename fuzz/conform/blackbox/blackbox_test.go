@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -73,6 +74,24 @@ func carry(from, to, fault string) error {
 	}
 }
 
+// output is a buffer that the command and the program may write to at once.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
 func inside(t *testing.T) {
 	t.Helper()
 	if cannot != nil {
@@ -111,7 +130,7 @@ func TestPrograms(t *testing.T) {
 		}
 		t.Run(c.fault, func(t *testing.T) {
 			t.Setenv(envFault, c.fault)
-			var out, progress bytes.Buffer
+			var out, progress output
 			limit := "30s" // what is lost takes time, and is found at once
 			if c.fault == "lost" || c.fault == "ends" {
 				limit = "3s"
@@ -134,7 +153,7 @@ func TestTunnel(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	const script = `"$0" -local 127.0.0.1:5000 -remote 127.0.0.1:5001 -name $TUN_FROM & "$0" -local 127.0.0.1:5001 -remote 127.0.0.1:5000 -name $TUN_TO & wait -n`
-	var out, progress bytes.Buffer
+	var out, progress output
 	code, err := run(context.Background(), []string{"-seed", "3", "-checks", "500", "-time", "30s", "-atomic-ids", "bash", "-c", script, example}, &out, &progress)
 	if err != nil || code != record.ExitHolds { // the IDs are the device's default
 		t.Errorf("exit %d, %v\n%s%s", code, err, out.String(), progress.String())
@@ -152,7 +171,7 @@ func TestNone(t *testing.T) {
 		{[]string{"false"}, "ended before there were the links tpfrom and tpto: exit status 1"},
 		{[]string{"sleep", "60"}, "made no links tpfrom and tpto in 300ms: it is told their names by TUN_FROM and TUN_TO"},
 	} {
-		var out, progress bytes.Buffer
+		var out, progress output
 		code, err := run(context.Background(), append([]string{"-start", "300ms"}, c.argv...), &out, &progress)
 		if code != record.ExitUsage || err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: exit %d, %v, want %q", c.argv, code, err, c.want)
