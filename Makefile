@@ -112,7 +112,7 @@ live-user:
 # K1 random and enumerated, K2, K3, K5, the device's tests, on each kernel.
 kernels:
 	@mkdir -p docs/kernel
-	$(GO) run ./fuzz/cmd/tunproof kernels -count 9200 -o docs/kernel/matrix.jsonl
+	$(GO) run ./fuzz/cmd/tunproof kernels -o docs/kernel/matrix.jsonl
 	$(GO) run ./fuzz/cmd/tunproof kernels -report docs/kernel/matrix.jsonl -into docs/kernel.md
 
 kernels-long:
