@@ -70,7 +70,7 @@ func (b *Between) Close() error {
 
 // Pass sends packets, and returns what the program wrote until enough says that it is
 // all, and what is there a moment later; or until nothing has come for as long as quiet.
-// What is returned is valid until the next call. It is ErrPacket for what no packet
+// What is returned is the caller's. It is ErrPacket for what no packet
 // socket can send, and nothing was sent then.
 func (b *Between) Pass(packets []Packet, enough func([]Packet) bool, quiet time.Duration) ([]Packet, error) {
 	for _, p := range packets {

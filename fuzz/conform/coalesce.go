@@ -373,7 +373,7 @@ type position struct {
 
 // carried counts the bytes that TCP packets carry.
 func carried(packets [][]byte) map[position]int {
-	bytes := map[position]int{}
+	counts := map[position]int{}
 	for _, b := range packets {
 		off := l4Off(b)
 		if proto(b) != 6 || off+20 > len(b) || off+4*int(b[off+12]>>4) > len(b) {
@@ -385,10 +385,10 @@ func carried(packets [][]byte) map[position]int {
 		}
 		flow, seq := string(addresses)+string(b[off:off+4]), binary.BigEndian.Uint32(b[off+4:])
 		for i, c := range b[off+4*int(b[off+12]>>4):] {
-			bytes[position{flow, seq + uint32(i), c}]++
+			counts[position{flow, seq + uint32(i), c}]++
 		}
 	}
-	return bytes
+	return counts
 }
 
 // streams compares what TCP flows carry, byte by byte at its sequence number, for who

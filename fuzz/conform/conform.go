@@ -184,8 +184,8 @@ func Frame(h pkts.VnetHdr, packet []byte) []byte {
 
 // Split undoes Frame, of a frame that is long enough.
 func Split(frame []byte) (h pkts.VnetHdr, packet []byte) {
-	n, b := binary.NativeEndian, frame
-	h = pkts.VnetHdr{Flags: b[0], GSOType: b[1], HdrLen: n.Uint16(b[2:]), GSOSize: n.Uint16(b[4:]), CsumStart: n.Uint16(b[6:]), CsumOffset: n.Uint16(b[8:])}
+	n := binary.NativeEndian
+	h = pkts.VnetHdr{Flags: frame[0], GSOType: frame[1], HdrLen: n.Uint16(frame[2:]), GSOSize: n.Uint16(frame[4:]), CsumStart: n.Uint16(frame[6:]), CsumOffset: n.Uint16(frame[8:])}
 	return h, frame[hdrLen:]
 }
 

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"tunproof/fuzz/conform"
+	"tunproof/fuzz/document"
 	"tunproof/fuzz/record"
 	"tunproof/fuzz/target"
 )
@@ -359,7 +360,7 @@ func TestKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := ReplaceBlock(doc, newest.Block("docs/evidence/"+newest.Directory()))
+	want, err := document.Replace(doc, "evidence", []byte(newest.Block("docs/evidence/"+newest.Directory())))
 	if err != nil {
 		t.Fatal(err)
 	}

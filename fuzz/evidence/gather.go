@@ -1,7 +1,6 @@
 package evidence
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -81,15 +80,12 @@ func (s Source) read(root string) (*gathered, error) {
 		return nil, err
 	}
 	g := &gathered{Source: s, raw: b}
-	for lines := bufio.NewReader(bytes.NewReader(b)); ; {
-		line, err := lines.ReadBytes('\n')
-		if len(line) == 0 && err == io.EOF {
-			return g, nil
-		}
+	for line := range bytes.Lines(b) {
 		if err := g.line(line); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.File, err)
 		}
 	}
+	return g, nil
 }
 
 func (g *gathered) line(b []byte) error {

@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"tunproof/corpus"
+	"tunproof/fuzz/conform"
 	"tunproof/fuzz/gen"
 	"tunproof/fuzz/matrix"
 	"tunproof/fuzz/pcap"
@@ -223,7 +224,7 @@ func kernelsPicture(rows []record.Result) ([]byte, error) {
 func othersPicture(others []Other) ([]byte, error) {
 	var rows, columns []string
 	var cells [][]cell
-	for _, p := range []string{"P1", "P2", "P3", "P4", "P5", "P8", "P11"} {
+	for _, p := range conform.Properties() {
 		rows = append(rows, p)
 		var line []cell
 		for _, o := range others {

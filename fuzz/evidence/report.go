@@ -214,14 +214,3 @@ func (r *Results) Block(dir string) string {
 	fmt.Fprintf(&b, "\n**Cite** as *The tunproof authors: tunproof, packet offload for TUN devices, version %s, evidence of %s, claim C-01*, or the software by .zenodo.json.\n", r.Version, r.Date)
 	return b.String()
 }
-
-// ReplaceBlock puts text into a document, between the lines "<!-- evidence -->" and
-// "<!-- /evidence -->".
-func ReplaceBlock(doc []byte, text string) ([]byte, error) {
-	before, rest, ok := bytes.Cut(doc, []byte("<!-- evidence -->\n"))
-	_, after, ends := bytes.Cut(rest, []byte("<!-- /evidence -->\n"))
-	if !ok || !ends {
-		return nil, errors.New("no lines <!-- evidence --> and <!-- /evidence -->")
-	}
-	return fmt.Appendf(nil, "%s<!-- evidence -->\n%s<!-- /evidence -->\n%s", before, text, after), nil
-}

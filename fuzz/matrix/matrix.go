@@ -103,8 +103,8 @@ type run struct {
 }
 
 // Run runs all steps on every kernel that there is. A record's Judge is the name of the
-// series, its Env is the guest's; what all records of a command share is its to fill in. A series that cannot be had is a record of what was
-// not run. The error is of the infrastructure; the records are what ran all the same.
+// series, its Env is the guest's; what all records of a command share is its to fill in. A
+// series that cannot be had is a record of what was not run. The error is of the infrastructure; the records are what ran all the same.
 func Run(ctx context.Context, c Config) ([]record.Result, error) {
 	r := &run{Config: c, sums: map[string]string{}}
 	var err error

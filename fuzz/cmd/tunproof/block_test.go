@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"tunproof/fuzz/document"
 	"tunproof/fuzz/record"
 )
 
@@ -36,7 +37,7 @@ func TestBlocks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, got, _, err := block(doc, b.name)
+		_, got, _, err := document.Block(doc, b.name)
 		if err != nil {
 			t.Fatalf("%s: %v", b.file, err)
 		}

@@ -79,9 +79,8 @@ func (b *box) impl(all bool) conform.Impl {
 			}
 		},
 	}
-	if !all {
-		i.Takes = conform.WellFormed // anything else a VPN may drop or trim
-	} else {
+	i.Takes = conform.WellFormed // anything else a VPN may drop or trim
+	if all {
 		i.Takes = func(p []byte) bool { return len(p) > 0 && (p[0]>>4 == 4 || p[0]>>4 == 6) } // what a socket can send
 	}
 	return i
@@ -145,7 +144,6 @@ func isMarker(p []byte) bool { return len(p) == 28 && p[0] == 0x45 && p[9] == ma
 // run starts the program and waits for its links.
 func (b *box) run() error {
 	c := child.Command(b.ctx, b.argv[0], b.argv[1:]...)
-	child.Bound(c)
 	c.Env = append(os.Environ(), "TUN_FROM="+b.from, "TUN_TO="+b.to)
 	c.Stdout, c.Stderr = b.out, b.out
 	if err := c.Start(); err != nil {

@@ -15,9 +15,13 @@ import (
 	"syscall"
 	"time"
 
+	"tunproof/fuzz/document"
 	"tunproof/fuzz/evidence"
 	"tunproof/fuzz/record"
 )
+
+// block is the table's name in README.md.
+const block = "evidence"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -51,7 +55,7 @@ func run(ctx context.Context) (int, error) {
 	file := filepath.Join(o.Root, "README.md")
 	doc, err := os.ReadFile(file)
 	if err == nil {
-		_, err = evidence.ReplaceBlock(doc, "") // before hours of work
+		_, _, _, err = document.Block(doc, block) // before hours of work
 	}
 	if err != nil {
 		return record.ExitUsage, fmt.Errorf("README.md: %w", err)
@@ -61,7 +65,7 @@ func run(ctx context.Context) (int, error) {
 		return record.ExitUsage, err
 	}
 	if o.Out == "" {
-		if doc, err = evidence.ReplaceBlock(doc, r.Block("docs/evidence/"+r.Directory())); err == nil {
+		if doc, err = document.Replace(doc, block, []byte(r.Block("docs/evidence/"+r.Directory()))); err == nil {
 			err = os.WriteFile(file, doc, 0o666)
 		}
 		if err != nil {
