@@ -77,7 +77,7 @@ test-386:
 
 # Each implementation of the checksum, in all that is checked in process and by
 # the kernel: without AVX-512, then without assembly.
-SUM_TESTS = ./offload ./model ./fuzz/properties ./fuzz/native ./fuzz/live
+SUM_TESTS = ./offload ./model ./fuzz/law ./fuzz/engine/native ./fuzz/kernel
 test-sums:
 	RAPID_SEED=$(TEST_SEED) $(GO) test -count=1 -short -exec "env GODEBUG=cpu.avx512vnni=off" $(SUM_TESTS)
 	RAPID_SEED=$(TEST_SEED) $(GO) test -count=1 -short -tags purego $(SUM_TESTS)
@@ -85,7 +85,7 @@ test-sums:
 # arm64, with its assembly, and s390x, which is big-endian, as programs that
 # qemu-user runs: the one installed, or a Debian package's, unpacked here.
 QEMU = .cache/qemu
-QEMU_TESTS = ./offload ./model ./corpus/... ./fuzz/check ./fuzz/compare ./fuzz/hexdump ./fuzz/match ./fuzz/native ./fuzz/pcap
+QEMU_TESTS = ./offload ./model ./corpus/... ./fuzz/capture/check ./fuzz/packet ./fuzz/capture/hexdump ./fuzz/capture/compare ./fuzz/engine/native ./fuzz/capture/pcap
 qemu:
 	@mkdir -p $(QEMU)
 	@for arch in aarch64 s390x; do \
@@ -125,7 +125,7 @@ kernels-one:
 	KERNELS=require $(GO) test -count=1 ./tunlive/kernels/...
 	$(GO) run ./fuzz/cmd/tunproof kernels -series $(KERNEL) -count 2000 -stride 100
 
-LIVE_TESTS = ./tunlive/... ./fuzz/live/... ./offload/tun
+LIVE_TESTS = ./tunlive/... ./fuzz/kernel/... ./offload/tun
 test-user:
 	TUNLIVE_USER=$(LIVE_USER) RAPID_SEED=$(TEST_SEED) $(GO) test -count=1 $(LIVE_TESTS)
 
@@ -139,8 +139,8 @@ captures:
 
 LIVE_FUZZ = 60s
 live-fuzz:
-	$(GO) test ./fuzz/live/native -run '^$$' -fuzz FuzzKernelSegment -fuzztime $(LIVE_FUZZ) -fuzzminimizetime 1x
-	$(GO) test ./fuzz/live/native -run '^$$' -fuzz FuzzKernelCoalesce -fuzztime $(LIVE_FUZZ) -fuzzminimizetime 1x
+	$(GO) test ./fuzz/kernel/native -run '^$$' -fuzz FuzzKernelSegment -fuzztime $(LIVE_FUZZ) -fuzzminimizetime 1x
+	$(GO) test ./fuzz/kernel/native -run '^$$' -fuzz FuzzKernelCoalesce -fuzztime $(LIVE_FUZZ) -fuzzminimizetime 1x
 
 STREAM_MB = 1024
 streams:
@@ -152,7 +152,7 @@ cover:
 	@$(GO) tool cover -func=.cache/cover.out | grep -v '^tunproof.*100.0%'
 
 bench:
-	$(GO) test -run '^$$' -bench . ./offload ./fuzz/native
+	$(GO) test -run '^$$' -bench . ./offload ./fuzz/engine/native
 
 # Modules of their own, with what only they need; one says which Go it needs.
 NESTED = fuzz/peers fuzz/evidence offload/tun/wgtun

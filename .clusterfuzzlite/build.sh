@@ -10,12 +10,12 @@ instrument=(
 	-gcflags=tunproof/offload=-d=libfuzzer
 	-gcflags=tunproof/fuzz/scenario=-d=libfuzzer
 	-gcflags=tunproof/corpus/pkts=-d=libfuzzer
-	-gcflags=tunproof/fuzz/pcap=-d=libfuzzer
-	-gcflags=tunproof/fuzz/hexdump=-d=libfuzzer
-	-gcflags=tunproof/fuzz/check=-d=libfuzzer
-	-gcflags=tunproof/fuzz/compare=-d=libfuzzer
-	-gcflags=tunproof/fuzz/match=-d=libfuzzer
-	-gcflags=tunproof/fuzz/anonymise=-d=libfuzzer
+	-gcflags=tunproof/fuzz/capture/pcap=-d=libfuzzer
+	-gcflags=tunproof/fuzz/capture/hexdump=-d=libfuzzer
+	-gcflags=tunproof/fuzz/capture/check=-d=libfuzzer
+	-gcflags=tunproof/fuzz/packet=-d=libfuzzer
+	-gcflags=tunproof/fuzz/capture/compare=-d=libfuzzer
+	-gcflags=tunproof/fuzz/capture/anonymise=-d=libfuzzer
 )
 
 work=$(mktemp -d)
@@ -28,11 +28,11 @@ for seeds in "$work"/seeds/*; do
 	target=$(basename "$seeds")
 	f=fuzz_$(echo "$target" | tr '[:upper:]' '[:lower:]')
 	if [[ "${SANITIZER:-}" == *coverage* ]]; then
-		go test -c -covermode=atomic -coverpkg=tunproof/... -ldflags="-X tunproof/fuzz/native.only=$target" -o "$OUT/$f" ./fuzz/native
+		go test -c -covermode=atomic -coverpkg=tunproof/... -ldflags="-X tunproof/fuzz/engine/native.only=$target" -o "$OUT/$f" ./fuzz/engine/native
 		echo "s=tunproof=$PWD=" >"$OUT/$f.gocovpath"
 		names="$names${names:+, }\"$f\": \"TestCorpusDir\""
 	else
-		go build -buildmode=c-archive -tags=libfuzzer -trimpath "${instrument[@]}" -ldflags="-X main.name=$target" -o "$work/$f.a" ./fuzz/libfuzzer
+		go build -buildmode=c-archive -tags=libfuzzer -trimpath "${instrument[@]}" -ldflags="-X main.name=$target" -o "$work/$f.a" ./fuzz/engine/libfuzzer
 		# shellcheck disable=SC2086 # flags
 		$CXX $CXXFLAGS $LIB_FUZZING_ENGINE "$work/$f.a" -o "$OUT/$f"
 	fi

@@ -7,8 +7,8 @@ import (
 	"slices"
 
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/check"
-	"tunproof/fuzz/compare"
+	"tunproof/fuzz/capture/check"
+	"tunproof/fuzz/packet"
 	"tunproof/model"
 )
 
@@ -63,7 +63,7 @@ func (i Impl) judge(batch, frames [][]byte) (list []Violation) {
 				out = append(out, pkt)
 				continue
 			}
-			list = append(list, Violation{Property: "P11", What: "a superpacket that is refused: " + string(err.(model.Refusal)), Text: fmt.Sprintf("frame %d: %v, %s", k, h, compare.Line(pkt)), Rule: "S5"})
+			list = append(list, Violation{Property: "P11", What: "a superpacket that is refused: " + string(err.(model.Refusal)), Text: fmt.Sprintf("frame %d: %v, %s", k, h, packet.Line(pkt)), Rule: "S5"})
 			continue
 		}
 		out = append(out, segments...)
@@ -72,7 +72,7 @@ func (i Impl) judge(batch, frames [][]byte) (list []Violation) {
 	at := make([]int, 0, len(batch)) // of out, the packets of the batch
 	for n, k := range place {
 		if k < 0 {
-			list = append(list, Violation{Property: "P2", What: "a packet that nobody sent", Text: fmt.Sprintf("%d: %s", n, compare.Line(out[n])), Rule: "E"})
+			list = append(list, Violation{Property: "P2", What: "a packet that nobody sent", Text: fmt.Sprintf("%d: %s", n, packet.Line(out[n])), Rule: "E"})
 			continue
 		}
 		at = append(at, k)
@@ -84,7 +84,7 @@ func (i Impl) judge(batch, frames [][]byte) (list []Violation) {
 	for k := range batch {
 		if !slices.Contains(at, k) {
 			lost = true
-			list = append(list, Violation{Property: "P2", What: "lost: " + kind(batch[k]), Text: fmt.Sprintf("packet %d: %s", k, compare.Line(batch[k])), Rule: "E"})
+			list = append(list, Violation{Property: "P2", What: "lost: " + kind(batch[k]), Text: fmt.Sprintf("packet %d: %s", k, packet.Line(batch[k])), Rule: "E"})
 		}
 	}
 	if !lost {
@@ -134,7 +134,7 @@ func likely(p, b []byte) bool { return model.Identify(p).Conflicts(model.Identif
 // what no offload changes.
 func distance(p, b []byte) int {
 	n := 0
-	for _, d := range compare.Diff(p, b) {
+	for _, d := range packet.Diff(p, b) {
 		switch d.Field {
 		case "payload":
 			n += 1000
@@ -151,13 +151,13 @@ func distance(p, b []byte) int {
 // checksum is right.
 func otherID(was, is []byte) bool {
 	return len(was) >= 20 && was[0]>>4 == 4 && was[6]&0x40 != 0 && !wrongHeader(was) && !wrongHeader(is) &&
-		!slices.ContainsFunc(compare.Diff(was, is), func(d compare.Difference) bool { return d.Field != "ip.id" && d.Field != "ip.checksum" })
+		!slices.ContainsFunc(packet.Diff(was, is), func(d packet.Difference) bool { return d.Field != "ip.id" && d.Field != "ip.checksum" })
 }
 
 // changed is a packet that came out as another.
 func changed(was, is []byte, k int) Violation {
-	v := Violation{Property: "P2", Text: fmt.Sprintf("packet %d: %s", k, compare.Line(was)), Want: was, Got: is}
-	fields := compare.Diff(was, is)
+	v := Violation{Property: "P2", Text: fmt.Sprintf("packet %d: %s", k, packet.Line(was)), Want: was, Got: is}
+	fields := packet.Diff(was, is)
 	v.What = first(fields) + " changes" + cause(was, is, fields)
 	before, after := check.Checksum(was), check.Checksum(is)
 	switch {
@@ -174,7 +174,7 @@ func changed(was, is []byte, k int) Violation {
 }
 
 // first is the first field that is no consequence of another.
-func first(fields []compare.Difference) string {
+func first(fields []packet.Difference) string {
 	for _, d := range fields {
 		switch d.Field {
 		case "ip.checksum", "tcp.checksum", "udp.checksum", "length", "ip.total_length", "ip.payload_length", "udp.length":
@@ -191,7 +191,7 @@ func first(fields []compare.Difference) string {
 }
 
 // cause tells apart changes of one field that have other causes.
-func cause(was, is []byte, fields []compare.Difference) string {
+func cause(was, is []byte, fields []packet.Difference) string {
 	switch f := first(fields); {
 	case f == "ip.id" && len(was) >= 20:
 		df := "without DF"
@@ -202,7 +202,7 @@ func cause(was, is []byte, fields []compare.Difference) string {
 	case f == "tcp.flags":
 		return ": " + flags(was, is)
 	case f == "tcp.checksum" || f == "udp.checksum":
-		at := slices.IndexFunc(fields, func(d compare.Difference) bool { return d.Field == f })
+		at := slices.IndexFunc(fields, func(d packet.Difference) bool { return d.Field == f })
 		if x := fields[at].WantText; x == "ffff" || x == "0000" {
 			return " from " + x
 		}
@@ -319,7 +319,7 @@ func overtakes(batch [][]byte, at []int) (list []Violation) {
 // alike says whether which of two packets came out cannot be told once their headers
 // change: IDs, say, where the payload is the same.
 func alike(p, q []byte) bool {
-	return len(p) == len(q) && !slices.ContainsFunc(compare.Diff(p, q), func(d compare.Difference) bool { return d.Field == "payload" || d.Field == "tcp.seq" })
+	return len(p) == len(q) && !slices.ContainsFunc(packet.Diff(p, q), func(d packet.Difference) bool { return d.Field == "payload" || d.Field == "tcp.seq" })
 }
 
 // kind says what a packet is to whoever reorders it.

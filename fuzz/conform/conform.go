@@ -23,7 +23,8 @@ import (
 	"strings"
 
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/compare"
+	"tunproof/fuzz/packet"
+	"tunproof/fuzz/record"
 	"tunproof/fuzz/scenario"
 )
 
@@ -65,36 +66,15 @@ type Impl struct {
 	Stack bool
 }
 
-// The properties, by the IDs of docs/properties.md; P4 is here what is cut otherwise than
-// the model cuts, of superpackets that a kernel hands out.
-var properties = []struct{ id, about string }{
-	{"P1", "no input panics"},
-	{"P2", "what was joined comes back, byte for byte; nothing is lost or doubled"},
-	{"P3", "no two conflicting packets change places"},
-	{"P4", "superpackets that a kernel hands out are cut as the kernel cuts"},
-	{"P5", "what was damaged stays damaged, what was absent absent"},
-	{"P8", "checksums are right"},
-	{"P11", "what is written is what a kernel takes, and cuts"},
-}
-
-// Properties are the IDs.
+// Properties returns the IDs of the properties that are asked of other
+// implementations. P4 is here what is cut otherwise than the model cuts it, of
+// superpackets that a kernel hands out.
 func Properties() []string {
-	var ids []string
-	for _, p := range properties {
-		ids = append(ids, p.id)
-	}
-	return ids
+	return record.IDs(slices.DeleteFunc(slices.Clone(record.Properties), func(p record.Property) bool { return p.Asked == "" }))
 }
 
-// About says what a property is, in a line.
-func About(id string) string {
-	for _, p := range properties {
-		if p.id == id {
-			return p.about
-		}
-	}
-	return ""
-}
+// About returns a property as it is asked, in a line.
+func About(id string) string { return record.PropertyOf(id).Asked }
 
 // Violation is what an implementation does that it should not.
 type Violation struct {
@@ -112,7 +92,7 @@ type Violation struct {
 func (v Violation) Key() string { return v.Property + ": " + v.What }
 
 // Fields are those in which the packets differ.
-func (v Violation) Fields() []compare.Difference { return compare.Diff(v.Want, v.Got) }
+func (v Violation) Fields() []packet.Difference { return packet.Diff(v.Want, v.Got) }
 
 func (v Violation) String() string {
 	s := v.Key()

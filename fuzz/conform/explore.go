@@ -9,15 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"tunproof/corpus"
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/gen"
-	"tunproof/fuzz/minimise"
 	"tunproof/fuzz/record"
 	"tunproof/fuzz/scenario"
-	"tunproof/fuzz/target"
+	"tunproof/fuzz/scenario/draw"
+
+	"tunproof/fuzz/law"
 	"tunproof/model"
 )
 
@@ -106,40 +104,27 @@ func Explore(ctx context.Context, impl Impl, opt Options) (*Report, error) {
 		if impl.Sum != nil {
 			e.sums()
 		}
-		if err := e.random(); err != nil {
-			return nil, err
-		}
+		e.random()
 	}
 	e.r.Seconds = time.Since(e.start).Seconds()
 	return e.r, nil
 }
 
-// round is how many inputs are drawn from one seed.
-const round = 500
-
-// random draws batches and superpackets by turns.
-func (e *explorer) random() error {
-	for n := 0; e.ctx.Err() == nil && (e.opt.Checks == 0 || n < e.opt.Checks); n += round {
-		for k, g := range []*rapid.Generator[scenario.Scenario]{gen.Batches(), gen.Supers()} {
-			if k == 0 && e.impl.NewCoalescer == nil || k == 1 && e.impl.NewSegmenter == nil {
-				continue
-			}
-			seed, at := e.opt.Seed+uint64(2*(n/round)+k), 0
-			log, failed, err := gen.Check(e.impl.Name, round, seed, func(t *rapid.T) {
-				if s := g.Draw(t, "scenario"); e.ctx.Err() == nil {
-					at++
-					e.try(s, fmt.Sprintf("seed %d, input %d", seed, at))
-				}
-			})
-			if err == nil && failed {
-				err = fmt.Errorf("%s: %s", e.impl.Name, log)
-			}
-			if err != nil {
-				return err
-			}
-		}
+// random draws batches and superpackets by turns, the same for every implementation
+// that does both.
+func (e *explorer) random() {
+	kinds := draw.Kinds{Batches: e.impl.NewCoalescer != nil, Supers: e.impl.NewSegmenter != nil}
+	n := e.opt.Checks // of each kind
+	if kinds.Batches && kinds.Supers {
+		n *= 2
 	}
-	return nil
+	if !kinds.Batches && !kinds.Supers {
+		return
+	}
+	source := draw.NewSource(kinds, record.Seed(e.opt.Seed, "conformance", 0))
+	for i := 0; e.ctx.Err() == nil && (n == 0 || i < n); i++ {
+		e.try(source.Draw(i), fmt.Sprintf("seed %d, input %d", e.opt.Seed, i))
+	}
 }
 
 // try judges a scenario, and of what is new keeps the smallest input.
@@ -179,14 +164,14 @@ func (e *explorer) found(s scenario.Scenario, v Violation, source string) {
 		}
 	}
 	until := time.Now().Add(5 * time.Second)
-	small := minimise.Scenario(scenario.Scenario{Batches: s.Batches, Supers: s.Supers}, func(s *scenario.Scenario) bool {
+	small := scenario.Minimise(scenario.Scenario{Batches: s.Batches, Supers: s.Supers}, func(s *scenario.Scenario) bool {
 		return time.Now().Before(until) && again(s) != nil
 	})
 	if w := again(&small); w != nil {
 		v = *w
 	}
 	c := caseOf(small, v, "tunproof conformance of "+e.impl.Name+", "+source)
-	_ = target.Attempt(func() error { target.Expect(c); return nil })
+	_ = law.Attempt(func() error { law.Expect(c); return nil })
 	e.r.Found = append(e.r.Found, Found{Violation: v, Case: c, Source: source, Count: 1, Seconds: after})
 	if e.opt.Say != nil {
 		e.opt.Say("%s, %.1f s, %s: %v", e.impl.Name, after, source, v)

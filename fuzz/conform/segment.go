@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"tunproof/fuzz/compare"
+	"tunproof/fuzz/packet"
 	"tunproof/fuzz/scenario"
 	"tunproof/model"
 )
@@ -31,7 +31,7 @@ func (i Impl) supers(supers []scenario.Super) (list []Violation, given, compared
 			continue
 		}
 		compared++
-		place := fmt.Sprintf("superpacket %d: %v, %s", k, s.Hdr, compare.Line(s.Data))
+		place := fmt.Sprintf("superpacket %d: %v, %s", k, s.Hdr, packet.Line(s.Data))
 		switch {
 		case err != nil:
 			list = append(list, Violation{Property: "P4", What: "refuses what a kernel hands out: " + unnumbered(err.Error()), Text: place, Rule: "S"})
@@ -40,7 +40,7 @@ func (i Impl) supers(supers []scenario.Super) (list []Violation, given, compared
 		default:
 			for n := range want {
 				if !bytes.Equal(want[n], segments[n]) {
-					fields := compare.Diff(want[n], segments[n])
+					fields := packet.Diff(want[n], segments[n])
 					list = append(list, Violation{Property: "P4", What: first(fields) + " is another" + cause(want[n], segments[n], fields), Text: fmt.Sprintf("%s: segment %d of %d", place, n, len(want)), Rule: "S", Want: want[n], Got: segments[n]})
 					break
 				}
@@ -53,9 +53,9 @@ func (i Impl) supers(supers []scenario.Super) (list []Violation, given, compared
 // handedOut says whether a kernel hands out such a superpacket: the VnetHdr says what the
 // headers are, lengths and header checksum are right, the checksum is partial.
 func handedOut(s scenario.Super) bool {
-	h := scenario.DeriveVnet(s.Data, s.Hdr.GSOSize)
+	h := packet.DeriveVnet(s.Data, s.Hdr.GSOSize)
 	h.GSOType |= s.Hdr.GSOType & 0x80
 	right := bytes.Clone(s.Data)
-	scenario.Fix(right, scenario.FixAll&^scenario.FixL4Csum|scenario.FixPartial)
+	packet.Fix(right, packet.FixAll&^packet.FixL4Csum|packet.FixPartial)
 	return s.Hdr.GSOType != 0 && s.Hdr == h && bytes.Equal(right, s.Data)
 }

@@ -17,16 +17,16 @@ import (
 	"testing"
 
 	"tunproof/fuzz/conform"
-	"tunproof/fuzz/document"
+
+	"tunproof/fuzz/law"
 	"tunproof/fuzz/record"
-	"tunproof/fuzz/target"
 )
 
 // laws are what the claims have to be about: the properties, those that the kernel and
 // the runtime judge, and the parsers.
 func laws() []string {
 	list := []string{"P8", "P9", "P10", "K1", "K2", "K3", "K4", "K5"}
-	for _, p := range target.Properties {
+	for _, p := range law.Properties {
 		list = append(list, p.ID)
 	}
 	return list
@@ -360,7 +360,7 @@ func TestKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := document.Replace(doc, "evidence", []byte(newest.Block("docs/evidence/"+newest.Directory())))
+	want, err := record.Replace(doc, "evidence", []byte(newest.Block("docs/evidence/"+newest.Directory())))
 	if err != nil {
 		t.Fatal(err)
 	}

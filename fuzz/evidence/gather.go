@@ -12,8 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"tunproof/fuzz/child"
 	"tunproof/fuzz/conform"
+	"tunproof/fuzz/internal/process"
 	"tunproof/fuzz/record"
 )
 
@@ -131,13 +131,13 @@ func (s Source) run(ctx context.Context, root string, out io.Writer) error {
 		}
 		defer os.RemoveAll(dir)
 		name = filepath.Join(dir, program)
-		build := child.Command(ctx, "go", "build", "-o", name, "./fuzz/cmd/tunproof")
+		build := process.Command(ctx, "go", "build", "-o", name, "./fuzz/cmd/tunproof")
 		build.Dir, build.Stdout, build.Stderr = root, out, out
 		if err := build.Run(); err != nil {
 			return fmt.Errorf("go build: %w", err)
 		}
 	}
-	c := child.Command(ctx, name, s.Command[1:]...)
+	c := process.Command(ctx, name, s.Command[1:]...)
 	c.Dir, c.Stdout, c.Stderr = root, out, out
 	var kept bytes.Buffer
 	if s.stdout {
@@ -174,7 +174,7 @@ func dirty(ctx context.Context, root string) (string, error) {
 }
 
 func git(ctx context.Context, root string, args ...string) (string, error) {
-	c := child.Command(ctx, "git", args...)
+	c := process.Command(ctx, "git", args...)
 	c.Dir = root
 	out, err := c.Output()
 	if err != nil {

@@ -17,13 +17,14 @@ import (
 	"pgregory.net/rapid"
 
 	"tunproof/corpus"
+	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/conform"
-	"tunproof/fuzz/gen"
-	"tunproof/fuzz/matrix"
-	"tunproof/fuzz/pcap"
+	"tunproof/fuzz/kernel/matrix"
+	"tunproof/fuzz/law"
 	"tunproof/fuzz/record"
+	"tunproof/fuzz/replay"
 	"tunproof/fuzz/scenario"
-	"tunproof/fuzz/target"
+	"tunproof/fuzz/scenario/draw"
 	"tunproof/tunlive/kernels"
 )
 
@@ -38,9 +39,9 @@ type reached struct {
 // reach runs generated inputs through production.
 func reach(n int, seed uint64) (*reached, error) {
 	r := &reached{map[string]int{}, map[string]int{}, map[string]int{}}
-	for i, g := range []*rapid.Generator[scenario.Scenario]{gen.Batches(), gen.Supers()} {
-		_, _, err := gen.Check("reach", n, seed+uint64(i), func(t *rapid.T) {
-			batches, supers := target.Explain(g.Draw(t, "scenario"))
+	for i, g := range []*rapid.Generator[scenario.Scenario]{draw.Batches(), draw.Supers()} {
+		_, _, err := draw.Check("reach", n, seed+uint64(i), func(t *rapid.T) {
+			batches, supers := replay.Explain(g.Draw(t, "scenario"))
 			for _, b := range batches {
 				for _, p := range b.Packets {
 					r.reasons[p.Reason]++
@@ -104,9 +105,9 @@ func capturesPicture() ([]byte, error) {
 			return nil, fmt.Errorf("capture %s: %w", c.Name, err)
 		}
 		p := panel{heading: fmt.Sprintf("%s, %d packets", c.Name, len(packets))}
-		for k, m := range target.Modes {
-			s := target.Capture(packets, 64, m.Config)
-			mean := target.MeanSegments(&s)
+		for k, m := range law.Modes {
+			s := law.Capture(packets, 64, m.Config)
+			mean := law.MeanSegments(&s)
 			most = max(most, mean)
 			p.bars = append(p.bars, bar{m.Name, fmt.Sprintf("%.1f", mean), mean, fills[k%len(fills)]})
 		}

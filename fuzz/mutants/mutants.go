@@ -221,3 +221,11 @@ func likeness(a, b string) int {
 	}
 	return 3*shared - max(0, len(a)-1) - max(0, len(b)-1)
 }
+
+// Named returns the bug of a name, nil if the list has none.
+func Named(list []Bug, name string) *Bug {
+	if at := slices.IndexFunc(list, func(b Bug) bool { return b.Name == name }); at >= 0 {
+		return &list[at]
+	}
+	return nil
+}

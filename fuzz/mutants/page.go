@@ -90,7 +90,7 @@ listed as equivalent. {{.Count "timed out"}} of all are noticed only because a p
 {{end}}{{end}}
 ## Every input of a small scope (P10)
 
-` + "`make exhaustive-long`" + `. The alphabet is in fuzz/exhaustive/alphabet.go (` + "`tunproof exhaustive -letters 103 -list`" + ` prints it): packets that follow each other, and
+` + "`make exhaustive-long`" + `. The alphabet is in fuzz/law/exhaustive/alphabet.go (` + "`tunproof exhaustive -letters 103 -list`" + ` prints it): packets that follow each other, and
 what ends, hides or delays a superpacket; edges of values; a packet for each field that differs. Every batch is compared with the model:
 superpackets, members, Reasons, bytes; every superpacket is cut by both and comes back, packets keep their order.
 

@@ -14,12 +14,12 @@ import (
 	"strings"
 	"time"
 
-	"tunproof/fuzz/child"
+	"tunproof/fuzz/internal/process"
 )
 
 // Method is a test program of the harness and what of it is run.
 type Method struct {
-	Package string // "./fuzz/properties"
+	Package string // "./fuzz/law"
 	Run     string // of -test.run
 	Skip    string // of -test.skip
 	Args    []string
@@ -28,7 +28,8 @@ type Method struct {
 	Limit   time.Duration // of what takes longer it is said that it hangs
 	Last    bool          // run only for what no method before noticed
 	Confirm bool          // only what fails twice is noticed
-	// Names says by which name a test that fails is known, others by Name.
+	// Names gives the name by which a test that fails is known, by its own name or, for
+	// a test whose parts have names, TEST/PART. Others are known by Name.
 	Names map[string]string
 	Name  string
 }
@@ -70,7 +71,7 @@ func (r *Runner) build(ctx context.Context, m Method, tags, overlay, bin string)
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}
-	c := child.Command(ctx, "go", append(args, m.Package)...)
+	c := process.Command(ctx, "go", append(args, m.Package)...)
 	c.Dir = r.Root
 	c.Env = append(os.Environ(), "GOFLAGS=", "GOMAXPROCS=1", "GOGC=off")
 	c.WaitDelay = time.Second
@@ -93,8 +94,8 @@ func (r *Runner) execute(ctx context.Context, m Method, bin string) (kills []Kil
 			if !slices.ContainsFunc(kills, func(old Kill) bool { return old.Method == k.Method }) {
 				kills = append(kills, k)
 			}
-			if top, _, _ := strings.Cut(k.By, "/"); k.How != "" && strings.HasPrefix(top, "Test") {
-				ended += "|^" + top + "$"
+			if test, _ := m.named(k.By); k.How != "" && strings.HasPrefix(test, "Test") {
+				ended += "|^" + strings.ReplaceAll(test, "/", "$/^") + "$"
 			}
 		}
 		if ended == "" {
@@ -144,8 +145,8 @@ func (r *Runner) start(ctx context.Context, m Method, bin, skip string) (kills [
 	out := &watched{start: time.Now(), max: 16 << 20}
 	c.Stdout, c.Stderr = out, out
 	c.WaitDelay = time.Second
-	child.Group(c)
-	c.Cancel = func() error { return child.Kill(c) }
+	process.Group(c)
+	c.Cancel = func() error { return process.Kill(c) }
 	err = c.Run()
 	if c.ProcessState != nil {
 		used = c.ProcessState.UserTime() + c.ProcessState.SystemTime()
@@ -203,13 +204,16 @@ var (
 func (m Method) kills(text string, seconds float64) []Kill {
 	var list []Kill
 	add := func(k Kill) {
-		top, _, _ := strings.Cut(k.By, "/")
-		if k.Method = m.Names[top]; k.Method == "" {
+		test, whole := m.named(k.By)
+		if whole {
+			return // its part that failed is another line
+		}
+		if k.Method = m.Names[test]; k.Method == "" {
 			k.Method = m.Name
 		}
 		for i := range list {
 			if list[i].Method == k.Method {
-				if strings.HasPrefix(k.By, list[i].By+"/") && !strings.Contains(list[i].By, "/") {
+				if strings.HasPrefix(k.By, list[i].By+"/") && list[i].By == test {
 					list[i].By = k.By // the first part of it that failed
 					list[i].What = k.What
 				}
@@ -234,6 +238,22 @@ func (m Method) kills(text string, seconds float64) []Kill {
 		add(k)
 	}
 	return list
+}
+
+// named returns the test of Names that a test is of, or its top test. whole reports
+// whether it is a test whose parts have names.
+func (m Method) named(by string) (test string, whole bool) {
+	parts := strings.SplitN(by, "/", 3)
+	test = parts[0]
+	if len(parts) > 1 && m.Names[parts[0]+"/"+parts[1]] != "" {
+		return parts[0] + "/" + parts[1], false
+	}
+	for name := range m.Names {
+		if len(parts) == 1 && strings.HasPrefix(name, test+"/") {
+			return test, true
+		}
+	}
+	return test, false
 }
 
 // firstLine is the first line that says something.

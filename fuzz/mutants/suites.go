@@ -2,8 +2,9 @@ package mutants
 
 import (
 	"path"
-	"slices"
+	"strings"
 	"time"
+	"tunproof/fuzz/record"
 )
 
 // seeded makes generated input the same for every mutant.
@@ -13,14 +14,17 @@ var seeded = []string{"RAPID_SEED=20261121"}
 // without a mutant.
 const limit = 10 * time.Second
 
-// properties is what is about all inputs, by rapid and exhaustively, and the corpus
-// and the captures.
+// properties is the test program about all inputs: by rapid, over small scopes, over
+// the corpus and the captures.
 func properties(checks string) Method {
-	return Method{Name: "properties", Package: "./fuzz/properties", Tags: "invariants", Args: []string{"-test.short"}, Skip: skipLarge, Limit: limit, Env: append([]string{"RAPID_CHECKS=" + checks, "RAPID_STEPS=10"}, seeded...),
-		Run: "^Test(Corpus|Captures|Total|Equation|Order|Agree|Repair|Interleave|Buffers|WellFormed|Checksum|Reuse|ExhaustiveBatches|ExhaustiveFlips|ExhaustiveSupers)$",
-		Names: map[string]string{"TestCorpus": "corpus", "TestCaptures": "captures", "TestTotal": "P1", "TestEquation": "P2", "TestOrder": "P3", "TestAgree": "P4",
-			"TestRepair": "P5", "TestInterleave": "P6", "TestBuffers": "P7", "TestReuse": "P7", "TestChecksum": "P8", "TestWellFormed": "P11",
+	m := Method{Name: "properties", Package: "./fuzz/law", Tags: "invariants", Args: []string{"-test.short"}, Skip: skipLarge, Limit: limit, Env: append([]string{"RAPID_CHECKS=" + checks, "RAPID_STEPS=10"}, seeded...),
+		Run: "^Test(Corpus|Captures|Property|Checksum|Reuse|ExhaustiveBatches|ExhaustiveFlips|ExhaustiveSupers)$",
+		Names: map[string]string{"TestCorpus": "corpus", "TestCaptures": "captures", "TestReuse": "P7", "TestChecksum": "P8",
 			"TestExhaustiveBatches": "P10", "TestExhaustiveFlips": "P10", "TestExhaustiveSupers": "P10"}}
+	for _, p := range record.OfKind(record.Scenarios) {
+		m.Names["TestProperty/"+p.ID] = p.ID
+	}
+	return m
 }
 
 // skipLarge leaves out a case of 1,023 packets, which takes as long as all others.
@@ -38,7 +42,7 @@ var required = append([]string{"TUNLIVE=require", "RAPID_CHECKS=200"}, seeded...
 
 // kernel is the kernel as judge of production.
 func kernel() Method {
-	return Method{Name: "kernel", Package: "./fuzz/live", Run: "^Test(Random|Stated)$", Limit: 2 * limit, Env: required, Confirm: true}
+	return Method{Name: "kernel", Package: "./fuzz/kernel", Run: "^Test(Random|Stated)$", Limit: 2 * limit, Env: required, Confirm: true}
 }
 
 // Score is what the mutations of offload are run against, about 3 seconds for one
@@ -78,14 +82,20 @@ func Planted(file string) []Method {
 // leaves what the corpus states, and then production, which can say only that the two
 // differ, and the model's own tests.
 func Model() []Method {
-	states := Method{Name: "corpus", Package: "./fuzz/properties", Run: "^TestModelStates$", Limit: limit, Last: true}
+	states := Method{Name: "corpus", Package: "./fuzz/law", Run: "^TestModelStates$", Limit: limit, Last: true}
 	production := properties("2000")
 	production.Last = true
 	own := Method{Name: "unit", Package: "./model", Run: ".", Limit: limit, Last: true}
-	return []Method{{Name: "kernel", Package: "./fuzz/live", Run: "^TestModel$/^(order|K[123]_(random|corpus|superpackets_alone|whole_batches|flips),_(tun|toggle))$", Limit: limit, Env: required, Confirm: true}, states, production, own}
+	return []Method{{Name: "kernel", Package: "./fuzz/kernel", Run: "^TestModel$/^(order|K[123]_(random|corpus|superpackets_alone|whole_batches|flips),_(tun|toggle))$", Limit: limit, Env: required, Confirm: true}, states, production, own}
 }
 
-// Methods are the names of Kill.Method, in the order in which they are shown.
+// Methods returns the names of Kill.Method, in the order in which they are shown.
 func Methods() []string {
-	return slices.Clone([]string{"P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "P11", "work", "unit", "device", "kernel", "properties", "captures", "corpus"})
+	var list []string
+	for _, p := range record.Properties {
+		if strings.HasPrefix(p.ID, "P") {
+			list = append(list, p.ID)
+		}
+	}
+	return append(list, "work", "unit", "device", "kernel", "properties", "captures", "corpus")
 }

@@ -45,8 +45,10 @@ type Result struct {
 	Seconds  float64 `json:"seconds"`          //
 	Result   string  `json:"result"`           // holds, violated, not run
 	Detail   string  `json:"detail,omitempty"` // the violation, or why it was not run
-	Tree     string  `json:"tree"`             // Tree's hash, "" if the sources are not there
-	Env      Env     `json:"env"`              // where
+	// Control marks a row that only says whether the others would see something.
+	Control bool   `json:"control,omitempty"`
+	Tree    string `json:"tree"` // Tree's hash, "" if the sources are not there
+	Env     Env    `json:"env"`  // where
 	// Features are those of the kernel that was asked, by name.
 	Features map[string]bool `json:"features,omitempty"`
 }

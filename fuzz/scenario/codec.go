@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"tunproof/corpus/pkts"
+	"tunproof/fuzz/packet"
 )
 
 // The byte form of a scenario is what fuzzing engines mutate. Decode is total:
@@ -154,7 +155,7 @@ func Decode(b []byte) Scenario {
 			}
 			p.Data = decodePacket(op, r, recent(s.Supers), &fill, derived || p.Hdr.Flags&1 != 0)
 			if derived {
-				p.Hdr = DeriveVnet(p.Data, uint16(size))
+				p.Hdr = packet.DeriveVnet(p.Data, uint16(size))
 			}
 			s.Supers = append(s.Supers, p)
 			continue
@@ -246,15 +247,15 @@ func decodePacket(op byte, r *reader, before [][]byte, fill *int, partial bool) 
 			}
 		}
 	}
-	Fix(b, fixes(leave, partial))
+	packet.Fix(b, fixes(leave, partial))
 	return b
 }
 
 // fixes is what Fix is asked for, but for what it is to leave alone.
 func fixes(leave byte, partial bool) int {
-	what := FixAll &^ int(leave)
-	if partial && what&FixL4Csum != 0 {
-		what = what&^FixL4Csum | FixPartial
+	what := packet.FixAll &^ int(leave)
+	if partial && what&packet.FixL4Csum != 0 {
+		what = what&^packet.FixL4Csum | packet.FixPartial
 	}
 	return what
 }
@@ -273,7 +274,7 @@ func template(kind int) []byte {
 
 // headerLen returns the length of all headers, as far as b has them.
 func headerLen(b []byte) int {
-	l4Off, proto := Locate(b)
+	l4Off, proto := packet.Locate(b)
 	n := 40
 	switch proto {
 	case 6:
@@ -289,7 +290,7 @@ func headerLen(b []byte) int {
 func successor(b []byte) ([]byte, int) {
 	n := min(headerLen(b), maxHeaders)
 	h := bytes.Clone(b[:n])
-	l4Off, proto := Locate(b)
+	l4Off, proto := packet.Locate(b)
 	if len(h) >= 20 && h[0]>>4 == 4 {
 		binary.BigEndian.PutUint16(h[4:], binary.BigEndian.Uint16(h[4:])+1)
 	}
@@ -348,7 +349,7 @@ func bits(on bool, b byte) byte {
 func encodeSupers(w []byte, supers []Super) []byte {
 	fill := maxFill
 	for i, p := range supers {
-		derived := p.Hdr.GSOSize != 0 && p.Hdr == DeriveVnet(p.Data, p.Hdr.GSOSize)
+		derived := p.Hdr.GSOSize != 0 && p.Hdr == packet.DeriveVnet(p.Data, p.Hdr.GSOSize)
 		op, rest := encodePacket(p.Data, recent(supers[:i]), &fill, derived || p.Hdr.Flags&1 != 0)
 		if w = append(w, op); derived {
 			w = append(w, 0)
@@ -370,9 +371,9 @@ func encodeSupers(w []byte, supers []Super) []byte {
 // is.
 func encodePacket(p []byte, before [][]byte, fill *int, partial bool) (byte, []byte) {
 	var op, leave byte
-	for what := byte(FixIPLen); what <= FixIPCsum; what <<= 1 {
+	for what := byte(packet.FixIPLen); what <= packet.FixIPCsum; what <<= 1 {
 		fixed := bytes.Clone(p)
-		Fix(fixed, fixes(^what, partial))
+		packet.Fix(fixed, fixes(^what, partial))
 		if !bytes.Equal(fixed, p) {
 			op, leave = opOdd, leave|what
 		}
@@ -432,14 +433,14 @@ func encodePacket(p []byte, before [][]byte, fill *int, partial bool) (byte, []b
 // fixed says which bytes of p Fix writes: those that it puts back.
 func fixed(p []byte, what int) map[int]bool {
 	covered := map[int]bool{}
-	l4Off, _ := Locate(p)
+	l4Off, _ := packet.Locate(p)
 	for _, i := range []int{2, 4, 10, l4Off + 4, l4Off + 6, l4Off + 16} {
 		if i+2 > len(p) {
 			continue
 		}
 		q := bytes.Clone(p)
 		q[i], q[i+1] = ^q[i], ^q[i+1]
-		if Fix(q, what); bytes.Equal(p, q) {
+		if packet.Fix(q, what); bytes.Equal(p, q) {
 			covered[i], covered[i+1] = true, true
 		}
 	}

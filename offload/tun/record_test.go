@@ -9,7 +9,7 @@ import (
 
 	"tunproof/corpus"
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/check"
+	"tunproof/fuzz/capture/check"
 	"tunproof/offload"
 )
 

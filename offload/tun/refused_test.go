@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/hexdump"
+	"tunproof/fuzz/capture/hexdump"
 	"tunproof/offload"
 	"tunproof/offload/tun"
 )

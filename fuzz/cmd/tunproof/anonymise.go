@@ -11,16 +11,18 @@ import (
 	"path/filepath"
 	"strings"
 
-	"tunproof/fuzz/anonymise"
-	"tunproof/fuzz/pcap"
+	"tunproof/fuzz/capture"
+	"tunproof/fuzz/capture/anonymise"
+	"tunproof/fuzz/capture/pcap"
+	"tunproof/fuzz/internal/file"
 	"tunproof/fuzz/record"
 )
 
 // anonymiseCommand writes captures again without what is private in them.
 func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("anonymise", flag.ContinueOnError)
-	dir := flags.String("o", "", "directory to write to; captures of one run keep what is the same in them the same")
-	size := flags.Int("size", 0, "payload bytes of the datagrams that UDP superpackets are of, for them to keep the same bytes")
+	dir := flags.String("o", "", "directory to write to; what is equal in captures of one run stays equal")
+	size := flags.Int("size", 0, "UDP segment size, so that a superpacket and its datagrams are enciphered alike")
 	if err := parse(flags, args); err != nil {
 		return 0, err
 	}
@@ -80,18 +82,18 @@ func anonymisedName(name, dir string) string {
 
 // anonymiseFile writes one capture. With an error nothing is written.
 func anonymiseFile(ctx context.Context, s streams, a *anonymise.Anonymiser, name, to string) (n int, err error) {
-	in, err := openPackets(name, s.in)
+	in, err := capture.Open(name, s.in)
 	if err != nil {
 		return 0, err
 	}
-	defer in.close()
-	f, err := createFile(to)
+	defer in.Close()
+	f, err := file.Create(to)
 	if err != nil {
 		return 0, err
 	}
 	defer func() {
-		if err = f.finish(err); err == nil {
-			for _, note := range in.notes() {
+		if err = f.Finish(err); err == nil {
+			for _, note := range in.Notes() {
 				fmt.Fprintf(s.out, "%s: %s\n", name, note)
 			}
 			fmt.Fprintf(s.out, "%s: %d packets\n", to, n)
@@ -99,16 +101,16 @@ func anonymiseFile(ctx context.Context, s streams, a *anonymise.Anonymiser, name
 	}()
 	buffered := bufio.NewWriterSize(f, 1<<20)
 	format := pcap.Classic
-	if in.pcap == nil || in.pcap.NG() {
+	if in.NG() {
 		format = pcap.NG // it has room for comments
 	}
 	w, err := pcap.NewWriter(buffered, format)
 	if err != nil {
 		return 0, err
 	}
-	tell := newProgress(s.err, "anonymise", in)
+	tell := capture.NewProgress(s.err, "anonymise", in)
 	for {
-		p, err := in.next()
+		p, err := in.Next()
 		if errors.Is(err, io.EOF) {
 			return n, buffered.Flush()
 		}
@@ -119,7 +121,7 @@ func anonymiseFile(ctx context.Context, s streams, a *anonymise.Anonymiser, name
 			err = w.Write(p)
 		}
 		if err == nil {
-			err = tell.tell(ctx, 0)
+			err = tell.Step(ctx, 0)
 		}
 		if err != nil {
 			return n, err

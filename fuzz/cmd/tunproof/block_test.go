@@ -8,7 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"tunproof/fuzz/document"
+	"tunproof/fuzz/engine/campaign"
+	"tunproof/fuzz/kernel/matrix"
 	"tunproof/fuzz/record"
 )
 
@@ -24,25 +25,25 @@ func TestBlocks(t *testing.T) {
 		table               func(io.Writer, []record.Result) error
 	}
 	blocks := []written{
-		{"fuzzing.md", "detection", "fuzzing/detection.jsonl", detectTable},
-		{"fuzzing.md", "rates", "fuzzing/rates.jsonl", ratesTable},
-		{"kernel.md", "kernels", "kernel/matrix.jsonl", kernelsTable},
-		{"kernel.md", "features", "kernel/matrix.jsonl", featuresTable},
+		{"fuzzing.md", "detection", "fuzzing/detection.jsonl", campaign.DetectTable},
+		{"fuzzing.md", "rates", "fuzzing/rates.jsonl", campaign.RatesTable},
+		{"kernel.md", "kernels", "kernel/matrix.jsonl", matrix.Table},
+		{"kernel.md", "features", "kernel/matrix.jsonl", matrix.FeaturesTable},
 	}
 	if long := "kernel/long.jsonl"; exists(filepath.Join(docs, long)) { // of a run that takes an hour
-		blocks = append(blocks, written{"kernel.md", "kernels-long", long, kernelsTable})
+		blocks = append(blocks, written{"kernel.md", "kernels-long", long, matrix.Table})
 	}
 	for _, b := range blocks {
 		doc, err := os.ReadFile(filepath.Join(docs, b.file))
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, got, _, err := document.Block(doc, b.name)
+		_, got, _, err := record.Block(doc, b.name)
 		if err != nil {
 			t.Fatalf("%s: %v", b.file, err)
 		}
 		var want bytes.Buffer
-		if err := renderRecords(&want, filepath.Join(docs, b.records), "", b.name, b.table); err != nil {
+		if err := record.Render(&want, filepath.Join(docs, b.records), "", b.name, b.table); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(got, want.Bytes()) {
@@ -57,14 +58,14 @@ func exists(file string) bool {
 }
 
 func TestReplaceBlock(t *testing.T) {
-	name := file(t, "x.md", "a\n<!-- b -->\nold\n<!-- /b -->\nc\n")
-	if err := replaceBlock(name, "b", []byte("new\n")); err != nil {
+	name := testFile(t, "x.md", "a\n<!-- b -->\nold\n<!-- /b -->\nc\n")
+	if err := record.ReplaceFile(name, "b", []byte("new\n")); err != nil {
 		t.Fatal(err)
 	}
 	if got, _ := os.ReadFile(name); string(got) != "a\n<!-- b -->\nnew\n<!-- /b -->\nc\n" {
 		t.Errorf("%s", got)
 	}
-	if err := replaceBlock(name, "c", nil); err == nil || !strings.Contains(err.Error(), `x.md: no lines "<!-- c -->"`) {
+	if err := record.ReplaceFile(name, "c", nil); err == nil || !strings.Contains(err.Error(), `x.md: no lines "<!-- c -->"`) {
 		t.Error(err)
 	}
 }

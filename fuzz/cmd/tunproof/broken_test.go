@@ -11,12 +11,12 @@ import (
 	"testing"
 
 	"tunproof/corpus"
-	"tunproof/fuzz/check"
-	"tunproof/fuzz/compare"
-	"tunproof/fuzz/match"
-	"tunproof/fuzz/pcap"
+	"tunproof/fuzz/capture/check"
+	"tunproof/fuzz/capture/compare"
+	"tunproof/fuzz/capture/pcap"
+	"tunproof/fuzz/law"
+	"tunproof/fuzz/packet"
 	"tunproof/fuzz/record"
-	"tunproof/fuzz/rules"
 	"tunproof/fuzz/scenario"
 	"tunproof/model"
 )
@@ -35,13 +35,13 @@ type broken struct {
 }
 
 // l4 is the TCP or UDP header of a packet, and what is behind.
-func l4(b []byte) []byte { return b[compare.Parse(b).L4Off:] }
+func l4(b []byte) []byte { return b[packet.Parse(b).L4Off:] }
 
-func payloadLen(b []byte) int { return len(b) - compare.Parse(b).PayloadOff }
+func payloadLen(b []byte) int { return len(b) - packet.Parse(b).PayloadOff }
 
 // fixed puts lengths and checksums right.
 func fixed(b []byte) []byte {
-	scenario.Fix(b, scenario.FixAll)
+	packet.Fix(b, packet.FixAll)
 	return b
 }
 
@@ -105,7 +105,7 @@ var checked = []broken{
 			for i := 1; i < 4; i++ {
 				copy(list[i][4:6], list[0][4:6])
 				copy(list[i][20:22], list[0][20:22])
-				scenario.Fix(list[i], scenario.FixIPCsum)
+				packet.Fix(list[i], packet.FixIPCsum)
 			}
 			return list
 		}},
@@ -117,7 +117,7 @@ var checked = []broken{
 	{name: "checksum of before PSH was taken off", capture: "tcp6-bulk", packets: []int{20}, field: "tcp.checksum", rule: "S6.partial", text: "as if PSH were set",
 		rewrite: each([]int{20}, func(b []byte) { b[53] |= scenario.PSH; fixed(b); b[53] &^= scenario.PSH })},
 	{name: "a partial checksum that nobody finished", capture: "udp6-quic-like", args: []string{"-wire"}, packets: []int{30}, field: "udp.checksum", rule: "S6.none", text: "pseudo-header's sum",
-		rewrite: each([]int{30}, func(b []byte) { scenario.Fix(b, scenario.FixPartial) })},
+		rewrite: each([]int{30}, func(b []byte) { packet.Fix(b, packet.FixPartial) })},
 	{name: "a superpacket that was not cut", capture: "tcp4-bulk", args: []string{"-mtu", "1500"}, packets: []int{3}, field: "length", rule: "S1.split", text: "not cut",
 		rewrite: func(t *testing.T, list [][]byte) [][]byte {
 			return slices.Concat(list[:2], [][]byte{join(list, 3, 20)}, list[20:])
@@ -137,7 +137,7 @@ var checked = []broken{
 			list = slices.Delete(list, 30, 31)
 			for _, b := range list[30:] {
 				binary.BigEndian.PutUint16(b[4:], binary.BigEndian.Uint16(b[4:])-1)
-				scenario.Fix(b, scenario.FixIPCsum)
+				packet.Fix(b, packet.FixIPCsum)
 			}
 			return list
 		}},
@@ -162,7 +162,7 @@ var compared = []broken{
 		rewrite: func(t *testing.T, list [][]byte) [][]byte {
 			for i := 1; i < 4; i++ {
 				binary.BigEndian.PutUint16(list[i][4:], uint16(i))
-				scenario.Fix(list[i], scenario.FixIPCsum)
+				packet.Fix(list[i], packet.FixIPCsum)
 			}
 			return list
 		}},
@@ -191,7 +191,7 @@ var compared = []broken{
 	{name: "data overtakes a fragment", capture: "mixed-flows", packets: []int{290}, rule: "C4.conflict",
 		rewrite: func(t *testing.T, list [][]byte) [][]byte {
 			b := list[289]
-			if !compare.Parse(b).Fragment {
+			if !packet.Parse(b).Fragment {
 				t.Fatal("packet 290 is no fragment")
 			}
 			return slices.Insert(slices.Delete(list, 289, 290), 310, b)
@@ -214,7 +214,7 @@ var compared = []broken{
 var sentWrong = map[string]func(list [][]byte){
 	"a surplus area deleted": func(list [][]byte) {
 		list[4] = append(list[4], 1, 2, 3, 4)
-		scenario.Fix(list[4], scenario.FixIPLen|scenario.FixIPCsum)
+		packet.Fix(list[4], packet.FixIPLen|packet.FixIPCsum)
 	},
 	"a wrong header checksum repaired": func(list [][]byte) { list[39][10]++ },
 	"a wrong checksum repaired":        func(list [][]byte) { list[39][36]++ },
@@ -231,7 +231,7 @@ var sentWrong = map[string]func(list [][]byte){
 var repaired = map[string]func(list [][]byte){
 	"a surplus area deleted": func(list [][]byte) {
 		list[4] = list[4][:len(list[4])-4]
-		scenario.Fix(list[4], scenario.FixIPLen|scenario.FixIPCsum)
+		packet.Fix(list[4], packet.FixIPLen|packet.FixIPCsum)
 	},
 	"a wrong header checksum repaired": func(list [][]byte) { fixed(list[39]) },
 	"a wrong checksum repaired":        func(list [][]byte) { fixed(list[39]) },
@@ -295,7 +295,7 @@ func TestCheckBroken(t *testing.T) {
 		t.Run(x.name, func(t *testing.T) {
 			name := captureFile(t, "broken.pcap", x.rewrite(t, packetsOf(t, x.capture)))
 			out, stderr, code := call(t, append(append([]string{"check", "-json"}, x.args...), name)...)
-			var r checkReport
+			var r check.Report
 			if err := json.Unmarshal([]byte(out), &r); err != nil || code != record.ExitViolation {
 				t.Fatalf("exit code %d, %v: %s", code, err, stderr)
 			}
@@ -326,13 +326,13 @@ func TestCompareBroken(t *testing.T) {
 			}
 			before := captureFile(t, "before.pcap", list)
 			out, stderr, code := call(t, "compare", "-json", before, captureFile(t, "after.pcap", x.rewrite(t, after)))
-			var r compareReport
+			var r compare.Report
 			if err := json.Unmarshal([]byte(out), &r); err != nil || code != record.ExitViolation {
 				t.Fatalf("exit code %d, %v: %s", code, err, stderr)
 			}
 			var packets []int
 			for _, f := range r.Findings {
-				packets = append(packets, f.Packets[match.Before])
+				packets = append(packets, f.Packets[compare.Before])
 				has := x.field == "" && f.Fields == nil
 				for _, d := range f.Fields {
 					has = has || d.Field == x.field
@@ -367,7 +367,7 @@ func TestClean(t *testing.T) {
 // TestKinds checks that each kind of finding names a rule and a case that exist.
 func TestKinds(t *testing.T) {
 	known := map[string]bool{}
-	for _, s := range rules.Sections {
+	for _, s := range law.Sections {
 		for _, r := range s.Rules {
 			known[r.ID] = true
 		}

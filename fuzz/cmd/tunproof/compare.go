@@ -5,36 +5,20 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
-	"time"
-
-	"tunproof/fuzz/compare"
-	"tunproof/fuzz/match"
+	"tunproof/fuzz/capture"
+	"tunproof/fuzz/capture/compare"
+	"tunproof/fuzz/packet"
 	"tunproof/fuzz/record"
 )
 
-// compareReport is what compare says of two captures.
-type compareReport struct {
-	Before   string          `json:"before"`
-	After    string          `json:"after"`
-	Notes    []string        `json:"notes,omitempty"`
-	Summary  match.Summary   `json:"summary"`
-	What     map[string]int  `json:"what,omitempty"` // findings by what happened
-	Findings []match.Finding `json:"findings,omitempty"`
-	Record   record.Result   `json:"record"`
-
-	total   int
-	stopped bool
-}
-
 func compareCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
-	var cfg match.Config
+	var cfg compare.Config
 	ignore := flags.String("ignore", "", "fields that may differ, such as ip.ttl,ip.checksum")
-	flags.IntVar(&cfg.Size, "size", 0, "payload bytes of a full segment; by default what the captures show")
-	most := flags.Int("max", 1000, "findings that are shown")
+	flags.IntVar(&cfg.Size, "size", 0, "payload bytes of a full segment; by default taken from the captures")
+	most := flags.Int("max", 1000, "show at most N findings")
 	asJSON := flags.Bool("json", false, "write a JSON object")
 	if err := parse(flags, args); err != nil {
 		return 0, err
@@ -52,21 +36,21 @@ func compareCommand(ctx context.Context, s streams, args []string) (int, error) 
 	case flags.Arg(0) == "-" && flags.Arg(1) == "-":
 		return 0, fmt.Errorf("%w: only one of the captures can be the standard input", errUsage)
 	}
-	var in [2]*input
+	var in [2]*capture.Source
 	for i, name := range flags.Args() {
 		var err error
-		if in[i], err = openPackets(name, s.in); err != nil {
+		if in[i], err = capture.Open(name, s.in); err != nil {
 			return 0, err
 		}
-		defer in[i].close()
+		defer in[i].Close()
 	}
-	r, err := compareFiles(ctx, s, in, cfg, *most)
+	r, err := compare.Files(ctx, s.err, in, cfg, *most)
 	if *asJSON {
 		if err := json.NewEncoder(s.out).Encode(r); err != nil {
 			return 0, err
 		}
 	} else {
-		r.print(s.out)
+		r.Print(s.out)
 	}
 	switch {
 	case err != nil:
@@ -79,132 +63,7 @@ func compareCommand(ctx context.Context, s streams, args []string) (int, error) 
 	return record.ExitHolds, nil
 }
 
-const (
-	sameChanges  = 20 // so many changes in the same fields are worth a note
-	maxFieldSets = 1000
-)
-
-// unknownFields are those that no packet has.
+// unknownFields returns those that no packet has.
 func unknownFields(list []string) []string {
-	return slices.DeleteFunc(slices.Clone(list), func(f string) bool { return slices.Contains(compare.Names(), f) })
-}
-
-// compareFiles compares two captures. With an error the report is of what came
-// before it.
-func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config, most int) (*compareReport, error) {
-	found := findings[match.Finding]{most: most}
-	fields := map[string]int{} // changes by what they are in
-	start := time.Now()
-	m := match.New(cfg, func(f match.Finding) {
-		n := 1
-		if f.What == match.Lost || f.What == match.Extra {
-			n = max(1, f.Count)
-		}
-		found.add(f.What, n, f)
-		if names := f.FieldNames(); f.What == match.Changed && names != nil && len(fields) < maxFieldSets {
-			fields[strings.Join(names, ",")]++
-		}
-	})
-	tell := newProgress(s.err, "compare", in[0], in[1])
-	c := newClock(in)
-	err := func() error {
-		for {
-			side, p, err := c.take(m)
-			if p == nil || err != nil {
-				return err
-			}
-			if err := m.Add(side, *p); err != nil {
-				return fmt.Errorf("%s: packet %d: %w", in[side].name, p.Number, err)
-			}
-			if err := tell.tell(ctx, found.total()); err != nil {
-				return err
-			}
-		}
-	}()
-	if err == nil {
-		if err = m.Finish(ctx); err != nil {
-			err = errInterrupted
-		}
-	}
-	for side, n := range m.Summary.Packets {
-		if n > 0 && m.Summary.Packets[1-side] == 0 && err == nil && found.total() == 0 {
-			f := match.Nothing(side, n)
-			found.add(f.What, n, f)
-		}
-	}
-	match.Sort(found.kept)
-	r := &compareReport{Before: in[0].name, After: in[1].name, Summary: m.Summary, What: found.kinds, Findings: found.kept, total: found.total(), stopped: err != nil,
-		Record: newRecord("compare", "P2", "captures", "model", m.Summary.Segments, "segments", start)}
-	for _, i := range in {
-		for _, n := range i.notes() {
-			r.Notes = append(r.Notes, i.name+": "+n)
-		}
-	}
-	if note := c.note(); note != "" {
-		r.Notes = append(r.Notes, note)
-	}
-	for side, n := range m.Summary.Outside {
-		if n > 0 {
-			r.Notes = append(r.Notes, fmt.Sprintf("%s: %d packets or segments are before the other's first or behind its last, and not compared; if both captures ran then, they are %s", in[side].name, n, [...]string{match.Lost, match.Extra}[side]))
-		}
-	}
-	for names, n := range fields {
-		if n >= sameChanges && 2*n > found.kinds[match.Changed] {
-			r.Notes = append(r.Notes, fmt.Sprintf("%d of %d changes are in %s, as of a hop between the captures; -ignore %s leaves them out", n, found.kinds[match.Changed], names, names))
-		}
-	}
-	if n := m.Summary.Unresolved; n > 0 {
-		r.Notes = append(r.Notes, fmt.Sprintf("%d superpackets of both sides have other boundaries, nothing shows how long their segments are, and they are not compared; -size says it", n))
-	}
-	switch n := r.leftOut(); {
-	case m.Summary.Segments == 0:
-		r.Record.Result, r.Record.Detail = record.NotRun, "no packet is in both captures"
-	case n > m.Summary.Segments:
-		r.Record.Result, r.Record.Detail = record.NotRun, fmt.Sprintf("%d segments came through as they were, but %d packets were not compared", m.Summary.Segments, n)
-	}
-	found.judge(&r.Record, err)
-	return r, err
-}
-
-// leftOut is how many packets and segments were not compared. Where these are more
-// than what was, nothing is claimed of the captures.
-func (r *compareReport) leftOut() int {
-	return r.Summary.Outside[0] + r.Summary.Outside[1] + r.Summary.Unresolved
-}
-
-// print writes the report for people.
-func (r *compareReport) print(w io.Writer) {
-	fmt.Fprintf(w, "before: %s: %d packets, %d of them superpackets that were cut\n", r.Before, r.Summary.Packets[0], r.Summary.Cut[0])
-	fmt.Fprintf(w, "after:  %s: %d packets, %d of them superpackets that were cut\n", r.After, r.Summary.Packets[1], r.Summary.Cut[1])
-	for _, n := range r.Notes {
-		fmt.Fprintf(w, "  %s\n", n)
-	}
-	for _, f := range r.Findings {
-		fmt.Fprintf(w, "%v\n", f)
-	}
-	if r.total > len(r.Findings) {
-		fmt.Fprintf(w, "and %d more; -max shows more\n", r.total-len(r.Findings))
-	}
-	switch {
-	case r.total > 0:
-		var list []string
-		for _, what := range []string{match.Changed, match.Lost, match.Duplicated, match.Extra, match.Reordered} {
-			if n := r.What[what]; n > 0 {
-				list = append(list, fmt.Sprint(n, " ", what))
-			}
-		}
-		fmt.Fprintf(w, "VIOLATED: %s; %d segments are on both sides\n", strings.Join(list, ", "), r.Summary.Segments)
-	case r.stopped:
-		fmt.Fprintf(w, "stopped: %d segments came through as they were, what is missing was not looked for\n", r.Summary.Segments)
-	case r.Summary.Segments == 0:
-		fmt.Fprintln(w, "nothing to judge: no packet is in both captures")
-	case r.Record.Result == record.NotRun:
-		fmt.Fprintf(w, "not judged: %s, which is more\n", r.Record.Detail)
-	default:
-		fmt.Fprintf(w, "holds: %d segments came through as they were, in order", r.Summary.Segments)
-		if n := r.leftOut(); n > 0 {
-			fmt.Fprintf(w, "; %d were not compared", n)
-		}
-		fmt.Fprintln(w)
-	}
+	return slices.DeleteFunc(slices.Clone(list), func(f string) bool { return slices.Contains(packet.Names(), f) })
 }

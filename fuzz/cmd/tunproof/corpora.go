@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -12,10 +11,12 @@ import (
 	"strings"
 
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/campaign"
+	"tunproof/fuzz/capture"
+	"tunproof/fuzz/engine/campaign"
+	"tunproof/fuzz/engine/crasher"
+	"tunproof/fuzz/engine/targets"
 	"tunproof/fuzz/record"
 	"tunproof/fuzz/scenario"
-	"tunproof/fuzz/target"
 )
 
 // corpora are the flags of the parts of tunproof corpus that are about fuzzing.
@@ -23,14 +24,14 @@ type corpora struct {
 	ctx     context.Context
 	streams streams
 	store   *campaign.Store // nil: only the seeds
-	targets []target.Target
+	targets []targets.Target
 	args    []string
 }
 
 // parse parses flags; needsDir says that there is nothing to do without a store.
 func (c *corpora) parse(name string, args []string, needsDir bool, more func(*flag.FlagSet)) error {
 	flags := flag.NewFlagSet("corpus "+name, flag.ContinueOnError)
-	dir := flags.String("dir", "", "directory of tunproof fuzz; seeds alone if there is none")
+	dir := flags.String("dir", "", "directory of tunproof fuzz; without it only the seeds")
 	targets := targetFlag(flags)
 	if more != nil {
 		more(flags)
@@ -60,7 +61,7 @@ func corpusExport(c *corpora, args []string) (int, error) {
 	var out, form string
 	var merge bool
 	err := c.parse("export", args, false, func(f *flag.FlagSet) {
-		f.BoolVar(&merge, "merge", false, "of the seeds, raw, only those that reach what others do not, by libFuzzer")
+		f.BoolVar(&merge, "merge", false, "write only the seeds that reach what others do not, by libFuzzer")
 		f.StringVar(&out, "o", "", "directory to write to: TARGET/HASH")
 		f.StringVar(&form, "form", "raw", "raw bytes, or native, as Go's engine has them")
 	})
@@ -76,7 +77,7 @@ func corpusExport(c *corpora, args []string) (int, error) {
 		if c.ctx.Err() != nil {
 			return 0, c.ctx.Err()
 		}
-		n, err := campaign.Export(c.store, t.Name, filepath.Join(out, t.Name), form == "raw")
+		n, err := campaign.Export(c.store, t, filepath.Join(out, t.Name), form == "raw")
 		if err != nil {
 			return 0, err
 		}
@@ -102,7 +103,7 @@ func mergeSeeds(c *corpora, out string) (int, error) {
 	}
 	defer m.Close()
 	for _, t := range c.targets {
-		r, err := m.MergeSeeds(c.ctx, t.Name, filepath.Join(out, t.Name))
+		r, err := m.MergeSeeds(c.ctx, t, filepath.Join(out, t.Name))
 		if err != nil {
 			return 0, err
 		}
@@ -115,7 +116,7 @@ func mergeSeeds(c *corpora, out string) (int, error) {
 func corpusImport(c *corpora, args []string) (int, error) {
 	var name string
 	err := c.parse("import", args, true, func(f *flag.FlagSet) {
-		f.StringVar(&name, "target", "", "that reads the inputs; by default their directory's name says it")
+		f.StringVar(&name, "target", "", "target that reads the inputs; by default the name of their directory")
 	})
 	if err != nil {
 		return 0, err
@@ -140,15 +141,16 @@ func corpusImport(c *corpora, args []string) (int, error) {
 				}
 				of = strings.TrimPrefix(filepath.Base(filepath.Dir(abs)), "Fuzz")
 			}
-			switch _, known := target.Named(of); {
+			t, known := targets.Named(of)
+			switch {
 			case strings.HasSuffix(file, ".new"):
 				return nil // half-written by somebody who was killed
 			case !known:
 				return fmt.Errorf("%s: no fuzz target %q; -target says which it is of", file, of)
-			case !slices.ContainsFunc(c.targets, func(t target.Target) bool { return t.Name == of }):
+			case !slices.ContainsFunc(c.targets, func(t targets.Target) bool { return t.Name == of }):
 				return nil // not asked for
 			}
-			isNew, err := c.importFile(of, file)
+			isNew, err := c.importFile(t, file)
 			if err != nil {
 				return err
 			}
@@ -176,24 +178,27 @@ func corpusImport(c *corpora, args []string) (int, error) {
 }
 
 // importFile keeps a file: a case, an input of Go's engine, else raw bytes.
-func (c *corpora) importFile(name, file string) (added bool, err error) {
+func (c *corpora) importFile(t targets.Target, file string) (added bool, err error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return false, err
 	}
-	switch {
-	case campaign.IsNative(b):
-		if b, err = campaign.ParseNative(b); err != nil {
+	switch capture.KindOf(b) {
+	case capture.Crasher:
+		if b, err = crasher.Parse(b); err != nil {
 			return false, fmt.Errorf("%s:%w", file, err)
 		}
-	case bytes.HasPrefix(b, []byte(caseMagic)) && campaign.Scenarios(name):
+	case capture.Case:
+		if t.Form == targets.Raw {
+			break // a text that the target reads
+		}
 		k, err := pkts.Parse(file, b)
 		if err != nil {
 			return false, err
 		}
 		b = scenario.Encode(scenario.FromCase(k))
 	}
-	_, added, err = c.store.Add(name, b)
+	_, added, err = c.store.Add(t, b)
 	return added, err
 }
 
@@ -212,7 +217,7 @@ func corpusMinimise(c *corpora, args []string) (int, error) {
 	defer m.Close()
 	before, failing := 0, 0
 	for _, t := range c.targets {
-		r, err := m.Merge(c.ctx, *c.store, t.Name)
+		r, err := m.Merge(c.ctx, *c.store, t)
 		if err != nil {
 			return 0, err
 		}

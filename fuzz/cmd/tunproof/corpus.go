@@ -11,14 +11,16 @@ import (
 	"slices"
 
 	"tunproof/corpus/pkts"
+	"tunproof/fuzz/internal/file"
+	"tunproof/fuzz/law"
 	"tunproof/fuzz/record"
-	"tunproof/fuzz/target"
 )
 
 // corpusCommand runs one of its parts.
 func corpusCommand(ctx context.Context, s streams, args []string) (int, error) {
 	c := &corpora{ctx: ctx, streams: s}
 	parts := map[string]func(args []string) (int, error){
+		"record":   func(args []string) (int, error) { return corpusRecord(ctx, s, args) },
 		"check":    func(args []string) (int, error) { return corpusCases(ctx, s, args, false) },
 		"fmt":      func(args []string) (int, error) { return corpusCases(ctx, s, args, true) },
 		"import":   func(args []string) (int, error) { return corpusImport(c, args) },
@@ -27,7 +29,7 @@ func corpusCommand(ctx context.Context, s streams, args []string) (int, error) {
 		"coverage": func(args []string) (int, error) { return corpusCoverage(c, args) },
 	}
 	if len(args) == 0 || parts[args[0]] == nil {
-		return 0, fmt.Errorf("%w: corpus what? check, fmt, import, export, minimise or coverage", errUsage)
+		return 0, fmt.Errorf("%w: corpus what? check, fmt, record, import, export, minimise or coverage", errUsage)
 	}
 	return parts[args[0]](args[1:])
 }
@@ -90,8 +92,8 @@ func corpusFiles() ([]string, error) {
 	return files, err
 }
 
-// completeCase says whether a file states what the model gives, and with write
-// makes it so.
+// completeCase reports whether a file states something other than what the model
+// gives. With write it makes the file state that.
 func completeCase(name string, write bool) (changed bool, err error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -101,7 +103,7 @@ func completeCase(name string, write bool) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	target.Expect(c)
+	law.Expect(c)
 	want := pkts.Format(c)
 	if bytes.Equal(text, want) {
 		return false, nil
@@ -109,5 +111,5 @@ func completeCase(name string, write bool) (changed bool, err error) {
 	if !write {
 		return true, nil
 	}
-	return true, writeFile(name, want)
+	return true, file.Write(name, want)
 }

@@ -2,176 +2,45 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
-	"time"
-
-	"tunproof/fuzz/campaign"
-	"tunproof/fuzz/execute"
+	"tunproof/fuzz/engine/campaign"
 	"tunproof/fuzz/record"
-	"tunproof/fuzz/target"
 )
 
-// detections are the bugs that engines look for, each with a target that can see it: of
-// every part of offload, and of every difficulty.
-var detections = []struct{ bug, target string }{
-	{"short-packet-does-not-close", "Agree"},
-	{"id-not-compared", "Equation"},
-	{"psh-does-not-close", "Equation"},
-	{"l4-checksum-repaired", "Repair"},
-	{"udp-checksum-absent-is-right", "Agree"},
-	{"fragment-is-overtaken", "Order"},
-	{"table-not-emptied", "Agree"},
-	{"cwr-on-all", "Agree"},
-	{"extension-length-of-8-bits", "Total"},
-	{"headers-overwritten-in-place", "Buffers"},
-	{"pseudo-sum-without-length", "WellFormed"},
-	{"carry-lost", "Checksum"},
-}
-
-// starts are what an engine starts from, and how long it may look.
-var starts = []struct {
-	name  string
-	empty bool
-	limit time.Duration
-}{{"the seeds", false, 30 * time.Second}, {"nothing", true, 2 * time.Minute}}
-
-// detectCommand says how soon engines find bugs that are planted.
+// detectCommand measures how soon engines find planted bugs.
 func detectCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("detect", flag.ContinueOnError)
 	out := flags.String("o", "", "file to write result records to, one a line")
-	report := flags.String("report", "", "write the table of such a file, and run nothing")
+	report := flags.String("report", "", "write the table of a file of result records, and run nothing")
 	into := flags.String("into", "", "document to write that table into, between its lines <!-- detection --> and <!-- /detection -->")
 	var rows rowFlags
 	if err := rows.parse(flags, args); err != nil {
 		return 0, err
 	}
 	if *report != "" {
-		return record.ExitHolds, renderRecords(s.out, *report, *into, "detection", detectTable)
+		return record.ExitHolds, record.Render(s.out, *report, *into, "detection", campaign.DetectTable)
 	}
-	r := results{ctx: ctx, command: "detect", progress: s.err, only: rows.only}
+	r := record.Collector{Ctx: ctx, Command: "detect", Progress: s.err, Only: rows.only}
 	var err error
-	if r.root, err = record.Root("."); err != nil {
+	if r.Root, err = record.Root("."); err != nil {
 		return 0, err
 	}
-	for _, engine := range []string{"native", "libfuzzer"} {
-		for _, start := range starts {
-			for _, d := range detections {
-				method := engine + " from " + start.name
-				if ctx.Err() != nil || !rows.only.MatchString(d.bug+" "+method) {
-					continue
-				}
-				row, err := detect(ctx, r.root, engine, d.bug, d.target, start.empty, start.limit)
-				if err != nil {
-					return 0, err
-				}
-				if ctx.Err() != nil {
-					break // it had not its time
-				}
-				row.Method = method
-				r.rows = append(r.rows, row)
-				r.say("%s, %s: %s after %.1f s, %s", d.bug, method, row.Result, row.Seconds, row.Detail)
-			}
-		}
+	if err := campaign.Detect(&r); err != nil {
+		return 0, err
 	}
-	r.stamp()
-	if ctx.Err() != nil {
-		return 0, errors.New("interrupted: nothing is written")
-	}
+	r.Stamp()
 	if *out != "" {
-		if err := writeRecords(*out, r.rows); err != nil {
+		if err := record.WriteFile(*out, r.Rows); err != nil {
 			return 0, err
 		}
-		if err := detectTable(s.out, r.rows); err != nil {
+		if err := campaign.DetectTable(s.out, r.Rows); err != nil {
 			return 0, err
 		}
-	} else if err := record.Write(s.out, r.rows); err != nil {
+	} else if err := record.Write(s.out, r.Rows); err != nil {
 		return 0, err
 	}
-	if len(r.rows) == 0 {
+	if len(r.Rows) == 0 {
 		return record.ExitNothing, nil
 	}
 	return record.ExitHolds, nil
-}
-
-// detect looks for one bug with one process. The row holds if it was found, and is not
-// run if it was not: an engine that finds nothing says nothing.
-func detect(ctx context.Context, root, engine, name, of string, empty bool, limit time.Duration) (record.Result, error) {
-	row := record.Result{Property: name, Judge: of, Count: 1, Unit: "bugs"}
-	bug, err := bugNamed(name, "")
-	if err != nil {
-		return row, err
-	}
-	dir, err := os.MkdirTemp("", "tunproof-detect-")
-	if err != nil {
-		return row, err
-	}
-	defer os.RemoveAll(dir)
-	c := campaign.Config{Root: root, Dir: filepath.Join(dir, "store"), Engine: engine, Time: limit, AtOnce: 1, Workers: 1, Empty: empty, First: true, Plant: bug,
-		Limits: execute.Limits{Time: 10 * time.Second, Memory: 2048}, Say: func(string, ...any) {}}
-	t, ok := target.Named(of)
-	if !ok {
-		return row, fmt.Errorf("no fuzz target %q", of)
-	}
-	c.Targets = []target.Target{t}
-	sum, err := campaign.Fuzz(ctx, c)
-	if err != nil {
-		return row, err
-	}
-	got := sum.Results[0]
-	row.Seconds, row.Result, row.Detail = sum.Seconds, record.NotRun, fmt.Sprintf("not found in %v, %d executions", limit, got.Execs)
-	if len(got.Findings) > 0 {
-		f := got.Findings[0]
-		row.Seconds, row.Result, row.Detail = f.After.Seconds(), record.Holds, f.Outcome.Key()
-	}
-	return row, nil
-}
-
-// detectTable writes bugs by engines, in Markdown.
-func detectTable(w io.Writer, rows []record.Result) error {
-	var bugs, methods []string
-	cell := map[[2]string]string{}
-	of := map[string]string{}
-	found := map[string]int{}
-	for _, r := range rows {
-		if !slices.Contains(bugs, r.Property) {
-			bugs = append(bugs, r.Property)
-		}
-		if !slices.Contains(methods, r.Method) {
-			methods = append(methods, r.Method)
-		}
-		of[r.Property] = r.Judge
-		text := "no"
-		if r.Result == record.Holds {
-			text = fmt.Sprintf("%.1f s", r.Seconds)
-			found[r.Method]++
-		}
-		cell[[2]string{r.Property, r.Method}] = text
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "| planted bug | target | %s |\n|---|---|%s\n", strings.Join(methods, " | "), strings.Repeat("---|", len(methods)))
-	for _, bug := range bugs {
-		fmt.Fprintf(&b, "| %s | %s |", bug, of[bug])
-		for _, m := range methods {
-			fmt.Fprintf(&b, " %s |", cell[[2]string{bug, m}])
-		}
-		b.WriteByte('\n')
-	}
-	fmt.Fprintf(&b, "| found | |")
-	for _, m := range methods {
-		fmt.Fprintf(&b, " %d of %d |", found[m], len(bugs))
-	}
-	b.WriteByte('\n')
-	if len(rows) > 0 {
-		e := rows[0].Env
-		fmt.Fprintf(&b, "\n%s, Linux %s, %s, one process, tree %s.\n", e.CPU, e.Kernel, e.Go, rows[0].Tree)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }

@@ -9,10 +9,10 @@ import (
 	"slices"
 	"strings"
 
-	"tunproof/fuzz/target"
+	"tunproof/fuzz/engine/targets"
 )
 
-// helpError is what a command's flags are, for who asked for it.
+// helpError carries the flag help that -h asked for.
 type helpError string
 
 func (h helpError) Error() string { return string(h) }
@@ -49,11 +49,11 @@ func runFlag(flags *flag.FlagSet, only **regexp.Regexp, about string) {
 
 // targetFlag is -run of the commands that are about fuzz targets; call what it returns
 // when the flags are parsed.
-func targetFlag(flags *flag.FlagSet) func() ([]target.Target, error) {
+func targetFlag(flags *flag.FlagSet) func() ([]targets.Target, error) {
 	var only *regexp.Regexp
 	runFlag(flags, &only, "only targets whose \"property name\" matches")
-	return func() ([]target.Target, error) {
-		list := slices.DeleteFunc(target.Targets(), func(t target.Target) bool { return !only.MatchString(t.ID + " " + t.Name) })
+	return func() ([]targets.Target, error) {
+		list := slices.DeleteFunc(targets.All(), func(t targets.Target) bool { return !only.MatchString(t.ID + " " + t.Name) })
 		if len(list) == 0 {
 			return nil, fmt.Errorf("%w: -run matches no target", errUsage)
 		}
@@ -62,7 +62,7 @@ func targetFlag(flags *flag.FlagSet) func() ([]target.Target, error) {
 }
 
 func (f *rowFlags) parse(flags *flag.FlagSet, args []string) error {
-	flags.Uint64Var(&f.seed, "seed", 0, "of generated input; 0 draws one")
+	flags.Uint64Var(&f.seed, "seed", 0, "seed of generated input; 0 draws one")
 	flags.BoolVar(&f.asJSON, "json", false, "write result records, one a line")
 	runFlag(flags, &f.only, "only rows whose \"property method\" matches")
 	if err := parse(flags, args); err != nil {

@@ -23,8 +23,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// process runs the command in a process of its own; stdout is what it wrote.
-func process(t *testing.T, env []string, args ...string) (stdout, stderr string, state *os.ProcessState) {
+// ownProcess runs the command in a process of its own; stdout is what it wrote.
+func ownProcess(t *testing.T, env []string, args ...string) (stdout, stderr string, state *os.ProcessState) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -45,7 +45,7 @@ func process(t *testing.T, env []string, args ...string) (stdout, stderr string,
 // liveProcess runs live.
 func liveProcess(t *testing.T, env []string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	stdout, stderr, state := process(t, env, append([]string{"live"}, args...)...)
+	stdout, stderr, state := ownProcess(t, env, append([]string{"live"}, args...)...)
 	return stdout, stderr, state.ExitCode()
 }
 
@@ -91,7 +91,7 @@ func TestLive(t *testing.T) {
 		}
 	})
 	t.Run("bad state", func(t *testing.T) {
-		state := file(t, "state", "x")
+		state := testFile(t, "state", "x")
 		if _, stderr, code := liveProcess(t, nil, "-count", "1", "-state", state); code != record.ExitUsage || !strings.Contains(stderr, state) {
 			t.Errorf("exit code %d: %s", code, stderr)
 		}

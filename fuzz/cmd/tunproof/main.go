@@ -29,7 +29,7 @@ type streams struct {
 
 var commands = []command{
 	{"verify", "[-seed N] [-checks N] [-fuzz N] [-live TIME] [-cache DIR] [-run REGEXP] [-json]",
-		"the corpus, the captures, each property, this machine's kernel and each fuzz target, then a table", verify},
+		"the corpus, the captures, each property, this machine's kernel and each fuzz target, then a table", verifyCommand},
 	{"live", "[-time 60s] [-count N [-superpackets N] [-state FILE]] [-traffic PERCENT] [-seed N] [-run REGEXP] [-user UID] [-json]",
 		"ask the kernel of this machine, in network namespaces of its own, then a table", liveCommand},
 	{"kernels", "[-series NAMES] [-count N] [-stride N] [-seed N] [-at-once N] [-cache DIR] [-state FILE] [-o FILE] [-report FILE [-into DOC [-block NAME]]] [-json]",
@@ -46,15 +46,14 @@ var commands = []command{
 		"every batch of a small alphabet of packets, and every superpacket of small sizes and of pairs of fields at their edges", exhaustiveCommand},
 	{"mutants", "[-of planted|offload|model] [-deep] [-first] [-run REGEXP] [-draw N -by TEXT] [-state FILE] [-o FILE] [-workers N] [-report DIR] [-json]",
 		"what the harness would notice: bugs planted, one at a time, and what notices each", mutantsCommand},
-	{"record", "-o DIR [NAME...]", "record traffic of this machine's kernel, as corpus/captures has it", recordCommand},
 	{"check", "[-wire] [-mtu N] [-certain] [-max N] [-json] CAPTURE...",
 		"what is wrong with packets that somebody's code made: packet, field, rule, and the known bug that it is like", checkCommand},
 	{"compare", "[-ignore FIELDS] [-size N] [-max N] [-json] BEFORE AFTER",
 		"what somebody's offload changed, lost, doubled or put in another order, from captures on both sides of it", compareCommand},
 	{"replay", "[-batch N] [-order reorder] [-atomic] [-complete] [-target NAME] [-kernel] [-q] [-pcap OUT] [-o CASE] [-json] FILE...",
-		"what offload makes of a .pkts case, a capture, packets as text or a fuzz crasher, and whether it is right", replay},
+		"what offload makes of a .pkts case, a capture, packets as text or a fuzz crasher, and whether it is right", replayCommand},
 	{"anonymise", "-o DIR [-size N] CAPTURE...", "write captures without addresses and payload, built as they were", anonymiseCommand},
-	{"corpus", "check|fmt [FILE...]\n  tunproof corpus import|export|minimise|coverage [-dir DIR] ...", "check that cases are complete and well written, or make them so by the model; " +
+	{"corpus", "check|fmt [FILE...]\n  tunproof corpus record -o DIR [NAME...]\n  tunproof corpus import|export|minimise|coverage [-dir DIR] ...", "check that cases are complete and well written, or make them so by the model; " +
 		"inputs of engines: to and from a campaign's directory, fewer that reach as much, what of offload they reach", corpusCommand},
 	{"rules", "", "print docs/rules.md: each rule and its cases", rulesCommand},
 }
@@ -69,8 +68,8 @@ func usage() string {
 	return b.String()
 }
 
-// keptError is a writer that keeps its first error, for who prints a report to
-// look at once.
+// keptError remembers the first write error, so that a report is printed without
+// checking each line.
 type keptError struct {
 	w   io.Writer
 	err error
@@ -131,4 +130,16 @@ func run(ctx context.Context, s streams, args []string) int {
 	}
 	fmt.Fprintf(s.err, "tunproof: unknown command %q\n\n%s", args[0], usage())
 	return record.ExitUsage
+}
+
+// finish shows what a command collected: records, or a table and the verdict. It
+// returns the exit code.
+func finish(s streams, r *record.Collector, asJSON bool, print func(io.Writer)) (int, error) {
+	code, verdict := r.Verdict()
+	if asJSON {
+		return code, record.Write(s.out, r.Rows)
+	}
+	print(s.out)
+	fmt.Fprintf(s.out, "\n%s\n", verdict)
+	return code, nil
 }

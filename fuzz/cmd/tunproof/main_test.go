@@ -15,6 +15,7 @@ import (
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/record"
+	"tunproof/fuzz/replay"
 	"tunproof/fuzz/scenario"
 )
 
@@ -52,7 +53,7 @@ func edited(t *testing.T, id, from, to string) string {
 	return name
 }
 
-func file(t *testing.T, name, text string) string {
+func testFile(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -67,7 +68,7 @@ func file(t *testing.T, name, text string) string {
 // TestExitCodes runs every kind of outcome.
 func TestExitCodes(t *testing.T) {
 	crasher := func(target, input string) string {
-		return file(t, "Fuzz"+target+"/0123", "go test fuzz v1\n[]byte("+input+")\n")
+		return testFile(t, "Fuzz"+target+"/0123", "go test fuzz v1\n[]byte("+input+")\n")
 	}
 	for _, test := range []struct {
 		name string
@@ -89,20 +90,20 @@ func TestExitCodes(t *testing.T) {
 		{"verify one", []string{"verify", "-seed", "1", "-checks", "50", "-fuzz", "0", "-run", "P2 rapid"}, 0, "all that ran holds (1 rows)"},
 		{"replay nothing", []string{"replay"}, 2, "which file?"},
 		{"replay no file", []string{"replay", "/nonexistent"}, 2, "no such file"},
-		{"replay an odd file", []string{"replay", file(t, "x", "hello")}, 2, "x: neither a capture, nor packets as text: line 1: "},
-		{"replay a bad case", []string{"replay", file(t, "x.pkts", "# format: 1\n# colour: red\n")}, 2, "x.pkts:2: key \"colour\" before the head"},
-		{"replay a bad crasher", []string{"replay", file(t, "FuzzTotal/x", "go test fuzz v1\nstring(\"\")\n")}, 2, "x:2: want one line"},
+		{"replay an odd file", []string{"replay", testFile(t, "x", "hello")}, 2, "x: neither a capture, nor packets as text: line 1: "},
+		{"replay a bad case", []string{"replay", testFile(t, "x.pkts", "# format: 1\n# colour: red\n")}, 2, "x.pkts:2: key \"colour\" before the head"},
+		{"replay a bad crasher", []string{"replay", testFile(t, "FuzzTotal/x", "go test fuzz v1\nstring(\"\")\n")}, 2, "x:2: want one line"},
 		{"replay a crasher of nothing", []string{"replay", crasher("Nothing", `"\x01"`)}, 2, `no fuzz target "Nothing"`},
 		{"replay a case", []string{"replay", corpusDir + "coalesce/id-gap-tcp4.pkts"}, 0, "Mismatch: packet 1 would come back with ip.id 0065, not 0007"},
 		{"replay a capture", []string{"replay", "-batch", "32", "-order", "reorder", "-atomic", corpusDir + "captures/tcp4-reordered.pcap"}, 0, "holds: 261 packets"},
 		{"replay a crasher", []string{"replay", crasher("Equation", `"\x01\x00\x01\x00\x10\x00\x02\x00\x10\x00"`)}, 0, "input of fuzz target Equation"},
-		{"replay a crasher with CRLF", []string{"replay", file(t, "FuzzEquation/0123", "go test fuzz v1\r\n[]byte(\"\\x01\\x00\")\r\n")}, 0, "input of fuzz target Equation, 2 bytes"},
+		{"replay a crasher with CRLF", []string{"replay", testFile(t, "FuzzEquation/0123", "go test fuzz v1\r\n[]byte(\"\\x01\\x00\")\r\n")}, 0, "input of fuzz target Equation, 2 bytes"},
 		{"replay an empty case", []string{"replay", corpusDir + "coalesce/empty-batch.pkts"}, 3, "nothing to judge"},
 		{"a wrong Reason", []string{"replay", edited(t, "coalesce/id-gap-tcp4", "in: Mismatch", "in: Joined")}, 1, "packet 1: the case says Joined, the model Mismatch"},
 		{"a wrong field", []string{"replay", edited(t, "coalesce/data-same-tcp4", "hdr_len=40 gso_size=100 csum_start=20 csum_offset=16\n0000  45 00 00 f0", "hdr_len=40 gso_size=100 csum_start=20 csum_offset=16\n0000  45 00 00 f1")}, 1, "ip.total_length (offset 2)"},
 		{"a wrong error class", []string{"replay", edited(t, "segment/refuse-segments-129-udp4", "error: Segments", "error: Fragment")}, 1, `the case says "Fragment", the model "Segments"`},
 		{"a wrong sum", []string{"replay", edited(t, "checksum/rfc1071-example", "sum: 0xddf2", "sum: 0xddf3")}, 1, "the case says sum 0xddf3"},
-		{"check an empty file", []string{"check", file(t, "x", "")}, 2, "x: neither a capture"},
+		{"check an empty file", []string{"check", testFile(t, "x", "")}, 2, "x: neither a capture"},
 		{"check nothing", []string{"check"}, 2, "which capture?"},
 		{"check no file", []string{"check", "/nonexistent"}, 2, "no such file"},
 		{"check a directory", []string{"check", "."}, 2, "is a directory"},
@@ -110,8 +111,8 @@ func TestExitCodes(t *testing.T) {
 		{"check an empty capture", []string{"check", captureFile(t, "x", nil)}, 3, "nothing to judge"},
 		{"check a capture", []string{"check", "-wire", "-mtu", "1500", corpusDir + "captures/mixed-flows.pcap"}, 0, "holds: 319 packets, nothing found"},
 		{"check with a small MTU", []string{"check", "-mtu", "1499", corpusDir + "captures/tcp4-bulk.pcap"}, 1, "length is 1500 bytes, want at most 1499"},
-		{"check without what is suspect", []string{"check", "-certain", file(t, "x", absent)}, 0, "nothing found"},
-		{"check what is suspect", []string{"check", file(t, "x", absent)}, 1, "[C1.absent] (suspect)"},
+		{"check without what is suspect", []string{"check", "-certain", testFile(t, "x", absent)}, 0, "nothing found"},
+		{"check what is suspect", []string{"check", testFile(t, "x", absent)}, 1, "[C1.absent] (suspect)"},
 		{"compare one", []string{"compare", "x"}, 2, "two captures"},
 		{"compare a field of nobody", []string{"compare", "-ignore", "ip.colour", "x", "y"}, 2, `no field "ip.colour"`},
 		{"compare strangers", []string{"compare", corpusDir + "captures/tcp4-bulk.pcap", corpusDir + "captures/tcp6-bulk.pcap"}, 3, "no packet is in both captures"},
@@ -125,15 +126,15 @@ func TestExitCodes(t *testing.T) {
 		{"replay to nowhere", []string{"replay", "-pcap", "/nonexistent/x", "x"}, 2, "no such file"},
 		{"corpus is complete", []string{"corpus", "check"}, 0, "0 changed"},
 		{"corpus of a wrong case", []string{"corpus", "check", edited(t, "coalesce/id-gap-tcp4", "in: Mismatch", "in: Joined")}, 1, "is not what the model gives"},
-		{"corpus of a bad case", []string{"corpus", "check", file(t, "x.pkts", "x\n")}, 2, "x.pkts:1:"},
+		{"corpus of a bad case", []string{"corpus", "check", testFile(t, "x.pkts", "x\n")}, 2, "x.pkts:1:"},
 		{"corpus what", []string{"corpus"}, 2, "corpus what?"},
 		{"corpus of an unknown part", []string{"corpus", "shuffle"}, 2, "corpus what?"},
 		{"export to nowhere", []string{"corpus", "export"}, 2, "corpus export -o DIR"},
 		{"export in no form", []string{"corpus", "export", "-o", "x", "-form", "xml"}, 2, "corpus export -o DIR"},
 		{"import into nothing", []string{"corpus", "import", "x"}, 2, "which -dir?"},
-		{"import of no target", []string{"corpus", "import", "-dir", t.TempDir(), file(t, "FuzzNone/x", "x")}, 2, `x: no fuzz target "None"`},
-		{"import a cut input", []string{"corpus", "import", "-dir", t.TempDir(), file(t, "FuzzPkts/x", "go test fuzz v1\n[]byte(")}, 2, "x:2: want one line"},
-		{"import a bad case", []string{"corpus", "import", "-dir", t.TempDir(), file(t, "FuzzAgree/x", "# format: 1\n# op: dance\n")}, 2, "x:2:"},
+		{"import of no target", []string{"corpus", "import", "-dir", t.TempDir(), testFile(t, "FuzzNone/x", "x")}, 2, `x: no fuzz target "None"`},
+		{"import a cut input", []string{"corpus", "import", "-dir", t.TempDir(), testFile(t, "FuzzPkts/x", "go test fuzz v1\n[]byte(")}, 2, "x:2: want one line"},
+		{"import a bad case", []string{"corpus", "import", "-dir", t.TempDir(), testFile(t, "FuzzAgree/x", "# format: 1\n# op: dance\n")}, 2, "x:2:"},
 		{"minimise nothing", []string{"corpus", "minimise", "-dir", t.TempDir(), "-run", "none"}, 2, "matches no target"},
 		{"fuzz with no engine", []string{"fuzz", "-engine", "steam"}, 2, `-engine is native or libfuzzer, not "steam"`},
 		{"fuzz no target", []string{"fuzz", "-run", "none"}, 2, "-run matches no target"},
@@ -198,7 +199,7 @@ func TestJSON(t *testing.T) {
 	}
 
 	out, _, code := call(t, "replay", "-json", edited(t, "coalesce/data-same-tcp4", "hdr_len=40 gso_size=100 csum_start=20 csum_offset=16\n0000  45 00 00 f0", "hdr_len=40 gso_size=100 csum_start=20 csum_offset=16\n0000  45 00 00 f1"))
-	var r report
+	var r replay.Report
 	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 1 {
 		t.Fatalf("exit code %d, %v", code, err)
 	}
@@ -257,7 +258,7 @@ func TestExplainClosed(t *testing.T) {
 	b.Ack++
 	c := &pkts.Case{Op: pkts.OpCoalesce, Why: "w", Source: "s", Config: pkts.Config{Reorder: true},
 		Batches: []pkts.Batch{{In: []pkts.In{{Data: a.Bytes()}, {Data: a.Bytes()[:24]}, {Data: b.Bytes()}}}}}
-	name := file(t, "x.pkts", string(pkts.Format(c)))
+	name := testFile(t, "x.pkts", string(pkts.Format(c)))
 	if out, _, code := call(t, "replay", name); code != 0 || !strings.Contains(out, "Mismatch: packet 2 would come back with tcp.ack") {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}

@@ -8,7 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"tunproof/fuzz/child"
+	"tunproof/fuzz/internal/process"
 	"tunproof/fuzz/record"
 )
 
@@ -32,14 +32,14 @@ func nested(module, name string) func(context.Context, streams, []string) (int, 
 		}
 		defer os.RemoveAll(dir)
 		program := filepath.Join(dir, name)
-		build := child.Command(ctx, "go", "build", "-o", program, "./"+name)
+		build := process.Command(ctx, "go", "build", "-o", program, "./"+name)
 		build.Dir = filepath.Join(root, filepath.FromSlash(module))
 		build.Env = append(os.Environ(), "GOTOOLCHAIN=auto")
 		build.Stdout, build.Stderr = s.err, s.err
 		if err := build.Run(); err != nil {
 			return 0, fmt.Errorf("go build of %s, a module of its own: %w", module, err)
 		}
-		c := child.Command(ctx, program, args...)
+		c := process.Command(ctx, program, args...)
 		c.Stdin, c.Stdout, c.Stderr = s.in, s.out, s.err
 		err = c.Run()
 		var exit *exec.ExitError

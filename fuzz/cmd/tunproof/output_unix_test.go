@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"tunproof/fuzz/pcap"
+	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/record"
 )
 
@@ -106,7 +106,7 @@ func TestOutputThrough(t *testing.T) {
 		t.Errorf("-: exit code %d\n%s", code, stderr)
 	}
 	if _, err := os.Stat("/dev/stdout"); err == nil {
-		out, stderr, state := process(t, nil, "replay", "-q", "-pcap", "/dev/stdout", original)
+		out, stderr, state := ownProcess(t, nil, "replay", "-q", "-pcap", "/dev/stdout", original)
 		if state.ExitCode() != record.ExitHolds || packetsIn(t, []byte(out)) != want || !strings.Contains(stderr, "holds") {
 			t.Errorf("/dev/stdout: exit code %d\n%s", state.ExitCode(), stderr)
 		}

@@ -9,15 +9,16 @@ import (
 	"path/filepath"
 
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/pcap"
+	"tunproof/fuzz/capture/pcap"
+	"tunproof/fuzz/internal/file"
+	"tunproof/fuzz/law"
 	"tunproof/fuzz/record"
-	"tunproof/fuzz/target"
 	"tunproof/tunlive"
 )
 
-// recordCommand records traffic between sockets in namespaces of its own.
-func recordCommand(ctx context.Context, s streams, args []string) (int, error) {
-	flags := flag.NewFlagSet("record", flag.ContinueOnError)
+// corpusRecord records traffic between sockets in namespaces of its own.
+func corpusRecord(ctx context.Context, s streams, args []string) (int, error) {
+	flags := flag.NewFlagSet("corpus record", flag.ContinueOnError)
 	dir := flags.String("o", "", "directory to write to")
 	if err := parse(flags, args); err != nil {
 		return 0, err
@@ -50,21 +51,21 @@ func recordCommand(ctx context.Context, s streams, args []string) (int, error) {
 			packets = append(packets, pcap.Packet{Time: p.Time, Data: p.Data})
 			total += len(p.Data)
 		}
-		f, err := createFile(filepath.Join(*dir, name+".pcap"))
+		f, err := file.Create(filepath.Join(*dir, name+".pcap"))
 		if err != nil {
 			return 0, err
 		}
-		if err := f.finish(pcap.Write(f, packets)); err != nil {
+		if err := f.Finish(pcap.Write(f, packets)); err != nil {
 			return 0, err
 		}
-		sc := target.Capture(packets, 64, pkts.Config{})
-		for _, p := range target.Properties {
+		sc := law.Capture(packets, 64, pkts.Config{})
+		for _, p := range law.Properties {
 			if err := p.Check(&sc, nil); err != nil {
 				fmt.Fprintf(s.out, "%s: %v\n", name, err)
 				return record.ExitViolation, nil
 			}
 		}
-		fmt.Fprintf(s.out, "%-20s %5d packets %7d bytes, %.1f packets per superpacket\n", name, len(packets), total, target.MeanSegments(&sc))
+		fmt.Fprintf(s.out, "%-20s %5d packets %7d bytes, %.1f packets per superpacket\n", name, len(packets), total, law.MeanSegments(&sc))
 	}
 	return record.ExitHolds, nil
 }

@@ -15,11 +15,14 @@ import (
 	"time"
 
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/check"
-	"tunproof/fuzz/pcap"
+	"tunproof/fuzz/capture/compare"
+	"tunproof/fuzz/capture/pcap"
+	"tunproof/fuzz/replay"
+
+	"tunproof/fuzz/law"
+	"tunproof/fuzz/packet"
 	"tunproof/fuzz/record"
 	"tunproof/fuzz/scenario"
-	"tunproof/fuzz/target"
 )
 
 // piped runs the command with a text on the standard input.
@@ -43,7 +46,7 @@ func captureNG(t *testing.T, packets ...pcap.Packet) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return file(t, "x.pcapng", b.String())
+	return testFile(t, "x.pcapng", b.String())
 }
 
 // TestReplayText replays packets as text: what xxd writes, a dump with a VnetHdr,
@@ -61,7 +64,7 @@ func TestReplayText(t *testing.T) {
 		{"dump", fmt.Sprintf("0000  % x\n", b), "packet 1: IPv4 192.0.2.1"},
 		{"Go", "[]byte{" + strings.Join(list, ", ") + "}", "packet 1: IPv4 192.0.2.1"},
 		{"partial", hex.EncodeToString(super), "30 bytes, checksum partial\n    L4Checksum"},
-		{"superpacket", "# " + check.VnetComment(h) + "\n" + hex.EncodeToString(super), "segment 2: IPv4 192.0.2.1 > 192.0.2.2 id 1002 ttl 64 DF TCP 1500 > 8000 seq 21 ack 1 win 512 ACK, 10 bytes"},
+		{"superpacket", "# " + pcap.VnetComment(h) + "\n" + hex.EncodeToString(super), "segment 2: IPv4 192.0.2.1 > 192.0.2.2 id 1002 ttl 64 DF TCP 1500 > 8000 seq 21 ack 1 win 512 ACK, 10 bytes"},
 	} {
 		if out, stderr, code := piped(t, test.in, "replay", "-"); code != record.ExitHolds || !strings.Contains(out, test.want) {
 			t.Errorf("%s: exit code %d\n%s%s", test.name, code, out, stderr)
@@ -116,8 +119,8 @@ func TestReplayWrites(t *testing.T) {
 // that is written has nothing else.
 func TestReplayCase(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "found.pkts")
-	r := &replayer{ctx: context.Background(), streams: streams{nil, &bytes.Buffer{}, &bytes.Buffer{}}, batch: 64, caseFile: name, quiet: true,
-		properties: []target.Property{{ID: "P2", Batches: true, Check: func(s *scenario.Scenario, _ *target.Tally) error {
+	r := &replay.Run{Ctx: context.Background(), Out: &bytes.Buffer{}, Err: &bytes.Buffer{}, Batch: 64, CaseFile: name, Quiet: true,
+		Properties: []law.Property{{Property: record.PropertyOf("P2"), Batches: true, Body: func(_ law.Subject, s *scenario.Scenario, _ *law.Tally) error {
 			psh := 0
 			for _, batch := range s.Batches {
 				for _, b := range batch {
@@ -127,11 +130,11 @@ func TestReplayCase(t *testing.T) {
 				}
 			}
 			if psh > 1 {
-				return target.Violated("P2", "%d packets have PSH", psh)
+				return law.Violatedf("P2", "%d packets have PSH", psh)
 			}
 			return nil
 		}}}}
-	code, err := r.files([]string{corpusDir + "captures/tcp4-bulk.pcap"})
+	code, err := r.Files([]string{corpusDir + "captures/tcp4-bulk.pcap"})
 	if code != record.ExitViolation || err != nil {
 		t.Fatal(code, err)
 	}
@@ -150,8 +153,8 @@ func TestVnetComments(t *testing.T) {
 	h, b := scenario.TCP4(3000).Super(1000)
 	wrong, hint := h, h
 	wrong.GSOSize, hint.HdrLen = 0, 3040
-	name := captureNG(t, pcap.Packet{Data: b, Comment: check.VnetComment(h)}, pcap.Packet{Data: b, Comment: "x\n" + check.VnetComment(wrong)},
-		pcap.Packet{Data: b, Comment: check.VnetComment(hint)})
+	name := captureNG(t, pcap.Packet{Data: b, Comment: pcap.VnetComment(h)}, pcap.Packet{Data: b, Comment: "x\n" + pcap.VnetComment(wrong)},
+		pcap.Packet{Data: b, Comment: pcap.VnetComment(hint)})
 	out, _, code := call(t, "check", name)
 	for _, want := range []string{"packet 2: vnet.gso_size is 0: no kernel cuts 3040 bytes with flags=1 gso_type=1 hdr_len=40 gso_size=0", "csum_offset=16 [V4.gso_size]\n  like: wireguard-go and tailscale cut a gso_size of 0",
 		"packet 3: vnet.hdr_len is 3040, want 40", "VIOLATED: 2 findings in 3 packets"} {
@@ -178,7 +181,7 @@ func TestCutShort(t *testing.T) {
 		t.Fatal(err)
 	}
 	whole := corpusDir + "captures/tcp4-bulk.pcap"
-	name := file(t, "short.pcap", string(b[:100_000]))
+	name := testFile(t, "short.pcap", string(b[:100_000]))
 	for _, test := range []struct {
 		args []string
 		want string
@@ -195,7 +198,7 @@ func TestCutShort(t *testing.T) {
 	}
 	b = bytes.Clone(b)
 	b[24+12]++ // the first record is one byte longer than what was captured
-	name = file(t, "snap.pcap", string(b))
+	name = testFile(t, "snap.pcap", string(b))
 	for _, args := range [][]string{{"check", name}, {"replay", "-q", name}, {"compare", whole, name}, {"anonymise", "-o", t.TempDir(), name}} {
 		out, stderr, code := call(t, args...)
 		if !strings.Contains(out, "record 1 left out: cut by the capture") || code == record.ExitUsage {
@@ -272,7 +275,7 @@ func TestStopped(t *testing.T) {
 // TestReplayKernel asks the kernel about a capture and a case.
 func TestReplayKernel(t *testing.T) {
 	canAsk(t)
-	out, stderr, state := process(t, nil, "replay", "-kernel", "-q", corpusDir+"captures/udp6-quic-like.pcap", corpusDir+"segment/cwr-tcp4.pkts")
+	out, stderr, state := ownProcess(t, nil, "replay", "-kernel", "-q", corpusDir+"captures/udp6-quic-like.pcap", corpusDir+"segment/cwr-tcp4.pkts")
 	if state.ExitCode() != record.ExitHolds || !strings.Contains(out, "asked the kernel: K2 veth: ") || !strings.Contains(out, "asked the kernel: K1 veth: 1") {
 		t.Errorf("exit code %d\n%s%s", state.ExitCode(), out, stderr)
 	}
@@ -285,7 +288,7 @@ func TestCompareClocks(t *testing.T) {
 	var packets []pcap.Packet
 	p, q := scenario.UDP4(8), scenario.UDP6(8)
 	q.SrcPort++
-	for i := range aheadPackets + 5_000 {
+	for i := range compare.AheadPackets + 5_000 {
 		f := &p
 		if i%3 == 0 {
 			f = &q
@@ -306,11 +309,11 @@ func TestCompareClocks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return file(t, "x.pcap", b.String())
+		return testFile(t, "x.pcap", b.String())
 	}
 	all := write(0, packets)
 	for _, shift := range []time.Duration{0, 30 * time.Second, -3 * time.Hour} {
-		late := write(shift, packets[aheadPackets+1_000:])
+		late := write(shift, packets[compare.AheadPackets+1_000:])
 		for _, args := range [][]string{{"compare", all, late}, {"compare", late, all}} {
 			out, stderr, code := call(t, args...)
 			if code != record.ExitNothing || !strings.Contains(out, "not judged: 4000 segments came through as they were, but 21000 packets were not compared") {
@@ -363,7 +366,7 @@ func TestCompareRates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return file(t, "x.pcap", b.String())
+		return testFile(t, "x.pcap", b.String())
 	}
 	before := write(1, -1)
 	for _, rate := range []float64{1, 1.0001, 0.5, 0.001, 0.00001, 10} {
@@ -381,7 +384,7 @@ func TestCompareHop(t *testing.T) {
 	list := packetsOf(t, "tcp4-bulk")
 	for _, b := range list {
 		b[8]--
-		scenario.Fix(b, scenario.FixIPCsum)
+		packet.Fix(b, packet.FixIPCsum)
 	}
 	before, after := corpusDir+"captures/tcp4-bulk.pcap", captureFile(t, "after.pcap", list)
 	out, _, code := call(t, "compare", before, after)

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"tunproof/fuzz/pcap"
+	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/record"
 	"tunproof/fuzz/scenario"
 )
@@ -93,7 +93,7 @@ func TestStreams(t *testing.T) {
 		{"compare", name, supers},
 	} {
 		start := time.Now()
-		stdout, stderr, state := process(t, nil, args...)
+		stdout, stderr, state := ownProcess(t, nil, args...)
 		took := time.Since(start)
 		memory := maxRSS(state)
 		if state.ExitCode() != record.ExitHolds {

@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/child"
 	"tunproof/fuzz/conform"
+	"tunproof/fuzz/internal/process"
 	"tunproof/model"
 	"tunproof/tunlive"
 )
@@ -143,7 +143,7 @@ func isMarker(p []byte) bool { return len(p) == 28 && p[0] == 0x45 && p[9] == ma
 
 // run starts the program and waits for its links.
 func (b *box) run() error {
-	c := child.Command(b.ctx, b.argv[0], b.argv[1:]...)
+	c := process.Command(b.ctx, b.argv[0], b.argv[1:]...)
 	c.Env = append(os.Environ(), "TUN_FROM="+b.from, "TUN_TO="+b.to)
 	c.Stdout, c.Stderr = b.out, b.out
 	if err := c.Start(); err != nil {
@@ -201,7 +201,7 @@ func (b *box) close() error {
 		err = b.between.Close()
 	}
 	if b.program != nil {
-		_ = child.Kill(b.program) // it may have ended
+		_ = process.Kill(b.program) // it may have ended
 		select {
 		case <-b.ended:
 		case <-time.After(5 * time.Second):

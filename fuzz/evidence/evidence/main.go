@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"tunproof/fuzz/document"
 	"tunproof/fuzz/evidence"
 	"tunproof/fuzz/record"
 )
@@ -55,7 +54,7 @@ func run(ctx context.Context) (int, error) {
 	file := filepath.Join(o.Root, "README.md")
 	doc, err := os.ReadFile(file)
 	if err == nil {
-		_, _, _, err = document.Block(doc, block) // before hours of work
+		_, _, _, err = record.Block(doc, block) // before hours of work
 	}
 	if err != nil {
 		return record.ExitUsage, fmt.Errorf("README.md: %w", err)
@@ -65,7 +64,7 @@ func run(ctx context.Context) (int, error) {
 		return record.ExitUsage, err
 	}
 	if o.Out == "" {
-		if doc, err = document.Replace(doc, block, []byte(r.Block("docs/evidence/"+r.Directory()))); err == nil {
+		if doc, err = record.Replace(doc, block, []byte(r.Block("docs/evidence/"+r.Directory()))); err == nil {
 			err = os.WriteFile(file, doc, 0o666)
 		}
 		if err != nil {

@@ -4,6 +4,7 @@ package traffic
 import (
 	"bytes"
 
+	"tunproof/fuzz/packet"
 	"tunproof/fuzz/scenario"
 	"tunproof/offload"
 )
@@ -85,7 +86,7 @@ func ESP(n, size int) [][]byte {
 		p.ID += uint16(i)
 		b := bytes.Clone(p.Bytes())
 		b[9] = 50
-		scenario.Fix(b, scenario.FixIPCsum)
+		packet.Fix(b, packet.FixIPCsum)
 		batch = append(batch, b)
 	}
 	return batch

@@ -1,0 +1,240 @@
+package anonymise
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"tunproof/corpus"
+	"tunproof/fuzz/capture/check"
+	"tunproof/fuzz/capture/pcap"
+	"tunproof/fuzz/packet"
+	"tunproof/fuzz/scenario"
+	"tunproof/fuzz/scenario/draw"
+	"tunproof/offload"
+)
+
+func anonymiser(t testing.TB, size int) *Anonymiser {
+	t.Helper()
+	a, err := New(size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// all anonymises packets.
+func all(t testing.TB, a *Anonymiser, list [][]byte) [][]byte {
+	t.Helper()
+	var out [][]byte
+	for i, b := range list {
+		p, err := a.Packet(pcap.Packet{Number: i + 1, Data: b})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, p.Data)
+	}
+	return out
+}
+
+// keeps says whether the checksums of a packet are what those of another were: of
+// one class, and a wrong one wrong by as much, or of the same form.
+func keeps(was, is checksums) bool {
+	wrong := func(was, is uint16, form, formNow int) bool {
+		return was == is || form > 0 && form == formNow
+	}
+	if !wrong(was.header, is.header, was.formIP, is.formIP) {
+		return false
+	}
+	switch was.class {
+	case "wrong":
+		return wrong(was.l4, is.l4, was.form4, is.form4) && (is.class == "wrong" || is.class == "partial" && was.l4 == is.l4)
+	case "right":
+		return is.class == "right"
+	}
+	return is.class == was.class // of a partial or an absent one no difference is kept
+}
+
+// TestKeeps checks on generated packets, malformed ones too, what stays: lengths,
+// header fields, which are of one flow, which are equal, checksum classes and
+// by how much the wrong ones are so; and what does not: addresses.
+func TestKeeps(t *testing.T) {
+	kept := []string{"ip.version_ihl", "ip.tos", "ip.total_length", "ip.id", "ip.frag", "ip.ttl", "ip.protocol", "ip.version_tc_label", "ip.payload_length",
+		"ip.next_header", "ip.hop_limit", "tcp.sport", "tcp.dport", "tcp.seq", "tcp.ack", "tcp.doff", "tcp.flags", "tcp.window", "tcp.urgent_pointer",
+		"udp.sport", "udp.dport", "udp.length"}
+	rapid.Check(t, func(t *rapid.T) {
+		s := draw.Batches().Draw(t, "scenario")
+		var list [][]byte
+		for _, b := range s.Batches {
+			list = append(list, b...)
+		}
+		a, err := keyed([32]byte(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "key")), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out [][]byte
+		for i, b := range list {
+			p, err := a.Packet(pcap.Packet{Number: i, Data: bytes.Clone(b)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, p.Data)
+		}
+		for i, b := range list {
+			got := out[i]
+			if len(got) != len(b) {
+				t.Fatalf("packet %d: %d bytes, was %d", i, len(got), len(b))
+			}
+			for _, f := range packet.Fields(b) {
+				if packet.Parse(b).Version != 0 && slices.Contains(kept, f.Name) && !bytes.Equal(b[f.Off:f.Off+f.Len], got[f.Off:f.Off+f.Len]) {
+					t.Fatalf("packet %d: %s changed\n%x\n%x", i, f.Name, b, got)
+				}
+			}
+			was, is := sums(packet.Parse(b), b), sums(packet.Parse(got), got)
+			if !keeps(was, is) {
+				t.Fatalf("packet %d: checksums %+v, were %+v\n%x\n%x", i, is, was, b, got)
+			}
+			for k := range i {
+				same := packet.Parse(b).Flow(b) == packet.Parse(list[k]).Flow(list[k])
+				if sameNow := packet.Parse(got).Flow(got) == packet.Parse(out[k]).Flow(out[k]); same != sameNow {
+					t.Fatalf("packets %d and %d are of one flow: %v, were: %v", k, i, sameNow, same)
+				}
+				was, is := bytes.Equal(b, list[k]), bytes.Equal(got, out[k])
+				if short := len(b)-payloadOff(packet.Parse(b), b) < 2; was && !is || is && !was && !short {
+					t.Fatalf("packets %d and %d are equal: %v", k, i, is)
+				}
+			}
+		}
+	})
+}
+
+// TestCaptures anonymises the captures: they coalesce exactly as before, and no
+// piece of any payload is left.
+func TestCaptures(t *testing.T) {
+	list, err := corpus.Captures()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range list {
+		packets, _, err := pcap.ReadAll(bytes.NewReader(c.Pcap))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var before [][]byte
+		for _, p := range packets {
+			before = append(before, p.Data)
+		}
+		after := all(t, anonymiser(t, 0), before)
+		groups := func(list [][]byte) (groups [][]int, reasons []offload.Reason) {
+			co, err := offload.NewCoalescer(offload.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range co.Coalesce(list) {
+				groups = append(groups, slices.Clone(s.Packets()))
+			}
+			for i := range list {
+				reasons = append(reasons, co.Reason(i))
+			}
+			return groups, reasons
+		}
+		for at := 0; at < len(before); at += 64 {
+			end := min(at+64, len(before))
+			g1, r1 := groups(before[at:end])
+			g2, r2 := groups(after[at:end])
+			if !slices.EqualFunc(g1, g2, slices.Equal[[]int]) || !slices.Equal(r1, r2) {
+				t.Errorf("%s: packets %d to %d coalesce otherwise", c.Name, at+1, end)
+			}
+		}
+		whole := bytes.Join(after, nil)
+		for i, b := range before {
+			h := packet.Parse(b)
+			if h.PayloadOff > 0 && len(b)-h.PayloadOff >= 32 && bytes.Contains(whole, b[h.PayloadOff:h.PayloadOff+16]) {
+				t.Errorf("%s: payload of packet %d is still there", c.Name, i+1)
+			}
+			if bytes.Contains(whole, []byte{192, 0, 2, 1}) || bytes.Contains(whole, b[8:24]) && h.Version == 6 {
+				t.Fatalf("%s: an address is still there", c.Name)
+			}
+		}
+	}
+}
+
+// TestCutOtherwise checks that a superpacket and its segments keep the same
+// bytes: TCP's by their sequence numbers, UDP's if the size is said.
+func TestCutOtherwise(t *testing.T) {
+	for _, p := range []scenario.Packet{scenario.TCP4(1000), scenario.TCP6(1000), scenario.UDP4(1000), scenario.UDP6(1000)} {
+		h, whole := p.Super(300)
+		var seg offload.Segmenter
+		cut := func(b []byte) (list [][]byte) {
+			if err := seg.Reset(offload.VnetHdr{Flags: 1, GSOType: offload.GSOType(h.GSOType), GSOSize: h.GSOSize, CsumStart: h.CsumStart, CsumOffset: h.CsumOffset}, b); err != nil {
+				t.Fatal(err)
+			}
+			for s := range seg.InPlace() {
+				list = append(list, bytes.Clone(s))
+			}
+			return list
+		}
+		a := anonymiser(t, 300)
+		segments := all(t, a, cut(bytes.Clone(whole)))
+		again := cut(all(t, a, [][]byte{whole})[0])
+		if !slices.EqualFunc(segments, again, bytes.Equal) {
+			t.Errorf("%v: cut and anonymised is not anonymised and cut", packet.Line(whole))
+		}
+	}
+}
+
+// TestOptions checks that addresses in options and routing headers go, and what
+// offload looks at stays.
+func TestOptions(t *testing.T) {
+	p := scenario.TCP4(10)
+	p.IPOptions = []byte{7, 7, 4, 192, 0, 2, 9, 0} // record route
+	p.Options = []byte{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 30, 4, 0xAB, 0xCD}
+	q := scenario.TCP6(10)
+	q.ExtType, q.Extensions = 43, append([]byte{6, 2, 4, 1, 0, 0, 0, 0}, net6...)
+	out := all(t, anonymiser(t, 0), [][]byte{p.Bytes(), q.Bytes()})
+	if got := out[0][20:28]; !bytes.Equal(got[:2], []byte{7, 7}) || bytes.Equal(got[2:7], []byte{4, 192, 0, 2, 9}) {
+		t.Errorf("record route: %x", got)
+	}
+	if got := out[0][48:64]; !bytes.Equal(got[:14], []byte{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 30, 4}) || bytes.Equal(got[14:], []byte{0xAB, 0xCD}) {
+		t.Errorf("TCP options: %x", got)
+	}
+	if got := out[1][40:64]; !bytes.Equal(got[:4], []byte{6, 2, 4, 1}) || bytes.Contains(got, net6) {
+		t.Errorf("routing header: %x", got)
+	}
+	for i, b := range out {
+		if at, right, _ := check.Right(b); right != binary.BigEndian.Uint16(b[at:]) {
+			t.Errorf("packet %d: checksum is not %04x", i, right)
+		}
+	}
+}
+
+var net6 = []byte{0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9}
+
+func TestComment(t *testing.T) {
+	p, err := anonymiser(t, 0).Packet(pcap.Packet{Data: scenario.TCP4(1).Bytes(), Comment: "seen at Bob's\nvnet flags=0 gso_type=0 hdr_len=0 gso_size=0 csum_start=0 csum_offset=0\n"})
+	if err != nil || p.Comment != "vnet flags=0 gso_type=0 hdr_len=0 gso_size=0 csum_start=0 csum_offset=0" {
+		t.Errorf("%q, %v", p.Comment, err)
+	}
+}
+
+// TestManyAddresses checks that memory is bounded.
+func TestManyAddresses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a million packets")
+	}
+	a := anonymiser(t, 0)
+	b := scenario.TCP4(0).Bytes()
+	for i := range uint32(maxAddresses + 10) {
+		binary.BigEndian.PutUint32(b[12:], 20<<24+i)
+		if _, err := a.Packet(pcap.Packet{Number: 7, Data: b}); err != nil {
+			if i < maxAddresses-2 {
+				t.Errorf("after %d addresses: %v", i, err)
+			}
+			return
+		}
+	}
+	t.Error("any number of addresses is taken")
+}

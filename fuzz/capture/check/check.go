@@ -1,0 +1,271 @@
+// Package check judges packets that somebody else's code made, each by itself
+// and beside its neighbours, and names the field, the rule and the bug that it
+// looks like. It takes what is on a wire and what is on a TUN: segments, and
+// superpackets with partial checksums. It does not ask offload: what is right is
+// computed with package model's sum.
+package check
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"tunproof/fuzz/capture/pcap"
+	"tunproof/fuzz/internal/bounded"
+	"tunproof/fuzz/packet"
+)
+
+// Finding is something wrong with a packet, or, if its Kind is suspect,
+// something that right senders do seldom.
+type Finding struct {
+	Kind
+	Packet int    `json:"packet"` // its number in the capture
+	Field  string `json:"field"`
+	Got    string `json:"got"`
+	Want   string `json:"want,omitempty"`
+	Text   string `json:"text,omitempty"` // what the difference looks like
+}
+
+func (f Finding) String() string {
+	s := fmt.Sprintf("packet %d: %s is %s", f.Packet, f.Field, f.Got)
+	if f.Want != "" {
+		s += ", want " + f.Want
+	}
+	if f.Text != "" {
+		s += ": " + f.Text
+	}
+	s += " [" + f.Rule + "]"
+	if f.Suspect {
+		s += " (suspect)"
+	}
+	return s
+}
+
+// Config is what a capture is of.
+type Config struct {
+	// Wire: the capture is from behind every offload: a partial checksum is
+	// wrong there.
+	Wire bool
+	// MTU is what no packet may be longer than, in bytes; 0 for any.
+	MTU int
+}
+
+// Checker judges the packets of a capture, one after another. Its memory is
+// bounded.
+type Checker struct {
+	cfg  Config
+	emit func(Finding)
+	Seen Seen
+
+	flows bounded.Map[packet.Flow, *flow]
+	open  int // gaps of all flows
+	last  int // the latest packet's number
+	alien int // the last one without a flow, or that is left out: what a flow lacks may be in it
+}
+
+// Seen counts packets by what they are.
+type Seen struct {
+	Packets  int `json:"packets"`
+	TCP      int `json:"tcp"`
+	UDP      int `json:"udp"`
+	Other    int `json:"other"`             // neither, or the later fragments of either
+	Partial  int `json:"partial,omitempty"` // with a partial checksum
+	Vnet     int `json:"vnet,omitempty"`    // with a VnetHdr in the comment
+	Findings int `json:"findings"`
+	Suspects int `json:"suspects"`
+}
+
+// New returns a Checker that calls emit for each finding.
+func New(cfg Config, emit func(Finding)) *Checker {
+	c := &Checker{cfg: cfg, emit: emit, flows: bounded.Map[packet.Flow, *flow]{Most: maxFlows}}
+	c.flows.Gone = func(f *flow) {
+		for _, g := range f.missing {
+			g.tell(c)
+			c.open--
+		}
+	}
+	return c
+}
+
+// maxFlows bounds how many flows are remembered: at most twice as many.
+const maxFlows = 1 << 15
+
+// flow returns what is known of one.
+func (c *Checker) flow(key packet.Flow) *flow {
+	return c.flows.Get(key, func(int) *flow { return &flow{} })
+}
+
+// packet is one under judgement.
+type judged struct {
+	packet.Header
+	n     int // its number
+	at    time.Time
+	b     []byte
+	end   int // of what the IP header says is the packet, or of all there is
+	gso   bool
+	csum  sumClass
+	finds *Checker
+}
+
+func (p *judged) found(kind Kind, field, got, want, format string, args ...any) {
+	c := p.finds
+	c.Seen.Findings++
+	if kind.Suspect {
+		c.Seen.Suspects++
+	}
+	c.emit(Finding{kind, p.n, field, got, want, fmt.Sprintf(format, args...)})
+}
+
+func hex16(v uint16) string { return fmt.Sprintf("%04x", v) }
+
+func (p *judged) u16(at int) uint16 { return binary.BigEndian.Uint16(p.b[at:]) }
+func (p *judged) u32(at int) uint32 { return binary.BigEndian.Uint32(p.b[at:]) }
+
+// Packet judges the next packet. A comment "vnet flags=..." is its VnetHdr.
+func (c *Checker) Packet(in pcap.Packet) error {
+	c.Seen.Packets++
+	if in.Number > c.last+1 {
+		c.alien = in.Number - 1
+	}
+	c.last = in.Number
+	p := &judged{Header: packet.Parse(in.Data), n: in.Number, at: in.Time, b: in.Data, end: len(in.Data), finds: c}
+	h, has, err := pcap.Vnet(in.Comment)
+	if err != nil {
+		return fmt.Errorf("packet %d: %w", in.Number, err)
+	}
+	if has {
+		c.Seen.Vnet++
+		p.vnet(h)
+	}
+	if p.Version == 0 {
+		c.Seen.Other++
+		c.alien = p.n
+		p.found(IPHeader, "ip.version_ihl", fmt.Sprintf("%x", p.b[:min(1, len(p.b))]), "", "no whole IPv4 or IPv6 header in %d bytes", len(p.b))
+		return nil
+	}
+	p.length()
+	if c.cfg.MTU > 0 && len(p.b) > c.cfg.MTU {
+		p.found(Overlong, "length", fmt.Sprint(len(p.b), " bytes"), fmt.Sprintf("at most %d", c.cfg.MTU), "it was not cut")
+	}
+	var f *flow
+	if p.Fragment || p.Proto != 6 && p.Proto != 17 {
+		c.Seen.Other++
+		f = c.flow(p.Flow(p.b).Pair())
+	} else {
+		f = c.flow(p.Flow(p.b))
+	}
+	if p.Version == 4 {
+		p.headerChecksum(f)
+	}
+	if !p.Fragment && (p.Proto == 6 || p.Proto == 17) {
+		p.l4(f)
+	}
+	f.last.remember(p)
+	return nil
+}
+
+// length compares the IP length field with what is there.
+func (p *judged) length() {
+	field, at, base := "ip.total_length", 2, 0
+	if p.Version == 6 {
+		field, at, base = "ip.payload_length", 4, 40
+	}
+	got, want := p.IPLen, len(p.b)
+	kind, text := IPLength, fmt.Sprintf("%d bytes are missing", got-want)
+	switch {
+	case got == want, got == base && want > 0xFFFF && (p.Version == 4 || p.jumbo()):
+		return // BIG TCP says no length
+	case want > 0xFFFF+base:
+		kind, text = IPLengthWrapped, fmt.Sprintf("%d bytes do not fit in the field", want)
+	case want-got == p.Extensions && p.Extensions > 0:
+		kind, text = IPLengthExtensions, "short by the extension headers"
+	case got < want:
+		text = fmt.Sprintf("%d bytes are behind the packet", want-got)
+		p.cutToLength()
+	}
+	p.found(kind, field, hex16(p.u16(at)), hex16(uint16(want-base)), "%s", text)
+}
+
+// jumbo says whether an IPv6 packet has a jumbo payload option (RFC 2675), which
+// is the first that Linux writes.
+func (p *judged) jumbo() bool { return p.b[6] == 0 && len(p.b) > 48 && p.b[42] == 0xC2 }
+
+// routed says whether the destination address is not yet the last one, which the
+// pseudo-header has: a routing header or a source route is not at its end.
+func (p *judged) routed() bool {
+	if p.Version == 6 {
+		next, at := p.b[6], 40
+		for at < 40+p.Extensions {
+			if next == 43 && p.b[at+3] > 0 {
+				return true
+			}
+			next, at = p.b[at], at+8+8*int(p.b[at+1])
+		}
+		return false
+	}
+	options := p.b[20 : 4*int(p.b[0]&15)]
+	for at := 0; at+2 < len(options) && options[at] != 0; {
+		if options[at] == 1 {
+			at++
+			continue
+		}
+		if n := options[at+1]; options[at] == 131 || options[at] == 137 {
+			return options[at+2] <= n
+		} else if n < 2 {
+			return false
+		}
+		at += int(options[at+1])
+	}
+	return false
+}
+
+// cutToLength leaves out what is behind the packet, as its IP header says, if that
+// leaves its headers in.
+func (p *judged) cutToLength() {
+	short := len(p.b) - p.IPLen
+	if short > 0 && len(p.b) <= 0xFFFF && (short != p.Extensions || p.Extensions == 0) && p.L4Off > 0 && p.IPLen >= max(p.L4Off+8, p.PayloadOff) {
+		p.end = p.IPLen
+	}
+}
+
+// l4 judges a TCP or UDP packet.
+func (p *judged) l4(f *flow) {
+	name := "udp"
+	if p.Proto == 6 {
+		name = "tcp"
+		p.finds.Seen.TCP++
+	} else {
+		p.finds.Seen.UDP++
+	}
+	if p.PayloadOff == 0 {
+		p.finds.alien = p.n
+		p.found(L4Header, name+".header", fmt.Sprintf("%d bytes", len(p.b)-p.L4Off), "", "the header is not whole, or its data offset is under 5")
+		return
+	}
+	if p.Proto == 17 {
+		p.udpLength()
+	}
+	if len(p.b) <= 0xFFFF+40 && !p.routed() {
+		p.l4Checksum(f, name)
+	}
+	if p.Proto == 6 {
+		p.tcpRun(f)
+	}
+	if p.Version == 4 {
+		p.ids(f)
+	}
+}
+
+// udpLength compares the UDP length field with the IP payload.
+func (p *judged) udpLength() {
+	got, want := int(p.u16(p.L4Off+4)), p.end-p.L4Off
+	switch {
+	case got == want:
+	case want > 0xFFFF:
+		p.found(UDPLength, "udp.length", hex16(uint16(got)), "", "%d bytes do not fit in the field", want)
+	case got > want || got < 8:
+		p.found(UDPLength, "udp.length", hex16(uint16(got)), hex16(uint16(want)), "")
+	default:
+		p.found(UDPSurplus, "udp.length", hex16(uint16(got)), hex16(uint16(want)), "%d bytes are behind the datagram: options of RFC 9868, or a length that was not updated", want-got)
+	}
+}

@@ -1,0 +1,210 @@
+package check
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"tunproof/fuzz/capture/pcap"
+	"tunproof/fuzz/packet"
+	"tunproof/fuzz/scenario"
+	"tunproof/model"
+)
+
+// findings checks packets, numbered from 1.
+func findings(t *testing.T, cfg Config, list ...[]byte) []Finding {
+	t.Helper()
+	var found []Finding
+	c := New(cfg, func(f Finding) { found = append(found, f) })
+	for i, b := range list {
+		if err := c.Packet(pcap.Packet{Number: i + 1, Data: b}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return found
+}
+
+// TestGuesses makes checksums wrong in the ways that code makes them wrong: each
+// is named.
+func TestGuesses(t *testing.T) {
+	tcp, udp := scenario.TCP4(101), scenario.UDP6(100)
+	ext := scenario.TCP6(100)
+	ext.ExtType, ext.Extensions = 0, []byte{0, 0, 5, 2, 0, 0, 1, 0}
+	before := tcp
+	before.ID, before.Seq = tcp.ID-1, tcp.Seq-101
+	put := func(at int, v int) func(b []byte) {
+		return func(b []byte) { binary.BigEndian.PutUint16(b[at:], uint16(v)) }
+	}
+	sum := func(b []byte, at int) int { return 0xFFFF - int(binary.BigEndian.Uint16(b[at:])) }
+	flag := func(bit byte) func(b []byte) {
+		return func(b []byte) { b[33] ^= bit; packet.Fix(b, packet.FixL4Csum); b[33] ^= bit }
+	}
+	for _, test := range []struct {
+		packet scenario.Packet
+		spoil  func(b []byte)
+		want   string
+	}{
+		{tcp, func(b []byte) { put(36, sum(b, 36))(b) }, "not complemented"},
+		{udp, func(b []byte) { b[46], b[47] = b[47], b[46] }, "the bytes are swapped"},
+		{tcp, func(b []byte) { put(36, model.Sum(b[12:20], []byte{0, 6}))(b) }, "it is the pseudo-header's sum without a length"},
+		{tcp, func(b []byte) { put(36, 0)(b); put(36, 0xFFFF-model.Sum(b[20:]))(b) }, "the pseudo-header is not in it"},
+		{udp, func(b []byte) { put(46, model.Sum(b[46:48], []byte{0, 108}))(b) }, "the length is not in the pseudo-header"},
+		{ext, func(b []byte) { put(64, model.Sum(b[64:66], []byte{0xFF, 0xFF - 8}))(b) }, "as if the pseudo-header's length had the extension headers in it"},
+		{tcp, func(b []byte) {
+			last := b[140]
+			put(36, model.Sum(b[36:38], []byte{last, 0}, []byte{0xFF, 0xFF - last}))(b)
+		}, "as if the odd last byte were the low half of its word"},
+		{tcp, flag(scenario.PSH), "as if PSH were set"},
+		{tcp, flag(scenario.CWR), "as if CWR were set"},
+		{tcp, func(b []byte) {
+			binary.BigEndian.PutUint32(b[24:], before.Seq)
+			packet.Fix(b, packet.FixL4Csum)
+			binary.BigEndian.PutUint32(b[24:], tcp.Seq)
+		}, "as if the sequence number were packet 1's"},
+		{tcp, func(b []byte) { copy(b[36:38], before.Bytes()[36:38]) }, "it is packet 1's"},
+		{tcp, func(b []byte) { b[10], b[11] = 0, 0 }, "never filled in"},
+		{tcp, func(b []byte) { b[1] |= 3 }, "as if the ECN bits were 00"},
+		{tcp, func(b []byte) { b[8]-- }, "as if the TTL were one more"},
+		{tcp, func(b []byte) { b[5]--; packet.Fix(b, packet.FixIPCsum); b[5]++ }, "as if the ID were packet 1's"},
+		{tcp, func(b []byte) { b[60] ^= 0x40 }, "off by "},
+	} {
+		b := test.packet.Bytes()
+		test.spoil(b)
+		found := findings(t, Config{}, before.Bytes(), b)
+		if len(found) != 1 || !strings.Contains(found[0].Text, test.want) || found[0].Packet != 2 {
+			t.Errorf("want %q, have %v", test.want, found)
+		}
+	}
+}
+
+// TestChecksumClass says of every kind of packet what its checksum is.
+func TestChecksumClass(t *testing.T) {
+	for _, p := range []scenario.Packet{scenario.TCP4(33), scenario.TCP6(33), scenario.UDP4(33), scenario.UDP6(33)} {
+		for want, what := range map[string]int{"right": packet.FixL4Csum, "partial": packet.FixPartial} {
+			b := p.Bytes()
+			packet.Fix(b, what)
+			if got := Checksum(b); got != want {
+				t.Errorf("%s: %s, want %s", packet.Line(b), got, want)
+			}
+			if at, complete, partial := Right(b); binary.BigEndian.Uint16(b[at:]) != map[string]uint16{"right": complete, "partial": partial}[want] {
+				t.Errorf("%s: Right is %04x, %04x", packet.Line(b), complete, partial)
+			}
+			b[len(b)-1]++
+			if got := Checksum(b); want == "right" && got != "wrong" {
+				t.Errorf("%s: %s, want wrong", packet.Line(b), got)
+			}
+		}
+		b := p.Bytes()
+		at, _, _ := Right(b)
+		b[at], b[at+1] = 0, 0
+		if got := Checksum(b); p.UDP && got != "absent" || !p.UDP && got != "wrong" {
+			t.Errorf("%s: without a checksum: %s", packet.Line(b), got)
+		}
+		p.Frag = 0x2000
+		if got := Checksum(p.Bytes()); !p.V6 && got != "" {
+			t.Errorf("%s: a fragment's: %s", packet.Line(b), got)
+		}
+	}
+}
+
+// TestRightSenders sends what right senders send seldom: nothing is found.
+func TestRightSenders(t *testing.T) {
+	seg := func(p scenario.Packet, change func(*scenario.Packet)) []byte {
+		change(&p)
+		return p.Bytes()
+	}
+	p := scenario.TCP4(1448)
+	vxlan := scenario.UDP6(100)
+	vxlan.DstPort = 4789
+	zero := vxlan.Bytes()
+	zero[46], zero[47] = 0, 0
+	accECN := p
+	accECN.Offset, accECN.Flags = 1, scenario.ACK|scenario.CWR
+	fixedID := p
+	route := scenario.UDP4(20)
+	route.IPOptions = []byte{131, 7, 4, 192, 0, 2, 9, 0}
+	sourceRoute := route.Bytes()
+	sourceRoute[19] ^= 77 // the checksum is over the last address
+	packet.Fix(sourceRoute, packet.FixIPCsum)
+	header := scenario.UDP6(20)
+	header.ExtType, header.Extensions = 43, append([]byte{0, 2, 4, 1, 0, 0, 0, 0}, make([]byte, 16)...)
+	routing := header.Bytes()
+	routing[39] ^= 77
+	big := scenario.TCP4(80_000)
+	big4 := big.Bytes()
+	big4[2], big4[3] = 0, 0
+	packet.Fix(big4, packet.FixIPCsum)
+	big.V6, big.ExtType, big.Extensions = true, 0, []byte{0, 0, 0xC2, 4, 0, 1, 0x39, 0}
+	big6 := big.Bytes()
+	big6[4], big6[5] = 0, 0
+	for name, list := range map[string][][]byte{
+		"a retransmission":      {p.Bytes(), p.Next(1448).Bytes(), seg(p, func(p *scenario.Packet) { p.ID += 2 }), p.Next(1448).Next(1448).Bytes()},
+		"a keepalive":           {p.Bytes(), seg(p, func(p *scenario.Packet) { p.ID++; p.Seq += 1447; p.Payload = []byte{0} })},
+		"loss before":           {p.Bytes(), p.Next(1448).Next(1448).Bytes()},
+		"two CWR far apart":     {seg(p, func(p *scenario.Packet) { p.Flags |= scenario.CWR }), p.Next(1448).Bytes(), seg(p.Next(1448).Next(1448), func(p *scenario.Packet) { p.Flags |= scenario.CWR })},
+		"accurate ECN":          {accECN.Bytes(), seg(accECN.Next(1448), func(p *scenario.Packet) { p.Flags |= scenario.CWR })},
+		"no checksum in VXLAN":  {zero},
+		"small writes with PSH": {seg(p, push(100, 0)), seg(p, push(100, 1)), seg(p, push(100, 2)), seg(p, push(100, 3))},
+		"one ID with DF":        {fixedID.Bytes(), seg(fixedID.Next(1448), func(p *scenario.Packet) { p.ID-- })},
+		"a copy by the network": {p.Bytes(), p.Bytes()},
+		"a source route":        {sourceRoute, routing},
+		"BIG TCP":               {big4, big6},
+	} {
+		if found := findings(t, Config{Wire: true}, list...); len(found) > 0 {
+			t.Errorf("%s: %v", name, found)
+		}
+	}
+}
+
+// push is the nth small write of n bytes.
+func push(n, i int) func(*scenario.Packet) {
+	return func(p *scenario.Packet) {
+		p.Payload = scenario.Fill(n, byte(i))
+		p.Seq += uint32(n * i)
+		p.ID += uint16(i)
+		p.Flags |= scenario.PSH
+	}
+}
+
+// TestManyFlows checks that memory is bounded, and that a flow that goes on is
+// still known.
+func TestManyFlows(t *testing.T) {
+	c := New(Config{}, func(f Finding) { t.Error(f) })
+	p := scenario.UDP4(10)
+	for i := range 3 * maxFlows {
+		p.SrcPort, p.SrcNet = uint16(i), byte(i>>16)
+		if err := c.Packet(pcap.Packet{Number: i, Data: p.Bytes()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := 0
+	for range c.flows.Values() {
+		n++
+	}
+	if n > 2*maxFlows {
+		t.Errorf("%d flows are remembered", n)
+	}
+}
+
+// TestAnything runs bytes that are no packets, and packets with changed bytes.
+func TestAnything(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 4))
+	c := New(Config{Wire: true, MTU: 100}, func(Finding) {})
+	bases := [][]byte{scenario.TCP4(40).Bytes(), scenario.UDP6(3).Bytes(), {0x45}, nil, bytes.Repeat([]byte{0x60}, 70)}
+	for i := range 200_000 {
+		b := bytes.Clone(bases[r.IntN(len(bases))])
+		for range r.IntN(4) {
+			if len(b) > 0 {
+				b[r.IntN(len(b))] = byte(r.Uint32())
+			}
+		}
+		if err := c.Packet(pcap.Packet{Number: i + 1, Data: b[:len(b)-r.IntN(len(b)+1)]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.Seen.Packets != 200_000 || c.Seen.Findings == 0 {
+		t.Errorf("%+v", c.Seen)
+	}
+}

@@ -1,0 +1,88 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"tunproof/fuzz/capture/pcap"
+	"tunproof/fuzz/scenario"
+)
+
+// TestGaps leaves segments out of a run: what nothing fills is told, with what IDs
+// say of it; what comes late, is sent again, is acknowledged, or is at the end of
+// the capture is not.
+func TestGaps(t *testing.T) {
+	segment := func(v6 bool, i int) scenario.Packet {
+		p := scenario.TCP4(1000)
+		p.V6 = v6
+		p.Seq += uint32(1000 * i)
+		p.ID += uint16(i)
+		return p
+	}
+	late := func(list [][]byte, b []byte) [][]byte { return slices.Insert(list, 90, b) }
+	for _, v6 := range []bool{false, true} {
+		ids := func(s string) string {
+			if v6 {
+				return ""
+			}
+			return s
+		}
+		for name, test := range map[string]struct {
+			n      int
+			change func(list [][]byte) [][]byte
+			want   []string
+		}{
+			"lost": {300, func(list [][]byte) [][]byte { return list }, []string{fmt.Sprintf("packet 21: tcp.seq is 23001, want 20001: 3000 bytes, 3 segments of 1000, are missing behind packet 20 "+
+				"and come no more, while the run goes on%s [S4.seq] (suspect)", ids("; the IDs skip exactly the 3"))}},
+			"other IDs": {300, func(list [][]byte) [][]byte {
+				for i := range list[20:] {
+					p := segment(v6, 23+i)
+					p.ID += 4
+					list[20+i] = p.Bytes()
+				}
+				return list
+			}, []string{fmt.Sprintf("packet 21: tcp.seq is 23001, want 20001: 3000 bytes, 3 segments of 1000, are missing behind packet 20 "+
+				"and come no more, while the run goes on%s [S4.seq] (suspect)", ids("; the IDs skip 7"))}},
+			"late": {300, func(list [][]byte) [][]byte {
+				return late(late(late(list, segment(v6, 22).Bytes()), segment(v6, 20).Bytes()), segment(v6, 21).Bytes())
+			}, nil},
+			"one of them late": {300, func(list [][]byte) [][]byte { return late(list, segment(v6, 20).Bytes()) },
+				[]string{fmt.Sprintf("packet 21: tcp.seq is 23001, want 21001: 2000 bytes, 2 segments of 1000, are missing behind packet 20 "+
+					"and come no more, while the run goes on%s [S4.seq] (suspect)", ids("; the IDs skip exactly the 3"))}},
+			"sent again": {300, func(list [][]byte) [][]byte {
+				p := segment(v6, 20)
+				p.ID, p.Payload = 9, scenario.Fill(3000, 0)
+				return late(list, p.Bytes())
+			}, nil},
+			"acknowledged": {300, func(list [][]byte) [][]byte {
+				p := segment(v6, 0)
+				p.Src, p.Dst, p.SrcPort, p.DstPort, p.Payload, p.Ack = p.Dst, p.Src, p.DstPort, p.SrcPort, nil, 24001
+				return late(list, p.Bytes())
+			}, nil},
+			"left out by the capture": {300, func(list [][]byte) [][]byte { return slices.Insert(list, 20, nil) }, nil},
+			"in a damaged packet":     {300, func(list [][]byte) [][]byte { return slices.Insert(list, 20, []byte{0x46}) }, []string{"packet 21: ip.version_ihl is 46: no whole IPv4 or IPv6 header in 1 bytes [V4.ip_header]"}},
+			"at the end":              {120, func(list [][]byte) [][]byte { return list }, nil},
+		} {
+			var list [][]byte
+			for i := range test.n {
+				if i < 20 || i >= 23 {
+					list = append(list, segment(v6, i).Bytes())
+				}
+			}
+			var got []string
+			c := New(Config{}, func(f Finding) { got = append(got, f.String()) })
+			for i, b := range test.change(list) {
+				if b == nil {
+					continue
+				}
+				if err := c.Packet(pcap.Packet{Number: i + 1, Data: b}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.Finish(); !slices.Equal(got, test.want) {
+				t.Errorf("v6 %v, %s:\n%q, want\n%q", v6, name, got, test.want)
+			}
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+	"tunproof/fuzz/capture"
+	"tunproof/fuzz/record"
+)
+
+// Report is the result of judging one capture.
+type Report struct {
+	File     string         `json:"file"`
+	Notes    []string       `json:"notes,omitempty"`
+	Seen     Seen           `json:"seen"`
+	Kinds    map[string]int `json:"kinds,omitempty"` // findings by kind
+	Findings []Finding      `json:"findings,omitempty"`
+	Record   record.Result  `json:"record"`
+
+	total int
+}
+
+// File judges a capture, and keeps at most most findings of each kind. Without the
+// suspect ones if only certain ones are wanted. With an error the report is of what came before it.
+func File(ctx context.Context, progress io.Writer, in *capture.Source, cfg Config, certain bool, most int) (*Report, error) {
+	found := record.Findings[Finding]{Most: most, Each: true}
+	start := time.Now()
+	c := New(cfg, func(f Finding) {
+		if certain && f.Suspect {
+			return
+		}
+		found.Add(f.Name, 1, f)
+	})
+	tell := capture.NewProgress(progress, "check", in)
+	err := func() error {
+		for {
+			p, err := in.Next()
+			if errors.Is(err, io.EOF) {
+				c.Finish()
+				return nil
+			}
+			if err == nil {
+				if err = c.Packet(p); err != nil {
+					err = fmt.Errorf("%s: %w", in.Name, err)
+				}
+			}
+			if err == nil {
+				err = tell.Step(ctx, c.Seen.Findings)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}()
+	slices.SortStableFunc(found.Kept, func(a, b Finding) int { return a.Packet - b.Packet })
+	r := &Report{File: in.Name, Notes: in.Notes(), Seen: c.Seen, Kinds: found.Kinds, Findings: found.Kept, total: found.Total(),
+		Record: record.New("check", "wire", string(in.Kind), "rules", c.Seen.Packets, "packets", start)}
+	found.Judge(&r.Record, err)
+	return r, err
+}
+
+// Print writes the report for people.
+func (r *Report) Print(w io.Writer) {
+	fmt.Fprintf(w, "%s: %d packets: %d TCP, %d UDP, %d other\n", r.File, r.Seen.Packets, r.Seen.TCP, r.Seen.UDP, r.Seen.Other)
+	for _, n := range r.Notes {
+		fmt.Fprintf(w, "  %s\n", n)
+	}
+	if r.Seen.Partial > 0 {
+		fmt.Fprintf(w, "  %d have a partial checksum, as packets have that an offload is still to finish; -wire takes it for wrong\n", r.Seen.Partial)
+	}
+	shown := map[string]bool{}
+	for _, f := range r.Findings {
+		fmt.Fprintf(w, "%v\n", f)
+		if !shown[f.Name] && f.Like != "" {
+			fmt.Fprintf(w, "  like: %s; see corpus/%s.pkts\n", f.Like, f.Case)
+		}
+		shown[f.Name] = true
+	}
+	if r.total > len(r.Findings) {
+		fmt.Fprintf(w, "and %d more; -max shows more of each kind\n", r.total-len(r.Findings))
+	}
+	switch {
+	case r.total == 0 && r.Record.Result == record.NotRun:
+		fmt.Fprintf(w, "stopped: nothing found in %d packets\n", r.Seen.Packets)
+	case r.Seen.Packets == 0:
+		fmt.Fprintln(w, "nothing to judge")
+	case r.total == 0:
+		fmt.Fprintf(w, "holds: %d packets, nothing found\n", r.Seen.Packets)
+	case !slices.ContainsFunc(r.Findings, func(f Finding) bool { return !f.Suspect }):
+		fmt.Fprintf(w, "SUSPECT: %d findings in %d packets, none of them certain; -certain leaves them out\n", r.total, r.Seen.Packets)
+	default:
+		fmt.Fprintf(w, "VIOLATED: %d findings in %d packets\n", r.total, r.Seen.Packets)
+	}
+}

@@ -1,0 +1,89 @@
+package check
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/packet"
+	"tunproof/model"
+)
+
+// Bits of a VnetHdr.
+const (
+	needsCsum, rscInfo = 1, 4
+	gsoUDPL4, gsoECN   = 5, 0x80
+)
+
+// vnet judges a VnetHdr: whether the superpacket is one.
+func (p *judged) vnet(h pkts.VnetHdr) {
+	p.gso = h.GSOType != 0
+	_, err := model.Segment(model.VnetHdr(h), p.b)
+	var refusal model.Refusal
+	if errors.As(err, &refusal) {
+		p.refused(h, refusal)
+		return
+	}
+	if want := packet.DeriveVnet(p.b, h.GSOSize); p.gso && want.HdrLen != 0 && h.HdrLen != want.HdrLen {
+		p.found(HdrLen, "vnet.hdr_len", fmt.Sprint(h.HdrLen), fmt.Sprint(want.HdrLen), "what is read from a kernel may say so; it must not be believed")
+	}
+}
+
+// refused names the field for which no kernel cuts a superpacket, and what it
+// would have to be, where the rest says it.
+func (p *judged) refused(h pkts.VnetHdr, why model.Refusal) {
+	kind, derived := refusals[why], packet.DeriveVnet(p.b, h.GSOSize)
+	field, got, want := "", "", ""
+	is := func(name string, v, right uint16) {
+		field, got = name, fmt.Sprint(v)
+		if right != 0 {
+			want = fmt.Sprint(right)
+		}
+	}
+	switch why {
+	case "RSCInfo":
+		is("vnet.flags", uint16(h.Flags), uint16(h.Flags&^rscInfo))
+	case "NoCsum":
+		is("vnet.flags", uint16(h.Flags), uint16(h.Flags|needsCsum))
+	case "GSOType":
+		if base := h.GSOType &^ gsoECN; h.GSOType&gsoECN != 0 && (base == 0 || base == gsoUDPL4) {
+			kind = RefusedECN
+		}
+		is("vnet.gso_type", uint16(h.GSOType), uint16(derived.GSOType))
+	case "Protocol":
+		is("vnet.gso_type", uint16(h.GSOType), uint16(derived.GSOType))
+	case "GSOSize", "Segments":
+		is("vnet.gso_size", h.GSOSize, 0)
+	case "CsumStart":
+		is("vnet.csum_start", h.CsumStart, derived.CsumStart)
+	case "CsumOffset":
+		is("vnet.csum_offset", h.CsumOffset, derived.CsumOffset)
+	case "CsumRange":
+		if is("vnet.csum_start", h.CsumStart, 0); h.CsumStart >= 20 && int(h.CsumStart)+2 <= len(p.b) {
+			is("vnet.csum_offset", h.CsumOffset, 0)
+		}
+	default:
+		field, got = p.refusedBytes(why)
+	}
+	p.found(kind, field, got, want, "no kernel cuts %d bytes with %s", len(p.b), h)
+}
+
+// refusedBytes is the field of a packet itself that refuses it.
+func (p *judged) refusedBytes(why model.Refusal) (field, got string) {
+	switch {
+	case why == "TooLong":
+		return "length", fmt.Sprint(len(p.b), " bytes")
+	case why == "IPHeader" && p.Version == 6:
+		return "ip.extension", fmt.Sprint(len(p.b)-40, " bytes")
+	case why == "IPHeader":
+		return "ip.version_ihl", fmt.Sprintf("%x", p.b[:min(1, len(p.b))])
+	case why == "Fragment" && p.Version == 4:
+		return "ip.frag", hex16(binary.BigEndian.Uint16(p.b[6:]))
+	case why == "Fragment":
+		return "ip.next_header", "a Fragment header"
+	case p.Proto == 6:
+		return "tcp.header", fmt.Sprint(len(p.b)-p.L4Off, " bytes")
+	}
+	return "udp.header", fmt.Sprint(len(p.b)-p.L4Off, " bytes")
+}

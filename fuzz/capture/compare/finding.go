@@ -1,0 +1,166 @@
+package compare
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
+
+	"tunproof/fuzz/capture/check"
+	"tunproof/fuzz/packet"
+)
+
+// What a finding is of.
+const (
+	Changed    = "changed"
+	Lost       = "lost"
+	Duplicated = "duplicated"
+	Extra      = "extra" // on no packet of the other capture
+	Reordered  = "reordered"
+)
+
+// Finding is a packet that did not come through as it was.
+type Finding struct {
+	What    string              `json:"what"`
+	Packets [2]int              `json:"packets"` // numbers in the captures, before and after; 0 where there is none
+	Segment int                 `json:"segment"` // of what was a superpacket, from 0
+	Count   int                 `json:"count"`   // segments that changed alike, or packets of a flow, if more than one
+	Fields  []packet.Difference `json:"fields,omitempty"`
+	Rule    string              `json:"rule"`
+	Text    string              `json:"text,omitempty"`
+
+	of [2]int // the packet that changed, as far as it can be told
+}
+
+// FieldNames are the names of the fields that changed.
+func (f Finding) FieldNames() []string {
+	var names []string
+	for _, d := range f.Fields {
+		names = append(names, d.Field)
+	}
+	return names
+}
+
+func (f Finding) String() string {
+	var s string
+	switch {
+	case f.Packets[Before] == 0:
+		s = fmt.Sprintf("after %d", f.Packets[After])
+	case f.Packets[After] == 0:
+		s = fmt.Sprintf("before %d", f.Packets[Before])
+	default:
+		s = fmt.Sprintf("before %d, after %d", f.Packets[Before], f.Packets[After])
+	}
+	s += ": " + f.What
+	if f.Count > 1 {
+		s += fmt.Sprintf(" (%d times)", f.Count)
+	}
+	if f.Text != "" {
+		s += ": " + f.Text
+	}
+	for _, d := range f.Fields {
+		s += fmt.Sprintf("\n  %s (offset %d): %s, was %s", d.Field, d.Off, d.GotText, d.WantText)
+	}
+	return s + " [" + f.Rule + "]"
+}
+
+// blame names the rule that the first field is of which does not follow from
+// another, and what the change looks like.
+func blame(u, w *unit, fields []packet.Difference) (rule, text string) {
+	was, is := check.Checksum(u.b), check.Checksum(w.b)
+	if was == "wrong" && is == "right" {
+		return "C1.l4_checksum", "the checksum was wrong and is right: a receiver can no longer see the damage"
+	}
+	if was == "absent" && is == "right" {
+		return "C1.absent", "the sender gave no checksum"
+	}
+	for _, d := range fields {
+		if d.Field == "ip.payload_length" && w.Extensions > 0 && len(w.b)-w.IPLen == w.Extensions {
+			return "S3.extension", "short by the extension headers"
+		}
+		if rule := ruleOf(d); rule != "" && (len(fields) == 1 || d.Field != "ip.checksum" && d.Field != "tcp.checksum" && d.Field != "udp.checksum" && d.Field != "length") {
+			return rule, shortened(u, w)
+		}
+	}
+	return "P2", shortened(u, w)
+}
+
+// shortened says how much of a payload's end is gone, if that is what changed it.
+func shortened(u, w *unit) string {
+	n := len(u.payload()) - len(w.payload())
+	if n <= 0 || len(w.payload()) == 0 || !bytes.HasPrefix(u.payload(), w.payload()) {
+		return ""
+	}
+	return fmt.Sprintf("its last %d bytes are gone", n)
+}
+
+// ruleOf is the rule of package offload that a field is kept by.
+func ruleOf(d packet.Difference) string {
+	switch d.Field {
+	case "ip.id":
+		return "E.id"
+	case "ip.tos":
+		return "E.tos"
+	case "ip.ttl", "ip.hop_limit":
+		return "E.ttl"
+	case "ip.frag":
+		return "E.df"
+	case "ip.version_tc_label":
+		return "E.label"
+	case "ip.total_length", "ip.payload_length":
+		return "C1.length"
+	case "ip.checksum":
+		return "C1.ip_checksum"
+	case "ip.extension":
+		return "S3.extension"
+	case "tcp.seq":
+		return "E.seq"
+	case "tcp.ack":
+		return "E.ack"
+	case "tcp.window":
+		return "E.window"
+	case "tcp.doff":
+		return "E.reserved"
+	case "tcp.urgent_pointer":
+		return "E.urgent"
+	case "tcp.options":
+		return "E.options"
+	case "tcp.checksum", "udp.checksum":
+		if bytes.Equal(d.Want, []byte{0xFF, 0xFF}) || bytes.Equal(d.Got, []byte{0, 0}) {
+			return "C1.zero"
+		}
+		return "C1.l4_checksum"
+	case "udp.length":
+		return "C1.udp_length"
+	case "tcp.flags":
+		if len(d.Want) == 1 && len(d.Got) == 1 {
+			switch x := d.Want[0] ^ d.Got[0]; {
+			case x&^9 == 0:
+				return "E.last"
+			case x == 0x80:
+				return "S4.cwr"
+			}
+		}
+		return "E.flags"
+	case "length":
+		return "C1.length"
+	}
+	return ""
+}
+
+// Nothing is the finding of a side with n packets beside an empty one.
+func Nothing(side, n int) Finding {
+	f := Finding{What: Lost, Count: n, Rule: "P2", Text: "all that is in this capture; the other is empty"}
+	if side == After {
+		f.What = Extra
+	}
+	f.Packets[side] = 1
+	return f
+}
+
+// Sort puts findings in the order of the packets that they are of.
+func Sort(list []Finding) {
+	slices.SortStableFunc(list, func(x, y Finding) int {
+		return cmp.Compare(max(x.Packets[Before], x.Packets[After]), max(y.Packets[Before], y.Packets[After]))
+	})
+}

@@ -1,8 +1,0 @@
-//go:build !linux
-
-package child
-
-import "os/exec"
-
-// Bound is Group, and on Linux ends c when this process ends, however that ends.
-func Bound(c *exec.Cmd) { Group(c) }

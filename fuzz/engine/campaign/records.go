@@ -1,0 +1,113 @@
+package campaign
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"tunproof/fuzz/engine/targets"
+	"tunproof/fuzz/record"
+)
+
+// Records adds a row for each target to r, and one that says whether the campaign sees.
+func (s *Summary) Records(r *record.Collector, c Config) {
+	method := "fuzz " + c.Engine
+	if s.Canary != "" {
+		row := record.Result{Property: "canary", Method: method, Judge: "planted bug", Control: true, Count: 1, Unit: "bugs", Seconds: s.After.Seconds(), Result: record.Holds, Detail: s.Canary}
+		if s.After == 0 {
+			row.Count, row.Result, row.Detail = 0, record.NotRun, s.Canary+" was planted and not found: this campaign is blind"
+		}
+		r.Rows = append(r.Rows, row)
+	}
+	for _, t := range s.Results {
+		row := record.Result{Property: t.Target.ID, Method: method, Judge: t.Target.Judge, Count: int(t.Execs), Unit: "executions", Seconds: t.Seconds,
+			Result: record.Holds, Detail: fmt.Sprintf("%d inputs kept, %d new", t.Corpus, t.New)}
+		for i, f := range t.Findings {
+			if i == 0 {
+				row.Result, row.Detail = record.Violated, ""
+			}
+			row.Detail += fmt.Sprintf("after %.1f s: %s\n%s\n", f.After.Seconds(), f.File, f.Outcome.Msg)
+		}
+		if t.Execs == 0 && t.Findings == nil {
+			row.Result, row.Detail = record.NotRun, "no execution was counted"
+		}
+		r.Rows = append(r.Rows, row)
+	}
+	r.Stamp()
+}
+
+// Print writes, for people, the findings and what all campaigns on the directory did.
+func (sum *Summary) Print(out io.Writer, c Config) error {
+	var execs, inputs, fresh int64
+	findings := 0
+	for _, t := range sum.Results {
+		execs, inputs, fresh = execs+t.Execs, inputs+int64(t.Corpus), fresh+int64(t.New)
+		findings += len(t.Findings)
+		for _, f := range t.Findings {
+			again := ""
+			if !f.New {
+				again = ", found before"
+			}
+			fmt.Fprintf(out, "finding: %s after %.1f s%s: %s\n", f.Outcome.Key(), f.After.Seconds(), again, f.File)
+		}
+	}
+	fmt.Fprintf(out, "%d executions in %.0f s, %.0f a second and core; %d inputs kept, %d of them new; %d findings, %d flaky\n", execs, sum.Seconds,
+		float64(execs)/max(1, sum.Seconds)/float64(min(runtime.NumCPU(), c.Workers*c.AtOnce)), inputs, fresh, findings, sum.Flaky)
+	runs, err := Store{Dir: c.Dir}.Runs()
+	if err != nil {
+		return err
+	}
+	var all int64
+	seconds := 0.0
+	for _, r := range runs {
+		seconds += r.Seconds
+		for _, t := range r.Targets {
+			all += t.Execs
+		}
+	}
+	fmt.Fprintf(out, "%s: %d campaigns, %d executions, %.1f hours\n", c.Dir, len(runs), all, seconds/3600)
+	return nil
+}
+
+// Verdict returns the exit code and the last line. An interrupt is how a campaign
+// without a time limit ends.
+func (sum *Summary) Verdict(r *record.Collector, c Config) (int, string) {
+	code, verdict := r.Verdict()
+	if code == record.ExitUsage && c.Time == 0 {
+		code = record.ExitHolds
+	}
+	if sum.Canary != "" && sum.After == 0 && code == record.ExitHolds {
+		code, verdict = record.ExitUsage, "BLIND: "+verdict
+	}
+	return code, verdict
+}
+
+// RatesTable writes targets by engines, in Markdown: executions a second of one process.
+func RatesTable(w io.Writer, rows []record.Result) error {
+	var methods []string
+	rate := map[[2]string]float64{}
+	for _, r := range rows {
+		if !slices.Contains(methods, r.Method) {
+			methods = append(methods, r.Method)
+		}
+		if r.Unit == "executions" && r.Seconds > 0 {
+			rate[[2]string{r.Property, r.Method}] = float64(r.Count) / r.Seconds
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "| target | %s |\n|---|%s\n", strings.Join(methods, " | "), strings.Repeat("---|", len(methods)))
+	for _, t := range targets.All() {
+		fmt.Fprintf(&b, "| %s (%s) |", t.Name, t.ID)
+		for _, m := range methods {
+			fmt.Fprintf(&b, " %.0f |", rate[[2]string{t.ID, m}])
+		}
+		b.WriteByte('\n')
+	}
+	if len(rows) > 0 {
+		e := rows[0].Env
+		fmt.Fprintf(&b, "\n%s, Linux %s, %s, tree %s.\n", e.CPU, e.Kernel, e.Go, rows[0].Tree)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

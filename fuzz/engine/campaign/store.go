@@ -1,0 +1,247 @@
+package campaign
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"tunproof/fuzz/engine/crasher"
+	"tunproof/fuzz/engine/serve"
+	"tunproof/fuzz/engine/targets"
+)
+
+// Store is a directory that keeps what campaigns found. Several processes may use it at
+// once, and each may end at any time: a file there is whole.
+//
+//	corpus/TARGET/HASH.pkts, .raw   inputs, named by content
+//	findings/FuzzTARGET/NAME.pkts   the smallest input of each finding, .fuzz if it has no case
+//	flaky/FuzzTARGET/HASH.fuzz      what failed once and not again
+//	runs/NAME.json                  what each campaign executed
+//	work/NAME/                      of a campaign that runs, or was killed: what it had not kept yet
+type Store struct{ Dir string }
+
+// inputs is where a target's inputs are.
+func (s Store) inputs(name string) string { return filepath.Join(s.Dir, "corpus", name) }
+
+// Add keeps an input, if it is not kept yet, and returns the name of its file, "" if it
+// says nothing to the target.
+func (s Store) Add(t targets.Target, b []byte) (file string, added bool, err error) {
+	text, ext := t.Kept(b)
+	if text == nil {
+		return "", false, nil
+	}
+	file = hash(text) + ext
+	path := filepath.Join(s.inputs(t.Name), file)
+	if _, err := os.Stat(path); err == nil {
+		return file, false, nil
+	}
+	return file, true, write(path, text)
+}
+
+// Len counts a target's inputs.
+func (s Store) Len(name string) int {
+	n := 0
+	list, _ := entries(s.inputs(name))
+	for _, e := range list {
+		if kept(e.Name()) {
+			n++
+		}
+	}
+	return n
+}
+
+// kept says whether a file's name is of what is kept: not of one that is written.
+func kept(name string) bool {
+	return strings.HasSuffix(name, ".pkts") || strings.HasSuffix(name, ".raw")
+}
+
+// maxKept bounds the file of an input.
+const maxKept = 1 << 25
+
+// Inputs returns a target's inputs by the names of their files, but for some. A file that
+// is none is an error that names it, beside the inputs.
+func (s Store) Inputs(name string, except map[string]bool) (map[string][]byte, error) {
+	list, err := entries(s.inputs(name))
+	inputs := map[string][]byte{}
+	for _, e := range list {
+		if !kept(e.Name()) || except[e.Name()] {
+			continue
+		}
+		file := filepath.Join(s.inputs(name), e.Name())
+		if info, e := os.Stat(file); e == nil && (!info.Mode().IsRegular() || info.Size() > maxKept) {
+			err = errors.Join(err, fmt.Errorf("%s: no file of at most %d bytes", file, maxKept))
+			continue
+		}
+		text, e1 := os.ReadFile(file)
+		if errors.Is(e1, fs.ErrNotExist) { // minimised meanwhile
+			continue
+		}
+		b, e2 := targets.Input(file, text)
+		if e := errors.Join(e1, e2); e != nil {
+			err = errors.Join(err, e)
+			continue
+		}
+		inputs[e.Name()] = b
+	}
+	return inputs, err
+}
+
+// Remove removes an input by the name of its file.
+func (s Store) Remove(name, file string) error {
+	return os.Remove(filepath.Join(s.inputs(name), file))
+}
+
+// AddFinding keeps the text of a finding, unless one with its key is kept that is as
+// small, or a case where this is none, and still fails. It returns the file, and whether
+// the finding is new.
+func (s Store) AddFinding(name string, o serve.Outcome, text []byte, ext string, still func(file string) bool) (file string, isNew bool, err error) {
+	base := filepath.Join(s.Dir, "findings", "Fuzz"+name, fileName(o))
+	err = s.locked(func() error {
+		old, size := "", int64(0)
+		for _, e := range []string{".fuzz", ".pkts"} {
+			if info, err := os.Stat(base + e); err == nil {
+				old, size = base+e, info.Size()
+			}
+		}
+		file, isNew = base+ext, old == ""
+		worse := ext == ".fuzz" && old == base+".pkts"
+		better := ext == ".pkts" && old == base+".fuzz"
+		if old != "" && !better && (worse || int64(len(text)) >= size) && still(old) {
+			file = old
+			return nil
+		}
+		if err := write(file, text); err != nil {
+			return err
+		}
+		if old != "" && old != file {
+			return os.Remove(old)
+		}
+		return nil
+	})
+	return file, isNew, err
+}
+
+// AddFlaky keeps an input that failed once.
+func (s Store) AddFlaky(name string, b []byte) error {
+	text := crasher.Format(b)
+	return write(filepath.Join(s.Dir, "flaky", "Fuzz"+name, hash(text)+".fuzz"), text)
+}
+
+// fileName is a name for a file of a finding.
+func fileName(o serve.Outcome) string {
+	name := []byte(o.Property + "-" + o.Where)
+	for i, c := range name {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '-') {
+			name[i] = '-'
+		}
+	}
+	if len(name) > 80 {
+		name = append(name[:70], "-"+hash(name)[:9]...)
+	}
+	return string(name)
+}
+
+// locked runs f while no other process is in it.
+func (s Store) locked(f func() error) error {
+	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
+		return err
+	}
+	lock, err := os.OpenFile(filepath.Join(s.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if _, err := lockFile(lock, true); err != nil {
+		return fmt.Errorf("%s: %w", lock.Name(), err)
+	}
+	return f()
+}
+
+// Totals are what campaigns executed of a target.
+type Totals struct {
+	Execs   int64   `json:"execs"`
+	Seconds float64 `json:"seconds"`
+	New     int     `json:"new"` // inputs
+}
+
+// Run is what one campaign did.
+type Run struct {
+	Start   time.Time         `json:"start"`
+	Seconds float64           `json:"seconds"`
+	Engine  string            `json:"engine"`
+	Tree    string            `json:"tree"`
+	Targets map[string]Totals `json:"targets"`
+}
+
+// PutRun writes what a campaign did until now; name is its own.
+func (s Store) PutRun(name string, r Run) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return write(filepath.Join(s.Dir, "runs", name+".json"), b)
+}
+
+// Runs returns what all campaigns did.
+func (s Store) Runs() ([]Run, error) {
+	list, err := entries(filepath.Join(s.Dir, "runs"))
+	var runs []Run
+	for _, e := range list {
+		if filepath.Ext(e.Name()) != ".json" {
+			continue
+		}
+		f := filepath.Join(s.Dir, "runs", e.Name())
+		var r Run
+		b, e := os.ReadFile(f)
+		if e == nil {
+			e = json.Unmarshal(b, &r)
+		}
+		if e != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", f, e))
+			continue
+		}
+		runs = append(runs, r)
+	}
+	return runs, err
+}
+
+// entries is what is in a directory; in none there is nothing.
+func entries(dir string) ([]os.DirEntry, error) {
+	list, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return list, err
+}
+
+func hash(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:10])
+}
+
+// write writes a file beside its place and puts it there when it is whole.
+func write(file string, b []byte) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(fmt.Sprintf("%s.%08x.new", file, rand.Uint32()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}

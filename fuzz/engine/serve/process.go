@@ -1,0 +1,115 @@
+package serve
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"sync/atomic"
+	"time"
+
+	"tunproof/fuzz/internal/process"
+)
+
+// Limits are those of one input.
+type Limits struct {
+	Time   time.Duration
+	Memory int // MB
+}
+
+// Process executes inputs of one target. It starts when the first is run, and again
+// after one that ended it.
+type Process struct {
+	Program string // the test program of fuzz/engine/native
+	Target  string // its name
+	Limits  Limits
+
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    *bufio.Reader
+	stderr bytes.Buffer
+}
+
+// Run executes one input. An error is of the infrastructure, or ctx's.
+func (p *Process) Run(ctx context.Context, input []byte) (Outcome, error) {
+	if p.cmd == nil {
+		if err := p.start(); err != nil {
+			return Outcome{}, err
+		}
+	}
+	cmd := p.cmd
+	var hung atomic.Bool
+	late := time.AfterFunc(p.Limits.Time, func() { hung.Store(true); _ = process.Kill(cmd) })
+	stop := context.AfterFunc(ctx, func() { _ = process.Kill(cmd) })
+	_, err := p.in.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(input))), input...))
+	var line []byte
+	if err == nil {
+		line, err = p.out.ReadBytes('\n')
+	}
+	inTime, running := late.Stop(), stop()
+	if err == nil && inTime && running {
+		var o Outcome
+		if err := json.Unmarshal(line, &o); err != nil {
+			return o, fmt.Errorf("%s: %w: %q", p.Program, err, line)
+		}
+		return o, nil
+	}
+	err = p.end()
+	switch {
+	case ctx.Err() != nil:
+		return Outcome{}, context.Cause(ctx)
+	case hung.Load():
+		return Outcome{"P1", "hang", fmt.Sprintf("P1 violated: it takes more than %v", p.Limits.Time)}, nil
+	}
+	var exit *exec.ExitError
+	switch {
+	case !errors.As(err, &exit):
+		return Outcome{}, fmt.Errorf("%s ended without an answer: %v\n%s", p.Program, err, p.stderr.Bytes())
+	case exit.ExitCode() == exitMemory:
+		return Outcome{"P1", "memory", fmt.Sprintf("P1 violated: it takes more than %d MB of memory", p.Limits.Memory)}, nil
+	}
+	text := p.stderr.Bytes()
+	return Outcome{"P1", crash(string(text)), fmt.Sprintf("P1 violated: the process ended: %v\n%s", exit, text[:min(len(text), 4000)])}, nil
+}
+
+func (p *Process) start() error {
+	cmd := exec.Command(p.Program)
+	cmd.Env = Env{Serve: p.Target, Memory: p.Limits.Memory}.Environ()
+	p.stderr.Reset()
+	cmd.Stderr = &p.stderr
+	process.Bound(cmd)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return err
+	}
+	p.cmd, p.in, p.out = cmd, in, bufio.NewReader(out)
+	return nil
+}
+
+// end waits for the process after its input was closed.
+func (p *Process) end() error {
+	p.in.Close()
+	err := p.cmd.Wait()
+	p.cmd = nil
+	return err
+}
+
+// Close ends the process.
+func (p *Process) Close() {
+	if p.cmd != nil {
+		_ = process.Kill(p.cmd)
+		_ = p.end()
+	}
+}

@@ -1,0 +1,114 @@
+// Package execute runs inputs of fuzz targets in a process apart, so that one that
+// hangs, takes all memory or crashes is an outcome and not the end. The process is the
+// test program of fuzz/engine/native without instrumentation; it serves inputs that are written
+// to it, each behind its length, and answers each with a line of JSON.
+package serve
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"runtime/metrics"
+	"strings"
+	"time"
+
+	"tunproof/fuzz/law"
+)
+
+// Outcome is what became of an input. It holds if Property is "".
+type Outcome struct {
+	Property string `json:"property"`
+	// Where is what is alike in findings that have one cause: the first field that
+	// differs, the function that panics, "hang", "memory", else the message without
+	// its numbers.
+	Where string `json:"where"`
+	Msg   string `json:"msg"`
+}
+
+// Key is the property and the place.
+func (o Outcome) Key() string { return o.Property + " " + o.Where }
+
+// Serve runs body on inputs until they end.
+func Serve(in io.Reader, out io.Writer, body func([]byte, *law.Tally) error) error {
+	answer := json.NewEncoder(out)
+	for {
+		var size [4]byte
+		if _, err := io.ReadFull(in, size[:]); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		b := make([]byte, binary.LittleEndian.Uint32(size[:]))
+		if _, err := io.ReadFull(in, b); err != nil {
+			return err
+		}
+		if err := answer.Encode(outcome(law.Attempt(func() error { return body(b, nil) }))); err != nil {
+			return err
+		}
+	}
+}
+
+func outcome(err error) Outcome {
+	var v *law.Violation
+	switch {
+	case err == nil:
+		return Outcome{}
+	case !errors.As(err, &v):
+		return Outcome{"P1", "error", err.Error()}
+	case strings.HasPrefix(v.Msg, "panic: "):
+		return Outcome{v.Property, panicking(v.Msg), v.Error()}
+	}
+	if fields := v.Fields(); len(fields) > 0 {
+		return Outcome{v.Property, fields[0].Field, v.Error()}
+	}
+	line, _, _ := strings.Cut(v.Msg, "\n")
+	return Outcome{v.Property, numbers.ReplaceAllString(line, "N"), v.Error()}
+}
+
+var (
+	numbers = regexp.MustCompile(`\b(0x)?[0-9a-f]*[0-9][0-9a-f]*\b`)
+	frame   = regexp.MustCompile(`(?m)^(tunproof/\S+)\(`)
+)
+
+// panicking is the innermost function of the module on the stack of a panic.
+func panicking(text string) string {
+	if _, after, ok := strings.Cut(text, "\npanic("); ok { // what recovered is above
+		text = after
+	}
+	if m := frame.FindStringSubmatch(text); m != nil {
+		return "panic in " + strings.TrimPrefix(m[1], "tunproof/")
+	}
+	return "panic"
+}
+
+// crash is what is alike in what a process says at its end for one cause: addresses are
+// not.
+func crash(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	where := "crash: " + numbers.ReplaceAllString(line, "N")
+	if m := frame.FindStringSubmatch(text); m != nil {
+		where += " in " + strings.TrimPrefix(m[1], "tunproof/")
+	}
+	return where
+}
+
+// exitMemory is the exit code of a process that took more memory than it may.
+const exitMemory = 86
+
+// LimitMemory ends the process when it has more than this many MB of memory, sampled:
+// an engine takes that for a crash of the input that it runs.
+func LimitMemory(mb int) {
+	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	go func() {
+		for range time.Tick(20 * time.Millisecond) {
+			if metrics.Read(sample); sample[0].Value.Uint64()-sample[1].Value.Uint64() > uint64(mb)<<20 {
+				fmt.Fprintf(os.Stderr, "memory: more than %d MB\n", mb)
+				os.Exit(exitMemory)
+			}
+		}
+	}()
+}

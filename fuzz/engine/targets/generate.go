@@ -1,0 +1,29 @@
+//go:build ignore
+
+// Generate writes the files that package targets gives as source.
+package main
+
+import (
+	"log"
+	"os"
+	"path/filepath"
+
+	"tunproof/fuzz/engine/targets"
+	"tunproof/fuzz/record"
+)
+
+func main() {
+	root, err := record.Root(".")
+	if err != nil {
+		log.Fatal(err)
+	}
+	files, err := targets.Sources()
+	if err != nil {
+		log.Fatal(err)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(root, filepath.FromSlash(name)), text, 0o644); err != nil {
+			log.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package targets
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/capture/anonymise"
+	"tunproof/fuzz/capture/check"
+	"tunproof/fuzz/capture/compare"
+	"tunproof/fuzz/capture/hexdump"
+	"tunproof/fuzz/capture/pcap"
+
+	"tunproof/fuzz/law"
+	"tunproof/fuzz/scenario"
+)
+
+// Hexdump checks that what Parse reads of any text is packets that, written as
+// plain hex, are read the same.
+func Hexdump(b []byte) error {
+	packets, err := hexdump.Parse(b)
+	if err != nil {
+		if !strings.HasPrefix(err.Error(), "line ") {
+			return law.Violatedf("hexdump", "an error that names no line: %v", err)
+		}
+		return nil
+	}
+	for i, p := range packets {
+		if len(p.Data) == 0 {
+			continue
+		}
+		text := pkts.Format(&pkts.Case{Op: pkts.OpCoalesce, Why: "w", Source: "s", Batches: []pkts.Batch{{In: []pkts.In{{Data: p.Data}}}}})
+		c, err := pkts.Parse("hexdump", text)
+		if err != nil || !bytes.Equal(c.Batches[0].In[0].Data, p.Data) {
+			return law.Violatedf("hexdump", "packet %d, of line %d, is no packet of a case: %v", i, p.Line, err)
+		}
+	}
+	return nil
+}
+
+// Judges checks those who judge captures: that they take any packets, that a
+// capture compared with itself shows nothing, and that it can be anonymised.
+func Judges(s *scenario.Scenario) error {
+	packets := asCapture(s)
+	c := check.New(check.Config{}, func(check.Finding) {})
+	var err error
+	m := compare.New(compare.Config{}, func(f compare.Finding) { err = law.Violatedf("judges", "a capture compared with itself: %v", f) })
+	for _, p := range packets {
+		if err := c.Packet(p); err != nil {
+			return law.Violatedf("judges", "check: %v", err)
+		}
+		for side := range 2 {
+			if err := m.Add(side, p); err != nil {
+				return law.Violatedf("judges", "compare: %v", err)
+			}
+		}
+	}
+	c.Finish()
+	if e := m.Finish(context.Background()); e != nil || err != nil {
+		return errors.Join(e, err)
+	}
+	a, err := anonymise.New(0)
+	if err != nil {
+		return err
+	}
+	for _, p := range packets {
+		if q, err := a.Packet(p); err != nil || len(q.Data) != len(p.Data) {
+			return law.Violatedf("judges", "anonymise: %d bytes, were %d: %v", len(q.Data), len(p.Data), err)
+		}
+	}
+	return nil
+}
+
+// asCapture is a scenario's packets one after another, superpackets with their
+// VnetHdr.
+func asCapture(s *scenario.Scenario) []pcap.Packet {
+	var packets []pcap.Packet
+	add := func(b []byte, comment string) {
+		packets = append(packets, pcap.Packet{Number: len(packets) + 1, Data: b, Comment: comment})
+	}
+	for _, batch := range s.Batches {
+		for _, b := range batch {
+			add(b, "")
+		}
+	}
+	for _, p := range s.Supers {
+		add(p.Data, pcap.VnetComment(p.Hdr))
+	}
+	return packets
+}

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package process
+
+import "os/exec"
+
+// Bound is Group, and on Linux ends c when this process ends, however that ends.
+func Bound(c *exec.Cmd) { Group(c) }

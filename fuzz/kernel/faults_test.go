@@ -1,0 +1,244 @@
+package kernel
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"testing"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/law"
+	"tunproof/fuzz/scenario"
+	"tunproof/tunlive"
+	"tunproof/tunlive/gro"
+)
+
+// kinds are one superpacket of each kind.
+func kinds() map[string]scenario.Packet {
+	tcp4, tcp6 := scenario.TCP4(250), scenario.TCP6(250)
+	tcp4.Options, tcp6.Options = scenario.Timestamps, scenario.Timestamps
+	extension := scenario.UDP6(250)
+	extension.Extensions, extension.ExtType = []byte{0, 0, 1, 4, 0, 0, 0, 0}, 60
+	options := scenario.UDP4(250)
+	options.IPOptions = []byte{1, 1, 1, 0}
+	return map[string]scenario.Packet{"tcp4": tcp4, "tcp6": tcp6, "udp4": scenario.UDP4(250), "udp6": scenario.UDP6(250),
+		"udp6 extension": extension, "udp4 options": options}
+}
+
+// faulty calls f with every single-bit fault of a list of packets, then without
+// one of them, with one more, and with two exchanged.
+func faulty(list [][]byte, f func(what string, list [][]byte)) (n int) {
+	for i := range list {
+		for bit := range 8 * len(list[i]) {
+			l := slices.Clone(list)
+			l[i] = bytes.Clone(l[i])
+			l[i][bit/8] ^= 1 << (bit % 8)
+			f("a bit", l)
+			n++
+		}
+		f("a missing packet", slices.Delete(slices.Clone(list), i, i+1))
+		f("an extra packet", slices.Insert(slices.Clone(list), i, list[i]))
+		n += 2
+		if i > 0 {
+			l := slices.Clone(list)
+			l[i-1], l[i] = l[i], l[i-1]
+			f("exchanged packets", l)
+			n++
+		}
+	}
+	return n
+}
+
+// TestFaultsInSegments plants every fault into what Segment gives (K1), and into
+// what comes back from the kernel (K2).
+func TestFaultsInSegments(t *testing.T) {
+	k := kernel(t)
+	for _, o := range k.Cuts {
+		t.Run(o.Name, func(t *testing.T) {
+			need(t, k, o)
+			for name, packet := range kinds() {
+				h, b := packet.Super(100)
+				p := scenario.Super{Hdr: h, Data: b}
+				got, err := o.segmenter.Segment(tunlive.VnetHdr(h), b)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want, _ := law.SegmentModel(p)
+				if err := sameSegments("K1", want, got); err != nil {
+					t.Fatal(err)
+				}
+				n := faulty(want, func(what string, l [][]byte) {
+					if sameSegments("K1", l, got) == nil {
+						t.Errorf("%s: %s in what Segment gives is not seen", name, what)
+					}
+				})
+				super := law.Super{Super: p, Members: []int{0, 1, 2}}
+				n += faulty(want, func(what string, l [][]byte) {
+					faulted := tunlive.Answer{}
+					for _, data := range l {
+						faulted.Segments = append(faulted.Segments, tunlive.Packet{Data: data})
+					}
+					if back(pkts.Config{}, want, super, faulted) == nil {
+						t.Errorf("%s: %s in what the kernel gives back is not seen", name, what)
+					}
+				})
+				for _, class := range []tunlive.Class{tunlive.Dropped, tunlive.Refused, tunlive.Lost} {
+					if sameSegments("K1", want, tunlive.Answer{Class: class}) == nil || back(pkts.Config{}, want, super, tunlive.Answer{Class: class}) == nil {
+						t.Errorf("%s: %v is not seen", name, class)
+					}
+				}
+				got.Segments[1].Hdr.Flags |= needsCsum
+				if sameSegments("K1", want, got) == nil {
+					t.Errorf("%s: a segment without its checksum is not seen", name)
+				}
+				t.Logf("%s: %d faults seen", name, n)
+			}
+		})
+	}
+}
+
+// TestFaultsInSuperpackets plants every fault into a superpacket (K3) and its
+// header, and into what package gro describes.
+func TestFaultsInSuperpackets(t *testing.T) {
+	k := kernel(t)
+	for _, o := range k.Joins {
+		t.Run(o.Name, func(t *testing.T) {
+			need(t, k, o)
+			for name, packet := range kinds() {
+				if packet.Extensions != nil || packet.IPOptions != nil {
+					continue // no candidates
+				}
+				second := packet.Next(250)
+				batch := [][]byte{packet.Bytes(), second.Bytes(), second.Next(100).Bytes()}
+				got, err := o.gro.Coalesce(batch)
+				if err != nil {
+					t.Fatal(err)
+				}
+				supers, _ := law.CoalesceModel(pkts.Config{}, batch)
+				if err := oneGroup(supers[0], got); err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				n := faulty([][]byte{supers[0].Data}, func(what string, l [][]byte) {
+					p := supers[0]
+					if len(l) == 1 {
+						p.Data = l[0]
+						if oneGroup(p, got) == nil {
+							t.Errorf("%s: %s in our superpacket is not seen", name, what)
+						}
+					}
+					var described []gro.Group
+					for _, data := range l {
+						g := gro.Coalesce(batch, k.Rules)[0]
+						g.Data = data
+						described = append(described, g)
+					}
+					if asDescribed(described, got) == nil {
+						t.Errorf("%s: %s in what is described is not seen", name, what)
+					}
+				})
+				for i, h := range []pkts.VnetHdr{{Flags: 2}, {GSOType: 2}, {GSOSize: 1}, {CsumStart: 1}, {CsumOffset: 1}} {
+					p := supers[0]
+					p.Hdr.Flags ^= h.Flags
+					p.Hdr.GSOType ^= h.GSOType
+					p.Hdr.GSOSize += h.GSOSize
+					p.Hdr.CsumStart += h.CsumStart
+					p.Hdr.CsumOffset += h.CsumOffset
+					if oneGroup(p, got) == nil {
+						t.Errorf("%s: fault %d in the VnetHdr is not seen", name, i)
+					}
+					n++
+				}
+				if oneGroup(supers[0], append(got, got[0])) == nil || oneGroup(supers[0], nil) == nil {
+					t.Errorf("%s: two superpackets, or none, are not seen", name)
+				}
+				t.Logf("%s: %d faults seen", name, n)
+			}
+		})
+	}
+}
+
+// TestFaultsInAnswers has a kernel that answers otherwise than it does.
+func TestFaultsInAnswers(t *testing.T) {
+	k := kernel(t)
+	need(t, k, k.Cuts[0])
+	for _, c := range []struct {
+		name   string
+		change func(h *pkts.VnetHdr, b []byte)
+		class  tunlive.Class
+	}{
+		{"refuses what is right", func(*pkts.VnetHdr, []byte) {}, tunlive.FrameError},
+		{"takes an unknown type", func(h *pkts.VnetHdr, _ []byte) { h.GSOType = 6 }, tunlive.Delivered},
+		{"takes a hdr_len past the end", func(h *pkts.VnetHdr, _ []byte) { h.HdrLen = 9999 }, tunlive.Delivered},
+		{"drops RSC_INFO", func(h *pkts.VnetHdr, _ []byte) { h.Flags |= rscInfo }, tunlive.Dropped},
+		{"delivers between payload and options", func(h *pkts.VnetHdr, _ []byte) { h.GSOSize = 255 }, tunlive.Delivered},
+	} {
+		h, b := kinds()["tcp4"].Super(100)
+		c.change(&h, b)
+		o := &Oracle{Name: "tun", segmenter: answers{tunlive.Answer{Class: c.class, Segments: []tunlive.Packet{{Data: b}}}}}
+		s := scenario.Scenario{Supers: []scenario.Super{{Hdr: h, Data: b}}}
+		if err := k.Segment(o, &s, &Tally{}); err == nil {
+			t.Errorf("a kernel that %s is not noticed", c.name)
+		}
+		if err := k.Segment(k.Cuts[0], &s, &Tally{}); err != nil {
+			t.Errorf("%s: of this kernel: %v", c.name, err)
+		}
+	}
+}
+
+// answers is an oracle that answers always the same.
+type answers struct{ a tunlive.Answer }
+
+func (s answers) Segment(tunlive.VnetHdr, []byte) (tunlive.Answer, error) { return s.a, nil }
+func (answers) Close() error                                              { return nil }
+
+// faultyBridge harms every hundredth packet that it writes.
+type faultyBridge struct {
+	tunlive.Offload
+	n    int
+	harm func(h tunlive.VnetHdr, packet []byte, write func(tunlive.VnetHdr, []byte) error) error
+}
+
+func (f *faultyBridge) Coalesce(batch [][]byte, write func(tunlive.VnetHdr, []byte) error) error {
+	return f.Offload.Coalesce(batch, func(h tunlive.VnetHdr, packet []byte) error {
+		if f.n++; f.n%100 == 0 && len(packet) > 1000 {
+			return f.harm(h, packet, write)
+		}
+		return write(h, packet)
+	})
+}
+
+// TestFaultsEndToEnd plants faults between two hosts: sockets or counters tell.
+func TestFaultsEndToEnd(t *testing.T) {
+	k := kernel(t)
+	need(t, k, k.Cuts[0])
+	type write = func(tunlive.VnetHdr, []byte) error
+	for _, c := range []struct {
+		name     string
+		complete bool
+		tcp      bool
+		harm     func(h tunlive.VnetHdr, packet []byte, w write) error
+	}{
+		{"a byte of TCP, partial checksum", false, true, func(h tunlive.VnetHdr, b []byte, w write) error { b[len(b)-5] ^= 1; return w(h, b) }},
+		{"a byte of UDP, partial checksum", false, false, func(h tunlive.VnetHdr, b []byte, w write) error { b[len(b)-5] ^= 1; return w(h, b) }},
+		{"a byte of TCP, complete checksum", true, true, func(h tunlive.VnetHdr, b []byte, w write) error { b[len(b)-5] ^= 1; return w(h, b) }},
+		{"a byte of UDP, complete checksum", true, false, func(h tunlive.VnetHdr, b []byte, w write) error { b[len(b)-5] ^= 1; return w(h, b) }},
+		{"the IP header checksum", false, true, func(h tunlive.VnetHdr, b []byte, w write) error { b[10] ^= 1; return w(h, b) }},
+		{"a lost datagram", false, false, func(tunlive.VnetHdr, []byte, write) error { return nil }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := tunlive.EndToEnd{Datagrams: 8000, Offload: func() tunlive.Offload {
+				return &faultyBridge{Offload: newBridge(c.complete, true)(), harm: c.harm}
+			}}
+			if c.tcp {
+				e.Datagrams, e.Bytes = 0, 16<<20
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			r, err := e.Run(ctx)
+			if err == nil && len(r.Counters) == 0 && r.Received == r.Sent {
+				t.Errorf("not noticed: %+v", r)
+			}
+			t.Logf("%v, %v", err, r.Counters)
+		})
+	}
+}

@@ -1,0 +1,294 @@
+package kernel
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/law"
+	"tunproof/fuzz/packet"
+	"tunproof/fuzz/scenario"
+	"tunproof/fuzz/scenario/draw"
+	"tunproof/tunlive"
+)
+
+// cannot is why the kernel cannot be asked.
+var cannot error
+
+func TestMain(m *testing.M) {
+	cannot = tunlive.Enter()
+	os.Exit(m.Run())
+}
+
+var opened = sync.OnceValues(Open)
+
+// skip skips a test, unless TUNLIVE=require forbids it.
+func skip(t *testing.T, why error) {
+	t.Helper()
+	if os.Getenv("TUNLIVE") == "require" {
+		t.Fatalf("TUNLIVE=require: %v", why)
+	}
+	t.Skip(why)
+}
+
+// kernel opens this machine's.
+func kernel(t *testing.T) *Kernel {
+	t.Helper()
+	if cannot != nil {
+		skip(t, cannot)
+	}
+	k, err := opened()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// need skips what an oracle is missing for, if that is expected.
+func need(t *testing.T, k *Kernel, o *Oracle) {
+	t.Helper()
+	if o.Missing == nil {
+		return
+	}
+	for _, u := range k.Unexpected() {
+		if strings.HasPrefix(u, o.Name+":") {
+			skip(t, o.Missing)
+		}
+	}
+	t.Skip(o.Missing)
+}
+
+// TestRandom is K1 to K4 on generated scenarios, by every oracle.
+func TestRandom(t *testing.T) { random(t, kernel(t)) }
+
+// model is the kernel with the model alone as what it judges.
+func model(t *testing.T) *Kernel {
+	k := *kernel(t)
+	k.subject = modelAlone()
+	return &k
+}
+
+// TestModel is K1 to K4 of the model: generated scenarios, the corpus, the captures,
+// and three packets with every bit of the headers of the second flipped, or cut to
+// every length. Beside what the kernel says, packets that conflict keep their order.
+func TestModel(t *testing.T) {
+	k := model(t)
+	random(t, k)
+	stated(t, k)
+	for _, o := range k.Joins {
+		t.Run("K3 flips, "+o.Name, func(t *testing.T) {
+			need(t, k, o)
+			var tally Tally
+			flips(func(batch [][]byte) {
+				s := scenario.Scenario{Batches: [][][]byte{batch}}
+				if err := k.Batches(o, &s, &tally); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if tally.Rounds < 2000 {
+				t.Errorf("%d rounds", tally.Rounds)
+			}
+		})
+	}
+	t.Run("order", func(t *testing.T) {
+		coalesce := k.subject.coalescer(pkts.Config{})
+		rapid.Check(t, func(r *rapid.T) {
+			for _, batch := range draw.Batches().Draw(r, "scenario").Batches {
+				if err := keepsOrder(coalesce, batch); err != nil {
+					r.Fatal(err)
+				}
+			}
+		})
+		flips(func(batch [][]byte) {
+			if err := keepsOrder(coalesce, batch); err != nil {
+				t.Fatal(err)
+			}
+		})
+	})
+}
+
+// flips calls f with batches of three packets. The second follows the first but for a
+// bit of its headers, its length, or its ports too; or it is a fragment, or of another
+// protocol, with other ports. The third follows the second, or the first.
+func flips(f func(batch [][]byte)) {
+	options := scenario.TCP4(8)
+	options.Options = scenario.Timestamps
+	for _, p := range []scenario.Packet{scenario.TCP4(8), scenario.TCP6(8), scenario.UDP4(8), scenario.UDP6(8), options} {
+		q, other := p.Next(8), p.Next(8)
+		other.SrcPort ^= 0x0101
+		first, second, third, instead := p.Bytes(), q.Bytes(), q.Next(8).Bytes(), q.Bytes()
+		for bit := range 8 * (len(second) - 8) {
+			for _, fix := range []int{0, packet.FixL4Csum | packet.FixIPCsum} {
+				b := bytes.Clone(second)
+				b[bit/8] ^= 1 << (bit % 8)
+				packet.Fix(b, fix)
+				f([][]byte{first, b, third})
+				f([][]byte{first, b, instead})
+			}
+		}
+		for length := range len(second) {
+			f([][]byte{first, second[:length], instead})
+			f([][]byte{first, other.Bytes()[:length], instead})
+		}
+		for _, frag := range []uint16{0x2000, 1} {
+			r := other
+			r.Frag = frag
+			f([][]byte{first, r.Bytes(), instead})
+		}
+		b := other.Bytes()
+		if p.V6 {
+			b[6] = 58 // ICMPv6
+		} else {
+			b[9] = 1 // ICMP
+		}
+		packet.Fix(b, packet.FixIPCsum)
+		f([][]byte{first, b, instead})
+	}
+}
+
+// keepsOrder checks that no two packets that conflict change places.
+func keepsOrder(coalesce func([][]byte) ([]law.Super, []string), batch [][]byte) error {
+	supers, _ := coalesce(batch)
+	var out []int
+	for _, p := range supers {
+		out = append(out, p.Members...)
+	}
+	for i, m := range out {
+		for _, n := range out[:i] {
+			if m < n && conflict(batch[m], batch[n]) {
+				return law.Violatedf("P3", "packet %d leaves before packet %d, with which it conflicts", n, m)
+			}
+		}
+	}
+	return nil
+}
+
+func random(t *testing.T, k *Kernel) {
+	for _, p := range k.Parts() {
+		t.Run(p.Property+" "+p.Method(), func(t *testing.T) {
+			need(t, k, p.Oracle)
+			var tally Tally
+			g := draw.Batches()
+			if p.Supers {
+				g = draw.Supers()
+			}
+			rapid.Check(t, func(r *rapid.T) {
+				s := g.Draw(r, "scenario")
+				if err := p.Check(&s, &tally); err != nil {
+					for _, c := range s.Cases(p.Property, "Linux, as asked") {
+						r.Logf("%s", pkts.Format(c))
+					}
+					r.Fatal(err)
+				}
+			})
+			if tally.Rounds == 0 || tally.Segments == 0 {
+				t.Errorf("%d rounds, %d segments compared", tally.Rounds, tally.Segments)
+			}
+			t.Logf("%d %s, %d packets compared\n%s", tally.Rounds, p.Unit, tally.Segments, strings.Join(tally.Lines(), "\n"))
+		})
+	}
+}
+
+// TestStated is K1 to K4 on the corpus and the captures.
+func TestStated(t *testing.T) { stated(t, kernel(t)) }
+
+func stated(t *testing.T, k *Kernel) {
+	for _, p := range k.Stated() {
+		t.Run(p.Property+" "+p.Method(), func(t *testing.T) {
+			need(t, k, p.Oracle)
+			var tally Tally
+			if err := p.Check(nil, &tally); err != nil {
+				t.Error(err)
+			}
+			if tally.Rounds == 0 || tally.Segments == 0 {
+				t.Errorf("%d rounds, %d segments compared", tally.Rounds, tally.Segments)
+			}
+		})
+	}
+}
+
+// TestEndToEnd is K5.
+func TestEndToEnd(t *testing.T) {
+	k := kernel(t)
+	need(t, k, k.Cuts[0])
+	for _, p := range Paths {
+		t.Run(p.Name, func(t *testing.T) {
+			p.Bytes, p.Datagram = p.Bytes/8, p.Datagram/4
+			seed := uint64(20261121)
+			r, err := EndToEnd(t.Context(), p, seed, k.Features["uso"])
+			if err != nil {
+				t.Errorf("seed %d: %v", seed, err)
+			}
+			if p.Impaired && (r.Lost == 0 || r.Doubled == 0 || r.Swapped == 0) {
+				t.Errorf("nothing was impaired: %+v", r)
+			}
+			if !p.Complete && r.Written >= r.Packets {
+				t.Errorf("nothing was joined: %+v", r)
+			}
+		})
+	}
+}
+
+// TestClasses checks that the inputs meet every class of answer and every
+// divergence.
+func TestClasses(t *testing.T) {
+	k := kernel(t)
+	need(t, k, k.Cuts[0])
+	var tally Tally
+	for _, p := range k.Stated() {
+		if p.Method() == "corpus, tun" && p.Property == "K1" {
+			if err := p.Check(nil, &tally); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, name := range []string{"kernel: delivered", "kernel: refused", "kernel: frame-error", "kernel: rx-dropped", "kernel: dropped",
+		"divergence: hdr_len past the end is refused", "divergence: no IP version is refused", "divergence: RSC_INFO is ignored",
+		"divergence: over 65,535 bytes is cut", "divergence: UFO becomes fragments", "divergence: one packet with odd headers is taken",
+		"divergence: payload <= gso_size < payload + options is dropped"} {
+		if tally.Counts[name] == 0 {
+			t.Errorf("the corpus meets no %q", name)
+		}
+	}
+	for _, r := range law.RefusalNames() {
+		if tally.Counts["refused: "+r] == 0 && r != "RSCInfo" && r != "TooLong" && r != "Fragment" { // divergences, and the guard's
+			t.Errorf("the corpus is refused with no %s", r)
+		}
+	}
+}
+
+// TestUnexpected checks what of a machine may be missing.
+func TestUnexpected(t *testing.T) {
+	missing := &tunlive.Missing{What: "x"}
+	for _, test := range []struct {
+		oracle int
+		root   bool
+		want   int
+	}{{0, true, 1}, {1, false, 1}, {2, true, 1}, {2, false, 0}, {3, false, 1}} {
+		k := unopened()
+		k.Features = tunlive.Features{"root": test.root}
+		k.oracles()[test.oracle].Missing = missing
+		if got := k.Unexpected(); len(got) != test.want {
+			t.Errorf("%s missing, root %v: %v", k.oracles()[test.oracle].Name, test.root, got)
+		}
+	}
+}
+
+// TestAt checks that a fault of the harness is told from one of what is
+// judged.
+func TestAt(t *testing.T) {
+	var v *law.Violation
+	if err := at(law.Violatedf("K1", "x"), "y"); !errors.As(err, &v) || v.Property != "K1" || !strings.Contains(err.Error(), "y: x") {
+		t.Error(err)
+	}
+	if err := at(os.ErrClosed, "y %d", 1); errors.As(err, &v) || !errors.Is(err, os.ErrClosed) || fmt.Sprint(err) != "y 1: file already closed" {
+		t.Error(err)
+	}
+}

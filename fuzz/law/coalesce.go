@@ -1,0 +1,449 @@
+package law
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/packet"
+	"tunproof/fuzz/scenario"
+	"tunproof/model"
+	"tunproof/offload"
+)
+
+// pairings are the implementations of Coalesce with those of Segment.
+var pairings = []struct {
+	name                          string
+	modelCoalesces, modelSegments bool
+}{
+	{"production, production", false, false},
+	{"production, model", false, true},
+	{"model, production", true, false},
+	{"model, model", true, true},
+}
+
+// equation is P2: Segment(Coalesce(batch)) == batch, in every pairing.
+func equation(u Subject, s *scenario.Scenario, t *Tally) error {
+	co := u.NewCoalescer(s.Config)
+	seg := u.NewSegmenter()
+	for _, batch := range s.Batches {
+		production, reasons := Coalesce(co, batch)
+		reference, _ := CoalesceModel(s.Config, batch)
+		t.batch(len(batch), len(production), reasons)
+		equal := equalSupers("", reference, production) == nil
+		for _, p := range pairings {
+			supers := production
+			if p.modelCoalesces {
+				if equal {
+					continue // the very same superpackets were cut already
+				}
+				supers = reference
+			}
+			if err := backTo(s.Config, seg, batch, supers, p.name, p.modelSegments); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// backTo checks that the superpackets are cut to the packets of the batch.
+func backTo(c pkts.Config, seg Segmenter, batch [][]byte, supers []Super, pairing string, useModel bool) error {
+	seen := 0
+	for i, p := range supers {
+		var segments [][]byte
+		var refused string
+		var err error
+		if useModel {
+			segments, refused = SegmentModel(p.Super)
+		} else if segments, refused, err = Segment(seg, p.Super); err != nil {
+			return err
+		}
+		if refused != "" {
+			return Violatedf("P2", "(%s) superpacket %d is refused: %s", pairing, i, refused)
+		}
+		if len(segments) != len(p.Members) {
+			return Violatedf("P2", "(%s) superpacket %d of packets %v is cut to %d", pairing, i, p.Members, len(segments))
+		}
+		for k, m := range p.Members {
+			if m < 0 || m >= len(batch) {
+				return Violatedf("P2", "(%s) superpacket %d has packet %d of %d", pairing, i, m, len(batch))
+			}
+			if !Same(c, k, batch[m], segments[k]) {
+				return Mismatchf("P2", batch[m], segments[k], "(%s) packet %d comes back changed as segment %d of superpacket %d", pairing, m, k, i)
+			}
+		}
+		seen += len(segments)
+	}
+	if seen != len(batch) {
+		return Violatedf("P2", "(%s) %d packets come back of %d", pairing, seen, len(batch))
+	}
+	return nil
+}
+
+// Same compares a packet with segment k of its superpacket: byte for byte, but
+// with AtomicIDs and DF the ID, and the header checksum as long as it is right
+// (C6).
+func Same(c pkts.Config, k int, want, got []byte) bool {
+	if bytes.Equal(want, got) {
+		return true
+	}
+	if !c.AtomicIDs || k == 0 || len(want) != len(got) || len(want) < 20 || want[0] != 0x45 || want[6]&0x40 == 0 {
+		return false
+	}
+	masked := bytes.Clone(got)
+	copy(masked[4:6], want[4:6])
+	copy(masked[10:12], want[10:12])
+	return bytes.Equal(want, masked) && model.Sum(got[:20]) == 0xFFFF
+}
+
+// order is P3: each packet is in one superpacket; in order, no two that conflict
+// change places, and superpackets leave in the order in which they were opened;
+// in Reorder that holds of all but TCP.
+func order(u Subject, s *scenario.Scenario, t *Tally) error {
+	co := u.NewCoalescer(s.Config)
+	for _, batch := range s.Batches {
+		supers, reasons := Coalesce(co, batch)
+		t.batch(len(batch), len(supers), reasons)
+		var out []int
+		for _, p := range supers {
+			out = append(out, p.Members...)
+		}
+		if err := ordered(s.Config, batch, out); err != nil {
+			return err
+		}
+		last := -1
+		for i, p := range supers {
+			first := p.Members[0]
+			if s.Config.Reorder {
+				first = slices.Min(p.Members) // the one that opened it
+			}
+			if first < last {
+				return Violatedf("P3", "superpacket %d of packets %v leaves behind one that was opened later", i, p.Members)
+			}
+			last = first
+		}
+	}
+	return nil
+}
+
+// ordered checks the order out in which the packets of a batch leave.
+func ordered(c pkts.Config, batch [][]byte, out []int) error {
+	position := make([]int, len(batch))
+	for i := range position {
+		position[i] = -1
+	}
+	for at, m := range out {
+		if m < 0 || m >= len(batch) || position[m] >= 0 {
+			return Violatedf("P3", "packet %d of %d leaves twice or never came", m, len(batch))
+		}
+		position[m] = at
+	}
+	if len(out) != len(batch) {
+		return Violatedf("P3", "%d packets leave of %d", len(out), len(batch))
+	}
+	ids := make([]model.Identity, len(batch))
+	for j, b := range batch {
+		ids[j] = model.Identify(b)
+		for i := range j {
+			if position[i] > position[j] && ids[i].Conflicts(ids[j]) && !(c.Reorder && (isTCP(batch[i]) || isTCP(b))) {
+				return Violatedf("P3", "packet %d leaves before packet %d, with which it conflicts", j, i)
+			}
+		}
+	}
+	return nil
+}
+
+// isTCP says whether b can be a TCP packet that Reorder moves.
+func isTCP(b []byte) bool {
+	return len(b) >= 20 && b[0]>>4 == 4 && b[9] == 6 || len(b) >= 40 && b[0]>>4 == 6 && b[6] == 6
+}
+
+// agreeCoalesce is P4 for batches: production's superpackets, members and
+// Reasons are the model's.
+func agreeCoalesce(u Subject, s *scenario.Scenario, t *Tally) error {
+	co := u.NewCoalescer(s.Config)
+	for _, batch := range s.Batches {
+		got, gotReasons := Coalesce(co, batch)
+		want, wantReasons := CoalesceModel(s.Config, batch)
+		t.batch(len(batch), len(got), gotReasons)
+		for i := range batch {
+			if gotReasons[i] != wantReasons[i] {
+				return Violatedf("P4", "packet %d: production says %s, the model %s", i, gotReasons[i], wantReasons[i])
+			}
+		}
+		if err := equalSupers("P4", want, got); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func equalSupers(property string, want, got []Super) error {
+	if len(want) != len(got) {
+		return Violatedf(property, "%d superpackets, want %d", len(got), len(want))
+	}
+	for i := range want {
+		switch {
+		case !slices.Equal(want[i].Members, got[i].Members):
+			return Violatedf(property, "superpacket %d has packets %v, want %v", i, got[i].Members, want[i].Members)
+		case want[i].Hdr != got[i].Hdr:
+			return Violatedf(property, "superpacket %d: VnetHdr %v, want %v", i, got[i].Hdr, want[i].Hdr)
+		case !bytes.Equal(want[i].Data, got[i].Data):
+			return Mismatchf(property, want[i].Data, got[i].Data, "superpacket %d of packets %v", i, want[i].Members)
+		}
+	}
+	return nil
+}
+
+// AdmissionReasons are the names of the Reasons of packets that are no candidates:
+// those between Joined and First in offload's own order.
+var AdmissionReasons = admissionReasons()
+
+func admissionReasons() []string {
+	var list []string
+	for r := offload.Joined + 1; r < offload.First; r++ {
+		list = append(list, r.String())
+	}
+	return list
+}
+
+// repairCoalesce is P5 for batches: a packet that is no candidate leaves alone
+// and as it came; and so does any packet once it is damaged.
+func repairCoalesce(u Subject, s *scenario.Scenario, t *Tally) error {
+	co := u.NewCoalescer(s.Config)
+	for _, batch := range s.Batches {
+		supers, reasons := Coalesce(co, batch)
+		t.batch(len(batch), len(supers), reasons)
+		if err := leavesAsItCame(batch, supers, reasons); err != nil {
+			return err
+		}
+		for k := range min(len(batch), 6) {
+			damaged := slices.Clone(batch)
+			damaged[k] = damage(batch[k], k)
+			if damaged[k] == nil {
+				continue
+			}
+			supers, reasons := Coalesce(co, damaged)
+			if r := reasons[k]; !slices.Contains(AdmissionReasons, r) {
+				return Mismatchf("P5", batch[k], damaged[k], "packet %d, damaged so, is taken for a candidate: %s", k, r)
+			}
+			if err := leavesAsItCame(damaged, supers, reasons); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func leavesAsItCame(batch [][]byte, supers []Super, reasons []string) error {
+	for i, p := range supers {
+		if len(p.Members) == 1 {
+			m := p.Members[0]
+			if p.Hdr != (pkts.VnetHdr{}) {
+				return Violatedf("P5", "superpacket %d is one packet but has VnetHdr %v", i, p.Hdr)
+			}
+			if !bytes.Equal(batch[m], p.Data) {
+				return Mismatchf("P5", batch[m], p.Data, "packet %d, alone in its superpacket, is changed", m)
+			}
+			continue
+		}
+		for _, m := range p.Members {
+			if slices.Contains(AdmissionReasons, reasons[m]) {
+				return Violatedf("P5", "packet %d (%s) shares superpacket %d", m, reasons[m], i)
+			}
+		}
+	}
+	return nil
+}
+
+// damage returns a packet with one byte changed, or a byte longer, so that its
+// checksums or lengths are wrong if they were right; nil if they were not or
+// the change cannot be seen.
+func damage(b []byte, k int) []byte {
+	if !wholesome(b) {
+		return nil
+	}
+	d := bytes.Clone(b)
+	switch k % 3 {
+	case 0:
+		return append(d, 0)
+	case 1: // the last payload byte: the L4 checksum
+		d[len(d)-1] ^= 0x10
+	case 2: // a byte that each checksum covers
+		d[16] ^= 0x04
+	}
+	return d
+}
+
+// wholesome says whether lengths and checksums of a TCP or UDP packet without
+// IP options or extension headers are right.
+func wholesome(b []byte) bool {
+	switch {
+	case len(b) >= 40 && b[0] == 0x45 && (b[9] == 6 || b[9] == 17) && int(binary.BigEndian.Uint16(b[2:])) == len(b) && binary.BigEndian.Uint16(b[6:])&0x3FFF == 0:
+		n := len(b) - 20
+		return model.Sum(b[:20]) == 0xFFFF && l4Right(b[20:], b[9], model.Sum(b[12:20], []byte{0, b[9], byte(n >> 8), byte(n)}))
+	case len(b) >= 60 && b[0]>>4 == 6 && (b[6] == 6 || b[6] == 17) && int(binary.BigEndian.Uint16(b[4:]))+40 == len(b):
+		n := len(b) - 40
+		return l4Right(b[40:], b[6], model.Sum(b[8:40], []byte{0, b[6], byte(n >> 8), byte(n)}))
+	}
+	return false
+}
+
+func l4Right(l4 []byte, proto byte, pseudo int) bool {
+	if proto == 17 && int(binary.BigEndian.Uint16(l4[4:])) != len(l4) {
+		return false
+	}
+	return model.Sum([]byte{byte(pseudo >> 8), byte(pseudo)}, l4) == 0xFFFF
+}
+
+// interleave is P6: packets of other flows change nothing in how a flow's
+// packets are grouped, and splitting a batch changes nothing but the grouping
+// (C9).
+func interleave(u Subject, s *scenario.Scenario, t *Tally) error {
+	c := s.Config
+	c.MaxOpen = 0 // packets of fewer than MaxOpen flows: the default's 1,024
+	co := u.NewCoalescer(c)
+	for _, batch := range s.Batches {
+		batch = batch[:min(len(batch), 200)]
+		supers, reasons := Coalesce(co, batch)
+		t.batch(len(batch), len(supers), reasons)
+		want := groups(supers, nil)
+		if others := strangers(batch); others != nil {
+			mixed, from := mix(batch, others)
+			supers, mixedReasons := Coalesce(co, mixed)
+			if got := groups(supers, from); !slices.EqualFunc(want, got, slices.Equal) {
+				return Violatedf("P6", "packets of other flows in between: grouping %v, want %v", got, want)
+			}
+			for k, m := range from {
+				if m >= 0 && mixedReasons[k] != reasons[m] {
+					return Violatedf("P6", "packets of other flows in between: packet %d is %s, want %s", m, mixedReasons[k], reasons[m])
+				}
+			}
+		}
+		if err := splitBatch(u, c, co, batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// groups returns the members of each superpacket; with from, where the packets
+// of a mixed batch are from, those that are of the batch.
+func groups(supers []Super, from []int) [][]int {
+	var list [][]int
+	for _, p := range supers {
+		members := slices.Clone(p.Members)
+		if from != nil {
+			if from[members[0]] < 0 {
+				continue
+			}
+			for i, m := range members {
+				members[i] = from[m]
+			}
+		}
+		list = append(list, members)
+	}
+	return list
+}
+
+// strangers returns packets like those of the batch, their checksums right
+// where they were, of flows that conflict with none of the batch's: source and
+// destination change places, which no sum notices. nil if some would conflict.
+func strangers(batch [][]byte) [][]byte {
+	var list [][]byte
+	var ids []model.Identity
+	for _, b := range batch {
+		b = bytes.Clone(b)
+		at, n := 12, 4
+		if len(b) > 0 && b[0]>>4 == 6 {
+			at, n = 8, 16
+		}
+		if len(b) >= at+2*n {
+			src := bytes.Clone(b[at : at+n])
+			copy(b[at:], b[at+n:at+2*n])
+			copy(b[at+n:], src)
+		}
+		list = append(list, b)
+		ids = append(ids, model.Identify(b))
+	}
+	for _, b := range batch {
+		id := model.Identify(b)
+		for _, other := range ids {
+			if id.Conflicts(other) {
+				return nil
+			}
+		}
+	}
+	return list
+}
+
+// mix puts the others between the packets of the batch, in a pattern that
+// depends on their number. from says which packet of the batch each is, -1 for
+// an other.
+func mix(batch, others [][]byte) (mixed [][]byte, from []int) {
+	k := 0
+	for i, b := range batch {
+		for range (i*7 + len(batch)) % 3 {
+			if k < len(others) {
+				mixed, from = append(mixed, others[k]), append(from, -1)
+				k++
+			}
+		}
+		mixed, from = append(mixed, b), append(from, i)
+	}
+	return mixed, from
+}
+
+// splitBatch checks C9.
+func splitBatch(u Subject, c pkts.Config, co Coalescer, batch [][]byte) error {
+	if len(batch) < 2 {
+		return nil
+	}
+	cut := 1 + len(batch)*5/7%(len(batch)-1)
+	var out []int
+	for _, part := range []struct{ from, to int }{{0, cut}, {cut, len(batch)}} {
+		got, _ := Coalesce(co, batch[part.from:part.to])
+		want, _ := Coalesce(u.NewCoalescer(c), batch[part.from:part.to])
+		if err := equalSupers("P6", want, got); err != nil {
+			return err
+		}
+		for _, p := range got {
+			for _, m := range p.Members {
+				out = append(out, part.from+m)
+			}
+		}
+	}
+	return ordered(c, batch, out)
+}
+
+// wellFormed is P11: the superpackets that joined are packets that a receiver
+// takes: lengths, header checksum and pseudo-header sum are right.
+func wellFormed(u Subject, s *scenario.Scenario, t *Tally) error {
+	co := u.NewCoalescer(s.Config)
+	for _, batch := range s.Batches {
+		supers, reasons := Coalesce(co, batch)
+		t.batch(len(batch), len(supers), reasons)
+		for i, p := range supers {
+			if len(p.Members) < 2 {
+				continue
+			}
+			want := bytes.Clone(p.Data)
+			packet.Fix(want, packet.FixIPLen|packet.FixUDPLen|packet.FixIPCsum|packet.FixPartial)
+			if !bytes.Equal(want, p.Data) {
+				return Mismatchf("P11", want, p.Data, "superpacket %d of packets %v", i, p.Members)
+			}
+			first := batch[p.Members[0]]
+			h := packet.DeriveVnet(p.Data, 0)
+			h.GSOSize = uint16(len(first)) - h.HdrLen
+			if p.Hdr != h {
+				return Violatedf("P11", "superpacket %d: VnetHdr %v, want %v", i, p.Hdr, h)
+			}
+			if len(p.Data) > 65535 {
+				return Violatedf("P11", "superpacket %d has %d bytes", i, len(p.Data))
+			}
+		}
+	}
+	return nil
+}

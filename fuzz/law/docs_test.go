@@ -1,0 +1,116 @@
+package law_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"tunproof/fuzz/engine/targets"
+	"tunproof/fuzz/law"
+	"tunproof/tunlive"
+)
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "..", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestDocs checks that what the documents name exists.
+func TestDocs(t *testing.T) {
+	known := map[string]bool{}
+	for _, c := range cases(t) {
+		known[c.ID], known["../"+filepath.Base(c.ID)] = true, true
+	}
+	for _, s := range law.Sections {
+		for _, r := range s.Rules {
+			known[r.ID] = true
+		}
+	}
+	named := regexp.MustCompile(`\b(coalesce|segment|checksum)/[a-z0-9]+(-[a-z0-9]+)+|\.\./[a-z0-9]+(-[a-z0-9]+)+|\b[A-Z][0-9]?\.[a-z][a-z0-9_]+\b`)
+	for _, doc := range []string{"docs/findings.md", "docs/symptoms.md"} {
+		found := named.FindAllString(read(t, doc), -1)
+		for _, name := range found {
+			if !known[name] {
+				t.Errorf("%s names %s, which is no case and no rule", doc, name)
+			}
+		}
+		if len(found) < 20 {
+			t.Errorf("%s names %d cases and rules", doc, len(found))
+		}
+	}
+	var device string
+	for _, pattern := range []string{"../../offload/tun/*_test.go", "../../offload/tun/wgtun/*_test.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
+		}
+		for _, f := range files {
+			device += read(t, strings.TrimPrefix(filepath.ToSlash(f), "../../"))
+		}
+	}
+	for _, r := range law.Device {
+		for _, name := range strings.Split(r.Tests, ", ") {
+			if !strings.Contains(device, "func "+name+"(t *testing.T)") {
+				t.Errorf("%s names %s, which is no test of offload/tun", r.ID, name)
+			}
+		}
+	}
+	properties := read(t, "docs/properties.md")
+	for _, tg := range targets.All() {
+		if !strings.Contains(properties, tg.ID) {
+			t.Errorf("docs/properties.md does not name %s", tg.ID)
+		}
+	}
+	kernel := read(t, "docs/kernel.md")
+	for _, f := range tunlive.FeatureTable {
+		if !strings.Contains(kernel, "| "+f.Name+" | "+f.About+" |") {
+			t.Errorf("docs/kernel.md does not say of feature %s that %s", f.Name, f.About)
+		}
+	}
+	for _, c := range cases(t) {
+		for _, b := range c.Batches {
+			asked := b.Kernel
+			for _, in := range b.In {
+				asked = append(asked, in.Kernel...)
+			}
+			for _, k := range asked {
+				if name := strings.TrimPrefix(k.Feature, "!"); name != "" && !strings.Contains(kernel, "| "+name+" | ") {
+					t.Errorf("%s: no feature %q", c.ID, name)
+				}
+			}
+		}
+	}
+	if n := strings.Count(read(t, "README.md"), "\n"); n >= 150 {
+		t.Errorf("README.md has %d lines, want under 150", n)
+	}
+	if n := modelLines(t); n > 400 {
+		t.Errorf("the model has %d lines without comments, want at most 400", n)
+	}
+}
+
+// modelLines counts lines of package model that are neither blank nor comments.
+func modelLines(t *testing.T) int {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join("..", "..", "model", "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		for line := range strings.Lines(read(t, filepath.Join("model", filepath.Base(name)))) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "//") {
+				n++
+			}
+		}
+	}
+	return n
+}

@@ -1,0 +1,217 @@
+package exhaustive
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"tunproof/fuzz/law"
+	"tunproof/fuzz/packet"
+	"tunproof/fuzz/scenario"
+)
+
+// Sizes are superpackets of every gso_size from 1 to MaxGSO by every payload from 0
+// to MaxPayload by every length of options, 0 to 40, TCP and UDP, of both versions.
+// IPv4 has IP options, too, of as many bytes as TCP has, IPv6 an extension header
+// where TCP has options of 8 bytes and more.
+type Sizes struct {
+	MaxGSO, MaxPayload int
+	Stride             // of each part
+}
+
+// Stride takes every so many superpackets only; 0 takes all.
+type Stride int
+
+// takes says whether the next is taken.
+func (s Stride) takes(n *int) bool {
+	*n++
+	return s == 0 || *n%int(s) == 0
+}
+
+const maxOptions = 40
+
+// Count returns how many combinations there are. Of UDP over IPv6 some are the same
+// superpacket.
+func (s Sizes) Count() int { return s.Shards() * (s.MaxPayload + 1) * (maxOptions/4 + 1) * 4 }
+
+// Shards returns in how many parts they come: by gso_size.
+func (s Sizes) Shards() int { return s.MaxGSO }
+
+// Shard calls f with each superpacket of part i until it returns an error. The
+// superpacket is valid during the call.
+func (s Sizes) Shard(i int, f func(p scenario.Super) error) error {
+	n := i // that not all parts take the same
+	for _, p := range []scenario.Packet{scenario.TCP4(0), scenario.TCP6(0), scenario.UDP4(0), scenario.UDP6(0)} {
+		p.Flags |= scenario.PSH | scenario.CWR
+		p.ID, p.Seq = 0xFFF0, 0xFFFFFFF0
+		for options := 0; options <= maxOptions; options += 4 {
+			p.Options = scenario.Fill(options, 1)
+			if p.V6 && options >= 8 {
+				p.ExtType, p.Extensions = 60, append([]byte{0, byte(options/8 - 1), 1, byte(options/8*8 - 4)}, make([]byte, options/8*8-4)...)
+			} else {
+				p.IPOptions = scenario.Fill(options, 1)
+			}
+			for payload := range s.MaxPayload + 1 {
+				if !s.takes(&n) {
+					continue
+				}
+				p.Payload = scenario.Fill(payload, byte(i))
+				h, b := p.Super(i + 1)
+				if err := f(scenario.Super{Hdr: h, Data: b}); err != nil {
+					return fmt.Errorf("gso_size %d, %d bytes of payload, %d of options: %w", i+1, payload, options, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// Field is a field of a VnetHdr or of a packet's headers, with the values at its
+// edges.
+type Field struct {
+	Name   string
+	Values []uint32
+	Set    func(p *scenario.Super, l4Off int, v uint32)
+}
+
+var (
+	edge8  = []uint32{0, 1, 0x7F, 0x80, 0xFF}
+	edge16 = []uint32{0, 1, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF}
+)
+
+// Fields are all fields of the VnetHdr, of both IP headers, TCP and UDP, and the
+// length of the packet.
+func Fields() []Field {
+	vnet := func(name string, values []uint32, set func(p *scenario.Super, v uint32)) Field {
+		return Field{name, values, func(p *scenario.Super, _ int, v uint32) { set(p, v) }}
+	}
+	ip := func(name string, at, n int, values []uint32) Field {
+		return Field{name, values, func(p *scenario.Super, _ int, v uint32) { put(p.Data, at, n, v) }}
+	}
+	l4 := func(name string, at, n int, values []uint32) Field {
+		return Field{name, values, func(p *scenario.Super, l4Off int, v uint32) { put(p.Data, l4Off+at, n, v) }}
+	}
+	lengths := []uint32{0, 1, 7, 8, 9, 19, 20, 21, 27, 28, 29, 39, 40, 41, 47, 48, 49, 59, 60, 61}
+	return []Field{
+		vnet("flags", []uint32{0, 1, 2, 3, 4, 5, 0xFF}, func(p *scenario.Super, v uint32) { p.Hdr.Flags = uint8(v) }),
+		vnet("gso_type", []uint32{0, 1, 2, 3, 4, 5, 6, 0x21, 0x80, 0x81, 0x83, 0x84, 0x85, 0xFF}, func(p *scenario.Super, v uint32) { p.Hdr.GSOType = uint8(v) }),
+		vnet("hdr_len", edge16, func(p *scenario.Super, v uint32) { p.Hdr.HdrLen = uint16(v) }),
+		vnet("gso_size", append(edge16, 7, 8, 9, 16, 17), func(p *scenario.Super, v uint32) { p.Hdr.GSOSize = uint16(v) }),
+		vnet("csum_start", append(edge16, 19, 20, 21, 24, 40, 41, 48, 60), func(p *scenario.Super, v uint32) { p.Hdr.CsumStart = uint16(v) }),
+		vnet("csum_offset", append(edge16, 5, 6, 7, 16, 17), func(p *scenario.Super, v uint32) { p.Hdr.CsumOffset = uint16(v) }),
+		vnet("length", lengths, func(p *scenario.Super, v uint32) { p.Data = p.Data[:min(int(v), len(p.Data))] }),
+
+		ip("version and IHL", 0, 1, []uint32{0x00, 0x40, 0x44, 0x45, 0x46, 0x4F, 0x55, 0x60, 0x6F, 0xFF}),
+		ip("TOS", 1, 1, edge8),
+		ip("IPv4 total length", 2, 2, edge16),
+		ip("IPv4 ID, IPv6 payload length", 4, 2, edge16),
+		ip("IPv4 fragment word, IPv6 next header and hop limit", 6, 2,
+			[]uint32{0, 1, 0x1FFF, 0x2000, 0x4000, 0x8000, 0x0640, 0x1140, 0x2B40, 0x2C40, 0x3C40, 0x3A40, 0xFFFF}),
+		ip("IPv4 TTL", 8, 1, edge8),
+		ip("IPv4 protocol", 9, 1, []uint32{0, 1, 6, 17, 41, 44, 255}),
+		ip("IPv4 header checksum", 10, 2, edge16),
+		ip("IPv4 addresses, IPv6 source", 12, 4, []uint32{0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF}),
+		ip("IPv6 destination", 36, 4, []uint32{0, 0xFFFFFFFF}),
+
+		l4("source port", 0, 2, edge16),
+		l4("destination port", 2, 2, edge16),
+		l4("sequence number, UDP length and checksum", 4, 4, []uint32{0, 1, 0xFFFF, 0x10000, 0x7FFFFFFF, 0xFFFF0000, 0xFFFFFFFF}),
+		l4("acknowledgment number", 8, 4, []uint32{0, 0xFFFFFFFF}),
+		l4("data offset", 12, 1, []uint32{0, 0x10, 0x40, 0x4F, 0x50, 0x5F, 0x60, 0xE0, 0xF0, 0xFF}),
+		l4("TCP flags", 13, 1, []uint32{0, 1, 8, 9, 0x10, 0x18, 0x80, 0x90, 0x89, 0xFF}),
+		l4("window", 14, 2, edge16),
+		l4("TCP checksum", 16, 2, edge16),
+		l4("urgent pointer", 18, 2, edge16),
+	}
+}
+
+// put writes n bytes at at, as far as b goes.
+func put(b []byte, at, n int, v uint32) {
+	var w [4]byte
+	binary.BigEndian.PutUint32(w[:], v<<(32-8*n))
+	if at < len(b) {
+		copy(b[at:], w[:n])
+	}
+}
+
+// Pairs are superpackets of every kind with every pair of fields at every pair of
+// their edges.
+type Pairs struct{ Stride }
+
+// bases are superpackets of each kind: of three segments, of one, and without a GSO
+// type.
+func (Pairs) bases() []scenario.Super {
+	var list []scenario.Super
+	options, hidden := scenario.TCP4(40), scenario.TCP6(40)
+	options.Options, options.IPOptions = scenario.Timestamps, []byte{1, 1, 1, 0}
+	hidden.Extensions, hidden.ExtType = []byte{0, 0, 1, 4, 0, 0, 0, 0}, 60
+	for _, p := range []scenario.Packet{scenario.TCP4(40), scenario.TCP6(40), scenario.UDP4(40), scenario.UDP6(40), options, hidden} {
+		p.Flags |= scenario.PSH | scenario.FIN | scenario.CWR
+		for _, gso := range []int{16, 40} {
+			h, b := p.Super(gso)
+			list = append(list, scenario.Super{Hdr: h, Data: b})
+		}
+		h, b := p.Super(0)
+		h.GSOType = 0
+		list = append(list, scenario.Super{Hdr: h, Data: b})
+	}
+	return list
+}
+
+// Shards returns in how many parts they come: by superpacket and first field.
+func (p Pairs) Shards() int { return len(p.bases()) * len(Fields()) }
+
+// Count returns how many combinations there are. Some are the same superpacket: where
+// one field hides another, or has the value that it had.
+func (p Pairs) Count() int {
+	n := 0
+	fields := Fields()
+	for i, f := range fields {
+		for _, g := range fields[i+1:] {
+			n += len(f.Values) * len(g.Values)
+		}
+	}
+	return n * len(p.bases())
+}
+
+// Shard calls f with each superpacket of part i until it returns an error. The
+// superpacket is valid during the call.
+func (p Pairs) Shard(i int, f func(p scenario.Super) error) error {
+	fields, bases := Fields(), p.bases()
+	base := bases[i/len(fields)]
+	first := i % len(fields)
+	l4Off, _ := packet.Locate(base.Data)
+	memory, n := slices.Clone(base.Data), i
+	for _, second := range fields[first+1:] {
+		for _, v := range fields[first].Values {
+			for _, w := range second.Values {
+				if !p.takes(&n) {
+					continue
+				}
+				q := scenario.Super{Hdr: base.Hdr, Data: memory[:copy(memory, base.Data)]}
+				fields[first].Set(&q, l4Off, v)
+				second.Set(&q, l4Off, w)
+				if err := f(q); err != nil {
+					return fmt.Errorf("%s %#x, %s %#x: %w", fields[first].Name, v, second.Name, w, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// Judged returns a check of superpackets: production, by Next and in place, into dirty
+// buffers and after others, gives what the model gives.
+func Judged() func(p scenario.Super) error {
+	s := scenario.Scenario{Supers: make([]scenario.Super, 1)}
+	laws := []law.Property{law.Named("Agree"), law.Named("Total"), law.Named("Buffers")}
+	return func(super scenario.Super) error {
+		s.Supers[0] = super
+		for _, p := range laws {
+			if err := law.Attempt(func() error { return p.Check(&s, nil) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}

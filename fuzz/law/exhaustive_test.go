@@ -1,0 +1,101 @@
+package law_test
+
+import (
+	"testing"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/law"
+	"tunproof/fuzz/law/exhaustive"
+	"tunproof/fuzz/scenario"
+)
+
+// TestExhaustiveBatches is P10: every batch of 31 letters to size 4 in both orders,
+// to size 3 with AtomicIDs.
+func TestExhaustiveBatches(t *testing.T) {
+	t.Parallel()
+	size := 4
+	if testing.Short() {
+		size = 3
+	}
+	for _, b := range []exhaustive.Batches{
+		{Letters: exhaustive.Alphabet(exhaustive.Small), Size: size, Modes: law.Orders()},
+		{Letters: exhaustive.Alphabet(exhaustive.Medium), Size: size - 1, Modes: law.Modes},
+	} {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			c := b.NewChecker()
+			n := 0
+			for i := range b.Shards() {
+				k, err := c.Shard(i)
+				if err != nil {
+					logCases(t, c.Scenario())
+					t.Fatal(err)
+				}
+				n += k
+			}
+			if n != b.Count() {
+				t.Errorf("%d letters to size %d: %d batches of %d", len(b.Letters), b.Size, n, b.Count())
+			}
+		})
+	}
+}
+
+// TestExhaustiveFlips is P10 of every bit and length of the headers, and of every
+// value of a checksum.
+func TestExhaustiveFlips(t *testing.T) {
+	t.Parallel()
+	flips, words := exhaustive.Flips{Modes: law.Modes, Word: 2}, exhaustive.Words{Modes: law.Orders()}
+	if testing.Short() {
+		flips, words = exhaustive.Flips{Modes: law.Orders(), Word: 4}, exhaustive.Words{Modes: law.Orders(), Edges: true}
+	}
+	for name, all := range map[string]interface {
+		Shards() int
+		NewChecker() *exhaustive.Checker
+		Shard(*exhaustive.Checker, int) (int, error)
+	}{"flips": flips, "words": words} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := all.NewChecker()
+			for i := range all.Shards() {
+				if _, err := all.Shard(c, i); err != nil {
+					logCases(t, c.Scenario())
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// logCases prints the cases of what violates P10.
+func logCases(t *testing.T, s scenario.Scenario) {
+	for _, c := range s.Cases("every batch there is", "P10") {
+		t.Logf("the case:\n%s", pkts.Format(c))
+	}
+}
+
+// TestExhaustiveSupers is P10 of superpackets: every size, every pair of fields.
+func TestExhaustiveSupers(t *testing.T) {
+	t.Parallel()
+	sizes := exhaustive.Sizes{MaxGSO: 130, MaxPayload: 260}
+	if testing.Short() {
+		sizes = exhaustive.Sizes{MaxGSO: 12, MaxPayload: 30}
+	}
+	for name, all := range map[string]interface {
+		Shards() int
+		Shard(i int, f func(scenario.Super) error) error
+	}{"sizes": sizes, "pairs": exhaustive.Pairs{}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			judge := exhaustive.Judged()
+			step := 1
+			if testing.Short() && name == "pairs" {
+				step = 5
+			}
+			for i := 0; i < all.Shards(); i += step {
+				if err := all.Shard(i, judge); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}

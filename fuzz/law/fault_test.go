@@ -1,0 +1,302 @@
+package law_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"iter"
+	"slices"
+	"testing"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/law"
+	"tunproof/fuzz/scenario"
+	"tunproof/fuzz/scenario/draw"
+	"tunproof/offload"
+)
+
+// coalescer is production with a fault.
+type coalescer struct {
+	law.Coalescer
+	calls int
+	fault func(c *coalescer, batch [][]byte, out []law.Superpacket) []law.Superpacket
+	say   func(i int, r offload.Reason) offload.Reason
+}
+
+func (c *coalescer) Coalesce(batch [][]byte) []law.Superpacket {
+	out := c.Coalescer.Coalesce(batch)
+	c.calls++
+	if c.fault != nil {
+		out = c.fault(c, batch, slices.Clone(out))
+	}
+	return out
+}
+
+func (c *coalescer) Reason(i int) offload.Reason {
+	r := c.Coalescer.Reason(i)
+	if c.say != nil {
+		r = c.say(i, r)
+	}
+	return r
+}
+
+// changed is a superpacket whose bytes are others.
+type changed struct {
+	law.Superpacket
+	change func(wire []byte)
+}
+
+func (p changed) AppendTo(dst []byte) []byte {
+	at := len(dst)
+	dst = p.Superpacket.AppendTo(dst)
+	p.change(dst[at:])
+	return dst
+}
+
+// stray writes one byte after what it appends.
+type stray struct{ law.Superpacket }
+
+func (p stray) AppendTo(dst []byte) []byte {
+	dst = p.Superpacket.AppendTo(dst)
+	if len(dst) < cap(dst) {
+		dst[:len(dst)+1][len(dst)] = 1
+	}
+	return dst
+}
+
+func batches(f func(c *coalescer, batch [][]byte, out []law.Superpacket) []law.Superpacket) law.Subject {
+	u := law.Production
+	u.NewCoalescer = func(cfg pkts.Config) law.Coalescer { return &coalescer{Coalescer: law.NewCoalescer(cfg), fault: f} }
+	return u
+}
+
+// each changes the bytes of every superpacket of two and more packets.
+func each(change func(wire []byte)) law.Subject {
+	return batches(func(_ *coalescer, _ [][]byte, out []law.Superpacket) []law.Superpacket {
+		for i, p := range out {
+			if len(p.Packets()) > 1 {
+				out[i] = changed{p, change}
+			}
+		}
+		return out
+	})
+}
+
+// segmenter is production with a fault.
+type segmenter struct {
+	offload.Segmenter
+	resets                   int
+	whole                    []byte
+	shortWrites, stops, used bool
+}
+
+func (s *segmenter) Reset(h offload.VnetHdr, pkt []byte) error {
+	s.resets++
+	s.whole = pkt
+	return s.Segmenter.Reset(h, pkt)
+}
+
+func (s *segmenter) Next(dst []byte) (int, error) {
+	n, err := s.Segmenter.Next(dst)
+	if s.shortWrites && errors.Is(err, errShort) && len(dst) > 0 {
+		dst[0] = 7
+	}
+	if s.used && s.resets > 1 && n > 0 {
+		dst[n-1] ^= 1
+	}
+	return n, err
+}
+
+func (s *segmenter) InPlace() iter.Seq[[]byte] {
+	if s.stops && cap(s.whole) > len(s.whole) && len(s.whole) > 0 {
+		s.whole[:len(s.whole)+1][len(s.whole)] = 9
+	}
+	return s.Segmenter.InPlace()
+}
+
+// errShort is what Next returns for a buffer that is too short.
+var errShort = func() error {
+	var s offload.Segmenter
+	h, b := scenario.TCP4(20).Super(10)
+	_ = s.Reset(law.OffloadHdr(h), b)
+	_, err := s.Next(nil)
+	return err
+}()
+
+func supers(fault segmenter) law.Subject {
+	u := law.Production
+	u.NewSegmenter = func() law.Segmenter { s := fault; return &s }
+	return u
+}
+
+// faults are one implementation and more for each property that does wrong what the
+// property is about. What other properties say of it does not matter, but where alone
+// is set none other may notice it.
+var faults = []struct {
+	property, name string
+	subject        law.Subject
+	alone          bool
+}{
+	{"P1", "writes to the batch", batches(func(_ *coalescer, batch [][]byte, out []law.Superpacket) []law.Superpacket {
+		for _, b := range batch {
+			if cap(b) > len(b) {
+				b[:len(b)+1][len(b)]++
+			}
+		}
+		return out
+	}), false},
+	{"P1", "writes after what it appends", batches(func(_ *coalescer, _ [][]byte, out []law.Superpacket) []law.Superpacket {
+		for i := range out {
+			out[i] = stray{out[i]}
+		}
+		return out
+	}), true},
+	{"P1", "writes into a buffer that is too short", supers(segmenter{shortWrites: true}), true},
+	{"P1", "in place, writes after the packet", supers(segmenter{stops: true}), true},
+	{"P1", "panics", batches(func(_ *coalescer, batch [][]byte, out []law.Superpacket) []law.Superpacket {
+		if len(batch) > 3 {
+			panic("planted")
+		}
+		return out
+	}), false},
+	{"P2", "changes the TTL", each(func(wire []byte) {
+		if wire[10]>>4 == 4 {
+			wire[18]++
+		} else {
+			wire[17]++
+		}
+	}), false},
+	{"P3", "the last superpacket leaves first", batches(func(_ *coalescer, _ [][]byte, out []law.Superpacket) []law.Superpacket {
+		slices.Reverse(out)
+		return out
+	}), false},
+	{"P4", "says First for Closed", func() law.Subject {
+		u := law.Production
+		u.NewCoalescer = func(cfg pkts.Config) law.Coalescer {
+			return &coalescer{Coalescer: law.NewCoalescer(cfg), say: func(_ int, r offload.Reason) offload.Reason {
+				if r == offload.Closed {
+					r = offload.First
+				}
+				return r
+			}}
+		}
+		return u
+	}(), true},
+	{"P5", "takes a packet with a wrong checksum", func() law.Subject {
+		u := law.Production
+		u.NewCoalescer = func(cfg pkts.Config) law.Coalescer {
+			return &coalescer{Coalescer: law.NewCoalescer(cfg), say: func(_ int, r offload.Reason) offload.Reason {
+				if r == offload.L4Checksum {
+					r = offload.First
+				}
+				return r
+			}}
+		}
+		return u
+	}(), false},
+	{"P6", "joins nothing in a long batch", batches(func(c *coalescer, batch [][]byte, out []law.Superpacket) []law.Superpacket {
+		if len(batch) < 6 {
+			return out
+		}
+		fresh := law.NewCoalescer(pkts.Config{MaxSegments: 1, MaxUDPSegments: 1})
+		return slices.Clone(fresh.Coalesce(batch))
+	}), false},
+	{"P7", "depends on spare capacity", batches(func(_ *coalescer, batch [][]byte, out []law.Superpacket) []law.Superpacket {
+		if len(batch) > 1 && cap(batch[0]) > len(batch[0])+100 {
+			return out[:len(out)-1]
+		}
+		return out
+	}), false},
+	{"P7", "depends on earlier batches", batches(func(c *coalescer, batch [][]byte, out []law.Superpacket) []law.Superpacket {
+		if c.calls > 1 && len(out) > 0 && len(out[0].Packets()) > 1 {
+			out[0] = changed{out[0], func(wire []byte) { wire[len(wire)-1] ^= 1 }}
+		}
+		return out
+	}), false},
+	{"P7", "a used Segmenter changes a byte", supers(segmenter{used: true}), false},
+	{"P11", "a wrong IP length", each(func(wire []byte) {
+		at := 14
+		if wire[10]>>4 == 4 {
+			at = 12
+		}
+		binary.BigEndian.PutUint16(wire[at:], binary.BigEndian.Uint16(wire[at:])+1)
+	}), false},
+}
+
+// TestFaults checks that each property finds its fault, and says so under its own
+// ID: a property that returns nil, or the body of another, fails here.
+func TestFaults(t *testing.T) {
+	var list []scenario.Scenario
+	for i := range 150 {
+		list = append(list, draw.Batches().Example(i), draw.Supers().Example(i))
+	}
+	has := map[string]bool{}
+	for _, f := range faults {
+		has[f.property] = true
+		t.Run(f.property+" "+f.name, func(t *testing.T) {
+			for _, p := range law.Properties {
+				if p.ID != f.property && !f.alone {
+					continue
+				}
+				var found *law.Violation
+				for _, s := range list {
+					clone := s // a fault may write to it
+					clone.Batches = nil
+					for _, b := range s.Batches {
+						var copied [][]byte
+						for _, q := range b {
+							copied = append(copied, bytes.Clone(q))
+						}
+						clone.Batches = append(clone.Batches, copied)
+					}
+					err := law.Attempt(func() error { return p.Body(f.subject, &clone, nil) })
+					if errors.As(err, &found) {
+						break
+					}
+				}
+				switch {
+				case p.ID == f.property && (found == nil || found.Property != p.ID):
+					t.Errorf("%s finds %v", p.ID, found)
+				case p.ID != f.property && found != nil:
+					t.Errorf("%s finds it too: %v", p.ID, found)
+				}
+			}
+		})
+	}
+	for _, p := range law.Properties {
+		if !has[p.ID] {
+			t.Errorf("no fault for %s", p.ID)
+		}
+	}
+}
+
+// TestAdmissionReasons checks that the Reasons of packets that are no candidates are
+// those between Joined and First, whatever Reasons there are: a list by hand would
+// take a new one for a candidate's.
+func TestAdmissionReasons(t *testing.T) {
+	var want []string
+	for r := range offload.NumReasons {
+		if r := offload.Reason(r); r != offload.Joined && r < offload.First {
+			want = append(want, r.String())
+		}
+	}
+	if !slices.Equal(want, law.AdmissionReasons) {
+		t.Errorf("%v, want %v", law.AdmissionReasons, want)
+	}
+	co, err := offload.NewCoalescer(offload.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 300 { // who opens a superpacket or joins one was admitted
+		s := draw.Batches().Example(i)
+		for _, batch := range s.Batches {
+			for _, p := range co.Coalesce(batch) {
+				for _, m := range p.Packets() {
+					if r := co.Reason(m).String(); len(p.Packets()) > 1 && slices.Contains(law.AdmissionReasons, r) {
+						t.Fatalf("a packet that joined is %s", r)
+					}
+				}
+			}
+		}
+	}
+}

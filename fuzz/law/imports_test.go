@@ -1,0 +1,89 @@
+package law_test
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed is what the packages of the module may import, of the module and of
+// others, but the standard library. A leaf shares nothing with another leaf:
+// that the model cannot have offload's bugs is a fact of this list.
+var allowed = map[string][]string{
+	"offload":              {"golang.org/x/sys/cpu"}, // what the processor has
+	"model":                {},
+	"corpus/pkts":          {},
+	"corpus":               {"tunproof/corpus/pkts"},
+	"tunlive/guard":        {},
+	"tunlive/gro":          {},
+	"tunlive":              {"tunproof/tunlive/guard", "golang.org/x/sys/unix"},
+	"tunlive/kernels":      {},
+	"tunlive/kernels/init": {"tunproof/tunlive/kernels", "golang.org/x/sys/unix"},
+	"tunlive/kernels/run":  {"tunproof/tunlive/kernels"},
+	"offload/tun/example":  {"tunproof/offload", "tunproof/offload/tun", "golang.org/x/sys/unix"},
+	"offload/tun":          {"tunproof/offload", "tunproof/corpus/pkts", "tunproof/tunlive/guard", "golang.org/x/sys/unix"},
+	"fuzz":                 {"tunproof/offload", "tunproof/model", "tunproof/corpus", "tunproof/tunlive", "tunproof/tunlive/guard", "tunproof/tunlive/gro", "tunproof/tunlive/kernels", "tunproof/fuzz", "pgregory.net/rapid", "golang.org/x/sys"},
+}
+
+// standard is what of the standard library the leaves may import that must stay
+// pure: bytes in, bytes out.
+var standard = map[string][]string{
+	"offload": {"bytes", "encoding/binary", "errors", "fmt", "hash/maphash", "io", "iter", "math/bits"},
+	"model":   {"slices"},
+}
+
+func TestImports(t *testing.T) {
+	for _, goos := range []string{"linux", "darwin", "windows"} {
+		cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "tunproof/...")
+		cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH=amd64", "GOFLAGS=-mod=readonly")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		seen := 0
+		for d := json.NewDecoder(strings.NewReader(string(out))); ; seen++ {
+			var p struct {
+				ImportPath string
+				Imports    []string
+			}
+			if err := d.Decode(&p); err == io.EOF {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			checkImports(t, goos, strings.TrimPrefix(p.ImportPath, "tunproof/"), p.Imports)
+		}
+		if seen < 5 {
+			t.Errorf("%s: go list names %d packages", goos, seen)
+		}
+	}
+}
+
+func checkImports(t *testing.T, goos, name string, imports []string) {
+	may, known := allowed[name]
+	family := strings.HasPrefix(name, "fuzz/")
+	if family {
+		may, known = allowed["fuzz"], true
+	}
+	if !known {
+		t.Errorf("package %s is in no list of what it may import", name)
+	}
+	for _, imp := range imports {
+		ours := strings.HasPrefix(imp, "tunproof/")
+		if !ours && !strings.Contains(strings.Split(imp, "/")[0], ".") {
+			if std, pure := standard[name]; pure && !slices.Contains(std, imp) {
+				t.Errorf("%s: %s imports %s", goos, name, imp)
+			}
+			continue
+		}
+		if !slices.ContainsFunc(may, func(m string) bool {
+			return imp == m || family && strings.HasPrefix(imp, m+"/")
+		}) {
+			t.Errorf("%s: %s imports %s", goos, name, imp)
+		}
+	}
+}

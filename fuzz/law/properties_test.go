@@ -1,0 +1,97 @@
+package law_test
+
+import (
+	"bytes"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/law"
+	"tunproof/fuzz/scenario"
+	"tunproof/fuzz/scenario/draw"
+
+	"tunproof/offload"
+)
+
+// TestProperty checks each property on generated scenarios. What fails is printed
+// as a case that can be committed.
+func TestProperty(t *testing.T) {
+	for _, p := range law.Properties {
+		t.Run(p.ID, func(t *testing.T) {
+			t.Parallel()
+			run := func(t *rapid.T, s scenario.Scenario) {
+				if err := p.Check(&s, nil); err != nil {
+					for _, c := range s.Cases(p.Law, "rapid, property "+p.ID) {
+						t.Logf("the case:\n%s", pkts.Format(c))
+					}
+					t.Fatal(err)
+				}
+			}
+			if p.Batches {
+				t.Run("batches", func(t *testing.T) {
+					rapid.Check(t, func(t *rapid.T) { run(t, draw.Batches().Draw(t, "scenario")) })
+				})
+			}
+			if p.Supers {
+				t.Run("supers", func(t *testing.T) {
+					rapid.Check(t, func(t *rapid.T) { run(t, draw.Supers().Draw(t, "scenario")) })
+				})
+			}
+		})
+	}
+}
+
+func TestChecksum(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		b := rapid.SliceOfN(rapid.Byte(), 3, -1).Draw(t, "seed, alignment, bytes")
+		b = append(b, bytes.Repeat(b[:3], rapid.IntRange(0, 3000).Draw(t, "more"))...)
+		if err := law.Checksum(b); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestCodec(t *testing.T) {
+	for _, g := range []*rapid.Generator[scenario.Scenario]{draw.Batches(), draw.Supers()} {
+		rapid.Check(t, func(t *rapid.T) {
+			s := g.Draw(t, "scenario")
+			if got := scenario.Decode(scenario.Encode(s)); !s.Equal(got) {
+				for _, c := range s.Cases("Decode(Encode(s)) == s", "rapid") {
+					t.Logf("the case:\n%s", pkts.Format(c))
+				}
+				t.Fatal("Decode(Encode(s)) is not s")
+			}
+		})
+	}
+}
+
+// TestReach checks that generated input meets every Reason and every refusal,
+// and that at least half of the batches merge something: a property of inputs
+// that never get there is worth nothing.
+func TestReach(t *testing.T) {
+	tally := law.NewTally()
+	p := law.Named("Agree")
+	batches, supers := draw.Batches(), draw.Supers()
+	for i := range 4000 {
+		for _, s := range []scenario.Scenario{batches.Example(i), supers.Example(i)} {
+			if err := p.Check(&s, tally); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if 2*tally.Merged < tally.Batches {
+		t.Errorf("%d of %d batches merge something, want half", tally.Merged, tally.Batches)
+	}
+	for r := range offload.NumReasons {
+		if name := offload.Reason(r).String(); tally.Reasons[name] < 10 {
+			t.Errorf("%d packets are %s", tally.Reasons[name], name)
+		}
+	}
+	for _, name := range law.RefusalNames() {
+		if tally.Refusals[name] < 10 {
+			t.Errorf("%d superpackets are refused with %s", tally.Refusals[name], name)
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package law_test
+
+import (
+	"bytes"
+	"reflect"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"tunproof/fuzz/scenario/draw"
+
+	"tunproof/fuzz/law"
+	"tunproof/offload"
+)
+
+// machine is a Coalescer and a Segmenter that are used again and again, each
+// step compared with a new one.
+type machine struct {
+	config offload.Config
+	co     *offload.Coalescer
+	seg    offload.Segmenter
+}
+
+func newCoalescer(t *rapid.T, c offload.Config) *offload.Coalescer {
+	co, err := offload.NewCoalescer(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return co
+}
+
+// outcome is what a Coalescer makes of a batch.
+type outcome struct {
+	Wire    [][]byte
+	Members [][]int
+	Reasons []string
+}
+
+func coalesced(co *offload.Coalescer, batch [][]byte) outcome {
+	var o outcome
+	for _, p := range co.Coalesce(batch) {
+		o.Wire = append(o.Wire, p.AppendTo(nil))
+		o.Members = append(o.Members, append([]int(nil), p.Packets()...))
+	}
+	for i := range batch {
+		o.Reasons = append(o.Reasons, co.Reason(i).String())
+	}
+	return o
+}
+
+func (m *machine) Coalesce(t *rapid.T) {
+	for _, batch := range draw.Batches().Draw(t, "scenario").Batches {
+		want := coalesced(newCoalescer(t, m.config), batch)
+		if got := coalesced(m.co, batch); !reflect.DeepEqual(want, got) {
+			t.Fatalf("a batch of %d packets (-new +used):\n%s", len(batch), cmp.Diff(want, got))
+		}
+	}
+}
+
+// Check is rapid's name for what holds between steps: each step has checked.
+func (m *machine) Check(*rapid.T) {}
+
+// Segment cuts superpackets, some of them not to the end.
+func (m *machine) Segment(t *rapid.T) {
+	for _, p := range draw.Supers().Draw(t, "scenario").Supers {
+		h := law.OffloadHdr(p.Hdr)
+		var fresh offload.Segmenter
+		wantErr, gotErr := fresh.Reset(h, p.Data), m.seg.Reset(h, p.Data)
+		if wantErr != gotErr || fresh.Len() != m.seg.Len() {
+			t.Fatalf("Reset: %v with %d segments, want %v with %d", gotErr, m.seg.Len(), wantErr, fresh.Len())
+		}
+		for n := rapid.IntRange(0, min(fresh.Len(), 9)).Draw(t, "segments"); n > 0; n-- {
+			want, got := make([]byte, fresh.NextLen()), make([]byte, m.seg.NextLen())
+			_, wantErr = fresh.Next(want)
+			_, gotErr = m.seg.Next(got)
+			if !bytes.Equal(want, got) || wantErr != gotErr {
+				t.Fatalf("Next: %v, want %v (-new +used):\n%s", gotErr, wantErr, cmp.Diff(want, got))
+			}
+		}
+	}
+}
+
+// TestReuse is C9, and what P7 says of reuse, over any sequence of uses.
+func TestReuse(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		c := law.OffloadConfig(draw.Batches().Draw(t, "config").Config)
+		m := &machine{config: c, co: newCoalescer(t, c)}
+		t.Repeat(rapid.StateMachineActions(m))
+	})
+}

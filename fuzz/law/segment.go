@@ -1,0 +1,289 @@
+package law
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"slices"
+
+	"tunproof/fuzz/scenario"
+	"tunproof/model"
+)
+
+// agreeSegment is P4 for superpackets: production accepts and refuses what the
+// model does, with the same error class, and gives the same segments.
+func agreeSegment(u Subject, s *scenario.Scenario, t *Tally) error {
+	seg := u.NewSegmenter()
+	for i, p := range s.Supers {
+		got, gotRefusal, err := Segment(seg, p)
+		if err != nil {
+			return err
+		}
+		want, wantRefusal := SegmentModel(p)
+		t.super(len(got), gotRefusal)
+		if gotRefusal != wantRefusal {
+			return Violatedf("P4", "superpacket %d: production says %q, the model %q (\"\" is accepted)", i, gotRefusal, wantRefusal)
+		}
+		if err := equalSegments("P4", i, want, got); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func equalSegments(property string, i int, want, got [][]byte) error {
+	if len(want) != len(got) {
+		return Violatedf(property, "superpacket %d is cut to %d segments, want %d", i, len(got), len(want))
+	}
+	for k := range want {
+		if !bytes.Equal(want[k], got[k]) {
+			return Mismatchf(property, want[k], got[k], "superpacket %d, segment %d", i, k)
+		}
+	}
+	return nil
+}
+
+// contractSegment is P1 for superpackets: whatever the bytes, nothing panics, and
+// nothing is written but where the contract says.
+func contractSegment(u Subject, s *scenario.Scenario, t *Tally) error {
+	seg := u.NewSegmenter()
+	for i, p := range s.Supers {
+		memory, guarded := guard(p.Data)
+		p := scenario.Super{Hdr: p.Hdr, Data: guarded}
+		before := bytes.Clone(memory)
+		segments, refusal, err := Segment(seg, p)
+		if err != nil {
+			return err
+		}
+		t.super(len(segments), refusal)
+		if refusal != "" && (seg.Len() != 0 || seg.NextLen() != 0) {
+			return Violatedf("P1", "superpacket %d is refused, but %d segments are left", i, seg.Len())
+		}
+		if refusal == "" {
+			if err := nextWrites(i, seg, p); err != nil {
+				return err
+			}
+		}
+		if !bytes.Equal(before, memory) {
+			return Mismatchf("P1", before, memory, "superpacket %d (refusal %q): Reset or Next changed it", i, refusal)
+		}
+		if refusal != "" {
+			continue
+		}
+		if err := seg.Reset(OffloadHdr(p.Hdr), p.Data); err != nil {
+			return Violatedf("P1", "superpacket %d is accepted twice, then refused: %v", i, err)
+		}
+		for b := range seg.InPlace() {
+			if len(b) != cap(b) {
+				return Violatedf("P1", "superpacket %d: a segment in place of %d bytes has capacity %d", i, len(b), cap(b))
+			}
+		}
+		if rest := memory[len(p.Data):]; bytes.Count(rest, []byte{0xA5}) != len(rest) {
+			return Violatedf("P1", "superpacket %d: InPlace wrote after its end", i)
+		}
+	}
+	return nil
+}
+
+// nextWrites checks that Next writes a segment's bytes, and no byte into a buffer
+// that is too short or after the segment.
+func nextWrites(i int, seg Segmenter, p scenario.Super) error {
+	if err := seg.Reset(OffloadHdr(p.Hdr), p.Data); err != nil {
+		return Violatedf("P1", "superpacket %d is accepted once, then refused: %v", i, err)
+	}
+	var buf []byte
+	dirty := func(b []byte) bool { return bytes.Count(b, []byte{0xC3}) == len(b) }
+	for k := 0; seg.Len() > 0; k++ {
+		n := seg.NextLen()
+		buf = bytes.Repeat([]byte{0xC3}, max(n+8, len(buf)))
+		if n > 0 {
+			got, err := seg.Next(buf[:n-1])
+			if got != 0 || !errors.Is(err, io.ErrShortBuffer) || !dirty(buf) {
+				return Violatedf("P1", "superpacket %d, segment %d: a short buffer gives %d, %v, or is written", i, k, got, err)
+			}
+		}
+		if got, err := seg.Next(buf); err != nil || got != n || !dirty(buf[n:]) {
+			return Violatedf("P1", "superpacket %d, segment %d of %d bytes: Next gives %d, %v, or writes after the segment", i, k, n, got, err)
+		}
+	}
+	return nil
+}
+
+const guardLen = 64
+
+// guard copies b into memory that continues after it. The slice's capacity does
+// too: a write there is a mistake that can be seen.
+func guard(b []byte) (memory, guarded []byte) {
+	memory = append(bytes.Clone(b), bytes.Repeat([]byte{0xA5}, guardLen)...)
+	return memory, memory[:len(b)]
+}
+
+// memorySegment is P7 for superpackets: neither dirty buffers nor reuse nor the
+// way of asking change a segment.
+func memorySegment(u Subject, s *scenario.Scenario, t *Tally) error {
+	used := u.NewSegmenter()
+	for i, p := range s.Supers {
+		want, refusal, err := Segment(u.NewSegmenter(), p)
+		if err != nil {
+			return err
+		}
+		t.super(len(want), refusal)
+		if refusal != "" {
+			if _, again, err := Segment(used, p); err != nil || again != refusal {
+				return Violatedf("P7", "superpacket %d: a used Segmenter says %q, %v, want %q", i, again, err, refusal)
+			}
+			continue
+		}
+		if err := nextIntoDirty(i, used, p, want); err != nil {
+			return err
+		}
+		_, guarded := guard(p.Data)
+		if err := inPlace(i, used, scenario.Super{Hdr: p.Hdr, Data: guarded}, want); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nextIntoDirty takes the segments by Next into a used buffer, each after a try
+// with one that is too short.
+func nextIntoDirty(i int, seg Segmenter, p scenario.Super, want [][]byte) error {
+	if err := seg.Reset(OffloadHdr(p.Hdr), p.Data); err != nil {
+		return Violatedf("P7", "superpacket %d is accepted by a new Segmenter, refused by a used one: %v", i, err)
+	}
+	longest := 0
+	for _, w := range want {
+		longest = max(longest, len(w))
+	}
+	buf := bytes.Repeat([]byte{0xC3}, longest+8)
+	for k, w := range want {
+		if seg.Len() != len(want)-k || seg.NextLen() != len(w) {
+			return Violatedf("P7", "superpacket %d, segment %d: Len %d, NextLen %d, want %d, %d", i, k, seg.Len(), seg.NextLen(), len(want)-k, len(w))
+		}
+		if len(w) > 0 {
+			if n, err := seg.Next(buf[:len(w)-1]); n != 0 || !errors.Is(err, io.ErrShortBuffer) {
+				return Violatedf("P7", "superpacket %d, segment %d: a short buffer gives %d, %v", i, k, n, err)
+			}
+		}
+		n, err := seg.Next(buf)
+		if err != nil || !bytes.Equal(w, buf[:n]) {
+			return Mismatchf("P7", w, buf[:n], "superpacket %d, segment %d into a dirty buffer: %v", i, k, err)
+		}
+	}
+	if n, err := seg.Next(buf); n != 0 || err != io.EOF || seg.Len() != 0 || seg.NextLen() != 0 {
+		return Violatedf("P7", "superpacket %d after its last segment: Next gives %d, %v, Len %d, NextLen %d", i, n, err, seg.Len(), seg.NextLen())
+	}
+	return nil
+}
+
+// inPlace takes the first segments by Next, the others in place, stopping once
+// on the way, and overwrites each as a caller may.
+func inPlace(i int, seg Segmenter, p scenario.Super, want [][]byte) error {
+	if err := seg.Reset(OffloadHdr(p.Hdr), p.Data); err != nil {
+		return Violatedf("P7", "superpacket %d is accepted twice, then refused: %v", i, err)
+	}
+	var got [][]byte
+	next := func() error {
+		b := make([]byte, seg.NextLen())
+		if _, err := seg.Next(b); err != nil {
+			return Violatedf("P7", "superpacket %d, segment %d: %v", i, len(got), err)
+		}
+		got = append(got, b)
+		return nil
+	}
+	for len(got) < len(want)/3 {
+		if err := next(); err != nil {
+			return err
+		}
+	}
+	for range 2 {
+		for b := range seg.InPlace() {
+			got = append(got, bytes.Clone(b))
+			for j := range b {
+				b[j] = 0x3C
+			}
+			if len(got) == 1+len(want)/2 {
+				break
+			}
+		}
+		if seg.Len() > 0 { // and by Next after a stop
+			if err := next(); err != nil {
+				return err
+			}
+		}
+	}
+	if seg.Len() != 0 {
+		return Violatedf("P7", "superpacket %d: %d segments left at the end", i, seg.Len())
+	}
+	return equalSegments("P7", i, want, got)
+}
+
+// repairSegment is P5 for superpackets: an error in the partial checksum goes on
+// to every segment as it is, and of a superpacket that is split IP length and
+// IPv4 header checksum are not read.
+func repairSegment(u Subject, s *scenario.Scenario, t *Tally) error {
+	seg := u.NewSegmenter()
+	for i, p := range s.Supers {
+		want, refusal, err := Segment(seg, p)
+		if err != nil {
+			return err
+		}
+		t.super(len(want), refusal)
+		if refusal != "" || len(want) < 2 {
+			continue
+		}
+		q := scenario.Super{Hdr: p.Hdr, Data: bytes.Clone(p.Data)}
+		lengthAt := 4
+		if q.Data[0]>>4 == 4 {
+			lengthAt = 2
+			binary.BigEndian.PutUint16(q.Data[10:], ^binary.BigEndian.Uint16(q.Data[10:]))
+		}
+		binary.BigEndian.PutUint16(q.Data[lengthAt:], ^binary.BigEndian.Uint16(q.Data[lengthAt:]))
+		got, _, err := Segment(seg, q)
+		if err != nil {
+			return err
+		}
+		if err := equalSegments("P5", i, want, got); err != nil {
+			return err
+		}
+		if p.Hdr.Flags&1 == 0 {
+			continue
+		}
+		if err := sumErrorGoesOn(i, seg, p, want); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sumErrorGoesOn adds an error to the partial sum and wants it in each checksum.
+func sumErrorGoesOn(i int, seg Segmenter, p scenario.Super, want [][]byte) error {
+	at := int(p.Hdr.CsumStart) + int(p.Hdr.CsumOffset)
+	wrong := 0x1234 + i
+	q := scenario.Super{Hdr: p.Hdr, Data: bytes.Clone(p.Data)}
+	q.Data[at], q.Data[at+1] = 0, 0
+	sum := model.Sum([]byte{byte(wrong >> 8), byte(wrong)}, p.Data[at:at+2])
+	binary.BigEndian.PutUint16(q.Data[at:], uint16(sum))
+	got, _, err := Segment(seg, q)
+	if err != nil {
+		return err
+	}
+	if len(got) != len(want) {
+		return Violatedf("P5", "superpacket %d: a wrong partial sum gives %d segments, want %d", i, len(got), len(want))
+	}
+	for k := range want {
+		// Complements: what the sum has more, the checksum has less.
+		b := bytes.Clone(got[k])
+		back := model.Sum(b[at:at+2], []byte{byte(wrong >> 8), byte(wrong)})
+		binary.BigEndian.PutUint16(b[at:], uint16(back))
+		zeros := []uint16{0, 0xFFFF} // two forms of one value
+		if slices.Contains(zeros, uint16(back)) && slices.Contains(zeros, binary.BigEndian.Uint16(want[k][at:])) {
+			copy(b[at:], want[k][at:at+2])
+		}
+		if !bytes.Equal(want[k], b) {
+			return Mismatchf("P5", want[k], b, "superpacket %d, segment %d: a partial sum wrong by %#x, taken out again", i, k, wrong)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package packet
+
+import (
+	"encoding/binary"
+
+	"tunproof/corpus/pkts"
+	"tunproof/model"
+)
+
+// What Fix puts right.
+const (
+	FixIPLen   = 1 << iota // IP total or payload length
+	FixUDPLen              // UDP length
+	FixL4Csum              // TCP or UDP checksum
+	FixIPCsum              // IPv4 header checksum
+	FixPartial             // instead of the TCP or UDP checksum the pseudo-header's sum
+	FixAll     = FixIPLen | FixUDPLen | FixL4Csum | FixIPCsum
+)
+
+// Locate finds the L4 header as far as b goes: 0 if there is none.
+func Locate(b []byte) (l4Off int, proto byte) {
+	if len(b) >= 20 && b[0]>>4 == 4 {
+		l4Off, proto = 4*int(b[0]&15), b[9]
+	} else if len(b) >= 40 && b[0]>>4 == 6 {
+		l4Off, proto = 40, b[6]
+		for (proto == 0 || proto == 43 || proto == 60) && l4Off+8 <= len(b) {
+			proto, l4Off = b[l4Off], l4Off+8+8*int(b[l4Off+1])
+		}
+	}
+	if l4Off < 20 || proto == 6 && l4Off+18 > len(b) || proto == 17 && l4Off+8 > len(b) || proto != 6 && proto != 17 {
+		return 0, 0
+	}
+	return l4Off, proto
+}
+
+// Fix puts right in b what is asked for, as far as b has it.
+func Fix(b []byte, what int) {
+	l4Off, proto := Locate(b)
+	if what&FixIPLen != 0 && len(b) >= 20 && b[0]>>4 == 4 {
+		binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
+	} else if what&FixIPLen != 0 && len(b) >= 40 && b[0]>>4 == 6 {
+		binary.BigEndian.PutUint16(b[4:], uint16(len(b)-40))
+	}
+	if what&FixUDPLen != 0 && proto == 17 {
+		binary.BigEndian.PutUint16(b[l4Off+4:], uint16(len(b)-l4Off))
+	}
+	if what&(FixL4Csum|FixPartial) != 0 && proto != 0 {
+		at := l4Off + 16
+		if proto == 17 {
+			at = l4Off + 6
+		}
+		addresses := b[12:20]
+		if b[0]>>4 == 6 {
+			addresses = b[8:40]
+		}
+		n := len(b) - l4Off
+		pseudo := []byte{0, proto, byte(n >> 8), byte(n)}
+		binary.BigEndian.PutUint16(b[at:], 0)
+		sum := model.Sum(addresses, pseudo)
+		if what&FixPartial == 0 {
+			sum = 0xFFFF - model.Sum(addresses, pseudo, b[l4Off:])
+			if sum == 0 && proto == 17 {
+				sum = 0xFFFF
+			}
+		}
+		binary.BigEndian.PutUint16(b[at:], uint16(sum))
+	}
+	if what&FixIPCsum != 0 && len(b) >= 20 && b[0]>>4 == 4 {
+		hdrLen := min(max(20, 4*int(b[0]&15)), len(b))
+		binary.BigEndian.PutUint16(b[10:], 0)
+		binary.BigEndian.PutUint16(b[10:], uint16(0xFFFF-model.Sum(b[:hdrLen])))
+	}
+}
+
+// DeriveVnet returns the header that a superpacket b needs, as far as its
+// headers say; zero but for size where they do not.
+func DeriveVnet(b []byte, size uint16) pkts.VnetHdr {
+	l4Off, proto := Locate(b)
+	h := pkts.VnetHdr{GSOSize: size}
+	switch {
+	case proto == 17:
+		h.GSOType, h.CsumOffset, h.HdrLen = 5, 6, uint16(l4Off+8)
+	case proto == 6:
+		h.GSOType, h.CsumOffset, h.HdrLen = 1, 16, uint16(l4Off+4*int(b[l4Off+12]>>4))
+		if b[0]>>4 == 6 {
+			h.GSOType = 4
+		}
+	default:
+		return h
+	}
+	h.Flags, h.CsumStart = 1, uint16(l4Off)
+	return h
+}

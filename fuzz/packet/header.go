@@ -1,0 +1,105 @@
+package packet
+
+import "encoding/binary"
+
+// Header is where the parts of an IP packet are, and what its length fields say.
+type Header struct {
+	Version    int   // 4 or 6; 0 if there is no whole IP header
+	Proto      uint8 // of what is behind the IP header and its extensions
+	IPLen      int   // bytes of the packet, as the IP header says
+	Extensions int   // bytes of IPv6 extension headers
+	Fragment   bool  // MF, an offset, or a Fragment header
+	L4Off      int   // 0 if there is no TCP or UDP header to look at
+	PayloadOff int   // 0 if that header is not whole
+}
+
+// Flow is one direction of a connection, or, if Proto is 0, all that goes from
+// one address to another.
+type Flow struct {
+	Version, Proto   uint8
+	Src, Dst         [16]byte
+	SrcPort, DstPort uint16
+}
+
+// Pair is the flow of all that goes from one address to another.
+func (f Flow) Pair() Flow { return Flow{Version: f.Version, Src: f.Src, Dst: f.Dst} }
+
+// Reverse is the other direction.
+func (f Flow) Reverse() Flow {
+	f.Src, f.Dst, f.SrcPort, f.DstPort = f.Dst, f.Src, f.DstPort, f.SrcPort
+	return f
+}
+
+// Parse finds the parts of b, whatever its bytes are.
+func Parse(b []byte) Header {
+	var h Header
+	switch {
+	case len(b) >= 20 && b[0]>>4 == 4:
+		n := 4 * int(b[0]&15)
+		h = Header{Version: 4, Proto: b[9], IPLen: int(binary.BigEndian.Uint16(b[2:]))}
+		frag := binary.BigEndian.Uint16(b[6:])
+		h.Fragment = frag&0x3FFF != 0
+		if n < 20 || n > len(b) {
+			return Header{}
+		}
+		if frag&0x1FFF == 0 {
+			h.L4Off = n
+		}
+	case len(b) >= 40 && b[0]>>4 == 6:
+		n := 40
+		h = Header{Version: 6, Proto: b[6], IPLen: 40 + int(binary.BigEndian.Uint16(b[4:]))}
+		for h.Proto == 0 || h.Proto == 43 || h.Proto == 60 {
+			if len(b) < n+8 || len(b) < n+8+8*int(b[n+1]) {
+				return h
+			}
+			h.Proto, n = b[n], n+8+8*int(b[n+1])
+		}
+		h.Extensions = n - 40
+		h.Fragment = h.Proto == 44
+		h.L4Off = n
+	default:
+		return h
+	}
+	l4Len := 8
+	switch {
+	case h.Proto != 6 && h.Proto != 17:
+		h.L4Off = 0
+		return h
+	case h.L4Off == 0:
+		return h
+	case h.Proto == 6 && len(b) < h.L4Off+20:
+		return h
+	case h.Proto == 6:
+		l4Len = 4 * int(b[h.L4Off+12]>>4)
+		if l4Len < 20 {
+			return h
+		}
+	}
+	if h.L4Off+l4Len <= len(b) {
+		h.PayloadOff = h.L4Off + l4Len
+	}
+	return h
+}
+
+// Flow returns the flow that b, whose header h is, belongs to; fragments and all
+// without ports belong to the pair of addresses. It is zero without addresses.
+func (h Header) Flow(b []byte) Flow {
+	f := Flow{Version: uint8(h.Version)}
+	switch h.Version {
+	case 4:
+		copy(f.Src[:], b[12:16])
+		copy(f.Dst[:], b[16:20])
+	case 6:
+		copy(f.Src[:], b[8:24])
+		copy(f.Dst[:], b[24:40])
+	}
+	if h.PayloadOff > 0 && !h.Fragment {
+		f.Proto = h.Proto
+		f.SrcPort = binary.BigEndian.Uint16(b[h.L4Off:])
+		f.DstPort = binary.BigEndian.Uint16(b[h.L4Off+2:])
+	}
+	return f
+}
+
+// HasPorts says whether f is a flow and not a pair of addresses.
+func (f Flow) HasPorts() bool { return f.Proto != 0 }

@@ -1,0 +1,191 @@
+package replay
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"tunproof/fuzz/capture"
+	"tunproof/fuzz/law"
+	"tunproof/fuzz/packet"
+	"tunproof/fuzz/record"
+	"tunproof/fuzz/scenario"
+)
+
+// Report is the result of replaying one file.
+type Report struct {
+	File   string        `json:"file"`
+	Kind   capture.Kind  `json:"kind"`
+	Notes  []string      `json:"notes,omitempty"`
+	part                 // of a case or a crasher; a capture's parts are reported before
+	Asked  []string      `json:"asked,omitempty"` // of the kernel
+	Record record.Result `json:"record"`
+
+	asked map[string]int
+}
+
+// part is what is made of some packets of a file.
+type part struct {
+	File       string        `json:"-"`
+	Batches    []BatchReport `json:"batches,omitempty"`
+	Supers     []SuperReport `json:"superpackets,omitempty"`
+	Violations []violation   `json:"violations,omitempty"`
+
+	packets, supers []int // their numbers in a capture
+	times           [2][]time.Time
+}
+
+// violation is a property that does not hold of a file, and in which fields.
+type violation struct {
+	Property string              `json:"property"`
+	Text     string              `json:"text"`
+	Fields   []packet.Difference `json:"fields,omitempty"`
+}
+
+func newReport(name string) *Report {
+	return &Report{File: name, asked: map[string]int{}, Record: record.New("replay", "all", "replay", "model", 0, "packets", time.Now())}
+}
+
+// violate adds a violation, if err is one, and remembers the first in the record.
+func (r *Report) violate(err error) {
+	if err == nil {
+		return
+	}
+	v := violation{Property: "P1", Text: err.Error()}
+	var tv *law.Violation
+	if errors.As(err, &tv) {
+		v.Property, v.Fields = tv.Property, tv.Fields()
+	}
+	r.Violations = append(r.Violations, v)
+	if r.Record.Result != record.Violated {
+		r.Record.Result, r.Record.Detail = record.Violated, v.Text
+	}
+}
+
+// show adds what becomes of the packets.
+func (r *Report) show(s scenario.Scenario) {
+	r.violate(law.Attempt(func() error {
+		r.Batches, r.Supers = Explain(s)
+		return nil
+	}))
+}
+
+func (r *Report) finish(start time.Time) {
+	r.Record.Seconds = time.Since(start).Seconds()
+	r.Record.Method = string(r.Kind)
+	for _, what := range slices.Sorted(maps.Keys(r.asked)) {
+		r.Asked = append(r.Asked, fmt.Sprintf("%s: %d", what, r.asked[what]))
+	}
+	if len(r.Asked) > 0 {
+		r.Record.Judge = "model, kernel"
+	}
+}
+
+// print writes the report for people.
+func (r *Report) print(w io.Writer) {
+	fmt.Fprintf(w, "%s: %s\n", r.File, r.Kind)
+	for _, n := range r.Notes {
+		fmt.Fprintf(w, "  %s\n", n)
+	}
+	r.part.print(w)
+	for _, a := range r.Asked {
+		fmt.Fprintf(w, "asked the kernel: %s\n", a)
+	}
+	switch {
+	case r.Record.Result == record.Violated:
+		fmt.Fprintf(w, "VIOLATED: %s\n", r.Record.Detail)
+	case r.Record.Result == record.NotRun:
+		fmt.Fprintf(w, "stopped: %d %s hold\n", r.Record.Count, r.Record.Unit)
+	case r.Record.Count == 0:
+		fmt.Fprintln(w, "nothing to judge")
+	default:
+		fmt.Fprintf(w, "holds: %d %s, every property\n", r.Record.Count, r.Record.Unit)
+	}
+}
+
+func (p *part) print(w io.Writer) {
+	for i, b := range p.Batches {
+		if p.packets == nil {
+			fmt.Fprintf(w, "batch %d\n", i)
+		} else {
+			fmt.Fprintf(w, "batch of packets %s\n", indices(p.packets))
+		}
+		for k, packet := range b.Packets {
+			fmt.Fprintf(w, "  packet %d: %s%s\n    %s\n", p.numbersOf(i, []int{k})[0], packet.Line, checksum(packet.Checksum), packet.Why())
+		}
+		for k, s := range b.Supers {
+			fmt.Fprintf(w, "  superpacket %d: packets %s\n", k, indices(p.numbersOf(i, s.Packets)))
+			fmt.Fprintf(w, "    %v\n    %s\n", s.Vnet, s.Line)
+		}
+	}
+	for i, s := range p.Supers {
+		fmt.Fprintf(w, "superpacket %d: %v\n  %s\n", p.superNumber(i), s.Vnet, s.Line)
+		if s.Refused != "" {
+			fmt.Fprintf(w, "  refused: %s\n", s.Refused)
+		}
+		for k, line := range s.Segments {
+			fmt.Fprintf(w, "  segment %d: %s\n", k, line)
+		}
+	}
+	for _, v := range p.Violations {
+		fmt.Fprintf(w, "VIOLATED %s: %s\n", v.Property, v.Text)
+	}
+}
+
+// checksum says what a checksum is, if it is not right.
+func checksum(class string) string {
+	if class == "right" || class == "" {
+		return ""
+	}
+	return ", checksum " + class
+}
+
+// numbersOf are the numbers in a capture of packets of a batch; of a case, their
+// indices.
+func (p *part) numbersOf(batch int, packets []int) []int {
+	if p.packets == nil {
+		return packets
+	}
+	var list []int
+	for _, i := range packets {
+		list = append(list, p.packets[i])
+	}
+	return list
+}
+
+// time is when a packet, or of kind 1 a superpacket, was captured.
+func (p *part) time(kind, i int) time.Time {
+	if i < len(p.times[kind]) {
+		return p.times[kind][i]
+	}
+	return time.Unix(0, 0)
+}
+
+func (p *part) superNumber(i int) int {
+	if p.supers == nil {
+		return i
+	}
+	return p.supers[i]
+}
+
+// indices writes 0-3,5.
+func indices(list []int) string {
+	var b strings.Builder
+	for i := 0; i < len(list); i++ {
+		first := i
+		for i+1 < len(list) && list[i+1] == list[i]+1 {
+			i++
+		}
+		if b.Len() > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, "%d", list[first])
+		if i > first {
+			fmt.Fprintf(&b, "-%d", list[i])
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,217 @@
+package verify
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"tunproof/fuzz/engine/campaign"
+	"tunproof/fuzz/engine/serve"
+	"tunproof/fuzz/engine/targets"
+	"tunproof/fuzz/internal/process"
+	"tunproof/fuzz/law"
+	"tunproof/fuzz/record"
+)
+
+// nativeBinary is the test binary of the fuzz targets, instrumented, on its way.
+type nativeBinary struct {
+	dir     string // of its own, removed by close
+	cache   string // of the inputs that engines found
+	ready   chan error
+	program string // once it is ready
+	why     error  // why there is none
+}
+
+// startNative starts compiling the fuzz targets.
+func startNative(ctx context.Context, root, cache string, wanted bool) *nativeBinary {
+	b := &nativeBinary{ready: make(chan error, 1)}
+	switch _, err := exec.LookPath("go"); {
+	case !wanted:
+		b.why = errors.New("not asked for")
+	case root == "":
+		b.why = errors.New("not in a checkout of tunproof")
+	case err != nil:
+		b.why = errors.New("no go command to compile the fuzz targets with")
+	default:
+		b.dir, b.why = os.MkdirTemp("", "tunproof-verify-")
+	}
+	if b.why != nil {
+		return b
+	}
+	b.cache = cache
+	if cache == "" {
+		b.cache = filepath.Join(b.dir, "cache")
+	}
+	go func() {
+		var err error
+		b.program, err = campaign.BuildNative(ctx, root, b.dir)
+		b.ready <- err
+	}()
+	return b
+}
+
+func (b *nativeBinary) close() {
+	if b.dir != "" {
+		os.RemoveAll(b.dir)
+	}
+}
+
+func (v *Run) anyFuzz() bool {
+	for _, t := range targets.All() {
+		if v.Wanted(t.ID, "fuzz") {
+			return true
+		}
+	}
+	return false
+}
+
+// fuzz runs each target for a count of executions. Budgets by duration can fail
+// without a finding (golang/go#75804), so can minimisation take most of a run.
+func (v *Run) fuzz() error {
+	if v.native.why == nil {
+		v.Say("waiting for the fuzz targets to be compiled")
+		select {
+		case v.native.why = <-v.native.ready:
+		case <-v.Ctx.Done():
+			return nil
+		}
+		if v.native.why != nil && v.Ctx.Err() == nil {
+			return v.native.why
+		}
+	}
+	for _, t := range targets.All() {
+		switch {
+		case v.Ctx.Err() != nil:
+			return nil
+		case v.native.why != nil:
+			v.NotRun(t.ID, "fuzz", t.Judge, v.native.why.Error())
+			continue
+		case !v.Wanted(t.ID, "fuzz"):
+			continue
+		}
+		start := time.Now()
+		n, failed, err := v.fuzzOne(t)
+		if err != nil {
+			return err
+		}
+		v.Add(record.Result{Property: t.ID, Method: "fuzz", Judge: t.Judge, Count: n, Unit: "executions"}, start, failed)
+	}
+	return v.reach()
+}
+
+// reach adds up what the executions met, as the targets wrote it down.
+func (v *Run) reach() error {
+	files, err := filepath.Glob(filepath.Join(v.native.dir, "*.json"))
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		t := law.NewTally()
+		if err := json.Unmarshal(b, t); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		v.executed.Add(t)
+	}
+	return nil
+}
+
+var (
+	execsLine   = regexp.MustCompile(`execs: (\d+) \((\d+)/sec\)`)
+	failingLine = regexp.MustCompile(`Failing input written to (\S+)`)
+)
+
+// fuzzOne runs one target. failed is a violation, with the file that shows it;
+// err is all else that went wrong.
+func (v *Run) fuzzOne(t targets.Target) (n int, failed, err error) {
+	c := exec.Command(v.native.program, "-test.run=^$", "-test.fuzz=^Fuzz"+t.Name+"$",
+		"-test.fuzztime="+strconv.Itoa(v.Execs)+"x", "-test.fuzzminimizetime=1x",
+		"-test.fuzzcachedir="+v.native.cache)
+	c.Dir = filepath.Join(v.Root, "fuzz", "native")
+	c.Env = serve.Env{Reach: v.native.dir}.Environ()
+	process.Group(c) // an interrupt is ours to pass on
+	out, err := c.StdoutPipe()
+	if err != nil {
+		return 0, nil, err
+	}
+	c.Stderr = c.Stdout
+	if err := c.Start(); err != nil {
+		return 0, nil, err
+	}
+	stop := context.AfterFunc(v.Ctx, func() {
+		if c.Process.Signal(os.Interrupt) != nil {
+			c.Process.Kill() // systems without signals
+		}
+	})
+	defer stop()
+	var text, reproducer string
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		line := lines.Text()
+		text += line + "\n"
+		if m := execsLine.FindStringSubmatch(line); m != nil {
+			n, _ = strconv.Atoi(m[1])
+			v.Say("%s fuzz: %s executions, %s a second", t.ID, m[1], m[2])
+		}
+		if m := failingLine.FindStringSubmatch(line); m != nil {
+			reproducer = m[1]
+		}
+	}
+	err = c.Wait()
+	switch {
+	case err == nil || v.Ctx.Err() != nil:
+		return n, nil, nil
+	case reproducer != "":
+		return n, fmt.Errorf("fuzz/engine/native/%s shows it (tunproof replay it):\n%s", reproducer, firstViolation(text)), nil
+	}
+	return n, nil, fmt.Errorf("fuzz target %s ended without a finding: %w\n%s", t.Name, err, text)
+}
+
+// firstViolation is the part of a failed test's output that says what is wrong.
+func firstViolation(text string) string {
+	if i := strings.Index(text, "violated:"); i >= 0 {
+		start := strings.LastIndex(text[:i], "\n") + 1
+		return strings.TrimSpace(text[start:min(len(text), i+2000)])
+	}
+	return text[:min(len(text), 4000)]
+}
+
+// allocations is P9, which is a Go test: counting allocations takes an
+// uninstrumented build of its own.
+func (v *Run) allocations() error {
+	if !v.Wanted("P9", "go test") {
+		return nil
+	}
+	if _, err := exec.LookPath("go"); err != nil || v.Root == "" {
+		v.NotRun("P9", "go test", "runtime", "takes a checkout and the go command")
+		return nil
+	}
+	v.Say("P9: allocations")
+	start := time.Now()
+	c := exec.CommandContext(v.Ctx, "go", "test", "-count=1", "-v", "-run=^TestAllocations$", "./offload")
+	c.Dir = v.Root
+	out, err := c.CombinedOutput()
+	if v.Ctx.Err() != nil {
+		return nil
+	}
+	n := strings.Count(string(out), "    --- PASS: TestAllocations/")
+	switch {
+	case err != nil && strings.Contains(string(out), "--- FAIL: TestAllocations"):
+		err = fmt.Errorf("P9 violated:\n%s", out)
+	case err != nil || n == 0:
+		return fmt.Errorf("go test ./offload: %w, %d paths\n%s", err, n, out)
+	}
+	v.Add(record.Result{Property: "P9", Method: "go test", Judge: "runtime", Count: n, Unit: "paths"}, start, err)
+	return nil
+}
