@@ -21,9 +21,12 @@ func RulesPage() (string, error) {
 	var b strings.Builder
 	b.WriteString(`# Rules
 
-Made by ` + "`tunproof rules`" + `; edit fuzz/law/rules.go. Each rule has where it comes from (kernel functions are Linux 6.12's
-where no version is named), the function of package model that says it, and the cases of the corpus on either side: "+" where its
-condition holds, "-" where it does not. Laws about all inputs are in properties.md.
+For contributors and readers of test cases: every rule that offload keeps, with its source and its cases. Properties, which are laws about
+all inputs, are in properties.md.
+
+The page is made by ` + "`tunproof rules`" + `; edit fuzz/law/rules.go. The column "from" names the source; kernel functions are those of Linux
+6.12 where no version is named. The column "model" names the function of package model that implements the rule. The last two columns
+name corpus cases on either side of the rule: "+" if its condition holds, "-" if it does not.
 `)
 	for _, section := range Sections {
 		fmt.Fprintf(&b, "\n## %s\n\n", section.Title)
@@ -35,7 +38,7 @@ condition holds, "-" where it does not. Laws about all inputs are in properties.
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", r.ID, escape(r.Text), escape(r.Source), r.Model, few(sides[r.ID+"+"]), few(sides[r.ID+"-"]))
 		}
 	}
-	b.WriteString("\n## T: the TUN device\n\nOf package offload/tun; each with the tests that show it on a real kernel.\n\n| rule | what | from | tests |\n|---|---|---|---|\n")
+	b.WriteString("\n## T: the TUN device\n\nThese are the rules of package offload/tun, each with the tests that check it on a real kernel.\n\n| rule | what | from | tests |\n|---|---|---|---|\n")
 	for _, r := range Device {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", r.ID, escape(r.Text), escape(r.Source), r.Tests)
 	}

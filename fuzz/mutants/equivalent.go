@@ -1,29 +1,29 @@
 package mutants
 
-// Equivalent says of a mutation that no input shows it, and why. It holds as long as
-// the line is as it was.
+// Equivalent lists a mutation that no input can show, and why. An entry applies only
+// while its line is unchanged.
 type Equivalent struct {
 	ID     string
 	Source string // the line
 	Why    string // the key of an argument
 }
 
-// Arguments are why mutations are equivalent. Besides, each of these mutations was run
-// against the small exhaustive sets of P10 like every other, and is run against the
-// large ones by make mutation-deep: they do not tell it from the original.
+// Arguments has the reasons why mutations are equivalent. Besides, each of these
+// mutations was run against the small exhaustive sets of P10, like every other, and make
+// mutation-deep runs it against the large ones: no input differs from the original.
 var Arguments = map[string]string{
-	"assertion":  "An assertion that holds: with the tag invariants it panics if it does not. That it would is tested by mutations of what it asserts.",
-	"bounds":     "The two tests say the same of two slices of one length; both stand there so that the compiler needs no others.",
-	"carry":      "Of the eight additions with carry, each leaves at most 2^64-2 if it gives a carry (by induction: TestCarry, for all words of 8 bits). So the carry of the last can be added without giving another.",
-	"decided":    "Another test decides the same. An empty payload is refused by extends; two packets of no conflict are both \"none\"; a fragment is told before the evil bit; of UDP extends has taken whatever joins; a header that is not all there is shorter than IHL says (TestHeaderLengths); a version that is neither 4 nor 6 has no protocol; a superpacket of two packets and more is not shorter than one of them; and what makes another slot recent makes the last superpacket none.",
-	"difference": "Only differences of the counter are used, and whether there are pairs only saves looking for one.",
-	"endian":     "It is of big-endian machines, which this is not: as a program of s390x, as make test-qemu has it, TestImplementations notices each of them.",
-	"hash":       "Another hash. What is found depends on none; that one spreads the keys that TestWork seeks collisions with as well, within the same limits, and TestHash finds every bit in it.",
-	"model":      "Of the model. Two packets without addresses are alone anyway, and a packet is asked only about those before it; an older superpacket is closed if a newer one is; a candidate has a payload; what is refused has no segments; byte 6 of IPv6 is 6 or 17; the other bit is of a fragment, which is no candidate; a first packet with FIN or PSH comes back from no superpacket; a version that is neither 4 nor 6 has no protocol; without a GSO type there is no payload to be longer; the lengths of IPv6 are set over what was put there.",
-	"room":       "How much room is made beforehand, or that it is kept zero: append makes what is missing, once, and TestMemory and TestAllocations see that it is not again. Or how many lists there are, two a key or more.",
-	"sum":        "The same sum by another implementation, or in other pieces. TestImplementations compares them all with the plain sum at every length.",
-	"tag":        "A value that only has to be no other: of a key, no other key has it in this place; of \"none\", no index is it; of a version, it is only asked whether it is 4.",
-	"unused":     "A value that nothing reads: of IPv4 only in a packet of IPv6; a limit of 1 or 0 for what has one packet already; a ninth byte of a word of eight.",
+	"assertion":  "The mutated code asserts something that holds: with the tag invariants it panics otherwise. Mutations of the asserted code test that it would panic.",
+	"bounds":     "The two tests check two slices of the same length, so they have the same result. Both are there so that the compiler needs no other bounds checks.",
+	"carry":      "There are eight additions with carry. Each leaves at most 2^64-2 if it gives a carry (by induction: TestCarry, for all words of 8 bits). So the carry of the last can be added without giving another.",
+	"decided":    "Another test decides the same. extends refuses an empty payload. Two packets without a conflict are both \"none\". A fragment is found before the evil bit. In UDP, extends has accepted every packet that joins. An incomplete header is shorter than IHL says (TestHeaderLengths). A version that is neither 4 nor 6 has no protocol. A superpacket of two or more packets is not shorter than one of them. Whatever makes another slot recent sets the last superpacket to none.",
+	"difference": "Only differences of the counter are used, and knowing whether there are pairs only saves looking for one.",
+	"endian":     "The code is for big-endian machines, and this machine is not one. In a program for s390x (make test-qemu) TestImplementations detects each of these mutations.",
+	"hash":       "It gives another hash. Results depend on no hash. For the keys with which TestWork seeks collisions, this hash spreads as well, within the same limits, and TestHash finds every bit in it.",
+	"model":      "These are mutations of the model. Two packets without addresses are alone anyway, and a packet is compared only with those before it. An older superpacket is closed if a newer one is. A candidate has a payload. A refused packet has no segments. Byte 6 of IPv6 is 6 or 17. The other bit belongs to a fragment, which is no candidate. A first packet with FIN or PSH comes back from no superpacket. A version that is neither 4 nor 6 has no protocol. Without a GSO type no payload can be longer. The IPv6 lengths are written over what was put there.",
+	"room":       "It changes how much room is made beforehand, or whether that room is kept zero. append makes missing room, once; TestMemory and TestAllocations check that this does not happen again. Or it changes how many lists there are: two or more for each key.",
+	"sum":        "It computes the same sum with another implementation, or in other pieces. TestImplementations compares all of them with the plain sum at every length.",
+	"tag":        "The value must only differ from certain others. For a key, no other key has the value in this place. For \"none\", no index has it. For a version, it is only compared with 4.",
+	"unused":     "Nothing reads the value: an IPv4 value in an IPv6 packet; a limit of 1 or 0 where there is one packet already; a ninth byte of a word of eight.",
 }
 
 // Equivalents are all mutations of offload and of the model that survive and are

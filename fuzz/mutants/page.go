@@ -1,51 +1,62 @@
 package mutants
 
 // pageText is docs/mutation.md.
-const pageText = `# What the harness would notice
+const pageText = `# What the tests detect
 
-Written by ` + "`make docs`" + ` from docs/mutation/*.jsonl, which the commands named below write. A mutant is one change of one file, built in
-place of it by ` + "`go build -overlay`" + `; the tree is never touched, nor is the function that writes to the kernel, before which the guard stands
-(K6). Every result names the tree that it is of; ` + "`tunproof verify`" + ` shows it, and says when it is of another.
+For readers who ask how good the tests are: which deliberate bugs they detect, which they do not, and why.
+
+A mutant is one change of one file. It is built in place of the file by ` + "`go build -overlay`" + `, so the tree is never touched. The function that
+writes to the kernel is never changed, because a guard checks every write (K6). Every result names the tree that it belongs to.
+` + "`tunproof verify`" + ` shows the result, and warns if it belongs to another tree. ` + "`make docs`" + ` writes this page from docs/mutation/*.jsonl; the commands named
+below write those files.
 
 ## Planted bugs
 {{with .planted}}
-` + "`make mutants`" + `, tree {{.Tree}}, {{.Env.CPU}}, {{.Env.NCPU}} cores, Linux {{.Env.Kernel}}, {{.Env.Go}}: **{{.Noticed}} of {{len .Lines}} noticed**, {{minutes .Seconds}} minutes. Of offload
-each was run against P1 to P7, P10 and P11 (400 generated scenarios each, and the small exhaustive sets), the corpus and the captures; what
-those left, against offload's own tests (P8, P9, work) and the kernel (K1 to K3); of the device against its tests, which are on a real TUN. {{with .Count "corpus only"}}{{.}} were noticed by a case of the
-corpus alone, which does not count.{{else}}None was noticed by a case of the corpus alone, which would not count.{{end}}
+` + "`make mutants`" + ` plants bugs one at a time, and the tests detected **{{.Noticed}} of {{len .Lines}}**, in {{minutes .Seconds}} minutes (tree {{.Tree}}, {{.Env.CPU}},
+{{.Env.NCPU}} cores, Linux {{.Env.Kernel}}, {{.Env.Go}}).
 
-| method | noticed | and no other did |
+- Each bug in offload was tested against P1 to P7, P10 and P11 (400 generated scenarios each, and the small exhaustive sets), the corpus and the
+  captures. Survivors were tested against offload's own tests (P8, P9, work) and the kernel (K1 to K3).
+- Each bug in the device was tested against the device's tests, which run on a real TUN.
+- {{with .Count "corpus only"}}{{.}} were detected only by a case of the corpus, which does not count.{{else}}No bug was detected only by a case of the corpus, which would not count.{{end}}
+
+| method | detected | and by no other method |
 |---|---|---|
 {{range .ByMethod}}| {{.Method}} | {{.Noticed}} | {{.Alone}} |
 {{end}}
-P1 to P7 and P11 are rapid properties, P8 sums, P9 allocations, P10 exhaustive, work what a batch takes (C7), unit offload's other tests. A
-"!" is a test that hangs. The test is that of the method named first; the seconds are those from the start of its program to its first
-failure, of whichever test.
+P1 to P7 and P11 are rapid properties, P8 tests sums, P9 allocations, and P10 small scopes exhaustively. "work" bounds the work of a batch (C7), and
+"unit" is offload's other tests.
 
-| bug | from | noticed by | test | after s |
+In the next table "!" marks a test that hung. "test" is the failing test of the first method named. The seconds run from the start of its program
+to the first failure of any test in it.
+
+| bug | from | detected by | test | after s |
 |---|---|---|---|---|
 {{range .Lines}}| {{.ID}} | {{cell .About}} | {{if .By}}{{.By}}{{else}}**{{.Status}}**{{end}} | {{cell .Test}} | {{if .By}}{{printf "%.1f" .Seconds}}{{end}} |
 {{end}}{{end}}
 ## Mutations of offload
 {{with .offload}}
-` + "`make mutation`" + `, tree {{.Tree}}, {{.Env.CPU}}, {{.Env.NCPU}} cores, {{.Env.Go}}, {{minutes .Seconds}} minutes: {{len .Lines}} mutations, of which {{.Count "does not compile"}} do not compile and {{.Count "same machine code"}} compile to the
-same machine code. Of the {{.Judged}} others **{{.Noticed}} are noticed ({{percent .Noticed .Judged}} %)**, {{.Count "timed out"}} of them only because a test program took longer than 10 s;
-{{.Count "equivalent"}} are listed below as equivalent, {{.Count "survived"}} survive. Of those that are not equivalent {{percent .Noticed (sub .Judged (.Count "equivalent"))}} % are noticed.
+` + "`make mutation`" + ` makes small changes to offload, one at a time, in {{minutes .Seconds}} minutes (tree {{.Tree}}, {{.Env.CPU}}, {{.Env.NCPU}} cores, {{.Env.Go}}). Of {{len .Lines}} mutations
+{{.Count "does not compile"}} do not compile and {{.Count "same machine code"}} compile to the same machine code. {{.Judged}} remain:
 
-What is not mutated: checksum_arm64.go, which this machine does not build, assembly (planted bugs are in it), VnetHdrLen, on which the
-guard depends. checksum_noasm.go and checksum_nostamp.go are built with the tag purego, work_invariants.go with invariants.
+- **{{.Noticed}} are detected ({{percent .Noticed .Judged}} %)**, {{.Count "timed out"}} of them only because a test program took longer than 10 s.
+- {{.Count "equivalent"}} are listed below as equivalent: they change nothing that could be detected. Of the others {{percent .Noticed (sub .Judged (.Count "equivalent"))}} % are detected.
+- {{.Count "survived"}} survive.
 
-| file | mutations | noticed | of them timed out | equivalent | do not compile | survive |
+These files and parts are not mutated: checksum_arm64.go, which this machine does not build; assembly, which has planted bugs instead; and VnetHdrLen, on
+which the guard depends. checksum_noasm.go and checksum_nostamp.go are built with the tag purego, work_invariants.go with invariants.
+
+| file | mutations | detected | of them timed out | equivalent | do not compile | survive |
 |---|---|---|---|---|---|---|
 {{range .By "file"}}| {{.Name}} | {{.Mutants}} | {{.Noticed}} | {{.TimedOut}} | {{.Equal}} | {{.NotViable}} | {{.Escaped}} |
 {{end}}
-| operator | mutations | noticed | of them timed out | equivalent | do not compile | survive |
+| operator | mutations | detected | of them timed out | equivalent | do not compile | survive |
 |---|---|---|---|---|---|---|
 {{range .By "operator"}}| {{.Name}} | {{.Mutants}} | {{.Noticed}} | {{.TimedOut}} | {{.Equal}} | {{.NotViable}} | {{.Escaped}} |
 {{end}}
-What each method notices; unit, P9 and work, and of P8 the part that is in offload, are asked only about what the others leave.
+The next table has the mutations that each method detects. Only survivors of the others are tested by unit, P9, work, and the part of P8 that is in offload.
 
-| method | noticed | and no other did |
+| method | detected | and by no other method |
 |---|---|---|
 {{range .ByMethod}}| {{.Method}} | {{.Noticed}} | {{.Alone}} |
 {{end}}
@@ -61,9 +72,9 @@ What each method notices; unit, P9 and work, and of P8 the part that is in offlo
 {{end}}{{end}}
 ### Equivalent
 
-Each is listed in fuzz/mutants/equivalent.go with its ID and the line as it is; another line is another mutation. Besides the argument
-each is run against all small inputs that there are (` + "`make mutation-deep`" + `: P10 as ` + "`make test`" + ` has it, and 5,000 generated scenarios of
-each property).{{with .deep}} Of tree {{.Tree}}: {{len .Lines}} run, {{.Noticed}} told from the original.{{end}}
+An equivalent mutation changes nothing that a test could see. fuzz/mutants/equivalent.go lists each with its ID and its line; if the line changes, the
+entry no longer applies. Besides the argument, each mutation is run against all small inputs (` + "`make mutation-deep`" + `: P10 as in
+` + "`make test`" + `, and 5,000 generated scenarios of each property).{{with .deep}} For tree {{.Tree}} {{len .Lines}} were run, and {{.Noticed}} differed from the original.{{end}}
 
 {{range .Arguments}}**{{.Why}}**
 
@@ -72,14 +83,18 @@ each property).{{with .deep}} Of tree {{.Tree}}: {{len .Lines}} run, {{.Noticed}
 {{end}}
 ## Mutations of the model
 {{with .model}}
-` + "`make mutation-model`" + `, tree {{.Tree}}, Linux {{.Env.Kernel}}, {{minutes .Seconds}} minutes. The kernel judges the model alone (K1 to K3 on generated scenarios and on the
-corpus, and every bit of a packet flipped; production only explains known divergences). {{len .Lines}} mutations, {{.Count "does not compile"}} do not compile, {{.Count "same machine code"}} compile to
-the same machine code. Of the {{.Judged}} others the kernel notices **{{.Has "kernel"}}**. What a kernel cannot know, Reasons, classes of refusal, policy, shows in
-the stated outcomes of the corpus, **{{.Has "corpus"}}**, or only as a difference from production or in the model's own tests, {{sub (sub .Noticed (.Has "kernel")) (.Has "corpus")}}. {{.Count "equivalent"}} are
-listed as equivalent. {{.Count "timed out"}} of all are noticed only because a program hangs;
-{{.Count "survived"}} survive.
+` + "`make mutation-model`" + ` makes small changes to the model, one at a time, in {{minutes .Seconds}} minutes (tree {{.Tree}}, Linux {{.Env.Kernel}}). The kernel judges
+the model by itself: K1 to K3 on generated scenarios, on the corpus, and on a packet with every bit flipped. Production only explains known divergences. Of
+{{len .Lines}} mutations {{.Count "does not compile"}} do not compile and {{.Count "same machine code"}} compile to the same machine code. {{.Judged}} remain:
 
-### Not noticed by the kernel
+- **{{.Has "kernel"}}** are detected by the kernel.
+- A kernel cannot know Reasons, classes of refusal, and policy. **{{.Has "corpus"}}** mutations of these are detected by the stated outcomes of the corpus.
+- {{sub (sub .Noticed (.Has "kernel")) (.Has "corpus")}} are detected only by a difference from production or by the model's own tests.
+- {{.Count "equivalent"}} are listed as equivalent, and {{.Count "survived"}} survive.
+
+{{.Count "timed out"}} of all are detected only because a program hangs.
+
+### Not detected by the kernel
 
 {{range .Lines}}{{if .Unseen}}- {{.ID}} (line {{.Line}}): {{code .About}}, {{.By}}
 {{end}}{{end}}
@@ -90,9 +105,10 @@ listed as equivalent. {{.Count "timed out"}} of all are noticed only because a p
 {{end}}{{end}}
 ## Every input of a small scope (P10)
 
-` + "`make exhaustive-long`" + `. The alphabet is in fuzz/law/exhaustive/alphabet.go (` + "`tunproof exhaustive -letters 103 -list`" + ` prints it): packets that follow each other, and
-what ends, hides or delays a superpacket; edges of values; a packet for each field that differs. Every batch is compared with the model:
-superpackets, members, Reasons, bytes; every superpacket is cut by both and comes back, packets keep their order.
+` + "`make exhaustive-long`" + ` tries every batch over an alphabet of packets. fuzz/law/exhaustive/alphabet.go has the alphabet, and
+` + "`tunproof exhaustive -letters 103 -list`" + ` prints it. It has packets that follow each other; packets that end, hide or delay a superpacket; edges of values; and
+for each field a packet in which it differs. For every batch, superpackets, members, Reasons and bytes are compared with the model. Both cut every
+superpacket and must get back its packets, and packets must keep their order.
 
 | property | what | how many | judge | seconds | result |
 |---|---|---|---|---|---|

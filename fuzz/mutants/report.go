@@ -16,20 +16,21 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// Line is a verdict as it is kept in a file of results.
+// Line is a verdict as a file of results stores it.
 type Line struct {
 	ID      string  `json:"id"`
 	About   string  `json:"about"`
 	File    string  `json:"file"`
 	Line    int     `json:"line"`
-	Source  string  `json:"source,omitempty"` // of what was not noticed
+	Source  string  `json:"source,omitempty"` // only if the mutant was not noticed
 	Status  string  `json:"status"`
-	By      string  `json:"by,omitempty"`      // the methods that noticed it, with spaces between
-	Test    string  `json:"test,omitempty"`    // what of the first of them failed
-	Seconds float64 `json:"seconds,omitempty"` // to that
+	By      string  `json:"by,omitempty"`      // the methods that noticed it, separated by spaces
+	Test    string  `json:"test,omitempty"`    // the failing test of the first method
+	Seconds float64 `json:"seconds,omitempty"` // until the first failure
 }
 
-// NewLine shortens a verdict. Why it is equivalent is known by its ID.
+// NewLine returns the line for a verdict. If the mutant is listed as equivalent, the
+// line leaves the argument out: the ID identifies it.
 func NewLine(v Verdict, equivalent map[string]Equivalent) Line {
 	l := Line{ID: v.ID, About: v.About, File: v.File, Line: v.Line, Status: v.Status}
 	slices.SortStableFunc(v.Kills, func(a, b Kill) int { return rank(a.Method) - rank(b.Method) })
@@ -54,11 +55,11 @@ func NewLine(v Verdict, equivalent map[string]Equivalent) Line {
 	return l
 }
 
-// Unseen says whether it was noticed, but not by the kernel.
+// Unseen reports whether the mutant was noticed, but not by the kernel.
 func (l Line) Unseen() bool { return l.By != "" && !strings.HasPrefix(l.By, "kernel") }
 
-// More values of a status: of what survived and is listed as equivalent, and of a
-// planted bug that only a case of the corpus noticed.
+// These are further values of Status. Listed is for mutants that survived and are
+// listed as equivalent, CorpusOnly for planted bugs that only a corpus case noticed.
 const (
 	Listed     = "equivalent"
 	CorpusOnly = "corpus only"
@@ -66,13 +67,15 @@ const (
 
 func rank(method string) int { return slices.Index(Methods(), method) }
 
-// Results is a file of results: what was run, then a line for each mutant.
+// Results is the content of a file of results: what was run, and a line for each
+// mutant.
 type Results struct {
 	record.Result
 	Lines []Line
 }
 
-// ReadResults reads a file of results. One that is not there is empty.
+// ReadResults reads a file of results. If the file does not exist, the results are
+// empty.
 func ReadResults(name string) (Results, error) {
 	var r Results
 	f, err := os.Open(name)
@@ -98,7 +101,7 @@ func ReadResults(name string) (Results, error) {
 	}
 }
 
-// Bytes is the file.
+// Bytes returns the content of the file.
 func (r Results) Bytes() []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -110,7 +113,7 @@ func (r Results) Bytes() []byte {
 	return b.Bytes()
 }
 
-// Count counts the lines of a status.
+// Count returns the number of lines with a status.
 func (r Results) Count(status string) int {
 	n := 0
 	for _, l := range r.Lines {
@@ -121,15 +124,16 @@ func (r Results) Count(status string) int {
 	return n
 }
 
-// Noticed counts what the harness noticed.
+// Noticed returns the number of mutants that the tests noticed.
 func (r Results) Noticed() int { return r.Count(Killed) + r.Count(TimedOut) }
 
-// Judged counts what there was to notice: all that compile to something else.
+// Judged returns the number of mutants that could be noticed: those that compile, and
+// to other machine code.
 func (r Results) Judged() int {
 	return len(r.Lines) - r.Count(NotViable) - r.Count(Same)
 }
 
-// methodRow says what one method noticed.
+// methodRow counts the mutants that one method noticed.
 type methodRow struct {
 	Method       string
 	Noticed      int
@@ -137,7 +141,7 @@ type methodRow struct {
 	NoticedNames []string
 }
 
-// ByMethod is the kill matrix, added up.
+// ByMethod returns the totals of the kill matrix, a row for each method.
 func (r Results) ByMethod() []methodRow {
 	var rows []methodRow
 	for _, m := range Methods() {
@@ -201,7 +205,7 @@ func (r Results) By(what string) []groupRow {
 	return list
 }
 
-// With returns the lines of a status.
+// With returns the lines with a status.
 func (r Results) With(status string) []Line {
 	return slices.DeleteFunc(slices.Clone(r.Lines), func(l Line) bool { return l.Status != status })
 }
@@ -211,7 +215,7 @@ func (r Results) Only(method string) []Line {
 	return slices.DeleteFunc(slices.Clone(r.Lines), func(l Line) bool { return strings.TrimSuffix(l.By, "!") != method })
 }
 
-// Has counts the lines that a method noticed.
+// Has returns the number of mutants that a method noticed.
 func (r Results) Has(method string) int {
 	n := 0
 	for _, l := range r.Lines {
@@ -222,7 +226,7 @@ func (r Results) Has(method string) int {
 	return n
 }
 
-// The files of results below docs/mutation.
+// files names the files of results in docs/mutation.
 var files = []string{"planted", "offload", "deep", "model"}
 
 // Report writes docs/mutation.md from the results in a directory.
@@ -244,7 +248,7 @@ func Report(w io.Writer, dir string) error {
 	return page.Execute(w, data)
 }
 
-// argument is why mutations are equivalent, and which.
+// argument is a reason for equivalence, with the mutations that it applies to.
 type argument struct {
 	Why  string
 	List []Equivalent
@@ -275,7 +279,7 @@ func readRecords(name string) ([]record.Result, error) {
 	return record.Read(f)
 }
 
-// cell is text in a table.
+// cell escapes text for a cell of a table.
 func cell(s string) string {
 	return strings.NewReplacer("|", "\\|", "<", "&lt;", "`", "'").Replace(s)
 }
