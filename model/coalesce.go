@@ -18,72 +18,74 @@ type Superpacket struct {
 	number  int    // among the candidates' superpackets, in order of opening
 }
 
-// Coalesce joins the packets of a batch, and says what became of each (C8).
+// Coalesce joins the packets of a batch, and returns what became of each (C8).
 func Coalesce(cfg Config, batch [][]byte) ([]*Superpacket, []string) {
-	var supers []*Superpacket
-	superOf := make([]*Superpacket, len(batch))
-	ids := make([]Identity, len(batch))
+	c := coalescer{cfg: cfg, batch: batch}
 	reasons := make([]string, len(batch))
-	opened := 0
-packets:
 	for i, b := range batch {
-		ids[i] = Identify(b)
-		latest := i - 1
-		for latest >= 0 && !ids[latest].Conflicts(ids[i]) {
-			latest--
-		}
+		c.ids = append(c.ids, Identify(b))
 		own := &Superpacket{Bytes: slices.Clone(b), Members: []int{i}}
-		superOf[i] = own
-		reasons[i] = admission(cfg, b)
-		if reasons[i] == "" {
-			var tries []*Superpacket
-			reasons[i] = "First"
-			if latest >= 0 {
-				reasons[i] = "Closed"
-				tries = superOf[latest : latest+1]
-			}
-			p, _ := parse(b)
-			reorder := cfg.Reorder && p.proto == tcp
-			if reorder {
-				tries = newest(supers, ids[i].flow, cfg.MaxPerFlow)
-			}
-			for _, q := range tries {
-				if q.flow == "" || opened-q.number >= cfg.MaxOpen {
-					break
-				}
-				arrangements := [][]int{slices.Concat(q.Members, own.Members)}
-				if reorder {
-					arrangements = append(arrangements, slices.Concat(own.Members, q.Members))
-				}
-				for _, members := range arrangements {
-					h, whole, why := verdict(cfg, batch, members)
-					if reasons[i] == "Closed" || why == "Joined" {
-						reasons[i] = why
-					}
-					if why == "Joined" {
-						q.Hdr, q.Bytes, q.Members = h, whole, members
-						superOf[i] = q
-						continue packets
-					}
-				}
-			}
-			opened++
-			own.flow, own.number = ids[i].flow, opened
+		q, why := own, admission(cfg, b)
+		if why == "" {
+			q, why = c.settle(i, own)
 		}
-		supers = append(supers, own)
+		if q == own {
+			c.supers = append(c.supers, own)
+		}
+		c.superOf, reasons[i] = append(c.superOf, q), why
 	}
-	return supers, reasons
+	return c.supers, reasons
 }
 
-// newest are the last n superpackets that a flow opened, newest first (C5).
-func newest(supers []*Superpacket, flow string, n int) []*Superpacket {
-	var found []*Superpacket
-	for _, s := range slices.Backward(supers) {
-		if s.flow == flow && len(found) < n {
-			found = append(found, s)
+// coalescer is a batch, some of whose packets have been placed.
+type coalescer struct {
+	cfg             Config
+	batch           [][]byte
+	ids             []Identity     // of the packets so far
+	supers, superOf []*Superpacket // in order of opening; of each packet
+	opened          int            // how many of supers are candidates'
+}
+
+// settle joins packet i, a candidate, to an open superpacket, or else opens own. It
+// returns the one that the packet is in, and the reason.
+func (c *coalescer) settle(i int, own *Superpacket) (*Superpacket, string) {
+	latest := i - 1
+	for latest >= 0 && !c.ids[latest].Conflicts(c.ids[i]) {
+		latest--
+	}
+	tries, ways, reason := c.superOf[max(0, latest):latest+1], 1, "Closed"
+	if latest < 0 {
+		reason = "First"
+	}
+	if c.cfg.Reorder && c.ids[i].proto == tcp {
+		tries, ways = newest(c.supers, c.ids[i].flow, c.cfg.MaxPerFlow), 2
+	}
+	for _, q := range tries {
+		if q.flow == "" || c.opened-q.number >= c.cfg.MaxOpen {
+			break
+		}
+		after, before := slices.Concat(q.Members, own.Members), slices.Concat(own.Members, q.Members)
+		for _, members := range [][]int{after, before}[:ways] {
+			h, whole, why := verdict(c.cfg, c.batch, members)
+			if why == "Joined" {
+				q.Hdr, q.Bytes, q.Members = h, whole, members
+				return q, why
+			}
+			if reason == "Closed" {
+				reason = why // the first refusal
+			}
 		}
 	}
-	return found
+	c.opened++
+	own.flow, own.number = c.ids[i].flow, c.opened
+	return own, reason
+}
+
+// newest returns the last n superpackets that a flow opened, newest first (C5).
+func newest(supers []*Superpacket, flow string, n int) []*Superpacket {
+	found := slices.DeleteFunc(slices.Clone(supers), func(s *Superpacket) bool { return s.flow != flow })
+	slices.Reverse(found)
+	return found[:min(n, len(found))]
 }
 
 // verdict is the equation: packets join, within the limits (C2), if and only if

@@ -2,21 +2,12 @@ package offload
 
 import "encoding/binary"
 
-// shape says how a packet is built.
-type shape struct {
-	version int
-	proto   uint8
-	gsoType GSOType // of a superpacket of this flow
-	l4Off   int
-	hdrLen  int // of all headers, right for a candidate
-}
-
 // parsed is what the headers of one packet say.
 type parsed struct {
 	hasAddr bool // key has the addresses
 	hasFlow bool // and protocol and ports
 	key     flowKey
-	shape
+	layout
 }
 
 // parse fills in p, which is zero, and applies the admission tests (C1), in the
@@ -33,7 +24,7 @@ func (p *parsed) parse(pkt []byte) Reason {
 		}
 		p.hasAddr = true
 		p.key = flowKey{srcHi: binary.BigEndian.Uint64(pkt[12:])}
-		p.version, p.proto, p.l4Off, p.gsoType = 4, pkt[9], ipv4HdrLen, GSOTCPv4
+		p.version, p.proto, p.l4Off = 4, pkt[9], ipv4HdrLen
 		if pkt[0] != 0x45 || p.proto != protoTCP && p.proto != protoUDP {
 			return Header
 		}
@@ -55,7 +46,7 @@ func (p *parsed) parse(pkt []byte) Reason {
 			dstHi: binary.BigEndian.Uint64(pkt[24:]), dstLo: binary.BigEndian.Uint64(pkt[32:]),
 			ports: ipv6Ports,
 		}
-		p.version, p.proto, p.l4Off, p.gsoType = 6, pkt[6], ipv6HdrLen, GSOTCPv6
+		p.version, p.proto, p.l4Off = 6, pkt[6], ipv6HdrLen
 		if p.proto != protoTCP && p.proto != protoUDP {
 			return Header
 		}
@@ -64,22 +55,11 @@ func (p *parsed) parse(pkt []byte) Reason {
 		return NoAddresses
 	}
 	l4 := pkt[p.l4Off:]
-	l4HdrLen := udpHdrLen
-	if p.proto == protoTCP {
-		if len(l4) < tcpHdrLen {
-			return Truncated
-		}
-		l4HdrLen = int(l4[12]>>4) * 4
-		if l4HdrLen < tcpHdrLen {
-			return Truncated
-		}
-	} else {
-		p.gsoType = GSOUDPL4
-	}
-	if len(l4) < l4HdrLen {
+	n, ok := l4HdrLen(l4, p.proto)
+	if !ok {
 		return Truncated
 	}
-	p.hdrLen = p.l4Off + l4HdrLen
+	p.hdrLen = p.l4Off + n
 	return Joined
 }
 
@@ -120,7 +100,7 @@ func (c *Coalescer) verify(pkt []byte, p *parsed) Reason {
 	if Sum(l4, p.key.pseudoHeaderSum(p.proto, len(l4))) != 0xFFFF {
 		return L4Checksum
 	}
-	if c.cfg.disabled(p.gsoType) {
+	if c.cfg.disabled(p.gsoType()) {
 		return Disabled
 	}
 	return Joined

@@ -112,7 +112,7 @@ type run struct {
 	sealed     bool  // the last packet has FIN or PSH, or is shorter than size
 	older      int32 // the flow's superpacket opened before this one
 	ordinal    int   // how many candidates had opened one when this was
-	shape
+	layout
 
 	// Of the first packet, a candidate.
 	ports  uint32 // which tell flows apart the soonest
@@ -159,22 +159,13 @@ func (c *Coalescer) Coalesce(pkts [][]byte) []Superpacket {
 	return c.finish()
 }
 
-// place puts packet i where it belongs and says why there.
+// place puts packet i where it belongs and returns the reason.
 func (c *Coalescer) place(i int32, pkt []byte) Reason {
-	// If the packet before is of the flow that was looked up last, and this one
-	// fits behind it, it is of that flow too, and there is no later one in conflict.
-	tried := none // superpacket
-	if recent := c.table.recent; recent != nil && recent.last == i-1 && recent.super != none {
-		q := &c.runs[recent.super]
-		if len(pkt) > q.hdrLen && be32(pkt[q.l4Off:]) == q.ports {
-			if c.extends(q, i, pkt) {
-				recent.last = i
-				return Joined
-			}
-			tried = recent.super
-		}
+	tried := c.recent(i, pkt)
+	if tried != none && c.extends(&c.runs[tried], i, pkt) {
+		c.table.recent.last = i
+		return Joined
 	}
-
 	var p parsed
 	why := p.parse(pkt)
 	if !p.hasFlow {
@@ -185,14 +176,10 @@ func (c *Coalescer) place(i int32, pkt []byte) Reason {
 		c.alone(i)
 		return why
 	}
-	lastOfPair := none
-	if c.pairs {
-		lastOfPair = c.table.last(p.key.pair())
-	}
-	s := c.table.find(&p.key)
-	lastOfFlow := s.last
-	s.last = i
 	keepOrder := c.cfg.Order == InOrder || p.proto == protoUDP
+	s := c.table.find(&p.key)
+	lastOfFlow, lastOfPair := s.last, c.lastOfPair(&p.key)
+	s.last = i
 	if keepOrder && lastOfPair > lastOfFlow {
 		s.super = none // the latest packet in conflict has no flow
 	}
@@ -213,16 +200,42 @@ func (c *Coalescer) place(i int32, pkt []byte) Reason {
 	why = First
 	if lastOfFlow != none || lastOfPair != none {
 		why = c.settle(s.super, &r, keepOrder)
-		if why == Joined {
-			return Joined
-		}
 	}
+	if why != Joined {
+		c.open(s, &r)
+	}
+	return why
+}
+
+// recent returns the superpacket of the flow that was looked up last, if the packet
+// before packet i is of that flow and this one has its ports, else none. If packet i
+// extends it, it is of that flow too, and no later packet is in conflict.
+func (c *Coalescer) recent(i int32, pkt []byte) int32 {
+	s := c.table.recent
+	if s == nil || s.last != i-1 || s.super == none {
+		return none
+	}
+	if q := &c.runs[s.super]; len(pkt) <= q.hdrLen || be32(pkt[q.l4Off:]) != q.ports {
+		return none
+	}
+	return s.super
+}
+
+// lastOfPair returns the latest packet without a flow of a flow's address pair.
+func (c *Coalescer) lastOfPair(key *flowKey) int32 {
+	if !c.pairs {
+		return none
+	}
+	return c.table.last(key.pair())
+}
+
+// open makes r, one packet, the superpacket that its flow opened last.
+func (c *Coalescer) open(s *slot, r *run) {
 	r.older = s.super
 	c.opened++
 	r.ordinal = c.opened
 	s.super = int32(len(c.runs))
-	c.runs = append(c.runs, r)
-	return why
+	c.runs = append(c.runs, *r)
 }
 
 // alone opens a superpacket that packet i, which is no candidate, is all of.
@@ -233,7 +246,7 @@ func (c *Coalescer) alone(i int32) {
 // start returns a superpacket of packet i alone, a candidate.
 func (c *Coalescer) start(i int32, pkt []byte, p *parsed) run {
 	r := run{
-		head: i, tail: i, n: 1, most: c.cfg.MaxUDPSegments, older: none, shape: p.shape,
+		head: i, tail: i, n: 1, most: c.cfg.MaxUDPSegments, older: none, layout: p.layout,
 		size:  len(pkt) - p.hdrLen,
 		ports: be32(pkt[p.l4Off:]),
 		l4Sum: uint32(p.key.pseudoHeaderSum(p.proto, 0)),
@@ -276,12 +289,7 @@ func (c *Coalescer) settle(at int32, r *run, keepOrder bool) Reason {
 			break
 		}
 		if c.joins(r, q) == Joined {
-			c.next[r.tail] = q.head
-			q.head = r.head
-			q.sealed = q.sealed || q.n == 1 && q.payload < r.size
-			q.size, q.most, q.id, q.seq = r.size, r.most, r.id, r.seq
-			q.n++
-			q.payload += r.payload
+			c.prepend(q, r)
 			return Joined
 		}
 		at = q.older
@@ -299,6 +307,16 @@ func (c *Coalescer) add(q *run, i int32, payload int, sealed bool) {
 	q.sealed = sealed || payload < q.size
 	q.n++
 	q.payload += payload
+}
+
+// prepend joins r, one packet, to q in front: r's first packet starts the whole, in q's
+// place.
+func (c *Coalescer) prepend(q, r *run) {
+	c.next[r.tail] = q.head
+	r.tail, r.n, r.payload = q.tail, q.n+1, r.payload+q.payload
+	r.sealed = q.sealed || q.n == 1 && q.payload < r.size
+	r.older, r.ordinal = q.older, q.ordinal
+	*q = *r
 }
 
 // joins says whether the packets of b, of the same flow as those of a and all
@@ -320,7 +338,7 @@ func (c *Coalescer) joins(a, b *run) Reason {
 	if a.sealed || b.size > a.size || b.n > 1 && b.size != a.size || a.hdrLen != b.hdrLen ||
 		a.version == 4 && !a.atomic && a.id+uint16(a.n) != b.id ||
 		a.proto == protoTCP && a.seq+uint32(a.payload) != b.seq ||
-		!sameHeaders(c.pkts[a.head], c.pkts[b.head], &a.shape) {
+		!sameHeaders(c.pkts[a.head], c.pkts[b.head], &a.layout) {
 		return Mismatch
 	}
 	return Joined
@@ -337,7 +355,7 @@ func (c *Coalescer) extends(q *run, i int32, pkt []byte) bool {
 	c.compared.add(1)
 	size := len(pkt) - q.hdrLen
 	if size <= 0 || q.sealed || size > q.size || q.n >= q.most ||
-		q.hdrLen+q.payload+size > maxPacketLen || !c.isOpen(q) || !sameHeaders(c.pkts[q.head], pkt, &q.shape) {
+		q.hdrLen+q.payload+size > maxPacketLen || !c.isOpen(q) || !sameHeaders(c.pkts[q.head], pkt, &q.layout) {
 		return false
 	}
 	if q.version == 4 {

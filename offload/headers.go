@@ -2,43 +2,47 @@ package offload
 
 import "encoding/binary"
 
-// fixed has a one for each bit of the headers of a candidate that Segment copies
-// from the first packet to all, and a zero for what it sets, in words of eight
-// bytes: of IPv4 and IPv6 headers without options, and of the first 16 bytes of a TCP
-// header.
-var fixed struct {
-	ip4, ip6 [2]uint64
-	tcp      [2]uint64
+// masks are those of IPv4 and IPv6 headers without options, and of the first 16 bytes
+// of a TCP header, in words of eight bytes.
+type masks struct{ ip4, ip6, tcp [2]uint64 }
+
+// fixed has a one for each bit of a candidate's headers that Segment copies from the
+// first packet to all, and a zero for each that it sets.
+var fixed = newMasks()
+
+func newMasks() masks {
+	tcp := allBut(4, 5, 6, 7)   // sequence number
+	tcp[13] &^= tcpFIN | tcpPSH // of the flags
+	return masks{
+		ip4: words(allBut(2, 3, 4, 5, 10, 11)), // total length, ID, checksum
+		ip6: words(allBut(4, 5)),               // payload length
+		tcp: words(tcp),
+	}
 }
 
-func init() {
-	words := func(set ...int) (w [2]uint64) { // set are the bytes that Segment sets
-		var b [16]byte
-		for i := range b {
-			b[i] = 0xFF
-		}
-		for _, i := range set {
-			b[i] = 0
-		}
-		return [2]uint64{word(b[:]), word(b[8:])}
+// allBut returns bytes of ones, but for zeros at the given offsets.
+func allBut(set ...int) (b [16]byte) {
+	for i := range b {
+		b[i] = 0xFF
 	}
-	fixed.ip4 = words(2, 3, 4, 5, 10, 11) // total length, ID, checksum
-	fixed.ip6 = words(4, 5)               // payload length
-	fixed.tcp = words(4, 5, 6, 7)         // sequence number
-	flags := [8]byte{0, 0, 0, 0, 0, tcpFIN | tcpPSH}
-	fixed.tcp[1] &^= word(flags[:])
+	for _, i := range set {
+		b[i] = 0
+	}
+	return b
 }
+
+func words(b [16]byte) [2]uint64 { return [2]uint64{word(b[:]), word(b[8:])} }
 
 func word(b []byte) uint64 { return binary.NativeEndian.Uint64(b) }
 
-// sameHeaders says whether the headers of a and b, which have them as s says, are
+// sameHeaders says whether the headers of a and b, which have them as l says, are
 // equal in all that Segment copies: versions and header lengths, TOS or traffic
 // class and flow label, the word with DF, TTL, protocol, addresses and ports, ACK
 // number, all flags but FIN and PSH, window, urgent pointer, options.
-func sameHeaders(a, b []byte, s *shape) bool {
-	a, b = a[:s.hdrLen], b[:s.hdrLen]
+func sameHeaders(a, b []byte, l *layout) bool {
+	a, b = a[:l.hdrLen], b[:l.hdrLen]
 	var diff uint64
-	if s.version == 4 {
+	if l.version == 4 {
 		x, y := (*[ipv4HdrLen]byte)(a), (*[ipv4HdrLen]byte)(b)
 		diff = (word(x[0:])^word(y[0:]))&fixed.ip4[0] |
 			(word(x[8:])^word(y[8:]))&fixed.ip4[1] |
@@ -51,7 +55,7 @@ func sameHeaders(a, b []byte, s *shape) bool {
 			(word(x[24:]) ^ word(y[24:])) | (word(x[32:]) ^ word(y[32:]))
 		a, b = a[ipv6HdrLen:], b[ipv6HdrLen:]
 	}
-	if s.proto == protoUDP {
+	if l.proto == protoUDP {
 		return diff|uint64(be32(a)^be32(b)) == 0 // ports
 	}
 	x, y := (*[tcpHdrLen]byte)(a), (*[tcpHdrLen]byte)(b)

@@ -29,64 +29,89 @@ const (
 	minNeedsCsumStart = 20     // nh_min_len, include/linux/virtio_net.h
 )
 
-// ipLayout says where the headers of an IP packet are.
-type ipLayout struct {
+// layout describes where the headers of an IP packet are.
+type layout struct {
 	version int // 4 or 6; 0 for anything else
 	proto   uint8
 	l4Off   int
+	hdrLen  int // bytes of all headers; 0 until the L4 header was found complete
+}
+
+// gsoType returns the type of a superpacket of such packets, TCP or UDP.
+func (l *layout) gsoType() GSOType {
+	switch {
+	case l.proto == protoUDP:
+		return GSOUDPL4
+	case l.version == 4:
+		return GSOTCPv4
+	}
+	return GSOTCPv6
 }
 
 // parseIP finds the L4 header behind IPv4 options or IPv6 extension headers, as
 // inet_gso_segment and ipv6_gso_pull_exthdrs do (net/ipv4/af_inet.c,
 // net/ipv6/ip6_offload.c, Linux 6.12). The protocol it stops at may be any. A
 // version nibble that is neither 4 nor 6 is no error here: no GSO type has it.
-func parseIP(pkt []byte) (layout ipLayout, err error) {
+func parseIP(pkt []byte) (layout, error) {
 	if len(pkt) == 0 {
-		return layout, ErrIPHeader
+		return layout{}, ErrIPHeader
 	}
 	switch pkt[0] >> 4 {
 	case 4:
 		if len(pkt) < ipv4HdrLen {
-			return layout, ErrIPHeader
+			return layout{}, ErrIPHeader
 		}
 		hdrLen := int(pkt[0]&15) * 4
 		if hdrLen < ipv4HdrLen || hdrLen > len(pkt) {
-			return layout, ErrIPHeader
+			return layout{}, ErrIPHeader
 		}
 		if be16(pkt[6:])&(ipv4MF|ipv4OffsetMask) != 0 {
-			return layout, ErrFragment
+			return layout{}, ErrFragment
 		}
-		return ipLayout{version: 4, proto: pkt[9], l4Off: hdrLen}, nil
+		return layout{version: 4, proto: pkt[9], l4Off: hdrLen}, nil
 	case 6:
 		if len(pkt) < ipv6HdrLen {
-			return layout, ErrIPHeader
+			return layout{}, ErrIPHeader
 		}
 		return walkIPv6(pkt)
 	}
-	return layout, nil
+	return layout{}, nil
 }
 
 // walkIPv6 follows the extension headers that the kernel can segment behind.
 // Each takes 8 bytes or more, so the walk ends.
-func walkIPv6(pkt []byte) (layout ipLayout, err error) {
+func walkIPv6(pkt []byte) (layout, error) {
 	next, off := pkt[6], ipv6HdrLen
 	for {
 		switch next {
 		case protoHopOpts, protoRouting, protoDstOpts:
 			if len(pkt) < off+8 {
-				return layout, ErrIPHeader
+				return layout{}, ErrIPHeader
 			}
 			extLen := 8 * (int(pkt[off+1]) + 1)
 			if len(pkt) < off+extLen {
-				return layout, ErrIPHeader
+				return layout{}, ErrIPHeader
 			}
 			next, off = pkt[off], off+extLen
 		case protoFragment:
-			return layout, ErrFragment
+			return layout{}, ErrFragment
 		default:
-			return ipLayout{version: 6, proto: next, l4Off: off}, nil
+			return layout{version: 6, proto: next, l4Off: off}, nil
 		}
 	}
+}
+
+// l4HdrLen returns the length of the TCP or UDP header that starts l4, and reports
+// whether it is all there, a TCP header with a data offset of 5 words or more.
+func l4HdrLen(l4 []byte, proto uint8) (n int, ok bool) {
+	if proto == protoUDP {
+		return udpHdrLen, len(l4) >= udpHdrLen
+	}
+	if len(l4) < tcpHdrLen {
+		return n, false
+	}
+	n = int(l4[12]>>4) * 4
+	return n, n >= tcpHdrLen && n <= len(l4)
 }
 
 // addrs returns the source and destination addresses of a packet of the given

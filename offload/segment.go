@@ -10,12 +10,11 @@ import (
 // 6.12). The zero value is ready; Reset starts it on a superpacket, and it can
 // be reused for any number of them. It is not safe for concurrent use.
 type Segmenter struct {
-	pkt     []byte // the superpacket, borrowed
-	hdr     []byte // an inner segment's headers, ours; ID, sequence number and checksums are zero
-	v4, udp bool
-	l4Off   int
-	size    int // payload bytes of every segment but the last
-	n, i    int // segments in all, and produced
+	pkt    []byte // the superpacket, borrowed
+	hdr    []byte // an inner segment's headers, ours; ID, sequence number and checksums are zero
+	layout        // of the superpacket, and of its segments
+	size   int    // payload bytes of every segment but the last
+	n, i   int    // segments in all, and produced
 
 	// If not split, pkt is the one segment and its checksum is completed over
 	// pkt[csumStart:] into pkt[csumAt:], unless csumAt is zero.
@@ -55,12 +54,12 @@ func (s *Segmenter) Reset(h VnetHdr, pkt []byte) error {
 		s.pkt, s.n = pkt, 1
 		return nil
 	}
-	layout, hdrLen, err := checkGSO(h, pkt)
+	l, err := checkGSO(h, pkt)
 	if err != nil {
 		return err
 	}
-	s.pkt, s.l4Off, s.v4, s.udp = pkt, layout.l4Off, layout.version == 4, layout.proto == protoUDP
-	payload := len(pkt) - hdrLen
+	s.pkt, s.layout = pkt, l
+	payload := len(pkt) - s.hdrLen
 	if payload <= int(h.GSOSize) {
 		s.n = 1
 		if h.Flags&NeedsCsum != 0 {
@@ -71,14 +70,13 @@ func (s *Segmenter) Reset(h VnetHdr, pkt []byte) error {
 	s.split = true
 	s.size = int(h.GSOSize)
 	s.n = (payload + s.size - 1) / s.size
-	s.hdr = append(hdr, pkt[:hdrLen]...)
-	s.prepare(layout, h.Flags&NeedsCsum != 0)
+	s.hdr = append(hdr, pkt[:s.hdrLen]...)
+	s.prepare(h.Flags&NeedsCsum != 0)
 	return nil
 }
 
-// checkGSO applies V4 to a superpacket with a GSO type. With an error the rest is of
-// no meaning.
-func checkGSO(h VnetHdr, pkt []byte) (layout ipLayout, hdrLen int, err error) {
+// checkGSO applies V4 to a superpacket with a GSO type.
+func checkGSO(h VnetHdr, pkt []byte) (layout, error) {
 	var version int
 	proto, csumOffset := uint8(protoTCP), uint16(tcpCsumOffset)
 	switch h.GSOType {
@@ -89,49 +87,41 @@ func checkGSO(h VnetHdr, pkt []byte) (layout ipLayout, hdrLen int, err error) {
 	case GSOUDPL4:
 		proto, csumOffset = protoUDP, udpCsumOffset
 	default:
-		return layout, hdrLen, ErrGSOType
+		return layout{}, ErrGSOType
 	}
 	if h.GSOSize == 0 || h.GSOSize == gsoByFrags {
-		return layout, hdrLen, ErrGSOSize
+		return layout{}, ErrGSOSize
 	}
 	partial := h.Flags&NeedsCsum != 0
 	if proto == protoUDP && !partial {
-		return layout, hdrLen, ErrNoCsum
+		return layout{}, ErrNoCsum
 	}
 	if len(pkt) > maxPacketLen {
-		return layout, hdrLen, ErrTooLong
+		return layout{}, ErrTooLong
 	}
-	layout, err = parseIP(pkt)
+	l, err := parseIP(pkt)
 	if err != nil {
-		return layout, hdrLen, err
+		return layout{}, err
 	}
-	if layout.version == 0 || version != 0 && layout.version != version || layout.proto != proto {
-		return layout, hdrLen, ErrProtocol
+	if l.version == 0 || version != 0 && l.version != version || l.proto != proto {
+		return layout{}, ErrProtocol
 	}
-	l4 := pkt[layout.l4Off:]
-	l4HdrLen := udpHdrLen
-	if proto == protoTCP {
-		if len(l4) < tcpHdrLen {
-			return layout, hdrLen, ErrL4Header
-		}
-		l4HdrLen = int(l4[12]>>4) * 4
-		if l4HdrLen < tcpHdrLen {
-			return layout, hdrLen, ErrL4Header
-		}
+	l4 := pkt[l.l4Off:]
+	n, ok := l4HdrLen(l4, proto)
+	if !ok {
+		return layout{}, ErrL4Header
 	}
-	if len(l4) < l4HdrLen {
-		return layout, hdrLen, ErrL4Header
-	}
-	if partial && int(h.CsumStart) != layout.l4Off {
-		return layout, hdrLen, ErrCsumStart
+	if partial && int(h.CsumStart) != l.l4Off {
+		return layout{}, ErrCsumStart
 	}
 	if partial && h.CsumOffset != csumOffset {
-		return layout, hdrLen, ErrCsumOffset
+		return layout{}, ErrCsumOffset
 	}
-	if proto == protoUDP && len(l4)-l4HdrLen > maxUDPSegments*int(h.GSOSize) {
-		return layout, hdrLen, ErrSegments
+	if proto == protoUDP && len(l4)-n > maxUDPSegments*int(h.GSOSize) {
+		return layout{}, ErrSegments
 	}
-	return layout, layout.l4Off + l4HdrLen, nil
+	l.hdrLen = l.l4Off + n
+	return l, nil
 }
 
 // prepare makes of the header copy that of an inner segment, but for ID, sequence
@@ -143,13 +133,13 @@ func checkGSO(h VnetHdr, pkt []byte) (layout ipLayout, hdrLen int, err error) {
 // partial sum gives segments wrong by the same amount. Sums are kept modulo
 // 0xFFFF; TCP's data offset and UDP's length make every whole sum non-zero, and
 // then its folded value is unique, so the order of additions does not matter.
-func (s *Segmenter) prepare(layout ipLayout, partial bool) {
-	hdr, l4Off := s.hdr, layout.l4Off
+func (s *Segmenter) prepare(partial bool) {
+	hdr, l4Off := s.hdr, s.l4Off
 	l4 := hdr[l4Off:]
 	var seed uint32
 	segLen := len(hdr) + s.size
 	l4Len := segLen - l4Off
-	if s.v4 {
+	if s.version == 4 {
 		s.id = be16(hdr[4:])
 		putBE16(hdr[2:], uint16(segLen))
 		putBE16(hdr[4:], 0)
@@ -158,7 +148,7 @@ func (s *Segmenter) prepare(layout ipLayout, partial bool) {
 	} else {
 		putBE16(hdr[4:], uint16(segLen-ipv6HdrLen))
 	}
-	if s.udp {
+	if s.proto == protoUDP {
 		seed = uint32(be16(l4[6:])) + neg(be16(l4[4:]))
 		putBE16(l4[4:], uint16(l4Len))
 		putBE16(l4[6:], 0)
@@ -166,8 +156,8 @@ func (s *Segmenter) prepare(layout ipLayout, partial bool) {
 		if partial {
 			seed = uint32(be16(l4[16:])) + neg(uint16(len(s.pkt)-l4Off))
 		} else {
-			src, dst := addrs(hdr, layout.version)
-			seed = uint32(PseudoHeaderSum(layout.proto, src, dst, 0))
+			src, dst := addrs(hdr, s.version)
+			seed = uint32(PseudoHeaderSum(s.proto, src, dst, 0))
 		}
 		s.seq, s.tcpFlags = be32(l4[4:]), l4[13]
 		putBE32(l4[4:], 0)
@@ -275,14 +265,14 @@ func (s *Segmenter) outer(seg []byte, l4Sum uint32) {
 	ipSum := s.ipSum
 	longer := uint32(len(seg)) + neg(uint16(len(s.hdr)+s.size))
 	l4 := seg[s.l4Off:]
-	if s.v4 {
+	if s.version == 4 {
 		putBE16(seg[2:], uint16(len(seg)))
 		ipSum += longer
 	} else {
 		putBE16(seg[4:], uint16(len(seg)-ipv6HdrLen))
 	}
 	l4Sum += longer
-	if s.udp {
+	if s.proto == protoUDP {
 		putBE16(l4[4:], uint16(len(l4)))
 		l4Sum += longer // it is in the header, too
 	} else {
@@ -302,14 +292,14 @@ func (s *Segmenter) outer(seg []byte, l4Sum uint32) {
 func (s *Segmenter) fill(seg []byte, ipSum, l4Sum uint32) {
 	i := s.i
 	s.i++
-	if s.v4 {
+	if s.version == 4 {
 		id := s.id + uint16(i)
 		ip := (*[ipv4HdrLen]byte)(seg)
 		putBE16(ip[4:], id)
 		putBE16(ip[10:], ^fold(ipSum+uint32(id)))
 	}
 	l4 := seg[s.l4Off:]
-	if s.udp {
+	if s.proto == protoUDP {
 		c := ^fold(l4Sum)
 		if c == 0 {
 			c = 0xFFFF // 0 would say that there is none (RFC 768)

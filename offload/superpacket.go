@@ -83,7 +83,7 @@ func (c *Coalescer) finish() []Superpacket {
 		p.length = r.hdrLen + r.payload
 		p.hdr = VnetHdr{
 			Flags:      NeedsCsum,
-			GSOType:    r.gsoType,
+			GSOType:    r.gsoType(),
 			HdrLen:     uint16(r.hdrLen),
 			GSOSize:    uint16(r.size),
 			CsumStart:  uint16(r.l4Off),

@@ -65,10 +65,19 @@ func (p *prober) user() error {
 	return err
 }
 
+// oracles are those that a feature can be tried by.
+type oracles uint8
+
+const (
+	byTUN oracles = 1 << iota
+	byVeth
+)
+
 // cuts tries how superpackets are cut.
 func (p *prober) cuts() (err error) {
-	tun := p.cut != nil
-	if !tun {
+	via := byTUN
+	if p.cut == nil {
+		via = byVeth
 		if p.cut, err = NewVethSegmenter(); err != nil {
 			p.cut = nil
 			return err
@@ -76,23 +85,22 @@ func (p *prober) cuts() (err error) {
 	}
 	for _, try := range []struct {
 		name   string
+		via    oracles
 		h      VnetHdr
 		packet []byte
 		segs   int // with the feature; 0: it refuses
 	}{
-		{"uso", VnetHdr{1, 5, 28, 1, 20, 6}, probeUDP(2), 2},
-		{"small-gso", VnetHdr{1, 1, 40, 1, 20, 16}, probeTCP(1, 0, 0, 100), 100},
-		{"uso-128", VnetHdr{1, 5, 28, 1, 20, 6}, probeUDP(128), 128},
-		{"csum-offset-check", VnetHdr{1, 1, 40, 50, 20, 6}, probeTCP(1, 0, 0, 100), 0},
-		{"csum-start-check", VnetHdr{1, 0, 0, 0, 0, 4}, probeTCP(1, 0, 0, 100), 0},
-		{"one-without-csum", VnetHdr{0, 1, 40, 100, 0, 0}, probeTCP(1, 0, 0, 100), 1},
-		{"dissects", VnetHdr{0, 4, 60, 20, 0, 0}, probeTCP(1, 0, 0, 100), 0},
+		{"uso", byVeth, VnetHdr{1, 5, 28, 1, 20, 6}, probeUDP(2), 2}, // a TUN's mask has told
+		{"small-gso", byTUN | byVeth, VnetHdr{1, 1, 40, 1, 20, 16}, probeTCP(1, 0, 0, 100), 100},
+		{"uso-128", byTUN | byVeth, VnetHdr{1, 5, 28, 1, 20, 6}, probeUDP(128), 128},
+		{"csum-offset-check", byTUN | byVeth, VnetHdr{1, 1, 40, 50, 20, 6}, probeTCP(1, 0, 0, 100), 0},
+		{"csum-start-check", byTUN | byVeth, VnetHdr{1, 0, 0, 0, 0, 4}, probeTCP(1, 0, 0, 100), 0},
+		// A packet socket has these on every kernel.
+		{"one-without-csum", byTUN, VnetHdr{0, 1, 40, 100, 0, 0}, probeTCP(1, 0, 0, 100), 1},
+		{"dissects", byTUN, VnetHdr{0, 4, 60, 20, 0, 0}, probeTCP(1, 0, 0, 100), 0},
 	} {
-		if (try.name == "dissects" || try.name == "one-without-csum") && !tun {
-			continue // a packet socket always does
-		}
-		if try.name == "uso" && tun {
-			continue // the mask said it
+		if try.via&via == 0 {
+			continue
 		}
 		a, err := p.cut.Segment(try.h, try.packet)
 		if err != nil {

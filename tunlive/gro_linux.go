@@ -119,7 +119,7 @@ func (g *toggle) jiffies() (uint32, error) {
 }
 
 func (g *toggle) Coalesce(batch [][]byte) ([]Packet, error) {
-	slow, most := 0, mostSlow
+	late, most := 0, mostLate
 	if len(batch) >= g.tooMany {
 		most = 1
 	}
@@ -135,9 +135,9 @@ func (g *toggle) Coalesce(batch [][]byte) ([]Packet, error) {
 		if took == 0 {
 			return out, nil
 		}
-		if took < slowBatch {
-			slow = 0
-		} else if slow++; slow == most {
+		if took < lateBatch {
+			late = 0
+		} else if late++; late == most {
 			break
 		}
 	}
@@ -145,9 +145,10 @@ func (g *toggle) Coalesce(batch [][]byte) ([]Packet, error) {
 	return nil, ErrSlow
 }
 
-// slowBatch is how many milliseconds a batch takes, or a tick of the slowest clock, on a
-// machine that is too slow; mostSlow is how often in turn it may do so nevertheless.
-const slowBatch, mostSlow = 10, 8
+const (
+	lateBatch = 10 // milliseconds a batch, a tick of the slowest clock: the machine is too slow
+	mostLate  = 8  // batches in turn that may take as long before it is given up
+)
 
 // write writes the batch, then a marker, which flushes all and itself. It returns how
 // far the clock went meanwhile, in milliseconds.
@@ -193,11 +194,12 @@ type gate struct {
 }
 
 const (
-	smallBurst = 16384               // bytes of a batch's longest frame, most times
-	largeBurst = wireMTU + etherLen  // the longest there is
-	slow       = 1                   // bytes a second
-	fast       = 4_000_000_000       // of an open gate
-	fastBurst  = uint32(200_000_000) //
+	smallBurst = 16384              // bytes of a batch's longest frame, most times
+	largeBurst = wireMTU + etherLen // the longest there is
+
+	shutRate  = 1             // bytes a second
+	openRate  = 4_000_000_000 // bytes a second
+	openBurst = 200_000_000   // bytes, more than a batch has
 )
 
 // NewGate returns the oracle of a veth's GRO, which kernels have since 5.13. It is for
@@ -227,7 +229,7 @@ func (g *gate) open() error {
 	if err := g.wire.open(segmentationFeatures, features); err != nil {
 		return err
 	}
-	return g.nl.tokenBucket(g.near, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, fast, fastBurst)
+	return g.nl.tokenBucket(g.near, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, openRate, openBurst)
 }
 
 func (g *gate) Coalesce(batch [][]byte) ([]Packet, error) {
@@ -248,7 +250,7 @@ func (g *gate) Coalesce(batch [][]byte) ([]Packet, error) {
 		return nil, ErrPacket
 	}
 	// Shut, with a full bucket that one frame empties.
-	if err := g.nl.tokenBucket(g.near, 0, slow, uint32(burst)); err != nil {
+	if err := g.nl.tokenBucket(g.near, 0, shutRate, uint32(burst)); err != nil {
 		return nil, err
 	}
 	if err := g.out.write(VnetHdr{}, g.fill(burst-etherLen)); err != nil {
@@ -259,7 +261,7 @@ func (g *gate) Coalesce(batch [][]byte) ([]Packet, error) {
 			return nil, fmt.Errorf("packet %d of %d: %w", i, len(batch), err)
 		}
 	}
-	if err := g.nl.tokenBucket(g.near, 0, fast, fastBurst); err != nil {
+	if err := g.nl.tokenBucket(g.near, 0, openRate, openBurst); err != nil {
 		return nil, err
 	}
 	if err := g.out.write(VnetHdr{}, g.markers.next()); err != nil {

@@ -16,6 +16,15 @@ func (m message) u16(v uint16) message { return binary.NativeEndian.AppendUint16
 func (m message) u32(v uint32) message { return binary.NativeEndian.AppendUint32(m, v) }
 func (m message) u64(v uint64) message { return binary.NativeEndian.AppendUint64(m, v) }
 
+// data appends a struct of the kernel's, without padding of its own.
+func (m message) data(v any) message {
+	m, err := binary.Append(m, binary.NativeEndian, v)
+	if err != nil {
+		panic(err) // it has a field of no fixed size
+	}
+	return m
+}
+
 // attr appends an attribute, padded to 4 bytes.
 func (m message) attr(kind uint16, value []byte) message {
 	m = append(m.u16(uint16(4+len(value))).u16(kind), value...)
@@ -179,6 +188,41 @@ func tcmsg(index int, handle, parent, info uint32) message {
 	return message{}.u8(unix.AF_UNSPEC).u8(0).u16(0).u32(uint32(index)).u32(handle).u32(parent).u32(info)
 }
 
+// u32Selector is struct tc_u32_sel with one struct tc_u32_key (linux/pkt_cls.h).
+type u32Selector struct {
+	Flags, OffShift, NKeys, _ uint8
+	OffMask, Off              uint16
+	OffOff, HOff              int16
+	HMask                     uint32
+	Key                       struct {
+		Mask, Val    uint32
+		Off, OffMask int32
+	}
+}
+
+// mirred is struct tc_mirred (linux/tc_act/tc_mirred.h).
+type mirred struct {
+	ActionIndex, Capab          uint32
+	Action, RefCount, BindCount int32
+	EgressAction                int32
+	Index                       uint32 // of the link
+}
+
+// rateSpec is struct tc_ratespec, and tbfOptions struct tc_tbf_qopt (linux/pkt_sched.h).
+type (
+	rateSpec struct {
+		CellLog, LinkLayer uint8
+		Overhead           uint16
+		CellAlign          int16
+		MPU                uint16
+		Rate               uint32
+	}
+	tbfOptions struct {
+		Rate, PeakRate     rateSpec
+		Limit, Buffer, MTU uint32
+	}
+)
+
 // redirect sends everything that arrives at one link out of another, below the
 // IP stack: nothing is routed, delivered, reassembled or changed.
 func (n *netlink) redirect(from, to int) error {
@@ -194,13 +238,11 @@ func (n *netlink) redirect(from, to int) error {
 		stolen, egressRedir = 4, 1
 		terminal            = 1
 	)
-	info := 1<<16 | uint32(htons(unix.ETH_P_ALL))         // priority, protocol
-	selector := message{}.u8(terminal).u8(0).u8(1).u8(0). // flags, offshift, nkeys, pad
-								u16(0).u16(0).u16(0).u16(0).u32(0). // offmask, off, offoff, hoff, hmask
-								u32(0).u32(0).u32(0).u32(0)         // one key: mask 0, value 0
-	parms := message{}.u32(0).u32(0).u32(stolen).u32(0).u32(0).u32(egressRedir).u32(uint32(to))
+	info := 1<<16 | uint32(htons(unix.ETH_P_ALL))                        // priority, protocol
+	everything := message{}.data(u32Selector{Flags: terminal, NKeys: 1}) // its key: mask 0, value 0
+	parms := message{}.data(mirred{Action: stolen, EgressAction: egressRedir, Index: uint32(to)})
 	action := message{}.text(actKind, "mirred").attr(actOptions, message{}.attr(mirredParms, parms))
-	options := message{}.attr(u32Sel, selector).attr(u32Act, message{}.attr(1, action))
+	options := message{}.attr(u32Sel, everything).attr(u32Act, message{}.attr(1, action))
 	m = tcmsg(from, 0, tcIngress, info).text(unix.TCA_KIND, "u32").attr(unix.TCA_OPTIONS, options)
 	if _, err := n.do(unix.RTM_NEWTFILTER, create, m); err != nil {
 		return fmt.Errorf("filter u32 with mirred: %w", err)
@@ -225,11 +267,7 @@ func (n *netlink) tokenBucket(index int, flags uint16, rate, burst uint32) error
 		linkLayerEthernet = 1
 		limit             = 64 << 20 // bytes queued
 	)
-	ratespec := func(rate uint32) message {
-		return message{}.u8(0).u8(linkLayerEthernet).u16(0).u16(0).u16(0).u32(rate)
-	}
-	opt := append(append(message{}, ratespec(rate)...), make([]byte, 12)...) // no peak rate
-	opt = opt.u32(limit).u32(0).u32(0)
+	opt := message{}.data(tbfOptions{Rate: rateSpec{LinkLayer: linkLayerEthernet, Rate: rate}, Limit: limit})
 	m := tcmsg(index, tcHandleRoot, tcRoot, 0).text(unix.TCA_KIND, "tbf").
 		attr(unix.TCA_OPTIONS, message{}.attr(parms, opt).num(burstBytes, burst))
 	if _, err := n.do(unix.RTM_NEWQDISC, flags, m); err != nil {

@@ -82,7 +82,7 @@ func (s *tunSegmenter) Segment(h VnetHdr, packet []byte) (Answer, error) {
 	if readErr != nil {
 		return Answer{}, readErr
 	}
-	a := Answer{Errno: err, Segments: segments}
+	a := Answer{Class: Delivered, Errno: err, Segments: segments}
 	if err == nil && len(segments) > 0 {
 		return a, nil
 	}
@@ -164,6 +164,7 @@ func (s *vethSegmenter) Segment(h VnetHdr, packet []byte) (Answer, error) {
 	}
 	switch {
 	case a.Errno == nil && len(a.Segments) > 0:
+		a.Class = Delivered
 	case a.Errno == nil, a.Errno == unix.ENOMEM, a.Errno == unix.ENOBUFS:
 		a.Class = Dropped
 	default:

@@ -47,7 +47,8 @@ type Packet struct {
 type Class uint8
 
 const (
-	Delivered  Class = iota // taken, and something came out
+	_          Class = iota // not known
+	Delivered               // taken, and something came out
 	Refused                 // EINVAL before anything was counted
 	FrameError              // EINVAL, rx_frame_errors: the virtio_net_hdr does not fit the packet
 	RxDropped               // EINVAL, rx_dropped: not IP
@@ -55,9 +56,14 @@ const (
 	Lost                    // taken, nothing came out, nothing was counted
 )
 
-var classNames = [...]string{"delivered", "refused", "frame-error", "rx-dropped", "dropped", "lost"}
+var classNames = [...]string{"unknown", "delivered", "refused", "frame-error", "rx-dropped", "dropped", "lost"}
 
-func (c Class) String() string { return classNames[c] }
+func (c Class) String() string {
+	if int(c) < len(classNames) {
+		return classNames[c]
+	}
+	return classNames[0]
+}
 
 // Answer is what the kernel made of one superpacket. Segments are valid until
 // the oracle's next call.

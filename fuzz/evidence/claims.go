@@ -1,6 +1,4 @@
-// Package evidence gathers what the commands of tunproof found of one tree into a
-// directory that can be cited: claims, what they rest on, and what they do not cover.
-package evidence
+package main
 
 // Claim is a statement about package offload that the evidence is for. Its ID is never
 // given to another: one that is no longer made stays here, with what replaced it.

@@ -7,7 +7,6 @@ go 1.26
 require (
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	gonum.org/v1/plot v0.17.0
-	pgregory.net/rapid v1.3.0
 	tunproof v0.0.0
 )
 
@@ -18,6 +17,7 @@ require (
 	golang.org/x/image v0.30.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.28.0 // indirect
+	pgregory.net/rapid v1.3.0 // indirect
 )
 
 replace tunproof => ../..

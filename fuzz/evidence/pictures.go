@@ -1,4 +1,4 @@
-package evidence
+package main
 
 import (
 	"bufio"
@@ -14,8 +14,6 @@ import (
 	"strconv"
 	"strings"
 
-	"pgregory.net/rapid"
-
 	"tunproof/corpus"
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/conform"
@@ -23,7 +21,6 @@ import (
 	"tunproof/fuzz/law"
 	"tunproof/fuzz/record"
 	"tunproof/fuzz/replay"
-	"tunproof/fuzz/scenario"
 	"tunproof/fuzz/scenario/draw"
 	"tunproof/tunlive/kernels"
 )
@@ -37,32 +34,28 @@ type reached struct {
 }
 
 // reach runs generated inputs through production.
-func reach(n int, seed uint64) (*reached, error) {
+func reach(n int, seed uint64) *reached {
 	r := &reached{map[string]int{}, map[string]int{}, map[string]int{}}
-	for i, g := range []*rapid.Generator[scenario.Scenario]{draw.Batches(), draw.Supers()} {
-		_, _, err := draw.Check("reach", n, seed+uint64(i), func(t *rapid.T) {
-			batches, supers := replay.Explain(g.Draw(t, "scenario"))
-			for _, b := range batches {
-				for _, p := range b.Packets {
-					r.reasons[p.Reason]++
-					for _, f := range p.Fields {
-						if len(p.Fields) == 1 || !strings.HasSuffix(f.Field, ".checksum") {
-							r.fields[f.Field]++
-						}
+	source := draw.NewSource(draw.Kinds{Batches: true, Supers: true}, record.Seed(seed, "reach", 0))
+	for i := range 2 * n {
+		batches, supers := replay.Explain(source.Draw(i))
+		for _, b := range batches {
+			for _, p := range b.Packets {
+				r.reasons[p.Reason]++
+				for _, f := range p.Fields {
+					if len(p.Fields) == 1 || !strings.HasSuffix(f.Field, ".checksum") {
+						r.fields[f.Field]++
 					}
 				}
 			}
-			for _, s := range supers {
-				if s.Packets == nil {
-					r.refusals[cmp.Or(s.Refused, "accepted")]++
-				}
+		}
+		for _, s := range supers {
+			if s.Packets == nil {
+				r.refusals[cmp.Or(s.Refused, "accepted")]++
 			}
-		})
-		if err != nil {
-			return nil, err
 		}
 	}
-	return r, nil
+	return r
 }
 
 // counted are bars of counts, the most first, each as long as its logarithm.
@@ -80,10 +73,7 @@ func counted(m map[string]int, fill color.Color) (list []bar) {
 
 // inputsPicture shows which Reasons, refusals and fields generated inputs hit.
 func inputsPicture(n int, seed uint64) ([]byte, error) {
-	r, err := reach(n, seed)
-	if err != nil {
-		return nil, err
-	}
+	r := reach(n, seed)
 	return bars(fmt.Sprintf("What %d generated batches and %d superpackets hit (logarithmic)", n, n),
 		[]panel{{"Reason of each packet", counted(r.reasons, blue)}},
 		[]panel{{"field that keeps a packet apart (Mismatch)", counted(r.fields, green)}},

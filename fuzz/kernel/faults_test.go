@@ -74,7 +74,7 @@ func TestFaultsInSegments(t *testing.T) {
 				})
 				super := law.Super{Super: p, Members: []int{0, 1, 2}}
 				n += faulty(want, func(what string, l [][]byte) {
-					faulted := tunlive.Answer{}
+					faulted := tunlive.Answer{Class: tunlive.Delivered}
 					for _, data := range l {
 						faulted.Segments = append(faulted.Segments, tunlive.Packet{Data: data})
 					}

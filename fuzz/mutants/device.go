@@ -111,7 +111,7 @@ var onDevice = []Bug{
 // were tests of what happens when two rare things meet.
 var inventedOnDevice = []Bug{
 	{"member-survives-deadline", stranger, "offload/tun/write_linux.go",
-		"\tw.at, w.member, w.alone, w.refused = 0, 0, false, false\n", "\tw.at, w.alone, w.refused = 0, false, false\n"},
+		`w.batch = batch{pkts: pkts, supers: w.co.Coalesce(pkts)}`, `w.batch = batch{pkts: pkts, supers: w.co.Coalesce(pkts), member: w.member}`},
 	{"errno-hides-deadline", stranger, "offload/tun/write_linux.go",
 		"\t\tw.first = w.fatal\n", "\t\tif w.first == nil || w.first == unix.EBADFD { // else the first packet's errno stands\n\t\t\tw.first = w.fatal\n\t\t}\n"},
 	{"observer-told-after-cut", stranger, "offload/tun/read_linux.go",

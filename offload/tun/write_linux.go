@@ -1,6 +1,7 @@
 package tun
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"sync"
@@ -31,22 +32,26 @@ type writer struct {
 	pieces   [][]byte
 	poll     [1]unix.PollFd
 
-	// The call that runs.
-	pkts    [][]byte
-	supers  []offload.Superpacket
-	at      int  // superpacket
-	alone   bool // its packets are sent one by one
-	member  int  // the next of them
-	refused bool // so because the kernel refused it
-	first   error
-	fatal   error
-	event   event
-	d       WriteStats
+	batch // of the call that runs
+	event event
+	d     WriteStats // of the call that runs
 
 	total struct {
 		sync.Mutex
 		WriteStats
 	}
+}
+
+// batch is what WriteBatch was given, and how far it is.
+type batch struct {
+	pkts    [][]byte
+	supers  []offload.Superpacket
+	at      int   // superpacket
+	alone   bool  // its packets are sent one by one
+	member  int   // the next of them
+	refused bool  // so because the kernel refused it
+	first   error // of a packet or superpacket
+	fatal   error // that ends the call
 }
 
 // event is what the observer and the recorder are told of a write, once the
@@ -113,10 +118,7 @@ func (w *writer) begin(pkts [][]byte) {
 	if dev.rec != nil {
 		dev.rec.wrote(pkts, w.cfg)
 	}
-	w.pkts = pkts
-	w.supers = w.co.Coalesce(pkts)
-	w.at, w.member, w.alone, w.refused = 0, 0, false, false
-	w.first, w.fatal = nil, nil
+	w.batch = batch{pkts: pkts, supers: w.co.Coalesce(pkts)}
 	w.d.Packets = uint64(len(pkts))
 	for i := range pkts {
 		w.d.Reasons[w.co.Reason(i)]++
@@ -386,7 +388,7 @@ func (w *writer) writev(fd uintptr) error {
 		case errno != 0:
 			return errno
 		case int(n) != length:
-			return os.ErrInvalid
+			return fmt.Errorf("tun: writev(2) took %d of %d bytes: %w", n, length, os.ErrInvalid)
 		default:
 			return nil
 		}

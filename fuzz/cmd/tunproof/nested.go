@@ -12,15 +12,15 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// Commands of modules of their own: one needs the implementations that it judges, the
-// other draws.
+// Commands that are modules of their own: one needs the implementations that it judges,
+// the other a plotting library.
 var (
-	conformanceCommand = nested("fuzz/peers", "conformance")
-	evidenceCommand    = nested("fuzz/evidence", "evidence")
+	conformanceCommand = nested("fuzz/peers", "conformance", "./conformance")
+	evidenceCommand    = nested("fuzz/evidence", "evidence", ".")
 )
 
-// nested builds and runs a command of a nested module, of its directory of that name.
-func nested(module, name string) func(context.Context, streams, []string) (int, error) {
+// nested builds and runs the command of a package of a nested module.
+func nested(module, name, pkg string) func(context.Context, streams, []string) (int, error) {
 	return func(ctx context.Context, s streams, args []string) (int, error) {
 		root, err := record.Root(".")
 		if err != nil {
@@ -32,7 +32,7 @@ func nested(module, name string) func(context.Context, streams, []string) (int, 
 		}
 		defer os.RemoveAll(dir)
 		program := filepath.Join(dir, name)
-		build := process.Command(ctx, "go", "build", "-o", program, "./"+name)
+		build := process.Command(ctx, "go", "build", "-o", program, pkg)
 		build.Dir = filepath.Join(root, filepath.FromSlash(module))
 		build.Env = append(os.Environ(), "GOTOOLCHAIN=auto")
 		build.Stdout, build.Stderr = s.err, s.err

@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"tunproof/fuzz/evidence"
 	"tunproof/fuzz/record"
 )
 
@@ -33,7 +32,7 @@ func main() {
 }
 
 func run(ctx context.Context) (int, error) {
-	o := evidence.Options{Progress: os.Stderr, Date: time.Now().UTC().Format(time.DateOnly)}
+	o := Options{Progress: os.Stderr, Date: time.Now().UTC().Format(time.DateOnly)}
 	flag.BoolVar(&o.RunMissing, "run-missing", false, "run what there are no records of, of this tree: hours")
 	flag.StringVar(&o.Version, "version", "", "by default that of .zenodo.json")
 	flag.StringVar(&o.Out, "o", "", "directory to write, which must not be there; docs/evidence/VERSION-DATE and the table of README.md without it")
@@ -59,7 +58,7 @@ func run(ctx context.Context) (int, error) {
 	if err != nil {
 		return record.ExitUsage, fmt.Errorf("README.md: %w", err)
 	}
-	r, err := evidence.Gather(ctx, o)
+	r, err := Gather(ctx, o)
 	if err != nil {
 		return record.ExitUsage, err
 	}
