@@ -6,6 +6,7 @@ package match
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"hash/maphash"
@@ -29,10 +30,21 @@ const (
 type Config struct {
 	Ignore []string // fields that may differ, as package compare names them
 	Size   int      // payload bytes of a full segment; 0: as the captures show
+
+	Pending int // packets of a side that may wait for their counterpart; 0 is DefaultPending
 }
 
+// DefaultPending is more than what a queue between two captures holds.
+const DefaultPending = 1 << 16
+
+func (c Config) pending() int { return cmp.Or(c.Pending, DefaultPending) }
+
+// FarBehind returns how many packets may wait on a side before its being read too
+// early does harm.
+func (c Config) FarBehind() int { return c.pending() / 8 }
+
 // Matcher takes the packets of both captures, in the order of each, and keeps
-// those that have no counterpart so far: up to maxPending and maxBytes a side.
+// those that have no counterpart so far: up to Config.Pending and maxBytes a side.
 type Matcher struct {
 	cfg     Config
 	emit    func(Finding)
@@ -51,10 +63,9 @@ type Matcher struct {
 }
 
 const (
-	maxPending = 1 << 16
-	maxBytes   = 48 << 20
-	maxFlows   = 1 << 15
-	maxCopies  = 1 << 18
+	maxBytes  = 48 << 20
+	maxFlows  = 1 << 15
+	maxCopies = 1 << 18
 )
 
 // Summary counts what was compared.

@@ -29,14 +29,16 @@ type clock struct {
 
 const (
 	clocksApart  = time.Hour
-	aheadPackets = 20_000 // of each capture, to compare clocks
+	aheadPackets = 20_000 // of each capture, to compare clocks; by default
 	aheadBytes   = 16 << 20
 )
 
-func newClock(in [2]*input) *clock {
+// newClock reads as many packets of each capture ahead. far is how far apart packets
+// that are on both sides may be read.
+func newClock(in [2]*input, packets, far int) *clock {
 	c := &clock{in: in}
 	for side := range in {
-		for n := 0; len(c.ahead[side]) < aheadPackets && n < aheadBytes && c.end[side] == nil; {
+		for n := 0; len(c.ahead[side]) < packets && n < aheadBytes && c.end[side] == nil; {
 			n += c.read(side)
 		}
 	}
@@ -44,13 +46,13 @@ func newClock(in [2]*input) *clock {
 	for _, list := range c.ahead {
 		c.none = c.none || len(list) > 1 && list[0].Time.Equal(list[len(list)-1].Time)
 	}
-	c.adrift = c.misleads()
+	c.adrift = c.misleads(far)
 	return c
 }
 
 // misleads says whether, in what was read ahead, packets that are on both sides
 // would by their times be read far apart.
-func (c *clock) misleads() bool {
+func (c *clock) misleads(limit int) bool {
 	at := map[mark]int{}
 	for i, p := range c.ahead[0] {
 		at[marks(p.Data)[0]] = i
@@ -64,11 +66,11 @@ func (c *clock) misleads() bool {
 		t := c.ahead[0][i].Time.Add(c.offset)
 		taken := sort.Search(len(c.ahead[1]), func(k int) bool { return c.ahead[1][k].Time.After(t) })
 		before := sort.Search(len(c.ahead[0]), func(k int) bool { return c.ahead[0][k].Time.Add(c.offset).After(p.Time) })
-		if max(taken-j, before-i) > match.FarBehind {
+		if max(taken-j, before-i) > limit {
 			far++
 		}
 	}
-	return far >= match.FarBehind/8
+	return far >= limit/8
 }
 
 // read reads one packet ahead, and returns its length.

@@ -29,6 +29,15 @@ type compareReport struct {
 	stopped bool
 }
 
+// comparison is the captures that are compared, and how.
+type comparison struct {
+	before, after string
+	cfg           match.Config
+	ahead         int // packets of each to compare clocks by
+	most          int // findings that are shown
+	asJSON        bool
+}
+
 func compareCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	var cfg match.Config
@@ -52,16 +61,21 @@ func compareCommand(ctx context.Context, s streams, args []string) (int, error) 
 	case flags.Arg(0) == "-" && flags.Arg(1) == "-":
 		return 0, fmt.Errorf("%w: only one of the captures can be the standard input", errUsage)
 	}
+	return comparison{flags.Arg(0), flags.Arg(1), cfg, aheadPackets, *most, *asJSON}.run(ctx, s)
+}
+
+// run compares the captures, and returns the exit code.
+func (x comparison) run(ctx context.Context, s streams) (int, error) {
 	var in [2]*input
-	for i, name := range flags.Args() {
+	for i, name := range []string{x.before, x.after} {
 		var err error
 		if in[i], err = openPackets(name, s.in); err != nil {
 			return 0, err
 		}
 		defer in[i].close()
 	}
-	r, err := compareFiles(ctx, s, in, cfg, *most)
-	if *asJSON {
+	r, err := x.files(ctx, s, in)
+	if x.asJSON {
 		if err := json.NewEncoder(s.out).Encode(r); err != nil {
 			return 0, err
 		}
@@ -89,13 +103,12 @@ func unknownFields(list []string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(f string) bool { return slices.Contains(compare.Names(), f) })
 }
 
-// compareFiles compares two captures. With an error the report is of what came
-// before it.
-func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config, most int) (*compareReport, error) {
-	found := findings[match.Finding]{most: most}
+// files compares two captures. With an error the report is of what came before it.
+func (x comparison) files(ctx context.Context, s streams, in [2]*input) (*compareReport, error) {
+	found := findings[match.Finding]{most: x.most}
 	fields := map[string]int{} // changes by what they are in
 	start := time.Now()
-	m := match.New(cfg, func(f match.Finding) {
+	m := match.New(x.cfg, func(f match.Finding) {
 		n := 1
 		if f.What == match.Lost || f.What == match.Extra {
 			n = max(1, f.Count)
@@ -106,7 +119,7 @@ func compareFiles(ctx context.Context, s streams, in [2]*input, cfg match.Config
 		}
 	})
 	tell := newProgress(s.err, "compare", in[0], in[1])
-	c := newClock(in)
+	c := newClock(in, x.ahead, x.cfg.FarBehind())
 	err := func() error {
 		for {
 			side, p, err := c.take(m)
