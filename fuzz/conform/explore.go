@@ -73,6 +73,7 @@ type Options struct {
 	Checks int           // inputs that are generated, of batches and of superpackets each; 0 for as many as there is time
 	Time   time.Duration // of all; 0 for no limit, if Checks are given
 	Say    func(format string, args ...any)
+	Enough func(Found) bool // asked of each violation that is found: ends the exploration; nil for never
 }
 
 // explorer is one exploration.
@@ -82,12 +83,15 @@ type explorer struct {
 	r     *Report
 	start time.Time
 	ctx   context.Context
+	end   func() // of the exploration
 }
 
 // Explore looks for all that an implementation does wrong. It ends early with the
 // context, which is no error.
 func Explore(ctx context.Context, impl Impl, opt Options) (*Report, error) {
-	e := &explorer{impl: impl, opt: opt, r: &Report{Impl: impl.Name, Version: impl.Version, Inputs: map[string]int{}}, start: time.Now(), ctx: ctx}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	e := &explorer{impl: impl, opt: opt, r: &Report{Impl: impl.Name, Version: impl.Version, Inputs: map[string]int{}}, start: time.Now(), ctx: ctx, end: cancel}
 	if opt.Time > 0 {
 		var cancel context.CancelFunc
 		e.ctx, cancel = context.WithTimeout(ctx, opt.Time)
@@ -99,6 +103,9 @@ func Explore(ctx context.Context, impl Impl, opt Options) (*Report, error) {
 			return nil, err
 		}
 		for _, c := range cases {
+			if e.ctx.Err() != nil {
+				break
+			}
 			e.try(scenario.FromCase(c.Case), c.ID)
 		}
 	}
@@ -121,7 +128,7 @@ const round = 500
 func (e *explorer) random() error {
 	for n := 0; e.ctx.Err() == nil && (e.opt.Checks == 0 || n < e.opt.Checks); n += round {
 		for k, g := range []*rapid.Generator[scenario.Scenario]{gen.Batches(), gen.Supers()} {
-			if k == 0 && e.impl.NewCoalescer == nil || k == 1 && e.impl.NewSegmenter == nil {
+			if e.ctx.Err() != nil || k == 0 && e.impl.NewCoalescer == nil || k == 1 && e.impl.NewSegmenter == nil {
 				continue
 			}
 			seed, at := e.opt.Seed+uint64(2*(n/round)+k), 0
@@ -190,6 +197,9 @@ func (e *explorer) found(s scenario.Scenario, v Violation, source string) {
 	e.r.Found = append(e.r.Found, Found{Violation: v, Case: c, Source: source, Count: 1, Seconds: after})
 	if e.opt.Say != nil {
 		e.opt.Say("%s, %.1f s, %s: %v", e.impl.Name, after, source, v)
+	}
+	if e.opt.Enough != nil && e.opt.Enough(e.r.Found[len(e.r.Found)-1]) {
+		e.end()
 	}
 }
 
