@@ -1,6 +1,7 @@
 package conform
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -73,7 +74,10 @@ type Options struct {
 	Checks int           // inputs that are generated, of batches and of superpackets each; 0 for as many as there is time
 	Time   time.Duration // of all; 0 for no limit, if Checks are given
 	Say    func(format string, args ...any)
-	Enough func(Found) bool // asked of each violation that is found: ends the exploration; nil for never
+	// Minimise is the time that may be spent on finding a smaller input for a violation,
+	// 0 for 5 seconds. It changes the case that is shown, not what is found.
+	Minimise time.Duration
+	Enough   func(Found) bool // asked of each violation that is found: ends the exploration; nil for never
 }
 
 // explorer is one exploration.
@@ -185,7 +189,7 @@ func (e *explorer) found(s scenario.Scenario, v Violation, source string) {
 			return
 		}
 	}
-	until := time.Now().Add(5 * time.Second)
+	until := time.Now().Add(cmp.Or(e.opt.Minimise, 5*time.Second))
 	small := minimise.Scenario(scenario.Scenario{Batches: s.Batches, Supers: s.Supers}, func(s *scenario.Scenario) bool {
 		return time.Now().Before(until) && again(s) != nil
 	})
