@@ -1,5 +1,7 @@
 package tunlive
 
+import "time"
+
 // Offload is the code under test, between two TUNs. Each direction has its own.
 type Offload interface {
 	// Segment calls emit with each packet of a superpacket that was read, which it
@@ -24,7 +26,15 @@ type EndToEnd struct {
 	GSO        bool
 	Impairment Impairment
 	Offload    func() Offload
+
+	// Idle is how long a sender waits for datagrams that do not arrive before it takes
+	// one for lost; 0 is DefaultIdle. Later it waits for each burst a few milliseconds
+	// only. It changes how long a run with losses takes, not what is compared.
+	Idle time.Duration
 }
+
+// DefaultIdle is long enough for a burst on a machine that is busy.
+const DefaultIdle = 2 * time.Second
 
 // Report is what came of it.
 type Report struct {

@@ -1,6 +1,7 @@
 package tunlive
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -182,7 +183,7 @@ func setSegmentSize(c *net.UDPConn, n int) error {
 
 func (e *EndToEnd) sendDatagrams(ctx context.Context, c *net.UDPConn, arrived *atomic.Int64, r *Report) error {
 	const short = 5 * time.Millisecond
-	limit := 2 * time.Second
+	limit := cmp.Or(e.Idle, DefaultIdle)
 	var buf []byte
 	for n := 0; n < e.Datagrams && ctx.Err() == nil; {
 		before := arrived.Load()

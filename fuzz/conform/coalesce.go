@@ -291,19 +291,20 @@ func wrongHeader(b []byte) bool {
 // packets that are alike it cannot be told which came out where.
 func overtakes(batch [][]byte, at []int) (list []Violation) {
 	ids := make([]model.Identity, len(batch))
-	twin := make([]bool, len(batch))
 	for k, p := range batch {
 		ids[k] = model.Identify(p)
-		for j, q := range batch[:k] {
-			if alike(p, q) {
-				twin[j], twin[k] = true, true
-			}
-		}
 	}
+	var twin []bool // looked for when one overtakes
 	seen := map[string]bool{}
 	for n, k := range at {
 		for _, later := range at[:n] {
-			if later < k || !ids[k].Conflicts(ids[later]) || twin[k] || twin[later] {
+			if later < k || !ids[k].Conflicts(ids[later]) {
+				continue
+			}
+			if twin == nil {
+				twin = twins(batch)
+			}
+			if twin[k] || twin[later] {
 				continue
 			}
 			what := kind(batch[later]) + " overtakes " + kind(batch[k])
@@ -316,10 +317,26 @@ func overtakes(batch [][]byte, at []int) (list []Violation) {
 	return list
 }
 
-// alike says whether which of two packets came out cannot be told once their headers
-// change: IDs, say, where the payload is the same.
+// twins reports which packets of a batch are like another one of it.
+func twins(batch [][]byte) []bool {
+	twin := make([]bool, len(batch))
+	for k, p := range batch {
+		for j, q := range batch[:k] {
+			if alike(p, q) {
+				twin[j], twin[k] = true, true
+			}
+		}
+	}
+	return twin
+}
+
+// alike reports whether two packets cannot be told apart once their headers change:
+// IDs, say, where the payload is the same.
 func alike(p, q []byte) bool {
-	return len(p) == len(q) && !slices.ContainsFunc(packet.Diff(p, q), func(d packet.Difference) bool { return d.Field == "payload" || d.Field == "tcp.seq" })
+	return len(p) == len(q) && !slices.ContainsFunc(packet.Fields(p), func(f packet.Field) bool {
+		end := f.Off + f.Len
+		return (f.Name == "payload" || f.Name == "tcp.seq") && !bytes.Equal(p[f.Off:end], q[f.Off:end])
+	})
 }
 
 // kind says what a packet is to whoever reorders it.

@@ -1,6 +1,7 @@
 package conform
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -71,6 +72,10 @@ type Options struct {
 	Checks int           // inputs that are generated, of batches and of superpackets each; 0 for as many as there is time
 	Time   time.Duration // of all; 0 for no limit, if Checks are given
 	Say    func(format string, args ...any)
+	// Minimise is the time that may be spent on finding a smaller input for a violation,
+	// 0 for 5 seconds. It changes the case that is shown, not what is found.
+	Minimise time.Duration
+	Enough   func(Found) bool // asked of each violation that is found: ends the exploration; nil for never
 }
 
 // explorer is one exploration.
@@ -80,12 +85,15 @@ type explorer struct {
 	r     *Report
 	start time.Time
 	ctx   context.Context
+	end   func() // of the exploration
 }
 
 // Explore looks for all that an implementation does wrong. It ends early with the
 // context, which is no error.
 func Explore(ctx context.Context, impl Impl, opt Options) (*Report, error) {
-	e := &explorer{impl: impl, opt: opt, r: &Report{Impl: impl.Name, Version: impl.Version, Inputs: map[string]int{}}, start: time.Now(), ctx: ctx}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	e := &explorer{impl: impl, opt: opt, r: &Report{Impl: impl.Name, Version: impl.Version, Inputs: map[string]int{}}, start: time.Now(), ctx: ctx, end: cancel}
 	if opt.Time > 0 {
 		var cancel context.CancelFunc
 		e.ctx, cancel = context.WithTimeout(ctx, opt.Time)
@@ -97,6 +105,9 @@ func Explore(ctx context.Context, impl Impl, opt Options) (*Report, error) {
 			return nil, err
 		}
 		for _, c := range cases {
+			if e.ctx.Err() != nil {
+				break
+			}
 			e.try(scenario.FromCase(c.Case), c.ID)
 		}
 	}
@@ -163,7 +174,7 @@ func (e *explorer) found(s scenario.Scenario, v Violation, source string) {
 			return
 		}
 	}
-	until := time.Now().Add(5 * time.Second)
+	until := time.Now().Add(cmp.Or(e.opt.Minimise, 5*time.Second))
 	small := scenario.Minimise(scenario.Scenario{Batches: s.Batches, Supers: s.Supers}, func(s *scenario.Scenario) bool {
 		return time.Now().Before(until) && again(s) != nil
 	})
@@ -175,6 +186,9 @@ func (e *explorer) found(s scenario.Scenario, v Violation, source string) {
 	e.r.Found = append(e.r.Found, Found{Violation: v, Case: c, Source: source, Count: 1, Seconds: after})
 	if e.opt.Say != nil {
 		e.opt.Say("%s, %.1f s, %s: %v", e.impl.Name, after, source, v)
+	}
+	if e.opt.Enough != nil && e.opt.Enough(e.r.Found[len(e.r.Found)-1]) {
+		e.end()
 	}
 }
 

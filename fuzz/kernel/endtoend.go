@@ -102,6 +102,9 @@ func (p Path) Share(percent int) Path {
 	return p
 }
 
+// lossIdle is how long a sender waits before the first loss, where losses are made.
+const lossIdle = 100 * time.Millisecond
+
 // pathTime is far more than a path takes.
 const pathTime = 3 * time.Minute
 
@@ -112,6 +115,7 @@ func EndToEnd(ctx context.Context, p Path, seed uint64, uso bool) (*tunlive.Repo
 	e := tunlive.EndToEnd{V6: p.V6, GSO: p.GSO, Bytes: p.Bytes, Datagrams: p.Datagram, Offload: newBridge(p.Complete, uso)}
 	if p.Impaired {
 		e.Impairment = tunlive.Impairment{Seed: seed, Lose: 200, Double: 150, Swap: 150}
+		e.Idle = lossIdle
 	}
 	limited, cancel := context.WithTimeout(ctx, pathTime)
 	defer cancel()

@@ -3,8 +3,11 @@ package kernel
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/law"
@@ -191,23 +194,23 @@ type answers struct{ a tunlive.Answer }
 func (s answers) Segment(tunlive.VnetHdr, []byte) (tunlive.Answer, error) { return s.a, nil }
 func (answers) Close() error                                              { return nil }
 
-// faultyBridge harms every hundredth packet that it writes.
+// faultyBridge harms one of as many packets as it says that it writes.
 type faultyBridge struct {
 	tunlive.Offload
-	n    int
-	harm func(h tunlive.VnetHdr, packet []byte, write func(tunlive.VnetHdr, []byte) error) error
+	n, of int
+	harm  func(h tunlive.VnetHdr, packet []byte, write func(tunlive.VnetHdr, []byte) error) error
 }
 
 func (f *faultyBridge) Coalesce(batch [][]byte, write func(tunlive.VnetHdr, []byte) error) error {
 	return f.Offload.Coalesce(batch, func(h tunlive.VnetHdr, packet []byte) error {
-		if f.n++; f.n%100 == 0 && len(packet) > 1000 {
+		if f.n++; f.n%f.of == 0 && len(packet) > 1000 {
 			return f.harm(h, packet, write)
 		}
 		return write(h, packet)
 	})
 }
 
-// TestFaultsEndToEnd plants faults between two hosts: sockets or counters tell.
+// TestFaultsEndToEnd plants faults between two hosts: sockets or counters show them.
 func TestFaultsEndToEnd(t *testing.T) {
 	k := kernel(t)
 	need(t, k, k.Cuts[0])
@@ -216,29 +219,34 @@ func TestFaultsEndToEnd(t *testing.T) {
 		name     string
 		complete bool
 		tcp      bool
+		want     string // in what the sockets report, or the counters
 		harm     func(h tunlive.VnetHdr, packet []byte, w write) error
 	}{
-		{"a byte of TCP, partial checksum", false, true, func(h tunlive.VnetHdr, b []byte, w write) error { b[len(b)-5] ^= 1; return w(h, b) }},
-		{"a byte of UDP, partial checksum", false, false, func(h tunlive.VnetHdr, b []byte, w write) error { b[len(b)-5] ^= 1; return w(h, b) }},
-		{"a byte of TCP, complete checksum", true, true, func(h tunlive.VnetHdr, b []byte, w write) error { b[len(b)-5] ^= 1; return w(h, b) }},
-		{"a byte of UDP, complete checksum", true, false, func(h tunlive.VnetHdr, b []byte, w write) error { b[len(b)-5] ^= 1; return w(h, b) }},
-		{"the IP header checksum", false, true, func(h tunlive.VnetHdr, b []byte, w write) error { b[10] ^= 1; return w(h, b) }},
-		{"a lost datagram", false, false, func(tunlive.VnetHdr, []byte, write) error { return nil }},
+		{"a byte of TCP, partial checksum", false, true, "are not those that were sent", func(h tunlive.VnetHdr, b []byte, w write) error { b[len(b)-5] ^= 1; return w(h, b) }},
+		{"a byte of UDP, partial checksum", false, false, "are not those that were sent", func(h tunlive.VnetHdr, b []byte, w write) error { b[len(b)-5] ^= 1; return w(h, b) }},
+		{"a byte of TCP, complete checksum", true, true, "Tcp.InCsumErrors", func(h tunlive.VnetHdr, b []byte, w write) error { b[len(b)-5] ^= 1; return w(h, b) }},
+		{"a byte of UDP, complete checksum", true, false, "Udp.InCsumErrors", func(h tunlive.VnetHdr, b []byte, w write) error { b[len(b)-5] ^= 1; return w(h, b) }},
+		{"the IP header checksum", false, true, "Ip.InHdrErrors", func(h tunlive.VnetHdr, b []byte, w write) error { b[10] ^= 1; return w(h, b) }},
+		{"a lost datagram", false, false, "datagrams are lost", func(tunlive.VnetHdr, []byte, write) error { return nil }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := tunlive.EndToEnd{Datagrams: 8000, Offload: func() tunlive.Offload {
-				return &faultyBridge{Offload: newBridge(c.complete, true)(), harm: c.harm}
+			of := 20
+			e := tunlive.EndToEnd{Datagrams: 1600, GSO: true, Idle: 20 * time.Millisecond, Offload: func() tunlive.Offload {
+				return &faultyBridge{Offload: newBridge(c.complete, true)(), of: of, harm: c.harm}
 			}}
 			if c.tcp {
-				e.Datagrams, e.Bytes = 0, 16<<20
+				of, e.Datagrams, e.Bytes = 100, 0, 16<<20
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			r, err := e.Run(ctx)
-			if err == nil && len(r.Counters) == 0 && r.Received == r.Sent {
-				t.Errorf("not noticed: %+v", r)
+			got := fmt.Sprint(err, r.Counters)
+			if err == nil && len(r.Counters) == 0 && r.Received < r.Sent {
+				got = "datagrams are lost"
 			}
-			t.Logf("%v, %v", err, r.Counters)
+			if !strings.Contains(got, c.want) {
+				t.Errorf("%q is not reported, but %s: %+v", c.want, got, r)
+			}
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -24,10 +25,11 @@ var cannot error
 
 func TestMain(m *testing.M) {
 	cannot = tunlive.Enter()
+	debug.SetGCPercent(400) // the answers are copied
 	os.Exit(m.Run())
 }
 
-var opened = sync.OnceValues(Open)
+var opened = sync.OnceValues(open)
 
 // skip skips a test, unless TUNLIVE=require forbids it.
 func skip(t *testing.T, why error) {
@@ -65,23 +67,65 @@ func need(t *testing.T, k *Kernel, o *Oracle) {
 	t.Skip(o.Missing)
 }
 
-// TestRandom is K1 to K4 on generated scenarios, by every oracle.
-func TestRandom(t *testing.T) { random(t, kernel(t)) }
-
-// model is the kernel with the model alone as what it judges.
-func model(t *testing.T) *Kernel {
-	k := *kernel(t)
-	k.subject = modelAlone()
-	return &k
+// model returns the kernel with the model alone as what it judges.
+func model(t *testing.T) (k *Kernel, forget func()) {
+	clone := *kernel(t)
+	clone.subject, forget = modelOnce()
+	return &clone, forget
 }
 
-// TestModel is K1 to K4 of the model: generated scenarios, the corpus, the captures,
-// and three packets with every bit of the headers of the second flipped, or cut to
-// every length. Beside what the kernel says, packets that conflict keep their order.
+// TestRandom is K1 to K4 on generated scenarios, of production and of the model, by
+// every oracle. Of the model also the order: packets that conflict keep theirs.
+func TestRandom(t *testing.T) {
+	m, forget := model(t)
+	judges := chosen(t, kernel(t), m, (*Kernel).Parts)
+	coalesce := func(batch [][]byte) ([]law.Super, []string) { return nil, nil }
+	t.Run("order", func(*testing.T) { coalesce = m.subject.coalescer(pkts.Config{}) })
+	check := func(supers bool, g *rapid.Generator[scenario.Scenario]) {
+		rapid.Check(t, func(r *rapid.T) {
+			forget()
+			s := g.Draw(r, "scenario")
+			for _, j := range judges {
+				if j.Supers != supers {
+					continue
+				}
+				if err := j.check(&s); err != nil {
+					for _, c := range s.Cases(j.Property, "Linux, as asked") {
+						r.Logf("%s", pkts.Format(c))
+					}
+					r.Fatal(err)
+				}
+			}
+			for _, batch := range s.Batches {
+				if err := keepsOrder(coalesce, batch); err != nil {
+					r.Fatal(err)
+				}
+			}
+		})
+	}
+	check(true, draw.Supers())
+	check(false, draw.Batches())
+	for _, j := range judges {
+		j.compared(t)
+	}
+}
+
+// TestStated is K1 to K4 on the corpus and the captures, of production and of the model.
+func TestStated(t *testing.T) {
+	m, _ := model(t)
+	for _, j := range chosen(t, kernel(t), m, (*Kernel).Stated) {
+		if err := j.check(nil); err != nil {
+			t.Error(err)
+		}
+		j.compared(t)
+	}
+}
+
+// TestModel asks of the model what is not generated: three packets with every bit of
+// the headers of the second flipped, or cut to every length. Besides what the kernel
+// answers, packets that conflict keep their order.
 func TestModel(t *testing.T) {
-	k := model(t)
-	random(t, k)
-	stated(t, k)
+	k, _ := model(t)
 	for _, o := range k.Joins {
 		t.Run("K3 flips, "+o.Name, func(t *testing.T) {
 			need(t, k, o)
@@ -99,13 +143,6 @@ func TestModel(t *testing.T) {
 	}
 	t.Run("order", func(t *testing.T) {
 		coalesce := k.subject.coalescer(pkts.Config{})
-		rapid.Check(t, func(r *rapid.T) {
-			for _, batch := range draw.Batches().Draw(r, "scenario").Batches {
-				if err := keepsOrder(coalesce, batch); err != nil {
-					r.Fatal(err)
-				}
-			}
-		})
 		flips(func(batch [][]byte) {
 			if err := keepsOrder(coalesce, batch); err != nil {
 				t.Fatal(err)
@@ -168,50 +205,6 @@ func keepsOrder(coalesce func([][]byte) ([]law.Super, []string), batch [][]byte)
 		}
 	}
 	return nil
-}
-
-func random(t *testing.T, k *Kernel) {
-	for _, p := range k.Parts() {
-		t.Run(p.Property+" "+p.Method(), func(t *testing.T) {
-			need(t, k, p.Oracle)
-			var tally Tally
-			g := draw.Batches()
-			if p.Supers {
-				g = draw.Supers()
-			}
-			rapid.Check(t, func(r *rapid.T) {
-				s := g.Draw(r, "scenario")
-				if err := p.Check(&s, &tally); err != nil {
-					for _, c := range s.Cases(p.Property, "Linux, as asked") {
-						r.Logf("%s", pkts.Format(c))
-					}
-					r.Fatal(err)
-				}
-			})
-			if tally.Rounds == 0 || tally.Segments == 0 {
-				t.Errorf("%d rounds, %d segments compared", tally.Rounds, tally.Segments)
-			}
-			t.Logf("%d %s, %d packets compared\n%s", tally.Rounds, p.Unit, tally.Segments, strings.Join(tally.Lines(), "\n"))
-		})
-	}
-}
-
-// TestStated is K1 to K4 on the corpus and the captures.
-func TestStated(t *testing.T) { stated(t, kernel(t)) }
-
-func stated(t *testing.T, k *Kernel) {
-	for _, p := range k.Stated() {
-		t.Run(p.Property+" "+p.Method(), func(t *testing.T) {
-			need(t, k, p.Oracle)
-			var tally Tally
-			if err := p.Check(nil, &tally); err != nil {
-				t.Error(err)
-			}
-			if tally.Rounds == 0 || tally.Segments == 0 {
-				t.Errorf("%d rounds, %d segments compared", tally.Rounds, tally.Segments)
-			}
-		})
-	}
 }
 
 // TestEndToEnd is K5.

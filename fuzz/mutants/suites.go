@@ -42,7 +42,7 @@ var required = append([]string{"TUNLIVE=require", "RAPID_CHECKS=200"}, seeded...
 
 // kernel is the kernel as judge of production.
 func kernel() Method {
-	return Method{Name: "kernel", Package: "./fuzz/kernel", Run: "^Test(Random|Stated)$", Limit: 2 * limit, Env: required, Confirm: true}
+	return Method{Name: "kernel", Package: "./fuzz/kernel", Run: "^Test(Random|Stated)$/^K/^production$", Limit: 2 * limit, Env: required, Confirm: true}
 }
 
 // Score is what the mutations of offload are run against, about 3 seconds for one
@@ -86,8 +86,11 @@ func Model() []Method {
 	production := properties("2000")
 	production.Last = true
 	own := Method{Name: "unit", Package: "./model", Run: ".", Limit: limit, Last: true}
-	return []Method{{Name: "kernel", Package: "./fuzz/kernel", Run: "^TestModel$/^(order|K[123]_(random|corpus|superpackets_alone|whole_batches|flips),_(tun|toggle))$", Limit: limit, Env: required, Confirm: true}, states, production, own}
+	return []Method{{Name: "kernel", Package: "./fuzz/kernel", Run: modelByKernel, Limit: limit, Env: required, Confirm: true}, states, production, own}
 }
+
+// modelByKernel names the tests that judge the model alone, by the first oracle of each kind.
+const modelByKernel = "^Test(Random|Stated)$/^K[123]_(random|corpus|superpackets_alone|whole_batches),_(tun|toggle)$/^model$|^Test(Random|Model)$/^(order|K3_flips,_toggle)$"
 
 // Methods returns the names of Kill.Method, in the order in which they are shown.
 func Methods() []string {

@@ -28,15 +28,16 @@ type clock struct {
 }
 
 const (
-	clocksApart  = time.Hour
-	AheadPackets = 20_000 // of each capture, to compare clocks
-	aheadBytes   = 16 << 20
+	clocksApart = time.Hour
+	aheadBytes  = 16 << 20
 )
 
-func newClock(in [2]*capture.Source) *clock {
+// newClock reads this many packets of each capture ahead. far is how far apart packets
+// that are on both sides may be read.
+func newClock(in [2]*capture.Source, packets, far int) *clock {
 	c := &clock{in: in}
 	for side := range in {
-		for n := 0; len(c.ahead[side]) < AheadPackets && n < aheadBytes && c.end[side] == nil; {
+		for n := 0; len(c.ahead[side]) < packets && n < aheadBytes && c.end[side] == nil; {
 			n += c.read(side)
 		}
 	}
@@ -44,13 +45,13 @@ func newClock(in [2]*capture.Source) *clock {
 	for _, list := range c.ahead {
 		c.none = c.none || len(list) > 1 && list[0].Time.Equal(list[len(list)-1].Time)
 	}
-	c.adrift = c.misleads()
+	c.adrift = c.misleads(far)
 	return c
 }
 
 // misleads reports whether, in the read-ahead, packets that are on both sides would
-// be read far apart if they were read by their times.
-func (c *clock) misleads() bool {
+// be read further apart than limit if they were read by their times.
+func (c *clock) misleads(limit int) bool {
 	at := map[mark]int{}
 	for i, p := range c.ahead[0] {
 		at[marks(p.Data)[0]] = i
@@ -64,11 +65,11 @@ func (c *clock) misleads() bool {
 		t := c.ahead[0][i].Time.Add(c.offset)
 		taken := sort.Search(len(c.ahead[1]), func(k int) bool { return c.ahead[1][k].Time.After(t) })
 		before := sort.Search(len(c.ahead[0]), func(k int) bool { return c.ahead[0][k].Time.Add(c.offset).After(p.Time) })
-		if max(taken-j, before-i) > FarBehind {
+		if max(taken-j, before-i) > limit {
 			far++
 		}
 	}
-	return far >= FarBehind/8
+	return far >= limit/8
 }
 
 // read reads one packet ahead, and returns its length.

@@ -15,7 +15,7 @@ import (
 func (m *Matcher) wait(u *unit) {
 	p := &m.pending[u.side]
 	p.put(u)
-	if p.n <= maxPending && p.bytes <= maxBytes {
+	if p.n <= m.cfg.pending() && p.bytes <= maxBytes {
 		return
 	}
 	m.resolve()
@@ -24,7 +24,7 @@ func (m *Matcher) wait(u *unit) {
 		left[side] = list[:(len(list)+1)/2]
 	}
 	m.changes(context.Background(), left)
-	for p.n > maxPending/2 || p.bytes > maxBytes/2 {
+	for p.n > m.cfg.pending()/2 || p.bytes > maxBytes/2 {
 		m.giveUp(p.oldest())
 	}
 }

@@ -6,6 +6,7 @@ package compare
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"hash/maphash"
@@ -30,10 +31,25 @@ const (
 type Config struct {
 	Ignore []string // fields that may differ, as package compare names them
 	Size   int      // payload bytes of a full segment; 0: as the captures show
+
+	Pending int // packets of a side that may wait for their counterpart; 0 is DefaultPending
+	Ahead   int // packets of each capture that Files reads ahead to compare clocks; 0 is DefaultAhead
 }
 
+// DefaultPending is more than what a queue between two captures holds.
+const DefaultPending = 1 << 16
+
+// DefaultAhead is how many packets of each capture are read ahead to compare clocks.
+const DefaultAhead = 20_000
+
+func (c Config) pending() int { return cmp.Or(c.Pending, DefaultPending) }
+
+// FarBehind returns how many packets may wait on a side before its being read too
+// early does harm.
+func (c Config) FarBehind() int { return c.pending() / 8 }
+
 // Matcher takes the packets of both captures, in the order of each, and keeps
-// those that have no counterpart so far: up to maxPending and maxBytes a side.
+// those that have no counterpart so far: up to Config.Pending and maxBytes a side.
 type Matcher struct {
 	cfg     Config
 	emit    func(Finding)
@@ -52,10 +68,9 @@ type Matcher struct {
 }
 
 const (
-	maxPending = 1 << 16
-	maxBytes   = 48 << 20
-	maxFlows   = 1 << 15
-	maxCopies  = 1 << 18
+	maxBytes  = 48 << 20
+	maxFlows  = 1 << 15
+	maxCopies = 1 << 18
 )
 
 // Summary counts what was compared.

@@ -7,10 +7,6 @@ type pace struct {
 	behind  int    // matches in a row of which one side was long read
 }
 
-// FarBehind is how many packets may wait on a side before its being read too early
-// does harm.
-const FarBehind = maxPending / 8
-
 // surely is how many matches in a row say that a side is read too early.
 const surely = 16
 
@@ -20,7 +16,7 @@ func (m *Matcher) keepPace(u, w *unit) {
 	for _, x := range []*unit{u, w} {
 		m.matched[x.side] = x.number
 		p := &m.pending[x.side]
-		full := p.n > FarBehind || p.bytes > maxBytes/8
+		full := p.n > m.cfg.FarBehind() || p.bytes > maxBytes/8
 		behind = behind || full && m.read[x.side]-x.number > p.n/2
 	}
 	if m.behind++; !behind {

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -46,7 +47,7 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 		}
 	})
 	tell := capture.NewProgress(progress, "compare", in[0], in[1])
-	c := newClock(in)
+	c := newClock(in, cmp.Or(cfg.Ahead, DefaultAhead), cfg.FarBehind())
 	err := func() error {
 		for {
 			side, p, err := c.take(m)

@@ -139,8 +139,8 @@ func (p *parser) nextOffset() (int64, bool) {
 // fill repeats a line up to an offset.
 func (p *parser) fill(off int64, line []byte) error {
 	n := off - int64(len(p.list[len(p.list)-1].Data))
-	if n <= 0 || n > maxPacket {
-		return errorf(p.line, "offset %04x behind a *: the packet would have 1 to %d bytes more", off, maxPacket)
+	if n <= 0 || n > int64(p.most.packet) {
+		return errorf(p.line, "offset %04x behind a *: the packet would have 1 to %d bytes more", off, p.most.packet)
 	}
 	return p.add(p.line, bytes.Repeat(line, int(n)/len(line)+1)[:n]...)
 }

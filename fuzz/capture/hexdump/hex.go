@@ -70,7 +70,7 @@ func (p *parser) hexLine(line []byte) error {
 		if len(digits)%2 != 0 {
 			return errorf(p.line, "%q has an odd number of hex digits", shown(word))
 		}
-		b, _ := hex.AppendDecode(nil, digits[:min(len(digits), 2*maxPacket+2)]) // they are hex
+		b, _ := hex.AppendDecode(nil, digits[:min(len(digits), 2*p.most.packet+2)]) // they are hex
 		if err := p.add(p.line, b...); err != nil {
 			return err
 		}

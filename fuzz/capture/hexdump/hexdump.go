@@ -35,17 +35,22 @@ type Packet struct {
 	Comment string // the "#" lines before it, joined by "\n"
 }
 
-// Limits, so that memory stays near the size of the text.
-const (
-	maxPacket  = 1 << 18 // bytes
-	maxBytes   = 1 << 26 // of all packets
-	maxPackets = 1 << 20
-)
+// limits bound what a text may hold, so that memory stays near the size of the text.
+type limits struct {
+	packet  int // bytes of a packet
+	bytes   int // bytes of all packets
+	packets int
+}
+
+// defaults returns the limits of Parse.
+func defaults() limits { return limits{packet: 1 << 18, bytes: 1 << 26, packets: 1 << 20} }
 
 // Parse returns the packets of a text, of which there is at least one. Errors name
 // the line.
-func Parse(text []byte) ([]Packet, error) {
-	p := &parser{cursor: cursor{rest: text}}
+func Parse(text []byte) ([]Packet, error) { return parse(text, defaults()) }
+
+func parse(text []byte, most limits) ([]Packet, error) {
+	p := &parser{cursor: cursor{rest: text}, most: most}
 	var err error
 	kind, line := detect(p.cursor)
 	if isLog(text) {
@@ -146,6 +151,7 @@ func (c *cursor) data() ([]byte, bool) {
 // parser collects the packets of a text.
 type parser struct {
 	cursor
+	most     limits
 	list     []Packet
 	total    int      // bytes
 	comments []string // for the next packet
@@ -162,8 +168,8 @@ func (p *parser) comment(line []byte) bool {
 
 // begin starts a packet, with the comments so far.
 func (p *parser) begin(line int) error {
-	if len(p.list) == maxPackets {
-		return errorf(line, "over %d packets", maxPackets)
+	if len(p.list) == p.most.packets {
+		return errorf(line, "over %d packets", p.most.packets)
 	}
 	p.list = append(p.list, Packet{Line: line, Comment: strings.Join(p.comments, "\n")})
 	p.comments = nil
@@ -173,11 +179,11 @@ func (p *parser) begin(line int) error {
 // add appends to the last packet.
 func (p *parser) add(line int, b ...byte) error {
 	last := &p.list[len(p.list)-1]
-	if len(last.Data)+len(b) > maxPacket {
-		return errorf(line, "a packet of over %d bytes", maxPacket)
+	if len(last.Data)+len(b) > p.most.packet {
+		return errorf(line, "a packet of over %d bytes", p.most.packet)
 	}
-	if p.total += len(b); p.total > maxBytes {
-		return errorf(line, "over %d bytes of packets", maxBytes)
+	if p.total += len(b); p.total > p.most.bytes {
+		return errorf(line, "over %d bytes of packets", p.most.bytes)
 	}
 	last.Data = append(last.Data, b...)
 	return nil

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -156,7 +155,7 @@ func TestForms(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	long := strings.Repeat("45", maxPacket)
+	long := strings.Repeat("45", 262_144)
 	for _, test := range []struct{ text, want string }{
 		{"", "line 1: neither hex digits, nor an offset and bytes, nor a slice of Go"},
 		{"\n# x\n", "line 2: neither hex digits, nor an offset and bytes, nor a slice of Go"},
@@ -205,8 +204,8 @@ func TestErrors(t *testing.T) {
 		{"\n[]byte(\"\\q\")", "line 2: a string that is not closed, or is not Go's"},
 		{"[]byte(`a", "line 1: a string that is not closed, or is not Go's"},
 		{"[]byte(\"" + long + "\")", "line 1: a packet of over 262144 bytes"},
-		{"[]byte{" + strings.Repeat("1,", maxPacket+1) + "}", "line 1: a packet of over 262144 bytes"},
-		{"\"" + long[:maxPacket] + "\" + \"a\"", "line 1: a packet of over 262144 bytes"},
+		{"[]byte{" + strings.Repeat("1,", 262_145) + "}", "line 1: a packet of over 262144 bytes"},
+		{"\"" + long[:262_144] + "\" + \"a\"", "line 1: a packet of over 262144 bytes"},
 	} {
 		list, err := Parse([]byte(test.text))
 		if err == nil || err.Error() != test.want || list != nil {
@@ -215,21 +214,52 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestLimits reads texts that are at a limit, and one step past it, of every kind.
 func TestLimits(t *testing.T) {
-	for _, test := range []struct{ text, want string }{
-		{strings.Repeat("45\n\n", maxPackets+1), "line 2097153: over 1048576 packets"},
-		{strings.Repeat("0000 45\n", maxPackets+1), "line 1048577: over 1048576 packets"},
-		{strings.Repeat("[1]", maxPackets+1), "line 1: over 1048576 packets"},
-		{strings.Repeat("\"a\"\n", maxPackets+1), "line 1048577: over 1048576 packets"},
-		{strings.Repeat("0000 45\n*\n40000\n", maxBytes/maxPacket+1), "line 769: over 67108864 bytes of packets"},
+	most := limits{packet: 16, bytes: 40, packets: 5}
+	full := strings.Repeat("45", most.packet)
+	dump := "0000 " + strings.Repeat("45 ", most.packet) + "\n"
+	elements := strings.Repeat("1,", most.packet)
+	for _, test := range []struct{ text, over, want string }{
+		{strings.Repeat("45\n\n", 5), "45", "line 11: over 5 packets"},
+		{strings.Repeat("0000 45\n", 5), "0000 45", "line 6: over 5 packets"},
+		{strings.Repeat("[1]", 5), "[1]", "line 1: over 5 packets"},
+		{strings.Repeat("\"a\"\n", 5), "\"a\"", "line 6: over 5 packets"},
+
+		{full, "45", "line 1: a packet of over 16 bytes"},
+		{full + "\n", "45", "line 2: a packet of over 16 bytes"},
+		{dump, "0010 45", "line 2: a packet of over 16 bytes"},
+		{"0000 45\n*\n0010\n", "0000 45\n*\n0011", "line 6: a packet of over 16 bytes"},
+		{"0000 45\n*\n0010\n", "0000 45\n*\n0012", "line 6: offset 0012 behind a *: the packet would have 1 to 16 bytes more"},
+		{"[]byte{" + elements + "}\n", "[]byte{" + elements + "1}", "line 2: a packet of over 16 bytes"},
+		{"[]byte(\"" + full[:16] + "\")\n", "[]byte(\"" + full[:16] + "4\")", "line 2: a packet of over 16 bytes"},
+
+		{full + "\n\n" + full + "\n\n" + full[:16] + "\n", "\n45", "line 7: over 40 bytes of packets"},
+		{dump + dump + "0000 45 45 45 45 45 45 45 45\n", "0000 45", "line 4: over 40 bytes of packets"},
+		{"[]byte(\"" + full[:16] + "\")\n[]byte(\"" + full[:16] + "\")\n[]byte(\"45454545\")\n", "[1]", "line 4: over 40 bytes of packets"},
 	} {
-		if _, err := Parse([]byte(test.text)); err == nil || err.Error() != test.want {
-			t.Errorf("%.20q: got %v, want %s", test.text, err, test.want)
+		if _, err := parse([]byte(test.text), most); err != nil {
+			t.Errorf("%q: %v", test.text, err)
+		}
+		list, err := parse([]byte(test.text+test.over), most)
+		if err == nil || err.Error() != test.want || list != nil {
+			t.Errorf("%q: got %v, want %s", test.text+test.over, err, test.want)
 		}
 	}
-	text := []byte(strings.Repeat("45", maxPacket))
-	if list, err := Parse(text); err != nil || len(list[0].Data) != maxPacket {
+}
+
+// TestDefaults checks the limits of Parse.
+func TestDefaults(t *testing.T) {
+	if got, want := defaults(), (limits{packet: 262_144, bytes: 67_108_864, packets: 1_048_576}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	list, err := Parse([]byte(strings.Repeat("45", 262_144)))
+	if err != nil || len(list) != 1 || len(list[0].Data) != 262_144 {
 		t.Errorf("%d packets, %v", len(list), err)
+	}
+	const want = "line 769: over 67108864 bytes of packets"
+	if _, err := Parse([]byte(strings.Repeat("0000 45\n*\n40000\n", 257))); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
@@ -240,7 +270,7 @@ func TestMutated(t *testing.T) {
 		"00000000  41 42\n*\n00000006  43\n00000007\n"}
 	pieces := strings.Split("0 | 0x { } [ ] \" ` ' \\ / // /* */ * , + : # 45 0000 00000010 byte( []byte{ \n \t \r \x00 é", " ")
 	taken, refused := 0, 0
-	for start := time.Now(); time.Since(start) < time.Second; {
+	for range 100_000 {
 		b := []byte(texts[r.IntN(len(texts))])
 		for range 1 + r.IntN(4) {
 			i := r.IntN(len(b) + 1)

@@ -37,7 +37,7 @@ func (p *parser) log() error {
 			}
 		}
 		length, err := strconv.Atoi(string(said[1]))
-		if err != nil || length > maxPacket {
+		if err != nil || length > p.most.packet {
 			return errorf(p.line, "a packet of %s bytes", said[1])
 		}
 		missing := max(0, length-len(p.list[len(p.list)-1].Data))

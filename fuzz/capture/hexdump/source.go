@@ -112,8 +112,8 @@ func (p *parser) literal(s *scanner) error {
 			return errorf(s.line, "a string that is not closed, or is not Go's")
 		}
 		s.step(len(quoted))
-		if data = append(data, text...); len(data) > maxPacket {
-			return errorf(line, "a packet of over %d bytes", maxPacket)
+		if data = append(data, text...); len(data) > p.most.packet {
+			return errorf(line, "a packet of over %d bytes", p.most.packet)
 		}
 		s.space()
 		if !s.has("+") {

@@ -3,6 +3,7 @@ package pcap
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"testing"
 	"time"
 
@@ -46,7 +47,7 @@ func TestClassic(t *testing.T) {
 func TestLongRecord(t *testing.T) {
 	long := bytes.Repeat([]byte("0123456789abcde"), maxRecord/15)
 	packets, _ := read(t, classicFile(binary.LittleEndian, magicMicro, 101, ip4, long, long[1:], ip4))
-	if diff := cmp.Diff([][]byte{ip4, long, long[1:], ip4}, data(packets)); diff != "" {
+	if !slices.EqualFunc([][]byte{ip4, long, long[1:], ip4}, data(packets), bytes.Equal) { // cmp walks each byte
 		t.Error("a record came out otherwise")
 	}
 	file := classicFile(binary.LittleEndian, magicMicro, 101, long)

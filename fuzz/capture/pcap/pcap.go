@@ -80,8 +80,10 @@ var orders = [2]binary.ByteOrder{binary.LittleEndian, binary.BigEndian}
 
 // NewReader reads the file header: of a pcapng file, the first section's. Errors
 // say at which offset. It reads ahead from r.
-func NewReader(r io.Reader) (*Reader, error) {
-	p := &Reader{in: source{b: bufio.NewReaderSize(r, bufferLen)}, keep: maxSkipped}
+func NewReader(r io.Reader) (*Reader, error) { return newReader(r, bufferLen) }
+
+func newReader(r io.Reader, buffer int) (*Reader, error) {
+	p := &Reader{in: source{b: bufio.NewReaderSize(r, buffer)}, keep: maxSkipped}
 	magic, _ := p.in.b.Peek(4) // a short file is told by what reads it
 	var err error
 	if len(magic) == 4 && binary.LittleEndian.Uint32(magic) == blockSection {
@@ -133,8 +135,10 @@ func (p *Reader) skip(why reason) {
 }
 
 // ReadAll returns every IP packet of a capture, and every record left out.
-func ReadAll(r io.Reader) ([]Packet, []Skipped, error) {
-	p, err := NewReader(r)
+func ReadAll(r io.Reader) ([]Packet, []Skipped, error) { return readAll(r, bufferLen) }
+
+func readAll(r io.Reader, buffer int) ([]Packet, []Skipped, error) {
+	p, err := newReader(r, buffer)
 	if err != nil {
 		return nil, nil, err
 	}

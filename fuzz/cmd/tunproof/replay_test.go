@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"tunproof/corpus/pkts"
+	"tunproof/fuzz/capture"
 	"tunproof/fuzz/capture/compare"
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/replay"
@@ -285,10 +286,11 @@ func TestReplayKernel(t *testing.T) {
 // later than anything that is read ahead: what both have came through, the rest is
 // not compared. Then it loses a flow, the end of one, and everything.
 func TestCompareClocks(t *testing.T) {
+	const ahead = 3_000
 	var packets []pcap.Packet
 	p, q := scenario.UDP4(8), scenario.UDP6(8)
 	q.SrcPort++
-	for i := range compare.AheadPackets + 5_000 {
+	for i := range ahead + 2_000 {
 		f := &p
 		if i%3 == 0 {
 			f = &q
@@ -313,10 +315,10 @@ func TestCompareClocks(t *testing.T) {
 	}
 	all := write(0, packets)
 	for _, shift := range []time.Duration{0, 30 * time.Second, -3 * time.Hour} {
-		late := write(shift, packets[compare.AheadPackets+1_000:])
-		for _, args := range [][]string{{"compare", all, late}, {"compare", late, all}} {
-			out, stderr, code := call(t, args...)
-			if code != record.ExitNothing || !strings.Contains(out, "not judged: 4000 segments came through as they were, but 21000 packets were not compared") {
+		late := write(shift, packets[ahead+500:])
+		for _, names := range [][2]string{{all, late}, {late, all}} {
+			out, stderr, code := compareAhead(t, names, ahead, compare.Config{})
+			if code != record.ExitNothing || !strings.Contains(out, "not judged: 1500 segments came through as they were, but 3500 packets were not compared") {
 				t.Errorf("shift %v: exit code %d\n%.1000s%s", shift, code, out, stderr)
 			}
 		}
@@ -345,12 +347,34 @@ func TestCompareClocks(t *testing.T) {
 	}
 }
 
+// compareAhead compares two captures with limits of its own: how many packets are read
+// ahead, and how many may wait.
+func compareAhead(t *testing.T, names [2]string, ahead int, cfg compare.Config) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	var in [2]*capture.Source
+	for side, name := range names {
+		var err error
+		if in[side], err = capture.Open(name, nil); err != nil {
+			t.Fatal(err)
+		}
+		defer in[side].Close()
+	}
+	cfg.Ahead = ahead
+	r, err := compare.Files(t.Context(), &errs, in, cfg, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Print(&out)
+	return out.String(), errs.String(), map[string]int{record.Holds: record.ExitHolds, record.Violated: record.ExitViolation, record.NotRun: record.ExitNothing}[r.Record.Result]
+}
+
 // TestCompareRates compares captures of which one has times at another rate: it is
 // said, and what is lost is found and nothing else.
 func TestCompareRates(t *testing.T) {
-	const n = 150_000
-	if testing.Short() {
-		t.Skip("it takes captures longer than what waits")
+	n, pending, ahead := 4_700, 1<<11, 625 // far more than what waits and what is read ahead
+	if os.Getenv("LONG") == "1" {
+		n, pending, ahead = 150_000, 0, compare.DefaultAhead
 	}
 	write := func(rate float64, lost int) string {
 		var b bytes.Buffer
@@ -370,7 +394,7 @@ func TestCompareRates(t *testing.T) {
 	}
 	before := write(1, -1)
 	for _, rate := range []float64{1, 1.0001, 0.5, 0.001, 0.00001, 10} {
-		out, stderr, code := call(t, "compare", before, write(rate, n-20_000))
+		out, stderr, code := compareAhead(t, [2]string{before, write(rate, n-ahead)}, ahead, compare.Config{Pending: pending})
 		said := strings.Contains(out, "the clocks of the captures go at different rates")
 		if code != record.ExitViolation || !strings.Contains(out, fmt.Sprintf("VIOLATED: 1 lost; %d segments", n-1)) || said != (rate < 0.9 || rate > 1.1) {
 			t.Errorf("rate %g: exit code %d\n%.1000s%s", rate, code, out, stderr)

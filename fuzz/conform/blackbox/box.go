@@ -25,8 +25,8 @@ import (
 // maxBatch is how many packets are sent at once: what fits in any TUN's queue.
 const maxBatch = 62
 
-// quiet is how long nothing has to come until what is missing is lost.
-const quiet = 200 * time.Millisecond
+// lostAfter is how long nothing has to come until what is missing is lost.
+const lostAfter = 200 * time.Millisecond
 
 // box is a program with a TUN on either side. It is started when there is none, and
 // again when it ended.
@@ -34,6 +34,7 @@ type box struct {
 	argv     []string
 	from, to string
 	start    time.Duration // to wait for the links
+	quiet    time.Duration // that nothing has to come until what is missing is lost
 	atomic   bool          // IDs of packets with DF are not compared
 	out      io.Writer     // of the program
 	ctx      context.Context
@@ -114,7 +115,7 @@ func (b *box) pass(packets []tunlive.Packet, n int) ([]tunlive.Packet, error) {
 			k += len(cut(p))
 		}
 		return seen && k > n
-	}, quiet)
+	}, b.quiet)
 	select {
 	case ended := <-b.ended:
 		b.ended <- ended
@@ -183,7 +184,7 @@ func (b *box) run() error {
 // ready waits until the program carries packets, and none is under way.
 func (b *box) ready() error {
 	for until := time.Now().Add(b.start); time.Now().Before(until); {
-		got, err := b.between.Pass([]tunlive.Packet{{Data: b.marker()}}, func(got []tunlive.Packet) bool { return false }, quiet)
+		got, err := b.between.Pass([]tunlive.Packet{{Data: b.marker()}}, func(got []tunlive.Packet) bool { return false }, b.quiet)
 		if err != nil {
 			return errors.Join(err, b.close())
 		}

@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (int, erro
 		return record.ExitUsage, err
 	}
 	opt.Say("seed %d", opt.Seed)
-	return judge(ctx, &box{argv: flags.Args(), from: "tpfrom", to: "tpto", start: *start, atomic: *atomic, out: progress, ctx: ctx}, opt, *all, *asJSON, out)
+	return judge(ctx, &box{argv: flags.Args(), from: "tpfrom", to: "tpto", start: *start, quiet: lostAfter, atomic: *atomic, out: progress, ctx: ctx}, opt, *all, *asJSON, out)
 }
 
 // judge judges the program and shows what it does.
