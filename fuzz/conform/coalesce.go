@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/capture/check"
 	"tunproof/fuzz/packet"
 	"tunproof/model"
 )
@@ -59,7 +58,7 @@ func (i Impl) judge(batch, frames [][]byte) (list []Violation) {
 		h, pkt := Split(f)
 		segments, err := model.Segment(model.VnetHdr(h), pkt)
 		if err != nil {
-			if h == (pkts.VnetHdr{}) || h.GSOType == 0 && h.Flags&1 == 0 { // as it came, whatever it is
+			if h == (pkts.VnetHdr{}) || h.GSOType == 0 && h.Flags&packet.NeedsCsum == 0 { // as it came, whatever it is
 				out = append(out, pkt)
 				continue
 			}
@@ -150,7 +149,7 @@ func distance(p, b []byte) int {
 // otherID says whether all that is other is the ID of a packet with DF, and the header
 // checksum is right.
 func otherID(was, is []byte) bool {
-	return len(was) >= 20 && was[0]>>4 == 4 && was[6]&0x40 != 0 && !wrongHeader(was) && !wrongHeader(is) &&
+	return len(was) >= 20 && was[0]>>4 == 4 && was[6]&0x40 != 0 && packet.HeaderRight(was) && packet.HeaderRight(is) &&
 		!slices.ContainsFunc(packet.Diff(was, is), func(d packet.Difference) bool { return d.Field != "ip.id" && d.Field != "ip.checksum" })
 }
 
@@ -159,15 +158,15 @@ func changed(was, is []byte, k int) Violation {
 	v := Violation{Property: "P2", Text: fmt.Sprintf("packet %d: %s", k, packet.Line(was)), Want: was, Got: is}
 	fields := packet.Diff(was, is)
 	v.What = first(fields) + " changes" + cause(was, is, fields)
-	before, after := check.Checksum(was), check.Checksum(is)
+	before, after := packet.Checksum(was), packet.Checksum(is)
 	switch {
-	case before == "wrong" && after == "right":
+	case before == packet.Wrong && after == packet.Right:
 		v.Property, v.What, v.Rule = "P5", l4(was)+" checksum repaired", "C1.l4_checksum"
-	case before == "absent" && after != "absent":
+	case before == packet.Absent && after != packet.Absent:
 		v.Property, v.What, v.Rule = "P5", l4(was)+" checksum invented", "C1.absent"
-	case before != "absent" && after == "absent":
+	case before != packet.Absent && after == packet.Absent:
 		v.Property, v.What, v.Rule = "P5", l4(was)+" checksum becomes none", "C1.zero"
-	case wrongHeader(was) && !wrongHeader(is):
+	case !packet.HeaderRight(was) && packet.HeaderRight(is):
 		v.Property, v.What, v.Rule = "P5", "IPv4 header checksum repaired", "C1.ip_checksum"
 	}
 	return v
@@ -216,8 +215,8 @@ func cause(was, is []byte, fields []packet.Difference) string {
 
 // flags names the TCP flags that are lost or new.
 func flags(was, is []byte) string {
-	at := l4Off(was)
-	if at+13 >= len(was) || at+13 >= len(is) {
+	at := packet.Parse(was).L4Off
+	if at == 0 || at+13 >= len(was) || at+13 >= len(is) {
 		return "others"
 	}
 	s := ""
@@ -235,23 +234,11 @@ func flags(was, is []byte) string {
 	return s[1:]
 }
 
-// l4Off is where the header behind IPv4's or IPv6's fixed one starts.
-func l4Off(b []byte) int {
-	if len(b) > 0 && b[0]>>4 == 6 {
-		return 40
-	}
-	if len(b) > 0 {
-		return 4 * int(b[0]&15)
-	}
-	return 0
-}
-
+// proto returns the protocol of the first header after IP and its extensions, 255 if b
+// is no IP packet.
 func proto(b []byte) byte {
-	switch {
-	case len(b) >= 20 && b[0]>>4 == 4:
-		return b[9]
-	case len(b) >= 40 && b[0]>>4 == 6:
-		return b[6]
+	if h := packet.Parse(b); h.Version != 0 {
+		return h.Proto
 	}
 	return 255
 }
@@ -264,27 +251,6 @@ func l4(b []byte) string {
 		return "UDP"
 	}
 	return "IP"
-}
-
-// WellFormed says whether a packet is one that a host sends: of the length that it says,
-// with a right header checksum.
-func WellFormed(b []byte) bool {
-	switch {
-	case len(b) >= 20 && b[0]>>4 == 4:
-		return int(b[2])<<8|int(b[3]) == len(b) && !wrongHeader(b)
-	case len(b) >= 40 && b[0]>>4 == 6:
-		return 40+(int(b[4])<<8|int(b[5])) == len(b)
-	}
-	return false
-}
-
-// wrongHeader says whether the checksum of an IPv4 header is wrong.
-func wrongHeader(b []byte) bool {
-	if len(b) < 20 || b[0]>>4 != 4 {
-		return false
-	}
-	n := 4 * int(b[0]&15)
-	return n < 20 || n > len(b) || model.Sum(nil, b[:n]) != 0xFFFF
 }
 
 // overtakes finds conflicting packets that changed places, of each kind the first. Of
@@ -341,24 +307,24 @@ func alike(p, q []byte) bool {
 
 // kind says what a packet is to whoever reorders it.
 func kind(b []byte) string {
-	off := l4Off(b)
-	fragment := len(b) >= 20 && b[0]>>4 == 4 && (b[6]&0x3F != 0 || b[7] != 0) || len(b) >= 40 && b[0]>>4 == 6 && b[6] == 44
-	switch p := proto(b); {
-	case p == 255:
+	h := packet.Parse(b)
+	off := h.L4Off
+	switch p := h.Proto; {
+	case h.Version == 0:
 		return "no IP packet"
-	case fragment:
+	case h.Fragment:
 		return "a fragment"
 	case b[0]>>4 == 4 && b[0] != 0x45:
 		return "a packet with IP options"
-	case wrongHeader(b):
+	case !packet.HeaderRight(b):
 		return "a packet with a wrong header checksum"
-	case !WellFormed(b):
+	case !packet.WellFormed(b):
 		return "a packet of another length"
-	case p == 6 && check.Checksum(b) == "wrong":
+	case p == 6 && packet.Checksum(b) == packet.Wrong:
 		return "damaged TCP"
-	case p == 17 && check.Checksum(b) == "wrong":
+	case p == 17 && packet.Checksum(b) == packet.Wrong:
 		return "a damaged datagram"
-	case p == 6 && off+20 <= len(b):
+	case p == 6 && off > 0 && off+20 <= len(b):
 		switch f := b[off+13]; {
 		case f&2 != 0:
 			return "a SYN"
@@ -371,9 +337,9 @@ func kind(b []byte) string {
 			return "a pure ACK"
 		}
 		return "TCP data"
-	case p == 17 && len(b) == off+8:
+	case p == 17 && off > 0 && len(b) == off+8:
 		return "an empty datagram"
-	case p == 17 && off+8 <= len(b):
+	case p == 17 && off > 0 && off+8 <= len(b):
 		return "a datagram"
 	case p == 6 || p == 17:
 		return "a cut packet"
@@ -392,14 +358,11 @@ type position struct {
 func carried(packets [][]byte) map[position]int {
 	counts := map[position]int{}
 	for _, b := range packets {
-		off := l4Off(b)
-		if proto(b) != 6 || off+20 > len(b) || off+4*int(b[off+12]>>4) > len(b) {
+		h := packet.Parse(b)
+		if h.Proto != 6 || h.PayloadOff == 0 {
 			continue
 		}
-		addresses := b[12:20]
-		if b[0]>>4 == 6 {
-			addresses = b[8:40]
-		}
+		off, addresses := h.L4Off, h.Addresses(b)
 		flow, seq := string(addresses)+string(b[off:off+4]), binary.BigEndian.Uint32(b[off+4:])
 		for i, c := range b[off+4*int(b[off+12]>>4):] {
 			counts[position{flow, seq + uint32(i), c}]++
@@ -412,7 +375,7 @@ func carried(packets [][]byte) map[position]int {
 // joins for a stack of its own: it puts in order what came out of it. What is damaged may
 // leave as it came, since the stack drops it.
 func streams(batch, frames [][]byte) (list []Violation) {
-	damaged := func(b []byte) bool { return check.Checksum(b) == "wrong" || !WellFormed(b) }
+	damaged := func(b []byte) bool { return packet.Checksum(b) == packet.Wrong || !packet.WellFormed(b) }
 	var out [][]byte
 	for _, f := range frames {
 		b := f[min(len(f), hdrLen):]

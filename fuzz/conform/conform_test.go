@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"tunproof/fuzz/packet"
 	"tunproof/model"
 	"tunproof/offload"
 )
@@ -156,7 +157,7 @@ func TestVariants(t *testing.T) {
 		{"another flag", cut(func(s [][]byte) ([][]byte, error) {
 			for _, b := range s {
 				if proto(b) == 6 {
-					b[l4Off(b)+13] ^= 0x80
+					b[packet.Parse(b).L4Off+13] ^= 0x80
 				}
 			}
 			return s, nil

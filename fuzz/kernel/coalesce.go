@@ -6,6 +6,7 @@ import (
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/law"
+	"tunproof/fuzz/packet"
 	"tunproof/fuzz/scenario"
 	"tunproof/tunlive"
 	"tunproof/tunlive/gro"
@@ -30,7 +31,7 @@ func (k *Kernel) Back(o *Oracle, s *scenario.Scenario, t *Tally) error {
 			if !asked {
 				continue
 			}
-			if p.Hdr.GSOType == typeUDP && k.lacks("uso") {
+			if p.Hdr.GSOType == packet.GSOUDPL4 && k.lacks("uso") {
 				t.count("divergence", noUSO)
 				if err := isClass(tunlive.Refused, tunlive.FrameError)(got); err != nil {
 					return at(err, "batch %d, superpacket %d: %s", n, i, noUSO)
@@ -81,7 +82,7 @@ func (k *Kernel) Groups(o *Oracle, s *scenario.Scenario, t *Tally) error {
 			switch {
 			case len(p.Members) == 1:
 				continue
-			case p.Hdr.GSOType == typeUDP && k.lacks("uso"):
+			case p.Hdr.GSOType == packet.GSOUDPL4 && k.lacks("uso"):
 				t.count("divergence", "UDP is not joined without USO")
 				continue
 			case len(p.Members) > tunlive.MaxBatch:
@@ -200,11 +201,11 @@ func asDescribed(want []gro.Group, got []tunlive.Packet) error {
 		}
 		h := tunlive.VnetHdr{GSOType: w.GSOType, GSOSize: uint16(w.GSOSize), CsumStart: uint16(w.CsumStart), CsumOffset: uint16(w.CsumAt)}
 		if len(w.Members) > 1 {
-			h.Flags = needsCsum
+			h.Flags = packet.NeedsCsum
 		}
 		is := g.Hdr
 		is.HdrLen = 0
-		if is.Flags&^needsCsum != 0 && len(w.Members) == 1 {
+		if is.Flags&^packet.NeedsCsum != 0 && len(w.Members) == 1 {
 			is.Flags = 0 // DATA_VALID: GRO verified the checksum
 		}
 		if is != h {

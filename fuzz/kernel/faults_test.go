@@ -11,6 +11,7 @@ import (
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/law"
+	"tunproof/fuzz/packet"
 	"tunproof/fuzz/scenario"
 	"tunproof/tunlive"
 	"tunproof/tunlive/gro"
@@ -59,8 +60,8 @@ func TestFaultsInSegments(t *testing.T) {
 	for _, o := range k.Cuts {
 		t.Run(o.Name, func(t *testing.T) {
 			need(t, k, o)
-			for name, packet := range kinds() {
-				h, b := packet.Super(100)
+			for name, whole := range kinds() {
+				h, b := whole.Super(100)
 				p := scenario.Super{Hdr: h, Data: b}
 				got, err := o.segmenter.Segment(tunlive.VnetHdr(h), b)
 				if err != nil {
@@ -90,7 +91,7 @@ func TestFaultsInSegments(t *testing.T) {
 						t.Errorf("%s: %v is not seen", name, class)
 					}
 				}
-				got.Segments[1].Hdr.Flags |= needsCsum
+				got.Segments[1].Hdr.Flags |= packet.NeedsCsum
 				if sameSegments("K1", want, got) == nil {
 					t.Errorf("%s: a segment without its checksum is not seen", name)
 				}
@@ -107,12 +108,12 @@ func TestFaultsInSuperpackets(t *testing.T) {
 	for _, o := range k.Joins {
 		t.Run(o.Name, func(t *testing.T) {
 			need(t, k, o)
-			for name, packet := range kinds() {
-				if packet.Extensions != nil || packet.IPOptions != nil {
+			for name, whole := range kinds() {
+				if whole.Extensions != nil || whole.IPOptions != nil {
 					continue // no candidates
 				}
-				second := packet.Next(250)
-				batch := [][]byte{packet.Bytes(), second.Bytes(), second.Next(100).Bytes()}
+				second := whole.Next(250)
+				batch := [][]byte{whole.Bytes(), second.Bytes(), second.Next(100).Bytes()}
 				got, err := o.gro.Coalesce(batch)
 				if err != nil {
 					t.Fatal(err)
@@ -172,7 +173,7 @@ func TestFaultsInAnswers(t *testing.T) {
 		{"refuses what is right", func(*pkts.VnetHdr, []byte) {}, tunlive.FrameError},
 		{"takes an unknown type", func(h *pkts.VnetHdr, _ []byte) { h.GSOType = 6 }, tunlive.Delivered},
 		{"takes a hdr_len past the end", func(h *pkts.VnetHdr, _ []byte) { h.HdrLen = 9999 }, tunlive.Delivered},
-		{"drops RSC_INFO", func(h *pkts.VnetHdr, _ []byte) { h.Flags |= rscInfo }, tunlive.Dropped},
+		{"drops RSC_INFO", func(h *pkts.VnetHdr, _ []byte) { h.Flags |= packet.RSCInfo }, tunlive.Dropped},
 		{"delivers between payload and options", func(h *pkts.VnetHdr, _ []byte) { h.GSOSize = 255 }, tunlive.Delivered},
 	} {
 		h, b := kinds()["tcp4"].Super(100)

@@ -14,11 +14,6 @@ import (
 )
 
 const (
-	// Values of virtio_net.h.
-	needsCsum, rscInfo          = 1, 4
-	typeNone, typeTCP4, typeUFO = 0, 1, 3
-	typeTCP6, typeUDP, ecnBit   = 4, 5, 0x80
-
 	ipv4Header, ipv6Header = 20, 40
 	tcpHeader, udpHeader   = 20, 8
 	ipv4Fragment           = 0x3F  // of byte 6: MF and the offset
@@ -135,8 +130,8 @@ func (o *Oracle) takes(p scenario.Super) bool {
 	if o.linkLen == 0 {
 		return len(p.Data) >= shortestMatched && (len(p.Data) <= maxPacket || len(p.Data)/max(1, int(h.GSOSize)) <= longSegments)
 	}
-	return (h.GSOType != typeNone || len(p.Data) <= maxPacket) && int(h.HdrLen) <= maxPacket-o.linkLen &&
-		(h.Flags&needsCsum == 0 || ipv4Header <= h.CsumStart && int(h.CsumStart) <= maxPacket-o.linkLen)
+	return (h.GSOType != packet.GSONone || len(p.Data) <= maxPacket) && int(h.HdrLen) <= maxPacket-o.linkLen &&
+		(h.Flags&packet.NeedsCsum == 0 || ipv4Header <= h.CsumStart && int(h.CsumStart) <= maxPacket-o.linkLen)
 }
 
 const (
@@ -168,7 +163,7 @@ func sameSegments(property string, want [][]byte, got tunlive.Answer) error {
 		if !bytes.Equal(want[i], g.Data) {
 			return law.Mismatchf(property, bytes.Clone(g.Data), want[i], "segment %d of %d is not the kernel's", i, len(want))
 		}
-		if g.Hdr.GSOType != typeNone || g.Hdr.Flags&needsCsum != 0 {
+		if g.Hdr.GSOType != packet.GSONone || g.Hdr.Flags&packet.NeedsCsum != 0 {
 			return law.Violatedf(property, "the kernel hands out segment %d with %v", i, pkts.VnetHdr(g.Hdr))
 		}
 	}
@@ -216,9 +211,9 @@ func anything(tunlive.Answer) error { return nil }
 // tcp_gso_segment of Linux 6.18.
 func (k *Kernel) divergence(o *Oracle, p scenario.Super, refusal string) (string, expectation) {
 	h, n := p.Hdr, len(p.Data)
-	gso := h.GSOType != typeNone
+	gso := h.GSOType != packet.GSONone
 	hdrLen := int(h.HdrLen)
-	if h.Flags&needsCsum != 0 {
+	if h.Flags&packet.NeedsCsum != 0 {
 		hdrLen = max(hdrLen, int(h.CsumStart+h.CsumOffset+2)) // in 16 bits, as there
 	}
 	refuses := isClass(tunlive.Refused, tunlive.FrameError, tunlive.RxDropped)
@@ -227,7 +222,7 @@ func (k *Kernel) divergence(o *Oracle, p scenario.Super, refusal string) (string
 		return "hdr_len past the end is refused", isClass(tunlive.Refused)
 	case refusal == "" && (n == 0 || p.Data[0]>>4 != 4 && p.Data[0]>>4 != 6):
 		return "no IP version is refused", refuses
-	case refusal == "" && h.Flags&needsCsum != 0 && int(h.CsumStart)+mostHeadroom >= maxPacket:
+	case refusal == "" && h.Flags&packet.NeedsCsum != 0 && int(h.CsumStart)+mostHeadroom >= maxPacket:
 		// With the memory in front of the packet it has to fit 16 bits.
 		return "csum_start near 65,535 may be refused", func(a tunlive.Answer) error {
 			if a.Class != tunlive.Delivered {
@@ -235,8 +230,8 @@ func (k *Kernel) divergence(o *Oracle, p scenario.Super, refusal string) (string
 			}
 			return k.likeOther(p)(a)
 		}
-	case h.Flags&rscInfo != 0:
-		p.Hdr.Flags &^= rscInfo
+	case h.Flags&packet.RSCInfo != 0:
+		p.Hdr.Flags &^= packet.RSCInfo
 		_, refusal, _ := k.subject.other(p)
 		if name, e := k.divergence(o, p, refusal); name != "" {
 			return "RSC_INFO is ignored", e
@@ -253,13 +248,13 @@ func (k *Kernel) divergence(o *Oracle, p scenario.Super, refusal string) (string
 		return "csum_start in the IP header is taken", anything
 	case refusal == "TooLong":
 		return "over 65,535 bytes is cut", anything
-	case h.GSOType&^ecnBit == typeUFO:
+	case h.GSOType&^packet.GSOECN == packet.GSOUFO:
 		return "UFO becomes fragments", anything
 	}
 	if !gso || h.GSOSize == 0 {
 		return "", nil
 	}
-	if h.GSOType&^ecnBit == typeUDP && k.lacks("uso") {
+	if h.GSOType&^packet.GSOECN == packet.GSOUDPL4 && k.lacks("uso") {
 		return noUSO, refuses
 	}
 	if (refusal == "CsumOffset" || refusal == "CsumStart") && k.lacks("csum-offset-check") {
@@ -280,17 +275,17 @@ const noUSO = "UDP superpackets are refused without USO"
 func (k *Kernel) divergenceOfGSO(o *Oracle, p scenario.Super, refusal string) (string, expectation) {
 	h, n := p.Hdr, len(p.Data)
 	l4, ip := tcpHeader, ipv4Header
-	switch h.GSOType &^ ecnBit {
-	case typeTCP4:
-	case typeTCP6:
+	switch h.GSOType &^ packet.GSOECN {
+	case packet.GSOTCPv4:
+	case packet.GSOTCPv6:
 		ip = ipv6Header
-	case typeUDP:
+	case packet.GSOUDPL4:
 		l4 = udpHeader
 	default:
 		return "", nil
 	}
 	payloadAt := ip + l4
-	if h.Flags&needsCsum != 0 {
+	if h.Flags&packet.NeedsCsum != 0 {
 		payloadAt = int(h.CsumStart) + l4
 	} else if o.linkLen > 0 || k.Features["dissects"] {
 		l4Off, _ := packet.Locate(p.Data)
@@ -299,15 +294,15 @@ func (k *Kernel) divergenceOfGSO(o *Oracle, p scenario.Super, refusal string) (s
 		payloadAt = l4 // of an IP header nothing is known
 	}
 	size := int(h.GSOSize)
-	raised := size < 8 && h.GSOType&^ecnBit != typeUDP && !k.Features["small-gso"]
+	raised := size < 8 && h.GSOType&^packet.GSOECN != packet.GSOUDPL4 && !k.Features["small-gso"]
 	if raised {
 		p.Hdr.GSOSize, size = 8, 8
 	}
 	switch isGSO := n-payloadAt > size; {
-	case !isGSO && refusal != "" && h.GSOType != typeUDP|ecnBit:
+	case !isGSO && refusal != "" && h.GSOType != packet.GSOUDPL4|packet.GSOECN:
 		// One packet, of which nothing but the checksum is looked at.
 		one := p
-		one.Hdr.GSOType, one.Hdr.GSOSize = typeNone, 0
+		one.Hdr.GSOType, one.Hdr.GSOSize = packet.GSONone, 0
 		return "one packet with odd headers is taken", func(a tunlive.Answer) error {
 			_, why, _ := k.subject.other(one)
 			if a.Class != tunlive.Delivered || why == "CsumRange" && k.lacks("csum-start-check") {
@@ -315,7 +310,7 @@ func (k *Kernel) divergenceOfGSO(o *Oracle, p scenario.Super, refusal string) (s
 			}
 			return k.likeOther(one)(a)
 		}
-	case isGSO && refusal == "" && h.GSOType != typeUDP:
+	case isGSO && refusal == "" && h.GSOType != packet.GSOUDPL4:
 		if segments, _, _ := k.subject.other(p); len(segments) == 1 {
 			if o.linkLen > 0 { // one or the other, by the kernel and by what is behind the headers
 				return "payload <= gso_size < payload + options is dropped", isClass(tunlive.Dropped, tunlive.Refused)

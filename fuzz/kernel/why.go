@@ -104,7 +104,7 @@ func notCandidate(b []byte, reason string) string {
 // not come back from it.
 func (k *Kernel) notBack(batch [][]byte, g gro.Group, member int) string {
 	h := scenario.Super{Data: g.Data}
-	h.Hdr.Flags, h.Hdr.GSOType, h.Hdr.GSOSize = needsCsum, g.GSOType, uint16(g.GSOSize)
+	h.Hdr.Flags, h.Hdr.GSOType, h.Hdr.GSOSize = packet.NeedsCsum, g.GSOType, uint16(g.GSOSize)
 	h.Hdr.CsumStart, h.Hdr.CsumOffset = uint16(g.CsumStart), uint16(g.CsumAt)
 	segments, refusal, err := k.subject.other(h)
 	switch {

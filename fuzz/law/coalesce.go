@@ -155,9 +155,10 @@ func ordered(c pkts.Config, batch [][]byte, out []int) error {
 	return nil
 }
 
-// isTCP says whether b can be a TCP packet that Reorder moves.
+// isTCP reports whether b can be a TCP packet that Reorder moves.
 func isTCP(b []byte) bool {
-	return len(b) >= 20 && b[0]>>4 == 4 && b[9] == 6 || len(b) >= 40 && b[0]>>4 == 6 && b[6] == 6
+	h := packet.Parse(b)
+	return h.Proto == 6 && h.Extensions == 0
 }
 
 // agreeCoalesce is P4 for batches: production's superpackets, members and
@@ -277,25 +278,17 @@ func damage(b []byte, k int) []byte {
 	return d
 }
 
-// wholesome says whether lengths and checksums of a TCP or UDP packet without
-// IP options or extension headers are right.
+// wholesome reports whether lengths and checksums of a TCP or UDP packet without IP
+// options, extension headers or a fragment's bits are right.
 func wholesome(b []byte) bool {
+	h := packet.Parse(b)
 	switch {
-	case len(b) >= 40 && b[0] == 0x45 && (b[9] == 6 || b[9] == 17) && int(binary.BigEndian.Uint16(b[2:])) == len(b) && binary.BigEndian.Uint16(b[6:])&0x3FFF == 0:
-		n := len(b) - 20
-		return model.Sum(b[:20]) == 0xFFFF && l4Right(b[20:], b[9], model.Sum(b[12:20], []byte{0, b[9], byte(n >> 8), byte(n)}))
-	case len(b) >= 60 && b[0]>>4 == 6 && (b[6] == 6 || b[6] == 17) && int(binary.BigEndian.Uint16(b[4:]))+40 == len(b):
-		n := len(b) - 40
-		return l4Right(b[40:], b[6], model.Sum(b[8:40], []byte{0, b[6], byte(n >> 8), byte(n)}))
-	}
-	return false
-}
-
-func l4Right(l4 []byte, proto byte, pseudo int) bool {
-	if proto == 17 && int(binary.BigEndian.Uint16(l4[4:])) != len(l4) {
+	case h.Fragment || h.PayloadOff == 0 || h.Version == 4 && h.L4Off != 20 || h.Extensions > 0 || !packet.WellFormed(b):
+		return false
+	case h.Proto == 17 && int(binary.BigEndian.Uint16(b[h.L4Off+4:])) != len(b)-h.L4Off:
 		return false
 	}
-	return model.Sum([]byte{byte(pseudo >> 8), byte(pseudo)}, l4) == 0xFFFF
+	return packet.Checksum(b) == packet.Right
 }
 
 // interleave is P6: packets of other flows change nothing in how a flow's

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"tunproof/fuzz/packet"
 	"tunproof/fuzz/scenario"
 	"tunproof/model"
 )
@@ -247,7 +248,7 @@ func repairSegment(u Subject, s *scenario.Scenario, t *Tally) error {
 		if err := equalSegments("P5", i, want, got); err != nil {
 			return err
 		}
-		if p.Hdr.Flags&1 == 0 {
+		if p.Hdr.Flags&packet.NeedsCsum == 0 {
 			continue
 		}
 		if err := sumErrorGoesOn(i, seg, p, want); err != nil {

@@ -1,6 +1,6 @@
-// Package compare names what is in a packet: a line for people, and the fields
-// in which two packets differ. It shares no code with offload or model, and
-// takes any bytes.
+// Package packet knows where the parts of a packet are: its headers, fields and
+// checksums. It describes packets, names the fields in which two differ, and puts
+// lengths and checksums right. It takes any bytes, and shares no code with offload.
 package packet
 
 import (

@@ -17,20 +17,28 @@ const (
 	FixAll     = FixIPLen | FixUDPLen | FixL4Csum | FixIPCsum
 )
 
-// Locate finds the L4 header as far as b goes: 0 if there is none.
+// Locate finds the TCP or UDP header as far as b goes: a TCP header may be cut after
+// its checksum. l4Off is 0 if there is none. Fragments are not looked at.
 func Locate(b []byte) (l4Off int, proto byte) {
-	if len(b) >= 20 && b[0]>>4 == 4 {
-		l4Off, proto = 4*int(b[0]&15), b[9]
-	} else if len(b) >= 40 && b[0]>>4 == 6 {
-		l4Off, proto = 40, b[6]
-		for (proto == 0 || proto == 43 || proto == 60) && l4Off+8 <= len(b) {
-			proto, l4Off = b[l4Off], l4Off+8+8*int(b[l4Off+1])
-		}
-	}
-	if l4Off < 20 || proto == 6 && l4Off+18 > len(b) || proto == 17 && l4Off+8 > len(b) || proto != 6 && proto != 17 {
+	_, proto, l4Off = start(b)
+	if l4Off == 0 || proto == 6 && l4Off+18 > len(b) || proto == 17 && l4Off+8 > len(b) || proto != 6 && proto != 17 {
 		return 0, 0
 	}
 	return l4Off, proto
+}
+
+// HeaderLen returns the length of all headers, as far as b has them: 40 for a packet
+// without a TCP or UDP header.
+func HeaderLen(b []byte) int {
+	l4Off, proto := Locate(b)
+	n := 40
+	switch proto {
+	case 6:
+		n = l4Off + max(20, 4*int(b[l4Off+12]>>4))
+	case 17:
+		n = l4Off + 8
+	}
+	return min(n, len(b))
 }
 
 // Fix puts right in b what is asked for, as far as b has it.
@@ -79,15 +87,15 @@ func DeriveVnet(b []byte, size uint16) pkts.VnetHdr {
 	h := pkts.VnetHdr{GSOSize: size}
 	switch {
 	case proto == 17:
-		h.GSOType, h.CsumOffset, h.HdrLen = 5, 6, uint16(l4Off+8)
+		h.GSOType, h.CsumOffset, h.HdrLen = GSOUDPL4, 6, uint16(l4Off+8)
 	case proto == 6:
-		h.GSOType, h.CsumOffset, h.HdrLen = 1, 16, uint16(l4Off+4*int(b[l4Off+12]>>4))
+		h.GSOType, h.CsumOffset, h.HdrLen = GSOTCPv4, 16, uint16(l4Off+4*int(b[l4Off+12]>>4))
 		if b[0]>>4 == 6 {
-			h.GSOType = 4
+			h.GSOType = GSOTCPv6
 		}
 	default:
 		return h
 	}
-	h.Flags, h.CsumStart = 1, uint16(l4Off)
+	h.Flags, h.CsumStart = NeedsCsum, uint16(l4Off)
 	return h
 }

@@ -5,7 +5,7 @@ import "encoding/binary"
 // Header is where the parts of an IP packet are, and what its length fields say.
 type Header struct {
 	Version    int   // 4 or 6; 0 if there is no whole IP header
-	Proto      uint8 // of what is behind the IP header and its extensions
+	Proto      uint8 // the protocol after the IP header and its extensions
 	IPLen      int   // bytes of the packet, as the IP header says
 	Extensions int   // bytes of IPv6 extension headers
 	Fragment   bool  // MF, an offset, or a Fragment header
@@ -30,33 +30,49 @@ func (f Flow) Reverse() Flow {
 	return f
 }
 
-// Parse finds the parts of b, whatever its bytes are.
-func Parse(b []byte) Header {
-	var h Header
+// start finds the first header after IP and its extensions: the version, 0 if there is
+// no whole IP header; the protocol; and where that header is, 0 if it is not in b.
+func start(b []byte) (version int, proto uint8, off int) {
 	switch {
 	case len(b) >= 20 && b[0]>>4 == 4:
 		n := 4 * int(b[0]&15)
-		h = Header{Version: 4, Proto: b[9], IPLen: int(binary.BigEndian.Uint16(b[2:]))}
-		frag := binary.BigEndian.Uint16(b[6:])
-		h.Fragment = frag&0x3FFF != 0
 		if n < 20 || n > len(b) {
-			return Header{}
+			return 0, 0, 0
 		}
-		if frag&0x1FFF == 0 {
-			h.L4Off = n
-		}
+		return 4, b[9], n
 	case len(b) >= 40 && b[0]>>4 == 6:
 		n := 40
-		h = Header{Version: 6, Proto: b[6], IPLen: 40 + int(binary.BigEndian.Uint16(b[4:]))}
-		for h.Proto == 0 || h.Proto == 43 || h.Proto == 60 {
+		proto = b[6]
+		for proto == 0 || proto == 43 || proto == 60 {
 			if len(b) < n+8 || len(b) < n+8+8*int(b[n+1]) {
-				return h
+				return 6, proto, 0
 			}
-			h.Proto, n = b[n], n+8+8*int(b[n+1])
+			proto, n = b[n], n+8+8*int(b[n+1])
 		}
-		h.Extensions = n - 40
+		return 6, proto, n
+	}
+	return 0, 0, 0
+}
+
+// Parse finds the parts of b, whatever its bytes are.
+func Parse(b []byte) Header {
+	var h Header
+	h.Version, h.Proto, h.L4Off = start(b)
+	switch h.Version {
+	case 4:
+		h.IPLen = int(binary.BigEndian.Uint16(b[2:]))
+		frag := binary.BigEndian.Uint16(b[6:])
+		h.Fragment = frag&0x3FFF != 0
+		if frag&0x1FFF != 0 {
+			h.L4Off = 0
+		}
+	case 6:
+		h.IPLen = 40 + int(binary.BigEndian.Uint16(b[4:]))
+		if h.L4Off == 0 {
+			return h // an extension header that is not whole
+		}
+		h.Extensions = h.L4Off - 40
 		h.Fragment = h.Proto == 44
-		h.L4Off = n
 	default:
 		return h
 	}
@@ -101,5 +117,5 @@ func (h Header) Flow(b []byte) Flow {
 	return f
 }
 
-// HasPorts says whether f is a flow and not a pair of addresses.
+// HasPorts reports whether f is a flow and not a pair of addresses.
 func (f Flow) HasPorts() bool { return f.Proto != 0 }

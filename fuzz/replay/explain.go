@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/capture/check"
 	"tunproof/fuzz/law"
 	"tunproof/fuzz/packet"
 	"tunproof/fuzz/scenario"
@@ -65,7 +64,7 @@ func Explain(s scenario.Scenario) ([]BatchReport, []SuperReport) {
 		var r BatchReport
 		supers, reasons := law.Coalesce(co, batch)
 		for i, b := range batch {
-			p := PacketReport{Line: packet.Line(b), Checksum: check.Checksum(b), Reason: reasons[i]}
+			p := PacketReport{Line: packet.Line(b), Checksum: packet.Checksum(b).String(), Reason: reasons[i]}
 			if p.Reason == offload.Mismatch.String() {
 				p.Changed, p.Fields = mismatch(s.Config, batch, i)
 			}

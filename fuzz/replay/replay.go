@@ -16,7 +16,6 @@ import (
 	"time"
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/capture"
-	"tunproof/fuzz/capture/check"
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/engine/crasher"
 	"tunproof/fuzz/engine/targets"
@@ -201,7 +200,7 @@ func (r *Run) judgePackets(rep *Report, in *capture.Source) error {
 				s.Supers, supers = append(s.Supers, scenario.Super{Hdr: h, Data: p.Data}), append(supers, p.Number)
 				times[1] = append(times[1], p.Time)
 			default:
-				if r.Complete && check.Checksum(p.Data) == "partial" {
+				if r.Complete && packet.Checksum(p.Data) == packet.Partial {
 					packet.Fix(p.Data, packet.FixL4Csum)
 				}
 				batch, numbers = append(batch, p.Data), append(numbers, p.Number)

@@ -153,7 +153,7 @@ func Decode(b []byte) Scenario {
 			} else {
 				p.Hdr = decodeVnet(r)
 			}
-			p.Data = decodePacket(op, r, recent(s.Supers), &fill, derived || p.Hdr.Flags&1 != 0)
+			p.Data = decodePacket(op, r, recent(s.Supers), &fill, derived || p.Hdr.Flags&packet.NeedsCsum != 0)
 			if derived {
 				p.Hdr = packet.DeriveVnet(p.Data, uint16(size))
 			}
@@ -272,23 +272,10 @@ func template(kind int) []byte {
 	return p.header()
 }
 
-// headerLen returns the length of all headers, as far as b has them.
-func headerLen(b []byte) int {
-	l4Off, proto := packet.Locate(b)
-	n := 40
-	switch proto {
-	case 6:
-		n = l4Off + max(20, 4*int(b[l4Off+12]>>4))
-	case 17:
-		n = l4Off + 8
-	}
-	return min(n, len(b))
-}
-
 // successor returns the headers of the packet that follows b in its flow, and
 // the length of b's payload.
 func successor(b []byte) ([]byte, int) {
-	n := min(headerLen(b), maxHeaders)
+	n := min(packet.HeaderLen(b), maxHeaders)
 	h := bytes.Clone(b[:n])
 	l4Off, proto := packet.Locate(b)
 	if len(h) >= 20 && h[0]>>4 == 4 {
@@ -350,7 +337,7 @@ func encodeSupers(w []byte, supers []Super) []byte {
 	fill := maxFill
 	for i, p := range supers {
 		derived := p.Hdr.GSOSize != 0 && p.Hdr == packet.DeriveVnet(p.Data, p.Hdr.GSOSize)
-		op, rest := encodePacket(p.Data, recent(supers[:i]), &fill, derived || p.Hdr.Flags&1 != 0)
+		op, rest := encodePacket(p.Data, recent(supers[:i]), &fill, derived || p.Hdr.Flags&packet.NeedsCsum != 0)
 		if w = append(w, op); derived {
 			w = append(w, 0)
 			w = binary.LittleEndian.AppendUint16(w, p.Hdr.GSOSize)
@@ -382,7 +369,7 @@ func encodePacket(p []byte, before [][]byte, fill *int, partial bool) (byte, []b
 	if op == opOdd {
 		odd = []byte{leave}
 	}
-	n := headerLen(p)
+	n := packet.HeaderLen(p)
 	payload := []byte{}
 	if n < len(p) && len(p)-n <= *fill && isFill(p[n:]) {
 		payload = append(payload, p[n])

@@ -9,7 +9,7 @@ import (
 
 	"tunproof/corpus"
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/capture/check"
+	"tunproof/fuzz/packet"
 	"tunproof/offload"
 )
 
@@ -59,8 +59,8 @@ func TestRecordClasses(t *testing.T) {
 			if n == maxKept {
 				return // the headers are longer
 			}
-			if check.Checksum(got) != check.Checksum(b) {
-				t.Fatalf("%+v: checksum is %s, want %s:\n% x\n% x", h, check.Checksum(got), check.Checksum(b), b, got)
+			if packet.Checksum(got) != packet.Checksum(b) {
+				t.Fatalf("%+v: checksum is %s, want %s:\n% x\n% x", h, packet.Checksum(got), packet.Checksum(b), b, got)
 			}
 			for i, c := range got[min(n+2, len(got)):] {
 				if c != 0 {
@@ -68,7 +68,7 @@ func TestRecordClasses(t *testing.T) {
 				}
 			}
 		})
-		classes[check.Checksum(b)]++
+		classes[packet.Checksum(b).String()]++
 	})
 	for _, c := range []string{"right", "partial", "wrong"} {
 		if classes[c] < 10 {

@@ -77,7 +77,7 @@ func (a *Anonymiser) Packet(p pcap.Packet) (pcap.Packet, error) {
 		if hasVnet && vnet.GSOType != 0 {
 			size = int(vnet.GSOSize)
 		}
-		if size == 0 && h.Proto == 17 && was.class == "partial" && len(b) > longestPlain {
+		if size == 0 && h.Proto == 17 && was.class == packet.Partial && len(b) > longestPlain {
 			a.Whole++
 		}
 		a.payload(flow, h, size, seqOf(h, b), b[at:], p.Data[at:])

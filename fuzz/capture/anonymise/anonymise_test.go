@@ -9,7 +9,6 @@ import (
 	"pgregory.net/rapid"
 
 	"tunproof/corpus"
-	"tunproof/fuzz/capture/check"
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/packet"
 	"tunproof/fuzz/scenario"
@@ -40,7 +39,7 @@ func all(t testing.TB, a *Anonymiser, list [][]byte) [][]byte {
 	return out
 }
 
-// keeps says whether the checksums of a packet are what those of another were: of
+// keeps reports whether the checksums of a packet are what those of another were: of
 // one class, and a wrong one wrong by as much, or of the same form.
 func keeps(was, is checksums) bool {
 	wrong := func(was, is uint16, form, formNow int) bool {
@@ -50,10 +49,10 @@ func keeps(was, is checksums) bool {
 		return false
 	}
 	switch was.class {
-	case "wrong":
-		return wrong(was.l4, is.l4, was.form4, is.form4) && (is.class == "wrong" || is.class == "partial" && was.l4 == is.l4)
-	case "right":
-		return is.class == "right"
+	case packet.Wrong:
+		return wrong(was.l4, is.l4, was.form4, is.form4) && (is.class == packet.Wrong || is.class == packet.Partial && was.l4 == is.l4)
+	case packet.Right:
+		return is.class == packet.Right
 	}
 	return is.class == was.class // of a partial or an absent one no difference is kept
 }
@@ -205,7 +204,7 @@ func TestOptions(t *testing.T) {
 		t.Errorf("routing header: %x", got)
 	}
 	for i, b := range out {
-		if at, right, _ := check.Right(b); right != binary.BigEndian.Uint16(b[at:]) {
+		if at, right, _ := packet.RightSum(b); right != binary.BigEndian.Uint16(b[at:]) {
 			t.Errorf("packet %d: checksum is not %04x", i, right)
 		}
 	}

@@ -5,20 +5,19 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"tunproof/fuzz/capture/check"
 	"tunproof/fuzz/packet"
 	"tunproof/model"
 )
 
 // checksums is what a packet's were.
 type checksums struct {
-	header uint16 // by how much IPv4's was wrong, in one's complement
-	class  string // of TCP's or UDP's
-	l4     uint16 // by how much that was wrong, or
-	form4  int    // in which form of formsOf, from 1; and so
-	formIP int    // the header's
-	zero   bool   // it computes to zero, and
-	form   uint16 // is written so
+	header uint16       // by how much IPv4's was wrong, in one's complement
+	class  packet.Class // of TCP's or UDP's
+	l4     uint16       // by how much that was wrong, or
+	form4  int          // in which form of formsOf, from 1; and so
+	formIP int          // the header's
+	zero   bool         // it computes to zero, and
+	form   uint16       // is written so
 }
 
 // headerOf is the right IPv4 header checksum.
@@ -34,12 +33,12 @@ func sums(h packet.Header, b []byte) checksums {
 		s.header = minus(got, right)
 		s.formIP = formOf(got, right, headerForms(right))
 	}
-	s.class = check.Checksum(b)
-	if s.class == "" && h.PayloadOff > 0 && !h.Fragment {
-		s.class = "wrong" // of a packet that is routed, by the address of now
+	s.class = packet.Checksum(b)
+	if s.class == packet.NoSum && h.PayloadOff > 0 && !h.Fragment {
+		s.class = packet.Wrong // of a packet that is routed, by the address of now
 	}
-	if s.class != "" {
-		at, right, _ := check.Right(b)
+	if s.class != packet.NoSum {
+		at, right, _ := packet.RightSum(b)
 		s.form = binary.BigEndian.Uint16(b[at:])
 		s.l4, s.zero = minus(s.form, right), right == 0 || right == 0xFFFF
 		s.form4 = formOf(s.form, right, l4Forms(h, b, right))
@@ -82,25 +81,25 @@ func (s checksums) restore(h packet.Header, b []byte, off int) {
 		}
 		binary.BigEndian.PutUint16(b[10:], v)
 	}
-	if s.class == "" {
+	if s.class == packet.NoSum {
 		return
 	}
-	if s.zero && s.class != "partial" {
+	if s.zero && s.class != packet.Partial {
 		toZero(h, b, off)
 	}
-	at, right, partial := check.Right(b)
+	at, right, partial := packet.RightSum(b)
 	v := plus(right, s.l4)
-	if s.class == "wrong" && s.form4 > 0 {
+	if s.class == packet.Wrong && s.form4 > 0 {
 		if form := l4Forms(h, b, right)[s.form4-1]; minus(form, right) != 0 && form != partial {
 			v = form
 		}
 	}
 	switch {
-	case s.class == "partial":
+	case s.class == packet.Partial:
 		v = partial
-	case s.class == "absent":
+	case s.class == packet.Absent:
 		v = 0
-	case s.class == "right" && (right == 0 || right == 0xFFFF) && s.zero:
+	case s.class == packet.Right && (right == 0 || right == 0xFFFF) && s.zero:
 		v = s.form
 	case v == 0 && h.Proto == 17:
 		v = 0xFFFF // 0 would say that there is none
@@ -116,9 +115,9 @@ func toZero(h packet.Header, b []byte, off int) {
 	}
 	was := bytes.Clone(b[off : off+2])
 	b[off], b[off+1] = 0, 0
-	_, right, _ := check.Right(b)
+	_, right, _ := packet.RightSum(b)
 	binary.BigEndian.PutUint16(b[off:], right)
-	if _, right, _ = check.Right(b); right != 0 && right != 0xFFFF {
+	if _, right, _ = packet.RightSum(b); right != 0 && right != 0xFFFF {
 		copy(b[off:], was)
 	}
 }

@@ -95,7 +95,7 @@ func (c *Checker) flow(key packet.Flow) *flow {
 	return c.flows.Get(key, func(int) *flow { return &flow{} })
 }
 
-// packet is one under judgement.
+// judged is a packet under judgement.
 type judged struct {
 	packet.Header
 	n     int // its number
@@ -103,7 +103,7 @@ type judged struct {
 	b     []byte
 	end   int // of what the IP header says is the packet, or of all there is
 	gso   bool
-	csum  sumClass
+	csum  packet.Class
 	finds *Checker
 }
 
@@ -181,7 +181,7 @@ func (p *judged) length() {
 		kind, text = IPLengthExtensions, "short by the extension headers"
 	case got < want:
 		text = fmt.Sprintf("%d bytes are behind the packet", want-got)
-		p.cutToLength()
+		p.end = p.End(p.b)
 	}
 	p.found(kind, field, hex16(p.u16(at)), hex16(uint16(want-base)), "%s", text)
 }
@@ -189,44 +189,6 @@ func (p *judged) length() {
 // jumbo says whether an IPv6 packet has a jumbo payload option (RFC 2675), which
 // is the first that Linux writes.
 func (p *judged) jumbo() bool { return p.b[6] == 0 && len(p.b) > 48 && p.b[42] == 0xC2 }
-
-// routed says whether the destination address is not yet the last one, which the
-// pseudo-header has: a routing header or a source route is not at its end.
-func (p *judged) routed() bool {
-	if p.Version == 6 {
-		next, at := p.b[6], 40
-		for at < 40+p.Extensions {
-			if next == 43 && p.b[at+3] > 0 {
-				return true
-			}
-			next, at = p.b[at], at+8+8*int(p.b[at+1])
-		}
-		return false
-	}
-	options := p.b[20 : 4*int(p.b[0]&15)]
-	for at := 0; at+2 < len(options) && options[at] != 0; {
-		if options[at] == 1 {
-			at++
-			continue
-		}
-		if n := options[at+1]; options[at] == 131 || options[at] == 137 {
-			return options[at+2] <= n
-		} else if n < 2 {
-			return false
-		}
-		at += int(options[at+1])
-	}
-	return false
-}
-
-// cutToLength leaves out what is behind the packet, as its IP header says, if that
-// leaves its headers in.
-func (p *judged) cutToLength() {
-	short := len(p.b) - p.IPLen
-	if short > 0 && len(p.b) <= 0xFFFF && (short != p.Extensions || p.Extensions == 0) && p.L4Off > 0 && p.IPLen >= max(p.L4Off+8, p.PayloadOff) {
-		p.end = p.IPLen
-	}
-}
 
 // l4 judges a TCP or UDP packet.
 func (p *judged) l4(f *flow) {
@@ -245,7 +207,7 @@ func (p *judged) l4(f *flow) {
 	if p.Proto == 17 {
 		p.udpLength()
 	}
-	if len(p.b) <= 0xFFFF+40 && !p.routed() {
+	if len(p.b) <= 0xFFFF+40 && !p.Routed(p.b) {
 		p.l4Checksum(f, name)
 	}
 	if p.Proto == 6 {

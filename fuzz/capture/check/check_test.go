@@ -85,25 +85,25 @@ func TestChecksumClass(t *testing.T) {
 		for want, what := range map[string]int{"right": packet.FixL4Csum, "partial": packet.FixPartial} {
 			b := p.Bytes()
 			packet.Fix(b, what)
-			if got := Checksum(b); got != want {
+			if got := packet.Checksum(b).String(); got != want {
 				t.Errorf("%s: %s, want %s", packet.Line(b), got, want)
 			}
-			if at, complete, partial := Right(b); binary.BigEndian.Uint16(b[at:]) != map[string]uint16{"right": complete, "partial": partial}[want] {
+			if at, complete, partial := packet.RightSum(b); binary.BigEndian.Uint16(b[at:]) != map[string]uint16{"right": complete, "partial": partial}[want] {
 				t.Errorf("%s: Right is %04x, %04x", packet.Line(b), complete, partial)
 			}
 			b[len(b)-1]++
-			if got := Checksum(b); want == "right" && got != "wrong" {
+			if got := packet.Checksum(b).String(); want == "right" && got != "wrong" {
 				t.Errorf("%s: %s, want wrong", packet.Line(b), got)
 			}
 		}
 		b := p.Bytes()
-		at, _, _ := Right(b)
+		at, _, _ := packet.RightSum(b)
 		b[at], b[at+1] = 0, 0
-		if got := Checksum(b); p.UDP && got != "absent" || !p.UDP && got != "wrong" {
+		if got := packet.Checksum(b).String(); p.UDP && got != "absent" || !p.UDP && got != "wrong" {
 			t.Errorf("%s: without a checksum: %s", packet.Line(b), got)
 		}
 		p.Frag = 0x2000
-		if got := Checksum(p.Bytes()); !p.V6 && got != "" {
+		if got := packet.Checksum(p.Bytes()); !p.V6 && got != packet.NoSum {
 			t.Errorf("%s: a fragment's: %s", packet.Line(b), got)
 		}
 	}

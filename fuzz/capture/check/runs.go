@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"time"
+	"tunproof/fuzz/packet"
 )
 
 // flow is what is known of one direction.
@@ -38,7 +39,7 @@ type latest struct {
 }
 
 func (l *latest) remember(p *judged) {
-	*l = latest{number: p.n, at: p.at, version: p.Version, ipLen: p.IPLen, gso: p.gso || p.csum == sumPartial, sum: sum64(p.b)}
+	*l = latest{number: p.n, at: p.at, version: p.Version, ipLen: p.IPLen, gso: p.gso || p.csum == packet.Partial, sum: sum64(p.b)}
 	if p.Version == 4 {
 		l.id, l.ipSum, l.df = p.u16(4), p.u16(10), p.b[6]&0x40 != 0
 	}
@@ -112,7 +113,7 @@ func (p *judged) tcpRun(f *flow) {
 // pushes looks for PSH on what looks like the inner segments of a superpacket.
 func (p *judged) pushes(f *flow, behind bool, flags byte, payload int) {
 	l := &f.last
-	same := behind && payload == l.payload && payload >= fullSize && len(p.b) <= longest && p.csum != sumPartial && !p.gso &&
+	same := behind && payload == l.payload && payload >= fullSize && len(p.b) <= longest && p.csum != packet.Partial && !p.gso &&
 		p.u32(p.L4Off+8) == l.ack && p.u16(p.L4Off+14) == l.window && (p.Version == 6 || p.u16(4) == l.id+1)
 	switch {
 	case flags&psh == 0:
@@ -134,7 +135,7 @@ func (p *judged) pushes(f *flow, behind bool, flags byte, payload int) {
 func (p *judged) ids(f *flow) {
 	l := &f.last
 	payload := p.end - p.PayloadOff
-	if l.number == 0 || payload == 0 || l.payload == 0 || l.gso || p.gso || p.csum == sumPartial {
+	if l.number == 0 || payload == 0 || l.payload == 0 || l.gso || p.gso || p.csum == packet.Partial {
 		return
 	}
 	id, df := p.u16(4), p.b[6]&0x40 != 0

@@ -10,12 +10,6 @@ import (
 	"tunproof/model"
 )
 
-// Bits of a VnetHdr.
-const (
-	needsCsum, rscInfo = 1, 4
-	gsoUDPL4, gsoECN   = 5, 0x80
-)
-
 // vnet judges a VnetHdr: whether the superpacket is one.
 func (p *judged) vnet(h pkts.VnetHdr) {
 	p.gso = h.GSOType != 0
@@ -43,11 +37,11 @@ func (p *judged) refused(h pkts.VnetHdr, why model.Refusal) {
 	}
 	switch why {
 	case "RSCInfo":
-		is("vnet.flags", uint16(h.Flags), uint16(h.Flags&^rscInfo))
+		is("vnet.flags", uint16(h.Flags), uint16(h.Flags&^packet.RSCInfo))
 	case "NoCsum":
-		is("vnet.flags", uint16(h.Flags), uint16(h.Flags|needsCsum))
+		is("vnet.flags", uint16(h.Flags), uint16(h.Flags|packet.NeedsCsum))
 	case "GSOType":
-		if base := h.GSOType &^ gsoECN; h.GSOType&gsoECN != 0 && (base == 0 || base == gsoUDPL4) {
+		if base := h.GSOType &^ packet.GSOECN; h.GSOType&packet.GSOECN != 0 && (base == 0 || base == packet.GSOUDPL4) {
 			kind = RefusedECN
 		}
 		is("vnet.gso_type", uint16(h.GSOType), uint16(derived.GSOType))

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/maphash"
 
-	"tunproof/fuzz/capture/check"
 	"tunproof/fuzz/packet"
 )
 
@@ -144,7 +143,7 @@ func (m *Matcher) unlike(u, w *unit) int {
 	}
 	if len(u.payload()) == 0 {
 		n += 2 // there is little to tell it by
-		if other && check.Checksum(w.b) == "right" {
+		if other && packet.Checksum(w.b) == packet.Right {
 			n += mostUnlike // it is another acknowledgement
 		}
 	}

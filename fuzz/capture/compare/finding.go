@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"tunproof/fuzz/capture/check"
 	"tunproof/fuzz/packet"
 )
 
@@ -67,11 +66,11 @@ func (f Finding) String() string {
 // blame names the rule that the first field is of which does not follow from
 // another, and what the change looks like.
 func blame(u, w *unit, fields []packet.Difference) (rule, text string) {
-	was, is := check.Checksum(u.b), check.Checksum(w.b)
-	if was == "wrong" && is == "right" {
+	was, is := packet.Checksum(u.b), packet.Checksum(w.b)
+	if was == packet.Wrong && is == packet.Right {
 		return "C1.l4_checksum", "the checksum was wrong and is right: a receiver can no longer see the damage"
 	}
-	if was == "absent" && is == "right" {
+	if was == packet.Absent && is == packet.Right {
 		return "C1.absent", "the sender gave no checksum"
 	}
 	for _, d := range fields {

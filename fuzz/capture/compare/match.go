@@ -12,7 +12,6 @@ import (
 	"hash/maphash"
 	"slices"
 
-	"tunproof/fuzz/capture/check"
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/packet"
 
@@ -159,7 +158,7 @@ func (m *Matcher) unit(side, number int, b []byte) *unit {
 	u := &unit{side: side, number: number, b: b, Header: packet.Parse(b)}
 	key := u.Header.Flow(b)
 	u.flow = m.flows.Get(key, func(id int) *flow { return &flow{key: key, id: id} })
-	if key.HasPorts() && check.Checksum(b) == "partial" {
+	if key.HasPorts() && packet.Checksum(b) == packet.Partial {
 		u.b = bytes.Clone(b)
 		packet.Fix(u.b, packet.FixL4Csum)
 		u.derived = true

@@ -18,6 +18,7 @@ import (
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/conform"
 	"tunproof/fuzz/internal/process"
+	"tunproof/fuzz/packet"
 	"tunproof/model"
 	"tunproof/tunlive"
 )
@@ -80,7 +81,7 @@ func (b *box) impl(all bool) conform.Impl {
 			}
 		},
 	}
-	i.Takes = conform.WellFormed // anything else a VPN may drop or trim
+	i.Takes = packet.WellFormed // anything else a VPN may drop or trim
 	if all {
 		i.Takes = func(p []byte) bool { return len(p) > 0 && (p[0]>>4 == 4 || p[0]>>4 == 6) } // what a socket can send
 	}

@@ -7,6 +7,7 @@ import (
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/law"
+	"tunproof/fuzz/packet"
 	"tunproof/fuzz/scenario"
 	"tunproof/model"
 	"tunproof/offload"
@@ -239,7 +240,8 @@ func ordered(config pkts.Config, supers []*model.Superpacket, batch [][]byte) er
 	return nil
 }
 
-// isTCP says whether b can be a packet that Reorder moves.
+// isTCP reports whether b can be a packet that Reorder moves.
 func isTCP(b []byte) bool {
-	return len(b) >= 20 && b[0]>>4 == 4 && b[9] == 6 || len(b) >= 40 && b[0]>>4 == 6 && b[6] == 6
+	h := packet.Parse(b)
+	return h.Proto == 6 && h.Extensions == 0
 }

@@ -1,0 +1,167 @@
+package packet
+
+import (
+	"encoding/binary"
+
+	"tunproof/model"
+)
+
+// Class says what a TCP or UDP checksum is.
+type Class uint8
+
+// The classes of checksums.
+const (
+	NoSum   Class = iota // there is none to judge
+	Right                // complete
+	Partial              // the pseudo-header's sum, which NEEDS_CSUM asks for
+	Wrong                // neither
+	Absent               // UDP's 0
+)
+
+// String returns "right", "partial", "wrong", "absent", or "" for none.
+func (c Class) String() string { return [...]string{"", "right", "partial", "wrong", "absent"}[c] }
+
+// Sum is a TCP or UDP checksum beside what it should be.
+type Sum struct {
+	At, End int // the field's offset, and the end of the bytes that it covers
+	Class   Class
+	Got     uint16 // the field
+	Want    uint16 // the complete checksum
+	Partial uint16 // the pseudo-header's sum
+	Sum     uint16 // of all, with the field zero: Want's complement
+}
+
+// SumOf judges the checksum of b, whose header is h, and whose bytes end at end: what
+// follows is padding. A surplus area after a datagram is not covered. It must have a
+// whole TCP or UDP header.
+func (h Header) SumOf(b []byte, end int) Sum {
+	s := Sum{At: h.L4Off + 16, End: end}
+	if h.Proto == 17 {
+		s.At = h.L4Off + 6
+		if n := h.L4Off + h.udpLen(b); n >= h.PayloadOff && n < end {
+			s.End = n
+		}
+	}
+	s.Got = binary.BigEndian.Uint16(b[s.At:])
+	s.Partial, s.Sum = h.Sums(b, s.At, s.End)
+	if n := s.End - h.L4Off; h.Proto == 17 && h.udpLen(b) != n {
+		asSent := uint16(model.Sum(word(s.Sum), word(^uint16(h.udpLen(b))), word(uint16(n))))
+		if s.Got == ^asSent {
+			s.Sum = asSent // right but for the length, which is another fault
+		}
+	}
+	s.Want = ^s.Sum
+	switch {
+	case h.Proto == 17 && s.Got == 0:
+		s.Class = Absent
+	case s.Got == s.Want, s.Got == 0xFFFF && s.Want == 0:
+		s.Class = Right
+	case s.Got == s.Partial:
+		s.Class = Partial
+	default:
+		s.Class = Wrong
+	}
+	return s
+}
+
+func (h Header) udpLen(b []byte) int { return int(binary.BigEndian.Uint16(b[h.L4Off+4:])) }
+
+// Sums returns the pseudo-header's sum, for bytes that end at end, and the sum of all
+// of them without the field at at.
+func (h Header) Sums(b []byte, at, end int) (partial, sum uint16) {
+	partial = uint16(model.Sum(h.Addresses(b), Pseudo(h.Proto, end-h.L4Off)))
+	return partial, uint16(model.Sum(word(partial), b[h.L4Off:at], b[at+2:end]))
+}
+
+// Addresses returns the bytes of both addresses.
+func (h Header) Addresses(b []byte) []byte {
+	if h.Version == 4 {
+		return b[12:20]
+	}
+	return b[8:40]
+}
+
+// Pseudo returns the rest of the pseudo-header: the protocol, and the length of the
+// TCP or UDP header and payload.
+func Pseudo(proto uint8, length int) []byte {
+	return []byte{0, proto, byte(length >> 24), byte(length >> 16), byte(length >> 8), byte(length)}
+}
+
+func word(v uint16) []byte { return binary.BigEndian.AppendUint16(nil, v) }
+
+// End returns where b ends as its IP header says, if what follows is padding, else the
+// length of b.
+func (h Header) End(b []byte) int {
+	short := len(b) - h.IPLen
+	if short > 0 && len(b) <= 0xFFFF && (short != h.Extensions || h.Extensions == 0) && h.L4Off > 0 && h.IPLen >= max(h.L4Off+8, h.PayloadOff) {
+		return h.IPLen
+	}
+	return len(b)
+}
+
+// Routed reports whether the destination address is not the last one, which the
+// pseudo-header has: a routing header or a source route is not at its end.
+func (h Header) Routed(b []byte) bool {
+	if h.Version == 6 {
+		next, at := b[6], 40
+		for at < 40+h.Extensions {
+			if next == 43 && b[at+3] > 0 {
+				return true
+			}
+			next, at = b[at], at+8+8*int(b[at+1])
+		}
+		return false
+	}
+	options := b[20 : 4*int(b[0]&15)]
+	for at := 0; at+2 < len(options) && options[at] != 0; {
+		if options[at] == 1 {
+			at++
+			continue
+		}
+		if n := options[at+1]; options[at] == 131 || options[at] == 137 {
+			return options[at+2] <= n
+		} else if n < 2 {
+			return false
+		}
+		at += int(options[at+1])
+	}
+	return false
+}
+
+// Checksum returns the class of the TCP or UDP checksum of any bytes.
+func Checksum(b []byte) Class {
+	h := Parse(b)
+	if h.Fragment || h.PayloadOff == 0 || h.Routed(b) {
+		return NoSum
+	}
+	return h.SumOf(b, h.End(b)).Class
+}
+
+// RightSum returns where the TCP or UDP checksum of a packet is, the complete one and
+// the partial one. The packet must be one of which Checksum is not NoSum.
+func RightSum(b []byte) (at int, complete, partial uint16) {
+	h := Parse(b)
+	s := h.SumOf(b, h.End(b))
+	partial, sum := h.Sums(b, s.At, s.End)
+	if sum == 0xFFFF && h.Proto == 17 {
+		return s.At, 0xFFFF, partial
+	}
+	return s.At, ^sum, partial
+}
+
+// HeaderRight reports whether b has a whole IPv4 header with a right checksum, or is
+// not IPv4.
+func HeaderRight(b []byte) bool {
+	if len(b) < 20 || b[0]>>4 != 4 {
+		return true
+	}
+	n := 4 * int(b[0]&15)
+	return n >= 20 && n <= len(b) && model.Sum(nil, b[:n]) == 0xFFFF
+}
+
+// WellFormed reports whether b is a packet that a host sends: of the length that its IP
+// header says, with a right header checksum.
+func WellFormed(b []byte) bool {
+	h := Parse(b)
+	return h.Version != 0 && h.IPLen == len(b) && HeaderRight(b)
+}
