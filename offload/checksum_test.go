@@ -137,7 +137,7 @@ func TestStampSum(t *testing.T) {
 				got, want := stampSum(seg, hdr, 7), plainSum(seg[hdrLen:], 7)
 				if got != want || !bytes.Equal(seg[:hdrLen], hdr) || !bytes.Equal(seg[hdrLen:], memory[hdrLen/4+hdrLen:][:n]) ||
 					!bytes.Equal(work[:hdrLen/4], memory[:hdrLen/4]) || !bytes.Equal(work[hdrLen/4+hdrLen+n:], memory[hdrLen/4+hdrLen+n:]) {
-					t.Errorf("header of %d, %d bytes behind it: %#04x, want %#04x, or bytes are wrong", hdrLen, n, got, want)
+					t.Errorf("header of %d, %d bytes after it: %#04x, want %#04x, or bytes are wrong", hdrLen, n, got, want)
 				}
 			}
 		}

@@ -399,7 +399,7 @@ func TestNoAddresses(t *testing.T) {
 	}
 	co.Coalesce(pkts)
 	if co.Reason(3) != Joined || co.Reason(1) != NoAddresses {
-		t.Errorf("%v behind %v", co.Reason(3), co.Reason(1))
+		t.Errorf("%v after %v", co.Reason(3), co.Reason(1))
 	}
 }
 

@@ -207,6 +207,6 @@ func TestObserver(t *testing.T) {
 		t.Errorf("closed by the observer: %d, %v", n, err)
 	}
 	if n, err := in.q.ReadBatch(bufs, sizes, 0); n != 0 || err != os.ErrClosed {
-		t.Errorf("behind it: %d, %v", n, err)
+		t.Errorf("after it: %d, %v", n, err)
 	}
 }

@@ -180,7 +180,7 @@ func TestWoken(t *testing.T) {
 				must(t, r.far.Write(tunlive.VnetHdr{}, pkt))
 				bufs, sizes := buffers(1, 0, 1500)
 				if n, err := r.q.ReadBatch(bufs, sizes, 0); n != 1 || err != nil {
-					t.Errorf("behind the deadline: %d, %v", n, err)
+					t.Errorf("after the deadline: %d, %v", n, err)
 				}
 				return
 			}

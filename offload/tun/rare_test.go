@@ -245,7 +245,7 @@ func TestDeadlinesApart(t *testing.T) {
 		t.Errorf("%d, %v", n, err)
 	}
 	if _, err := r.q.WriteBatch(batch(1, 10, allFlows[0])); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("a write behind its deadline: %v", err)
+		t.Errorf("a write after its deadline: %v", err)
 	}
 }
 
