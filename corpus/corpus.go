@@ -1,6 +1,6 @@
-// Package corpus carries the cases and the captures: what went wrong somewhere
-// once, and real traffic. Package pkts is their format. A case's path is its
-// ID: it is named by behaviour, never renamed, never used again.
+// Package corpus embeds the cases and the captures: known bugs, and real traffic.
+// Package pkts has their format. A case's path is its ID. It is named after a
+// behaviour, and an ID is never changed or reused.
 package corpus
 
 import (
@@ -15,13 +15,13 @@ import (
 //go:embed coalesce segment checksum captures/*.pcap
 var files embed.FS
 
-// Case is a case and its ID, such as "coalesce/flags-psh-tcp4".
+// Case is a case with its ID, such as "coalesce/flags-psh-tcp4".
 type Case struct {
 	ID string
 	*pkts.Case
 }
 
-// Cases returns every case in the order of their IDs.
+// Cases returns every case, sorted by ID.
 func Cases() ([]Case, error) {
 	var list []Case
 	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
@@ -45,13 +45,14 @@ func Cases() ([]Case, error) {
 	return list, nil
 }
 
-// Capture is a recording as a classic pcap file.
+// Capture is a recording in a classic pcap file.
 type Capture struct {
 	Name string // such as "tcp4-bulk"
 	Pcap []byte
 }
 
-// Captures returns every capture; README.md beside them says how they were made.
+// Captures returns every capture. The README.md of their directory describes how they
+// were made.
 func Captures() ([]Capture, error) {
 	names, err := fs.Glob(files, "captures/*.pcap")
 	if err != nil {

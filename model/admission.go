@@ -2,15 +2,16 @@ package model
 
 import "slices"
 
-// Identity is what decides conflicts, read from the bytes alone (C4).
+// Identity is the part of a packet that decides conflicts, read from its bytes alone
+// (C4).
 type Identity struct {
 	version, proto int
-	length         int    // as the IP header says
+	length         int    // by the IP header
 	addresses      string // version, source, destination
-	flow           string // and protocol and ports
+	flow           string // addresses, protocol and ports
 }
 
-// Identify reads it.
+// Identify returns the Identity of a packet.
 func Identify(b []byte) Identity {
 	var id Identity
 	n, plain := 40, true
@@ -27,7 +28,7 @@ func Identify(b []byte) Identity {
 	return id
 }
 
-// Conflicts says whether two packets must keep their order (C4).
+// Conflicts reports whether two packets must keep their order (C4).
 func (p Identity) Conflicts(q Identity) bool {
 	if p.flow != "" && q.flow != "" {
 		return p.flow == q.flow
@@ -35,7 +36,7 @@ func (p Identity) Conflicts(q Identity) bool {
 	return p.addresses != "" && p.addresses == q.addresses
 }
 
-// admission is C1: why a packet is no candidate, or "".
+// admission returns the reason (C1) why a packet is not a candidate, or "".
 func admission(cfg Config, b []byte) string {
 	id := Identify(b)
 	switch {

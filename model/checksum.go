@@ -1,8 +1,8 @@
 package model
 
-// Sum is the one's-complement sum of RFC 1071 of the parts put one after
-// another, all but the last of even length, not complemented. It is zero only
-// if every byte is.
+// Sum returns the one's-complement sum of RFC 1071 of the concatenated parts, not
+// complemented. All parts but the last have an even length. The sum is zero only if
+// every byte is.
 func Sum(parts ...[]byte) int {
 	sum := 0
 	for _, part := range parts {
@@ -27,7 +27,7 @@ func complement(sum int) int { return 0xFFFF - sum }
 
 func word(v int) []byte { return []byte{byte(v >> 8), byte(v)} }
 
-// pseudoSum is the sum of the pseudo-header of RFC 9293 or RFC 8200 for length
+// pseudoSum returns the sum of the pseudo-header of RFC 9293 or RFC 8200 for length
 // bytes of L4.
 func (p packet) pseudoSum(length int) int {
 	addresses := p.ip[8:min(40, len(p.ip))]
@@ -37,8 +37,8 @@ func (p packet) pseudoSum(length int) int {
 	return Sum(addresses, word(p.proto), word(length))
 }
 
-// finished is the checksum of p's L4 header and payload behind a partial sum,
-// as Segment writes it: what would be zero is 0xFFFF in UDP (S6).
+// finished returns the checksum of p's L4 header and payload, added to a partial sum,
+// as Segment writes it: in UDP, 0xFFFF replaces zero (S6).
 func (p packet) finished(partial int) int {
 	c := complement(Sum(word(partial), p.l4[:p.csumAt], word(0), p.l4[p.csumAt+2:], p.payload))
 	if c == 0 && p.proto == udp {

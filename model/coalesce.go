@@ -2,23 +2,24 @@ package model
 
 import "slices"
 
-// Config is offload's, defaults filled in.
+// Config is offload's Config with all defaults filled in.
 type Config struct {
 	Reorder, AtomicIDs                               bool
 	MaxSegments, MaxUDPSegments, MaxOpen, MaxPerFlow int
 	Disabled                                         []uint8 // GSO types
 }
 
-// Superpacket is one packet of the batch, or several joined.
+// Superpacket is one packet of the batch, or several that were joined.
 type Superpacket struct {
 	Hdr     VnetHdr
 	Bytes   []byte
 	Members []int  // indices into the batch
-	flow    string // of its candidates; "" if no candidate opened it
-	number  int    // among the candidates' superpackets, in order of opening
+	flow    string // of the candidate that opened it; "" if none did
+	number  int    // its number among those that candidates opened
 }
 
-// Coalesce joins the packets of a batch, and returns what became of each (C8).
+// Coalesce joins the packets of a batch and returns the superpackets and the Reason
+// of each packet (C8).
 func Coalesce(cfg Config, batch [][]byte) ([]*Superpacket, []string) {
 	c := coalescer{cfg: cfg, batch: batch}
 	reasons := make([]string, len(batch))
@@ -37,17 +38,17 @@ func Coalesce(cfg Config, batch [][]byte) ([]*Superpacket, []string) {
 	return c.supers, reasons
 }
 
-// coalescer is a batch, some of whose packets have been placed.
+// coalescer is a batch, of which some packets have been placed.
 type coalescer struct {
 	cfg             Config
 	batch           [][]byte
 	ids             []Identity     // of the packets so far
-	supers, superOf []*Superpacket // in order of opening; of each packet
-	opened          int            // how many of supers are candidates'
+	supers, superOf []*Superpacket // in the order of opening; the one of each packet so far
+	opened          int            // number of supers that candidates opened
 }
 
 // settle joins packet i, a candidate, to an open superpacket, or else opens own. It
-// returns the one that the packet is in, and the reason.
+// returns the superpacket that has the packet, and the reason.
 func (c *coalescer) settle(i int, own *Superpacket) (*Superpacket, string) {
 	latest := i - 1
 	for latest >= 0 && !c.ids[latest].Conflicts(c.ids[i]) {
@@ -88,8 +89,8 @@ func newest(supers []*Superpacket, flow string, n int) []*Superpacket {
 	return found[:min(n, len(found))]
 }
 
-// verdict is the equation: packets join, within the limits (C2), if and only if
-// what they join to is cut to exactly them.
+// verdict is the equation: within the limits (C2), packets join if and only if the
+// joined superpacket is cut into exactly these packets.
 func verdict(cfg Config, batch [][]byte, members []int) (VnetHdr, []byte, string) {
 	h, whole := Join(batch, members)
 	most, least := cfg.MaxSegments, 8
@@ -107,7 +108,7 @@ func verdict(cfg Config, batch [][]byte, members []int) (VnetHdr, []byte, string
 	return h, whole, "Joined"
 }
 
-// same compares two packets; with AtomicIDs (C6) all but four bytes of them.
+// same compares two packets, with AtomicIDs (C6) all but four of their bytes.
 func (cfg Config) same(a, b []byte) bool {
 	if cfg.AtomicIDs && b[0]>>4 == 4 && dontFragment(b) {
 		a = slices.Concat(a[:4], b[4:6], a[6:10], b[10:12], a[12:])
@@ -115,7 +116,7 @@ func (cfg Config) same(a, b []byte) bool {
 	return string(a) == string(b)
 }
 
-// Join makes one superpacket of two or more candidates of one flow.
+// Join returns the superpacket of two or more candidates of one flow.
 func Join(batch [][]byte, members []int) (VnetHdr, []byte) {
 	first, _ := parse(batch[members[0]])
 	var last packet

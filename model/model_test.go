@@ -7,9 +7,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The model is what everything else is compared with. Its own anchors are the
-// captures, which come back byte for byte, and these: superpackets and segments
-// worked out by a program in another language, from the RFCs alone.
+// The model is the reference for everything else. It has two anchors of its own: the
+// captures, which come back byte for byte, and the following superpackets and
+// segments, which a program in another language computed from the RFCs alone.
 
 func TestSegmentByHand(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -52,8 +52,8 @@ func TestSegmentByHand(t *testing.T) {
 	}
 }
 
-// TestTruncatedExtension checks that an extension header that ends behind the packet,
-// however little is missing, is told, and not followed.
+// TestTruncatedExtension checks that an extension header that ends after the packet,
+// by any number of bytes, is refused and not followed.
 func TestTruncatedExtension(t *testing.T) {
 	b := make([]byte, 40+24+20+10)
 	b[0], b[6], b[40], b[41] = 0x60, 60, 6, 2

@@ -1,10 +1,10 @@
-// Package model is the reference that package offload is compared with: the
-// rules of docs/rules.md written down as plainly as they can be, without a
-// thought for speed. It shares no code, constant or table with offload.
+// Package model is the reference for package offload: the rules of docs/rules.md,
+// written as plainly as possible and without regard for speed. It shares no code,
+// constant or table with offload.
 //
-// Segment does what the kernel does to a superpacket. Coalesce is its inverse
-// by definition: it joins packets, cuts what it joined, and compares whole
-// packets; it knows nothing of which fields must be equal.
+// Segment does what the kernel does to a superpacket. Coalesce is its inverse by
+// definition: it joins packets, cuts the result and compares whole packets. It does
+// not know which fields must be equal.
 package model
 
 import "slices"
@@ -22,18 +22,18 @@ const (
 	fin, syn, rst, psh, ack, urg, cwr              = 1, 2, 4, 8, 16, 32, 128
 )
 
-// packet is an IP packet taken apart.
+// packet is a dissected IP packet.
 type packet struct {
 	version, proto int
-	gsoType        uint8  // of a superpacket of such packets
+	gsoType        uint8  // type of a superpacket of such packets
 	ip             []byte // the IP header with its options or extension headers
 	l4             []byte // the TCP or UDP header with its options
-	csumAt         int    // where the checksum is in l4
+	csumAt         int    // offset of the checksum in l4
 	payload        []byte
 }
 
-// parse takes b apart, or says what is wrong with it. Version and protocol are
-// told of a packet whose IP header is there, whatever is behind it.
+// parse dissects b, or returns the reason why it cannot. Version and protocol are set
+// whenever the IP header is complete, even if the rest is not.
 func parse(b []byte) (packet, Refusal) {
 	var p packet
 	if len(b) > 0 {
@@ -79,8 +79,8 @@ func parse(b []byte) (packet, Refusal) {
 	return p, ""
 }
 
-// with is a copy of p with another payload, taken apart and whole: changing one
-// changes the other.
+// with returns a copy of p with another payload: dissected, and as bytes. The two
+// share memory.
 func (p packet) with(payload []byte) (packet, []byte) {
 	b := slices.Concat(p.ip, p.l4, payload)
 	l4Off, hdrLen := len(p.ip), len(p.ip)+len(p.l4)
@@ -90,7 +90,7 @@ func (p packet) with(payload []byte) (packet, []byte) {
 
 func (p packet) l4Len() int { return len(p.l4) + len(p.payload) }
 
-// setLengths sets the IP and UDP length fields, and IPv4's header checksum.
+// setLengths sets the IP and UDP length fields and IPv4's header checksum.
 func (p packet) setLengths() {
 	if p.version == 4 {
 		put16(p.ip, 2, len(p.ip)+p.l4Len())
@@ -104,7 +104,8 @@ func (p packet) setLengths() {
 	}
 }
 
-// Of an IPv4 header: more fragments or an offset, don't fragment, the evil bit.
+// These read an IPv4 header: more fragments or an offset, don't fragment, the evil
+// bit.
 func isFragment(b []byte) bool   { return get16(b, 6)&0x3FFF != 0 }
 func dontFragment(b []byte) bool { return b[6]&0x40 != 0 }
 func evilBit(b []byte) bool      { return b[6]&0x80 != 0 }

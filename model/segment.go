@@ -2,14 +2,14 @@ package model
 
 import "slices"
 
-// Refusal is the error class of a superpacket that Segment does not take: the
-// first that holds (V4).
+// Refusal is the error class of a superpacket that Segment refuses: the first that
+// applies (V4).
 type Refusal string
 
 func (r Refusal) Error() string { return "model: refused: " + string(r) }
 
 // Segment returns the packets that (h, b) stands for, or a Refusal. It changes
-// nothing and shares no memory with b.
+// nothing, and the result shares no memory with b.
 func Segment(h VnetHdr, b []byte) ([][]byte, error) {
 	p, why := check(h, b)
 	switch {
@@ -21,7 +21,7 @@ func Segment(h VnetHdr, b []byte) ([][]byte, error) {
 	return split(p, int(h.GSOSize), h.Flags&needsCsum != 0), nil
 }
 
-// check is V4. It takes what has a GSO type apart.
+// check applies V4. It returns a packet with a GSO type dissected.
 func check(h VnetHdr, b []byte) (packet, Refusal) {
 	partial, isUDP := h.Flags&needsCsum != 0, h.GSOType == gsoUDPL4
 	base := h.GSOType &^ gsoECN
@@ -59,7 +59,8 @@ func check(h VnetHdr, b []byte) (packet, Refusal) {
 	return p, ""
 }
 
-// one is a packet that is not split; NEEDS_CSUM is done (S6).
+// one returns a packet that is not split, with its checksum completed for NEEDS_CSUM
+// (S6).
 func one(h VnetHdr, b []byte) [][]byte {
 	b = slices.Clone(b)
 	if h.Flags&needsCsum != 0 {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestAllocations is P9: in steady state nothing is allocated, whether packets
-// are accepted or refused. "tunproof verify" counts its subtests.
+// TestAllocations tests P9: nothing is allocated in steady state, whether packets are
+// accepted or refused. "tunproof verify" counts its subtests.
 func TestAllocations(t *testing.T) {
 	allocates := func(name string, f func()) {
 		t.Run(name, func(t *testing.T) {

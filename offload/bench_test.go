@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The names are key=value for benchstat.
+// The names are key=value, as benchstat reads them.
 
 func BenchmarkSum(b *testing.B) {
 	for _, n := range []int{20, 60, 100, 536, 1448, 9000, 65535} {
@@ -51,7 +51,7 @@ func BenchmarkSegment(b *testing.B) {
 			b.SetBytes(int64(len(pkt)))
 			b.ReportAllocs()
 			for b.Loop() {
-				copy(work, pkt[:100]) // the headers; payload is as good as any
+				copy(work, pkt[:100]) // the headers; any payload will do
 				if err := s.Reset(h, work); err != nil {
 					b.Fatal(err)
 				}

@@ -2,17 +2,17 @@ package offload
 
 import "encoding/binary"
 
-// parsed is what the headers of one packet say.
+// parsed is the result of parsing one packet's headers.
 type parsed struct {
 	hasAddr bool // key has the addresses
-	hasFlow bool // and protocol and ports
+	hasFlow bool // key has the protocol and ports too
 	key     flowKey
 	layout
 }
 
-// parse fills in p, which is zero, and applies the admission tests (C1), in the
-// order of the Reasons (C8), that take no more than where the headers are; verify
-// has the others. It only reads pkt.
+// parse fills in p, which must be zero. It applies those admission tests (C1) that
+// need only the positions of the headers, in the order of the Reasons (C8); verify
+// applies the others. It only reads pkt.
 func (p *parsed) parse(pkt []byte) Reason {
 	if len(pkt) == 0 {
 		return NoAddresses
@@ -63,7 +63,7 @@ func (p *parsed) parse(pkt []byte) Reason {
 	return Joined
 }
 
-// setFlow completes the key if the ports are there.
+// setFlow completes the key if the packet reaches to the ports.
 func (p *parsed) setFlow(pkt []byte) {
 	if len(pkt) >= p.l4Off+4 {
 		p.hasFlow = true
@@ -71,12 +71,12 @@ func (p *parsed) setFlow(pkt []byte) {
 	}
 }
 
-// verify applies to a packet whose headers fit what is left of C1.
+// verify applies the rest of C1 to a packet whose headers are complete.
 //
-// "As Segment writes it": a folded sum of data that is not all zero is never 0,
-// so an IPv4 header checksum is never 0xFFFF, nor is a TCP checksum of a split;
-// the 0 that UDP would have is written 0xFFFF. Of the two forms of a right
-// checksum only that one comes back from Segment.
+// Checksums must be as Segment writes them. The folded sum of data that is not all
+// zero is never 0. So Segment never writes 0xFFFF as an IPv4 header checksum, nor as
+// the TCP checksum of a segment that it cut; in UDP it writes 0xFFFF instead of 0. A
+// right checksum has two forms, and only that one comes back from Segment.
 func (c *Coalescer) verify(pkt []byte, p *parsed) Reason {
 	l4 := pkt[p.l4Off:]
 	v4, udp := p.version == 4, p.proto == protoUDP

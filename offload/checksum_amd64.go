@@ -4,21 +4,20 @@ package offload
 
 import "golang.org/x/sys/cpu"
 
-// sum is Sum. It takes up to 64 KiB in assembly, any number of fewer than 32 bytes
-// without vectors, and leaves what is longer, or a processor without AVX2, to
-// sumOther.
+// sum implements Sum. The assembly handles up to 64 KiB, and fewer than 32 bytes
+// without vectors. It calls sumOther for longer input and on processors without AVX2.
 //
 //go:noescape
 func sum(b []byte, initial uint16) uint16
 
-// copySum copies src to dst, which is as long and does not overlap it, and returns
-// Sum(src, initial), in one pass.
+// copySum copies src to dst and returns Sum(src, initial), in one pass. dst has the
+// length of src and does not overlap it.
 //
 //go:noescape
 func copySum(dst, src []byte, initial uint16) uint16
 
-// stampSum copies hdr, of 16 bytes or more, to the front of seg and returns the Sum
-// of the rest.
+// stampSum copies hdr, 16 bytes or more, to the front of seg and returns the Sum of
+// the rest of seg.
 func stampSum(seg, hdr []byte, initial uint16) uint16 {
 	return stamp(&seg[0], len(seg), &hdr[0], initial, uint16(len(hdr)))
 }
@@ -26,14 +25,15 @@ func stampSum(seg, hdr []byte, initial uint16) uint16 {
 //go:noescape
 func stamp(seg *byte, n int, hdr *byte, initial, hdrLen uint16) uint16
 
-// What this processor has. GODEBUG=cpu.avx512vnni=off,cpu.avx2=off takes it away.
+// The vector extensions of this processor. GODEBUG=cpu.avx512vnni=off,cpu.avx2=off
+// hides them.
 var (
 	hasVNNI = cpu.X86.HasAVX512VNNI && cpu.X86.HasAVX512BW && cpu.X86.HasBMI2
 	hasAVX2 = cpu.X86.HasAVX2
 )
 
-// maxVector is how many bytes are summed at once: the sum of their words, as
-// signed ones, fits 32 bits.
+// maxVector is the number of bytes summed in one go: the sum of their words, taken as
+// signed, fits in 32 bits.
 const maxVector = 1 << 16
 
 var _, _ = sumOther, copySumOther // called by assembly

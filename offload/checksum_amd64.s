@@ -2,11 +2,11 @@
 
 #include "textflag.h"
 
-// The words of the data are biased to signed ones (w ^ 0x8000 is w - 32768), of
-// which pairs are multiplied by one and added: no carries are lost, and what the
-// bias took is added at the end, 32768 a word. Data that begins or ends within a
-// block is padded with zeros, which are words too. Words are little-endian, and
-// the sum's bytes swapped at the end (RFC 1071 section 2 (B)).
+// The words of the data are biased to signed ones (w ^ 0x8000 is w - 32768). Pairs of
+// them are multiplied by one and added, so no carries are lost. The bias, 32768 a
+// word, is added back at the end. Where data begins or ends within a block, the block
+// is padded with zeros, which count as words too. Words are little-endian; the bytes
+// of the sum are swapped at the end (RFC 1071 section 2 (B)).
 
 DATA bias<>+0(SB)/4, $0x80008000
 GLOBL bias<>(SB), RODATA|NOPTR, $4
@@ -14,17 +14,17 @@ GLOBL bias<>(SB), RODATA|NOPTR, $4
 DATA ones<>+0(SB)/4, $0x00010001
 GLOBL ones<>(SB), RODATA|NOPTR, $4
 
-// 32 bytes of zeros, 32 of ones, 32 of zeros: from byte n on it keeps the last n
-// bytes of a block, from byte 64-n on the first n.
+// lastBytes has 32 bytes of zeros, 32 of ones, 32 of zeros: from byte n on it keeps
+// the last n bytes of a block, from byte 64-n on the first n.
 DATA lastBytes<>+32(SB)/8, $-1
 DATA lastBytes<>+40(SB)/8, $-1
 DATA lastBytes<>+48(SB)/8, $-1
 DATA lastBytes<>+56(SB)/8, $-1
 GLOBL lastBytes<>(SB), RODATA|NOPTR, $96
 
-// REDUCE adds to AX the eight signed 32-bit sums of Y0. They and all sums of them
-// fit 32 bits: there are at most 1<<15 words, and two blocks' padding, of at most
-// 1<<15 each.
+// REDUCE adds the eight signed 32-bit sums of Y0 to AX. They and all their sums fit
+// in 32 bits: there are at most 1<<15 words, and the padding of two blocks, each of
+// at most 1<<15.
 #define REDUCE \
 	VEXTRACTI128 $1, Y0, X1     \
 	VPADDD       X1, X0, X0     \
@@ -36,8 +36,8 @@ GLOBL lastBytes<>(SB), RODATA|NOPTR, $96
 	MOVLQSX      CX, CX         \
 	ADDQ         CX, AX
 
-// FOLD32 folds the sum in AX, of less than 33 bits, to one big-endian word; FOLD64
-// one of 64 bits whose carries were added.
+// FOLD32 folds the sum in AX, of less than 33 bits, to one big-endian word. FOLD64
+// does it for a sum of 64 bits whose carries were added.
 #define FOLD32 \
 	MOVQ AX, CX   \
 	SHRQ $16, CX  \
@@ -86,7 +86,7 @@ header:
 	MOVQ  CX, hdr+16(FP)
 	JMP   body<>(SB)
 
-// body is sum of the CX bytes at SI, and has its frame.
+// body is sum for the CX bytes at SI, and has the frame of sum.
 TEXT body<>(SB), NOSPLIT, $0-34
 	MOVWLZX initial+24(FP), AX
 	ROLW    $8, AX

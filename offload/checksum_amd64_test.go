@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// implementations are those that this processor has.
+// implementations returns the names of those that this processor can run.
 func implementations(t *testing.T) []string {
 	list := []string{"generic"}
 	if hasAVX2 {
@@ -25,15 +25,15 @@ func implementations(t *testing.T) []string {
 	return list
 }
 
-// use makes one of them the one that is used.
+// use selects one implementation until the test ends.
 func use(t *testing.T, name string) {
 	avx2, vnni := hasAVX2, hasVNNI
 	t.Cleanup(func() { hasAVX2, hasVNNI = avx2, vnni })
 	hasAVX2, hasVNNI = name != "generic", name == "vnni"
 }
 
-// TestProcessor checks that nothing is used that the processor has not: with each
-// feature taken away that an implementation needs.
+// TestProcessor checks that no implementation is used that the processor cannot run.
+// It hides each feature that an implementation needs.
 func TestProcessor(t *testing.T) {
 	const asked = "OFFLOAD_TEST_PROCESSOR"
 	if os.Getenv(asked) != "" {

@@ -4,8 +4,9 @@ package offload
 
 import "math/bits"
 
-// The sums of n bytes taken as little-endian words, not folded. n is a multiple of
-// 16 and at least 16. Every arm64 processor has NEON.
+// sumNEON and copySumNEON return the sum, not folded, of n bytes taken as
+// little-endian words. n is a multiple of 16 and at least 16. Every arm64 processor
+// has NEON.
 
 //go:noescape
 func sumNEON(p *byte, n int) uint64
@@ -14,11 +15,11 @@ func sumNEON(p *byte, n int) uint64
 func copySumNEON(dst, src *byte, n int) uint64
 
 const (
-	leastVector = 64      // bytes for which a call is worth it
-	maxVector   = 1 << 18 // bytes of one; lanes of 32 bits hold the sums of 1<<19
+	leastVector = 64      // bytes from which a call is worth its cost
+	maxVector   = 1 << 18 // bytes of one call; 32-bit lanes have room for the sums of 1<<19
 )
 
-var hasNEON = true // but for tests
+var hasNEON = true // false only in tests
 
 func sum(b []byte, initial uint16) uint16 {
 	for hasNEON && len(b) >= leastVector {
@@ -29,8 +30,8 @@ func sum(b []byte, initial uint16) uint16 {
 	return sumGeneric(b, initial)
 }
 
-// copySum copies src to dst, which is as long and does not overlap it, and returns
-// Sum(src, initial), in one pass.
+// copySum copies src to dst and returns Sum(src, initial), in one pass. dst has the
+// length of src and does not overlap it.
 func copySum(dst, src []byte, initial uint16) uint16 {
 	dst = dst[:len(src)]
 	for hasNEON && len(src) >= leastVector {

@@ -2,8 +2,8 @@
 
 #include "textflag.h"
 
-// UADALP adds the eight words of a register, in pairs, to four 32-bit sums; the
-// assembler does not know it.
+// UADALP adds the eight words of a register, in pairs, to four 32-bit sums. The
+// assembler does not have it.
 #define UADALP(n, d) WORD $(0x6E606800 | (n)<<5 | (d))
 
 // func sumNEON(p *byte, n int) uint64

@@ -6,7 +6,7 @@ import "testing"
 
 func implementations(*testing.T) []string { return []string{"generic", "neon"} }
 
-// use makes one of them the one that is used.
+// use selects one implementation until the test ends.
 func use(t *testing.T, name string) {
 	t.Cleanup(func() { hasNEON = true })
 	hasNEON = name == "neon"

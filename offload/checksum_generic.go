@@ -5,12 +5,12 @@ import (
 	"math/bits"
 )
 
-// sumGeneric is Sum on every architecture.
+// sumGeneric implements Sum on every architecture.
 //
-// The words are added in the machine's own byte order, eight bytes at a time
-// with the carry fed into the next addition: a one's-complement sum does not
-// depend on the order of the bytes within a word (RFC 1071 section 2 (B)), so
-// one swap at the end puts it right.
+// It adds the words in the machine's byte order, eight bytes at a time, and feeds the
+// carry into the next addition. A one's-complement sum does not depend on the order
+// of the bytes within a word (RFC 1071 section 2 (B)), so one swap at the end is
+// enough.
 func sumGeneric(b []byte, initial uint16) uint16 {
 	sum := uint64(native(initial))
 	var carry uint64
@@ -51,7 +51,7 @@ func sumGeneric(b []byte, initial uint16) uint16 {
 
 var bigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
 
-// native turns a big-endian word into one of this machine's order, and back.
+// native converts a big-endian word to this machine's byte order, and back.
 func native(w uint16) uint16 {
 	if bigEndian {
 		return w

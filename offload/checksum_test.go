@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// eachImplementation runs a test with each implementation of Sum that this
-// machine has.
+// eachImplementation runs a test with each implementation of Sum that this machine
+// can run.
 func eachImplementation(t *testing.T, f func(t *testing.T)) {
 	for _, name := range implementations(t) {
 		t.Run(name, func(t *testing.T) {
@@ -18,7 +18,7 @@ func eachImplementation(t *testing.T, f func(t *testing.T)) {
 	}
 }
 
-// plainSum is RFC 1071 word by word.
+// plainSum computes RFC 1071 word by word.
 func plainSum(b []byte, initial uint16) uint16 {
 	sum := uint64(initial)
 	for i, x := range b {
@@ -30,9 +30,9 @@ func plainSum(b []byte, initial uint16) uint16 {
 	return uint16(sum)
 }
 
-// TestImplementations compares every implementation with the plain sum: every
-// length to 700 at changing alignments, lengths around the largest of one call,
-// and data whose words are at the edges.
+// TestImplementations compares every implementation with the plain sum: all lengths
+// up to 700 at changing alignments, lengths around the largest of one call, and data
+// whose words have extreme values.
 func TestImplementations(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 71))
 	memory := make([]byte, 4*(1<<18)+200)
@@ -52,7 +52,7 @@ func TestImplementations(t *testing.T) {
 				if got := Sum(b, initial); got != want {
 					t.Errorf("%s, %d bytes at %d, initial %#x: %#04x, want %#04x", name, n, align, initial, got, want)
 				}
-				at := (align*5 + n) % 65 // in its own alignment
+				at := (align*5 + n) % 65 // an alignment of its own
 				dst := bytes.Repeat([]byte{0xA5}, at+n+64)
 				got := copySum(dst[at:at+n], b, initial)
 				if got != want || !bytes.Equal(dst[at:at+n], b) || bytes.Count(dst[:at], dst[:1]) != at || bytes.Count(dst[at+n:], []byte{0xA5}) != 64 {
@@ -74,8 +74,8 @@ func TestImplementations(t *testing.T) {
 	})
 }
 
-// TestPseudoHeaderSum checks every length of 16 bits, and lengths beyond, with
-// addresses that bring the sum to every edge.
+// TestPseudoHeaderSum checks every length of 16 bits, and longer ones, with addresses
+// that bring the sum to every extreme.
 func TestPseudoHeaderSum(t *testing.T) {
 	for _, n := range []int{4, 16} {
 		for _, last := range []uint16{0, 1, 0x7FFF, 0xFFEE, 0xFFFE, 0xFFFF} {
@@ -121,8 +121,8 @@ func TestFold(t *testing.T) {
 	}
 }
 
-// TestStampSum checks that the header is copied, of all lengths that headers have,
-// and that the rest is summed and stays.
+// TestStampSum checks that headers of all possible lengths are copied, and that the
+// rest is summed and unchanged.
 func TestStampSum(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 71))
 	memory := make([]byte, 70000)
@@ -137,7 +137,7 @@ func TestStampSum(t *testing.T) {
 				got, want := stampSum(seg, hdr, 7), plainSum(seg[hdrLen:], 7)
 				if got != want || !bytes.Equal(seg[:hdrLen], hdr) || !bytes.Equal(seg[hdrLen:], memory[hdrLen/4+hdrLen:][:n]) ||
 					!bytes.Equal(work[:hdrLen/4], memory[:hdrLen/4]) || !bytes.Equal(work[hdrLen/4+hdrLen+n:], memory[hdrLen/4+hdrLen+n:]) {
-					t.Errorf("header of %d, %d bytes behind it: %#04x, want %#04x, or bytes are wrong", hdrLen, n, got, want)
+					t.Errorf("header of %d, %d bytes after it: %#04x, want %#04x, or bytes are wrong", hdrLen, n, got, want)
 				}
 			}
 		}

@@ -2,47 +2,46 @@ package offload
 
 import "fmt"
 
-// Order says which order Coalesce keeps.
+// Order is the order that Coalesce keeps.
 type Order uint8
 
 const (
-	// InOrder keeps the order of packets that conflict: of one flow, or of one
-	// address pair where one of the two has no flow (C4).
+	// InOrder keeps the order of packets that conflict: packets of one flow, and
+	// packets of one address pair if one of the two has no flow (C4).
 	InOrder Order = iota
-	// Reorder lets a TCP packet join any of the last superpackets of its flow,
-	// behind or in front (C5). UDP stays in order.
+	// Reorder allows a TCP packet to join any of the last superpackets of its flow,
+	// at the end or in front (C5). UDP stays in order.
 	Reorder
 )
 
-// Config is how a Coalescer works. The zero value is safe everywhere.
+// Config configures a Coalescer. The zero value is safe everywhere.
 type Config struct {
 	Order Order
 
-	// AtomicIDs leaves the ID and the header checksum of an IPv4 packet with DF
-	// out of the comparison (C6): RFC 6864 section 4.1 gives such an ID no
-	// meaning, and QUIC senders on Linux leave it 0. Segments then come back
-	// with IDs that count up from the first packet's.
+	// AtomicIDs ignores the ID and the header checksum when IPv4 packets with DF are
+	// compared (C6). RFC 6864 section 4.1 gives such an ID no meaning, and QUIC
+	// senders on Linux leave it 0. The segments then come back with IDs that count up
+	// from the first packet's.
 	AtomicIDs bool
 
-	// MaxSegments bounds the packets of a TCP superpacket: 1 to 1,022, 0 means
-	// 256. A TUN's queue holds 500 packets by default and writev(2) takes 1,024
-	// pieces.
+	// MaxSegments is the most packets of a TCP superpacket: 1 to 1,022, 0 means 256.
+	// A TUN's queue holds 500 packets by default, and writev(2) takes 1,024 pieces.
 	MaxSegments int
-	// MaxUDPSegments bounds the packets of a UDP superpacket: 1 to 128, 0 means
-	// 64, which is what kernels before 6.9 take.
+	// MaxUDPSegments is the most packets of a UDP superpacket: 1 to 128, 0 means 64,
+	// the limit of kernels before 6.9.
 	MaxUDPSegments int
-	// MaxOpen closes a superpacket when so many candidates opened theirs after
+	// MaxOpen closes a superpacket when MaxOpen candidates have opened others after
 	// it: 1 to 65,535, 0 means 1,024.
 	MaxOpen int
-	// MaxPerFlow is how many superpackets of a TCP flow Reorder tries: 1 to 64,
-	// 0 means 4.
+	// MaxPerFlow is the number of superpackets of a TCP flow that Reorder tries: 1 to
+	// 64, 0 means 4.
 	MaxPerFlow int
 
-	// Packets of a type that is switched off pass as they are.
+	// Packets of a disabled type pass unchanged.
 	DisableTCPv4, DisableTCPv6, DisableUDP bool
 }
 
-// disabled says whether the type of a superpacket is switched off.
+// disabled reports whether superpackets of type t are disabled.
 func (c *Config) disabled(t GSOType) bool {
 	switch t {
 	case GSOTCPv4:
@@ -53,7 +52,8 @@ func (c *Config) disabled(t GSOType) bool {
 	return c.DisableUDP
 }
 
-// withDefaults returns c with its zeros replaced, or what is wrong with it.
+// withDefaults returns c with defaults for zeros, or an error for the first bad
+// field.
 func (c Config) withDefaults() (Config, error) {
 	if c.Order > Reorder {
 		return c, fmt.Errorf("offload: Config.Order is %d: want InOrder or Reorder", c.Order)
@@ -78,21 +78,21 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// Coalescer joins the packets of a batch into superpackets. NewCoalescer makes
-// one; the zero value joins nothing. It keeps nothing from one batch to the next
-// but memory, in proportion to the largest batch it was given. It is not safe
-// for concurrent use.
+// Coalescer joins the packets of a batch into superpackets. Use NewCoalescer to make
+// one; the zero value joins nothing. Between batches a Coalescer keeps only its
+// memory, in proportion to the largest batch so far. It is not safe for concurrent
+// use.
 type Coalescer struct {
 	cfg     Config
 	table   flowTable
 	pkts    [][]byte // the batch, borrowed
-	reasons []Reason // by packet
-	next    []int32  // by packet: the next member of its superpacket
-	runs    []run    // superpackets under construction, in order of opening
-	opened  int      // how many of runs are of candidates
+	reasons []Reason // of each packet
+	next    []int32  // the packet after each packet in its superpacket
+	runs    []run    // superpackets under construction, in the order in which they were opened
+	opened  int      // how many of runs were opened by candidates
 	pairs   bool     // the batch has packets with addresses but no flow
 
-	compared work // headers of two packets
+	compared work // pairs of packets whose headers were compared
 	summed   work // bytes
 
 	supers  []Superpacket
@@ -100,22 +100,22 @@ type Coalescer struct {
 	hdrs    []byte
 }
 
-// run is a superpacket under construction: consecutive segments of one flow.
-// It holds what deciding the next join takes; headers are read from the first
-// packet, and rebuilt once, at the end.
+// run is a superpacket under construction: consecutive segments of one flow. It holds
+// the values needed to decide on the next join. Headers are read from the first
+// packet and rebuilt once, at the end.
 type run struct {
 	head, tail int32 // first and last packet
 	n          int
-	most       int   // what n may come to
+	most       int   // upper bound of n
 	payload    int   // of all packets, in bytes
 	size       int   // of the first packet's payload: the GSOSize
-	sealed     bool  // the last packet has FIN or PSH, or is shorter than size
+	sealed     bool  // nothing can follow: the last packet has FIN or PSH, or is shorter than size
 	older      int32 // the flow's superpacket opened before this one
-	ordinal    int   // how many candidates had opened one when this was
+	ordinal    int   // number of candidates that had opened one, this one included
 	layout
 
-	// Of the first packet, a candidate.
-	ports  uint32 // which tell flows apart the soonest
+	// These describe the first packet, a candidate.
+	ports  uint32 // compared first: they distinguish most flows
 	atomic bool   // its ID has no meaning (AtomicIDs)
 	id     uint16 // IPv4
 	seq    uint32 // TCP
@@ -123,8 +123,8 @@ type run struct {
 	l4Sum  uint32 // of the pseudo-header without the length
 }
 
-// NewCoalescer returns a Coalescer, or an error that names the field of cfg
-// that is out of range.
+// NewCoalescer returns a Coalescer, or an error that names the field of cfg that is
+// out of range.
 func NewCoalescer(cfg Config) (*Coalescer, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -133,17 +133,18 @@ func NewCoalescer(cfg Config) (*Coalescer, error) {
 	return &Coalescer{cfg: cfg, table: newFlowTable()}, nil
 }
 
-// Coalesce returns the superpackets that the packets of a batch, IP packets
-// from the header's first byte on, in the order in which they came, join to. It
-// never fails, whatever the packets are, and takes any number of them (C7).
+// Coalesce joins the packets of a batch and returns the superpackets. Each packet
+// starts with its IP header, and they are in the order in which they arrived.
+// Coalesce never fails, whatever the packets contain, and takes any number of them
+// (C7).
 //
-// pkts and what it holds are borrowed and only read. They must stay unchanged,
-// and what is returned is valid, until the next call; Coalesce(nil) lets go of
-// them. Packets may share memory.
+// pkts and the packets are borrowed and only read. They must stay unchanged until the
+// next call, and the result is valid until then. Coalesce(nil) releases them. Packets
+// may share memory.
 //
-// Why it is right: a packet joins only what extends and joins accept, which hold
-// exactly if cutting the joined superpacket gives back its packets (see there);
-// and only the superpacket of the latest packet it conflicts with, so that no
+// Why it is right: a packet joins only if extends or joins accepts it, and both
+// accept exactly if cutting the joined superpacket gives back its packets (see
+// there). It joins only the superpacket of the latest packet it conflicts with, so no
 // two conflicting packets change places (docs/design.md has the proof).
 func (c *Coalescer) Coalesce(pkts [][]byte) []Superpacket {
 	c.pkts = pkts
@@ -159,7 +160,7 @@ func (c *Coalescer) Coalesce(pkts [][]byte) []Superpacket {
 	return c.finish()
 }
 
-// place puts packet i where it belongs and returns the reason.
+// place puts packet i where it belongs and returns its Reason.
 func (c *Coalescer) place(i int32, pkt []byte) Reason {
 	tried := c.recent(i, pkt)
 	if tried != none && c.extends(&c.runs[tried], i, pkt) {
@@ -207,9 +208,10 @@ func (c *Coalescer) place(i int32, pkt []byte) Reason {
 	return why
 }
 
-// recent returns the superpacket of the flow that was looked up last, if the packet
-// before packet i is of that flow and this one has its ports, else none. If packet i
-// extends it, it is of that flow too, and no later packet is in conflict.
+// recent returns the superpacket of the flow that was looked up last, if packet i-1
+// is of that flow and packet i has its ports. Otherwise it returns none. If packet i
+// extends that superpacket, packet i is of the flow too, and no later packet
+// conflicts with it.
 func (c *Coalescer) recent(i int32, pkt []byte) int32 {
 	s := c.table.recent
 	if s == nil || s.last != i-1 || s.super == none {
@@ -221,7 +223,7 @@ func (c *Coalescer) recent(i int32, pkt []byte) int32 {
 	return s.super
 }
 
-// lastOfPair returns the latest packet without a flow of a flow's address pair.
+// lastOfPair returns the latest packet without a flow that has the flow's addresses.
 func (c *Coalescer) lastOfPair(key *flowKey) int32 {
 	if !c.pairs {
 		return none
@@ -229,7 +231,7 @@ func (c *Coalescer) lastOfPair(key *flowKey) int32 {
 	return c.table.last(key.pair())
 }
 
-// open makes r, one packet, the superpacket that its flow opened last.
+// open appends r, a single packet, as the superpacket that its flow opened last.
 func (c *Coalescer) open(s *slot, r *run) {
 	r.older = s.super
 	c.opened++
@@ -238,12 +240,12 @@ func (c *Coalescer) open(s *slot, r *run) {
 	c.runs = append(c.runs, *r)
 }
 
-// alone opens a superpacket that packet i, which is no candidate, is all of.
+// alone appends a superpacket of only packet i, which is not a candidate.
 func (c *Coalescer) alone(i int32) {
 	c.runs = append(c.runs, run{head: i, tail: i, n: 1})
 }
 
-// start returns a superpacket of packet i alone, a candidate.
+// start returns a superpacket of only packet i, a candidate.
 func (c *Coalescer) start(i int32, pkt []byte, p *parsed) run {
 	r := run{
 		head: i, tail: i, n: 1, most: c.cfg.MaxUDPSegments, older: none, layout: p.layout,
@@ -267,8 +269,9 @@ func (c *Coalescer) start(i int32, pkt []byte, p *parsed) run {
 	return r
 }
 
-// settle joins r, one packet, to the superpacket at index at or, in Reorder, to
-// one that its flow opened before; or says why the first of them refused.
+// settle joins r, a single packet, to the superpacket at index at. In Reorder it also
+// tries those that the flow opened before. If none accepts, settle returns the Reason
+// of the first refusal.
 func (c *Coalescer) settle(at int32, r *run, keepOrder bool) Reason {
 	why := Closed
 	for try := 0; at != none; try++ {
@@ -297,10 +300,10 @@ func (c *Coalescer) settle(at int32, r *run, keepOrder bool) Reason {
 	return why
 }
 
-// isOpen says whether q may take more packets, for all the others that were opened.
+// isOpen reports whether q may take more packets: MaxOpen is not reached.
 func (c *Coalescer) isOpen(q *run) bool { return c.opened-q.ordinal < c.cfg.MaxOpen }
 
-// add puts packet i, which joins, behind q's. sealed is that of the packet alone.
+// add appends packet i, which joins, to q. sealed describes that packet alone.
 func (c *Coalescer) add(q *run, i int32, payload int, sealed bool) {
 	c.next[q.tail] = i
 	q.tail = i
@@ -309,8 +312,8 @@ func (c *Coalescer) add(q *run, i int32, payload int, sealed bool) {
 	q.payload += payload
 }
 
-// prepend joins r, one packet, to q in front: r's first packet starts the whole, in q's
-// place.
+// prepend joins r, a single packet, to q in front. The result starts with r's packet
+// and replaces q.
 func (c *Coalescer) prepend(q, r *run) {
 	c.next[r.tail] = q.head
 	r.tail, r.n, r.payload = q.tail, q.n+1, r.payload+q.payload
@@ -319,17 +322,16 @@ func (c *Coalescer) prepend(q, r *run) {
 	*q = *r
 }
 
-// joins says whether the packets of b, of the same flow as those of a and all
-// of them candidates, can follow a's in one superpacket: Joined, Limit or
-// Mismatch.
+// joins reports whether the packets of b can follow a's in one superpacket. All of
+// them are candidates of one flow. It returns Joined, Limit or Mismatch.
 //
-// Segment copies a's first headers, so what it does not set must be equal in
-// both: all that sameHeaders compares. What it sets must be what the packets have:
-// IDs and sequence numbers count on (S2, S4); FIN and PSH are on the last packet
-// only (S4); payloads are of one size but for a shorter last (S1). Lengths and
-// checksums it computes, and admission has seen that each packet has what it
-// computes (C1). Equality with a's first packet is equality with all of a's, which
-// joined the same way.
+// Segment copies the headers of a's first packet. Fields that it copies must
+// therefore be equal in both packets: sameHeaders compares them all. Fields that it
+// sets must have the values that it sets: IDs and sequence numbers count up (S2, S4),
+// FIN and PSH are only on the last packet (S4), and all payloads but a shorter last
+// have one size (S1). It computes lengths and checksums, and admission has verified
+// that each packet has the computed ones (C1). A packet equal to a's first is equal
+// to all of a's, since those joined by the same tests.
 func (c *Coalescer) joins(a, b *run) Reason {
 	c.compared.add(1)
 	if a.n+b.n > a.most || a.hdrLen+a.payload+b.payload > maxPacketLen {
@@ -344,13 +346,15 @@ func (c *Coalescer) joins(a, b *run) Reason {
 	return Joined
 }
 
-// extends joins packet i to q, a candidate's superpacket that is in its place, if
-// it is a candidate of q's flow that joins; or changes nothing.
+// extends joins packet i to q, if it is a candidate of q's flow that joins, and
+// reports whether it did. Otherwise it changes nothing. q was opened by a candidate
+// and is the superpacket that the packet would join.
 //
-// It decides what parse, verify and joins decide, at once: a packet with q's
-// headers in all that sameHeaders compares has q's flow, and passes the tests of C1
-// that are on those bytes, as q's first packet has. What is left of C1 are lengths
-// and checksums, and of joins the limits, the sizes, ID and sequence number.
+// It decides at once what parse, verify and joins decide. A packet whose headers
+// equal q's in all that sameHeaders compares has q's flow. It also passes those tests
+// of C1 that read only these bytes, because q's first packet passed them. The rest of
+// C1 is lengths and checksums; the rest of joins is limits, sizes, ID and sequence
+// number.
 func (c *Coalescer) extends(q *run, i int32, pkt []byte) bool {
 	c.compared.add(1)
 	size := len(pkt) - q.hdrLen
@@ -387,12 +391,12 @@ func (c *Coalescer) extends(q *run, i int32, pkt []byte) bool {
 	return true
 }
 
-// Reason says what became of packet i of the last batch. It panics if that has
-// no packet i.
+// Reason returns the Reason of packet i of the last batch. It panics if that batch
+// has no packet i.
 func (c *Coalescer) Reason(i int) Reason { return c.reasons[i] }
 
-// resize returns a slice of length n, b's memory if that is enough. Its
-// contents are of no meaning.
+// resize returns a slice of length n, in b's memory if that is large enough. Its
+// contents are undefined.
 func resize[T any](b []T, n int) []T {
 	if cap(b) < n {
 		return make([]T, n)

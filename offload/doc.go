@@ -1,19 +1,19 @@
-// Package offload does in user space what the kernel does behind a TUN opened
-// with IFF_VNET_HDR: it cuts superpackets into wire-sized segments (TSO, USO)
-// and coalesces batches of segments into superpackets (GRO).
+// Package offload does in user space what the kernel does behind a TUN opened with
+// IFF_VNET_HDR. It cuts superpackets into wire-sized segments (TSO, USO), and it
+// coalesces batches of segments into superpackets (GRO).
 //
-// One equation says what right means:
+// One equation defines correctness:
 //
 //	Segment(Coalesce(batch)) == batch
 //
-// byte for byte. Segment is defined by Linux: what its software segmentation
-// does, to the last bit. Coalesce is the inverse of Segment: packets join if,
-// and only if, cutting what they were joined to gives back exactly them. Nothing
-// is repaired on the way: a packet whose checksums, lengths or padding are wrong
-// leaves exactly as wrong as it came.
+// byte for byte. Linux defines Segment: the result equals that of the kernel's
+// software segmentation in every bit. Coalesce is the inverse of Segment: packets
+// join if and only if cutting the joined superpacket gives back exactly these
+// packets. Nothing is repaired: a packet with a wrong checksum, length or padding
+// leaves with the same wrong bytes.
 //
-// [Segmenter] cuts, [Coalescer] joins; both are reusable, allocate nothing in
-// steady state, and are for one goroutine at a time. The package is bytes in,
-// bytes out: it does no I/O and runs on every platform. Rule numbers in comments
-// (V1, S4, C2 ...) are those of docs/rules.md.
+// [Segmenter] cuts and [Coalescer] joins. Both are reusable, do not allocate in
+// steady state, and are for one goroutine at a time. The package does no I/O and runs
+// on every platform. Rule numbers in comments (V1, S4, C2 ...) refer to
+// docs/rules.md.
 package offload

@@ -7,7 +7,7 @@ import (
 	"tunproof/offload"
 )
 
-// What a TUN opened with IFF_VNET_HDR hands out is cut to packets.
+// Superpackets that a TUN opened with IFF_VNET_HDR hands out are cut into packets.
 func ExampleSegmenter() {
 	fromTUN := superpacket() // as read: a VnetHdr, then an IP packet
 
@@ -15,9 +15,9 @@ func ExampleSegmenter() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	var s offload.Segmenter // one for each reader, used again for every read
+	var s offload.Segmenter // one for each reader, reused for every read
 	if err := s.Reset(h, fromTUN[offload.VnetHdrLen:]); err != nil {
-		fmt.Println("refused:", err) // a packet to count and drop, not the end of a tunnel
+		fmt.Println("refused:", err) // count the packet and drop it; the tunnel goes on
 		return
 	}
 	fmt.Println(s.Len(), "segments")
@@ -31,14 +31,14 @@ func ExampleSegmenter() {
 	// 90 bytes to encrypt and send
 }
 
-// Packets for a TUN are joined, and written with one writev(2) each.
+// Packets for a TUN are joined, and each superpacket is written with one writev(2).
 func ExampleCoalescer() {
 	c, err := offload.NewCoalescer(offload.Config{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	var iov [][]byte
-	batch := packets() // decrypted, in the order in which they came
+	batch := packets() // decrypted, in the order in which they arrived
 	for _, p := range c.Coalesce(batch) {
 		iov = p.Buffers(iov[:0])
 		fmt.Printf("%d packets, %d bytes in %d pieces\n", len(p.Packets()), p.Len(), len(iov))
@@ -47,7 +47,7 @@ func ExampleCoalescer() {
 	// 3 packets, 290 bytes in 4 pieces
 }
 
-// packets returns three TCP packets that follow each other.
+// packets returns three consecutive TCP packets.
 func packets() [][]byte {
 	var s offload.Segmenter
 	b := superpacket()
@@ -66,7 +66,7 @@ func packets() [][]byte {
 	return list
 }
 
-// superpacket returns 250 bytes of TCP for segments of 100, its checksum partial.
+// superpacket returns 250 bytes of TCP, for segments of 100, with a partial checksum.
 func superpacket() []byte {
 	h := offload.VnetHdr{Flags: offload.NeedsCsum, GSOType: offload.GSOTCPv4, HdrLen: 40, GSOSize: 100, CsumStart: 20, CsumOffset: 16}
 	p := append([]byte{

@@ -2,12 +2,12 @@ package offload
 
 import "encoding/binary"
 
-// masks are those of IPv4 and IPv6 headers without options, and of the first 16 bytes
-// of a TCP header, in words of eight bytes.
+// masks has bit masks in words of eight bytes: for IPv4 and IPv6 headers without
+// options, and for the first 16 bytes of a TCP header.
 type masks struct{ ip4, ip6, tcp [2]uint64 }
 
 // fixed has a one for each bit of a candidate's headers that Segment copies from the
-// first packet to all, and a zero for each that it sets.
+// first packet to all segments, and a zero for each bit that it sets.
 var fixed = newMasks()
 
 func newMasks() masks {
@@ -20,7 +20,7 @@ func newMasks() masks {
 	}
 }
 
-// allBut returns bytes of ones, but for zeros at the given offsets.
+// allBut returns 16 bytes of ones, with zeros at the given offsets.
 func allBut(set ...int) (b [16]byte) {
 	for i := range b {
 		b[i] = 0xFF
@@ -35,10 +35,10 @@ func words(b [16]byte) [2]uint64 { return [2]uint64{word(b[:]), word(b[8:])} }
 
 func word(b []byte) uint64 { return binary.NativeEndian.Uint64(b) }
 
-// sameHeaders says whether the headers of a and b, which have them as l says, are
-// equal in all that Segment copies: versions and header lengths, TOS or traffic
-// class and flow label, the word with DF, TTL, protocol, addresses and ports, ACK
-// number, all flags but FIN and PSH, window, urgent pointer, options.
+// sameHeaders reports whether the headers of a and b are equal in all that Segment
+// copies: versions and header lengths, TOS or traffic class and flow label, the word
+// with DF, TTL, protocol, addresses and ports, ACK number, all flags but FIN and PSH,
+// window, urgent pointer, options. Both packets have the layout l.
 func sameHeaders(a, b []byte, l *layout) bool {
 	a, b = a[:l.hdrLen], b[:l.hdrLen]
 	var diff uint64

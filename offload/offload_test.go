@@ -12,7 +12,7 @@ import (
 )
 
 func TestVnetHdr(t *testing.T) {
-	// V1, on all values of each field.
+	// V1, for all values of each field.
 	for v := range 1 << 16 {
 		h := VnetHdr{Flags(v), GSOType(v >> 8), uint16(v), ^uint16(v), uint16(v) * 7, uint16(v) ^ 0x5555}
 		got, err := ParseVnetHdr(append(h.AppendTo([]byte("x"))[1:], "more"...))
@@ -53,8 +53,8 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestKeys checks that packets of the two versions never share a key, even where
-// the bytes of their addresses allow it.
+// TestKeys checks that an IPv4 and an IPv6 packet never share a key, even if the
+// bytes of their addresses are equal.
 func TestKeys(t *testing.T) {
 	v4, v6 := flow{port: 1}.packet(0, 20), flow{v6: true, port: 1}.packet(0, 20)
 	clear(v6[8:40])
@@ -69,7 +69,8 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// TestSegmentersApart cuts two superpackets in turn: they share nothing.
+// TestSegmentersApart cuts two superpackets alternately: the Segmenters share
+// nothing.
 func TestSegmentersApart(t *testing.T) {
 	var want [2][][]byte
 	var s [2]Segmenter
@@ -96,8 +97,8 @@ func TestSegmentersApart(t *testing.T) {
 	}
 }
 
-// TestRelease checks that a small batch after a large one keeps no packet of the
-// large one.
+// TestRelease checks that after a large batch and a small one no packet of the large
+// one is still referenced.
 func TestRelease(t *testing.T) {
 	co, err := NewCoalescer(Config{})
 	if err != nil {
@@ -112,7 +113,7 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// TestMemory checks that batches that come again take no more memory (C7).
+// TestMemory checks that repeated batches take no more memory (C7).
 func TestMemory(t *testing.T) {
 	co, err := NewCoalescer(Config{})
 	if err != nil {
@@ -122,7 +123,7 @@ func TestMemory(t *testing.T) {
 	held := func() int {
 		return cap(co.table.slots) + cap(co.table.lists) + cap(co.runs) + cap(co.reasons) + cap(co.next) + cap(co.supers) + cap(co.members) + cap(co.hdrs)
 	}
-	for _, p := range co.Coalesce(pkts) { // what is appended to one list is in no other
+	for _, p := range co.Coalesce(pkts) { // appending to one list must not change another
 		if m := p.Packets(); len(m) != cap(m) {
 			t.Errorf("a superpacket of %d packets has room for %d", len(m), cap(m))
 		}
@@ -149,8 +150,8 @@ func TestReasonString(t *testing.T) {
 	}
 }
 
-// TestZeroSegmenter checks that before the first Reset, and after a refusal,
-// there is nothing.
+// TestZeroSegmenter checks that there are no segments before the first Reset and
+// after a refusal.
 func TestZeroSegmenter(t *testing.T) {
 	var s Segmenter
 	check := func() {
@@ -172,8 +173,8 @@ func TestZeroSegmenter(t *testing.T) {
 	check()
 }
 
-// TestReuse checks that what a Coalescer returned stays valid until its
-// next call, and that it does not mix batches.
+// TestReuse checks that a Coalescer's result stays valid until its next call, and
+// that it does not mix batches.
 func TestReuse(t *testing.T) {
 	co, err := NewCoalescer(Config{})
 	if err != nil {
@@ -200,7 +201,7 @@ func wire(supers []Superpacket) [][]byte {
 	return list
 }
 
-// TestManyFlows takes more flows than any table was made for.
+// TestManyFlows uses more flows than the table had room for before.
 func TestManyFlows(t *testing.T) {
 	var flows []flow
 	for i := range 5000 {
@@ -231,7 +232,7 @@ func TestManyFlows(t *testing.T) {
 
 // TestTable fills a table, also with all keys in one list: it must stay exact.
 func TestTable(t *testing.T) {
-	for _, table := range []flowTable{newFlowTable(), {}} { // multipliers of zero: one hash for all
+	for _, table := range []flowTable{newFlowTable(), {}} { // with multipliers of zero all keys have one hash
 		table.reset(8)
 		for i := range 8 {
 			key := flowKey{srcHi: uint64(i)}
@@ -253,8 +254,8 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestHash checks that every bit of a key is in its hash and in the comparison, and
-// that no two tables hash alike.
+// TestHash checks that every bit of a key changes its hash and is compared, and that
+// no two tables hash alike.
 func TestHash(t *testing.T) {
 	a, b := newFlowTable(), newFlowTable()
 	for _, version := range []uint64{4, 6} {
@@ -289,15 +290,15 @@ func TestHash(t *testing.T) {
 	}
 }
 
-// TestTableRoom counts the slots that a batch takes: at most one a packet, and two
-// lists, whatever the packets are, so that lists stay short.
+// TestTableRoom counts the slots and lists that a batch takes: at most one slot a
+// packet, and two lists a slot, so that lists stay short whatever the packets are.
 func TestTableRoom(t *testing.T) {
 	co, err := NewCoalescer(Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	pkts := batch(1024, 20, flow{port: 1})
-	for i, p := range pkts { // each its own address pair; the first has no flow
+	for i, p := range pkts { // each with its own address pair; the first has no flow
 		p[14], p[15] = byte(i>>8), byte(i)
 		seal(p, 20, protoTCP)
 	}
@@ -308,8 +309,8 @@ func TestTableRoom(t *testing.T) {
 	}
 }
 
-// TestAppendAfterInPlace checks that appending to a segment, as a VPN does with
-// its tag, does not reach the next one's payload.
+// TestAppendAfterInPlace checks that appending to a segment, as a VPN appends its
+// tag, does not reach the next segment's payload.
 func TestAppendAfterInPlace(t *testing.T) {
 	pkt := flow{port: 1}.packet(0, 300)
 	h := VnetHdr{GSOType: GSOTCPv4, GSOSize: 100}
@@ -344,8 +345,8 @@ func segments(t *testing.T, s *Segmenter) [][]byte {
 	return list
 }
 
-// TestPortsThere checks that a packet has a flow, and is of no other, as soon as its
-// ports are there.
+// TestPortsThere checks that a packet has its flow, and no other, as soon as it
+// reaches to its ports.
 func TestPortsThere(t *testing.T) {
 	for _, v6 := range []bool{false, true} {
 		l4Off := ipv4HdrLen
@@ -354,7 +355,7 @@ func TestPortsThere(t *testing.T) {
 		}
 		for _, c := range []struct {
 			length int
-			want   Reason // of a packet of another flow behind it
+			want   Reason // of a later packet of another flow
 		}{{l4Off, Closed}, {l4Off + 3, Closed}, {l4Off + 4, Joined}, {l4Off + 5, Joined}} {
 			one, other := flow{v6: v6, port: 1}, flow{v6: v6, port: 2}
 			co, err := NewCoalescer(Config{})
@@ -372,7 +373,7 @@ func TestPortsThere(t *testing.T) {
 	}
 }
 
-// TestConstants checks the values of virtio_net.h that are not in any rule's test.
+// TestConstants checks those values of virtio_net.h that no rule's test checks.
 func TestConstants(t *testing.T) {
 	if GSOUDP != 3 || GSOECN != 0x80 || VnetHdrLen != 10 {
 		t.Errorf("GSOUDP %d, GSOECN %#x, VnetHdrLen %d", GSOUDP, GSOECN, VnetHdrLen)
@@ -382,8 +383,8 @@ func TestConstants(t *testing.T) {
 	}
 }
 
-// TestNoAddresses checks that what has no addresses is in conflict with nothing, not
-// even with addresses that are zero.
+// TestNoAddresses checks that a packet without addresses conflicts with nothing, not
+// even with a packet whose addresses are zero.
 func TestNoAddresses(t *testing.T) {
 	co, err := NewCoalescer(Config{})
 	if err != nil {
@@ -398,12 +399,12 @@ func TestNoAddresses(t *testing.T) {
 	}
 	co.Coalesce(pkts)
 	if co.Reason(3) != Joined || co.Reason(1) != NoAddresses {
-		t.Errorf("%v behind %v", co.Reason(3), co.Reason(1))
+		t.Errorf("%v after %v", co.Reason(3), co.Reason(1))
 	}
 }
 
-// TestFrontLonger checks that a packet does not join in front of two that are shorter
-// than it: they would not be cut apart again.
+// TestFrontLonger checks that a packet does not join in front of two shorter ones:
+// they would not be cut apart again.
 func TestFrontLonger(t *testing.T) {
 	for _, n := range []int{2, 3} {
 		co, err := NewCoalescer(Config{Order: Reorder})
@@ -425,8 +426,8 @@ func TestFrontLonger(t *testing.T) {
 	}
 }
 
-// TestOtherZero checks that of the two forms of a checksum that is zero only the one
-// that Segment writes joins, behind a packet that it would else join.
+// TestOtherZero checks the two forms of a checksum that is zero: only the one that
+// Segment writes joins a packet that it would otherwise join.
 func TestOtherZero(t *testing.T) {
 	for _, v6 := range []bool{false, true} {
 		for _, udp := range []bool{false, true} {

@@ -25,19 +25,20 @@ const (
 	maxPacketLen      = 65535
 	maxUDPSegments    = 128    // UDP_MAX_SEGMENTS, include/linux/udp.h, Linux 6.9
 	gsoByFrags        = 0xFFFF // GSO_BY_FRAGS, include/linux/skbuff.h
-	minTCPGSOSize     = 8      // TCP_MIN_GSO_SIZE, which newer kernels raise gso_size to
+	minTCPGSOSize     = 8      // TCP_MIN_GSO_SIZE; newer kernels raise a smaller gso_size to it
 	minNeedsCsumStart = 20     // nh_min_len, include/linux/virtio_net.h
 )
 
-// layout describes where the headers of an IP packet are.
+// layout is the positions of the headers in an IP packet.
 type layout struct {
 	version int // 4 or 6; 0 for anything else
 	proto   uint8
 	l4Off   int
-	hdrLen  int // bytes of all headers; 0 until the L4 header was found complete
+	hdrLen  int // length of all headers; 0 until the L4 header is known to be complete
 }
 
-// gsoType returns the type of a superpacket of such packets, TCP or UDP.
+// gsoType returns the GSOType of a superpacket that has this layout. The protocol is
+// TCP or UDP.
 func (l *layout) gsoType() GSOType {
 	switch {
 	case l.proto == protoUDP:
@@ -48,10 +49,10 @@ func (l *layout) gsoType() GSOType {
 	return GSOTCPv6
 }
 
-// parseIP finds the L4 header behind IPv4 options or IPv6 extension headers, as
+// parseIP finds the L4 header after IPv4 options or IPv6 extension headers, as
 // inet_gso_segment and ipv6_gso_pull_exthdrs do (net/ipv4/af_inet.c,
-// net/ipv6/ip6_offload.c, Linux 6.12). The protocol it stops at may be any. A
-// version nibble that is neither 4 nor 6 is no error here: no GSO type has it.
+// net/ipv6/ip6_offload.c, Linux 6.12). It stops at any other protocol. A version that
+// is neither 4 nor 6 is not an error here: it fits no GSO type.
 func parseIP(pkt []byte) (layout, error) {
 	if len(pkt) == 0 {
 		return layout{}, ErrIPHeader
@@ -78,8 +79,8 @@ func parseIP(pkt []byte) (layout, error) {
 	return layout{}, nil
 }
 
-// walkIPv6 follows the extension headers that the kernel can segment behind.
-// Each takes 8 bytes or more, so the walk ends.
+// walkIPv6 follows the extension headers after which the kernel can segment. Each of
+// them takes at least 8 bytes, so the walk ends.
 func walkIPv6(pkt []byte) (layout, error) {
 	next, off := pkt[6], ipv6HdrLen
 	for {
@@ -101,8 +102,9 @@ func walkIPv6(pkt []byte) (layout, error) {
 	}
 }
 
-// l4HdrLen returns the length of the TCP or UDP header that starts l4, and reports
-// whether it is all there, a TCP header with a data offset of 5 words or more.
+// l4HdrLen returns the length of the TCP or UDP header at the start of l4. It also
+// reports whether the header is complete and a TCP header's data offset is at least 5
+// words.
 func l4HdrLen(l4 []byte, proto uint8) (n int, ok bool) {
 	if proto == protoUDP {
 		return udpHdrLen, len(l4) >= udpHdrLen
@@ -115,7 +117,7 @@ func l4HdrLen(l4 []byte, proto uint8) (n int, ok bool) {
 }
 
 // addrs returns the source and destination addresses of a packet of the given
-// version whose fixed header is there.
+// version, whose fixed header must be complete.
 func addrs(pkt []byte, version int) (src, dst []byte) {
 	if version == 4 {
 		return pkt[12:16], pkt[16:20]

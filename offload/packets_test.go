@@ -2,14 +2,15 @@ package offload
 
 import "encoding/binary"
 
-// flow describes packets for the tests of this package. The properties, with
-// packets of every kind, are in fuzz.
+// flow describes packets for the tests of this package. The properties, with packets
+// of every kind, are in fuzz.
 type flow struct {
 	v6, udp bool
 	port    uint16
 }
 
-// packet returns packet i of the flow, with n payload bytes of n*i up to n*(i+1).
+// packet returns packet i of the flow, with n payload bytes with values from n*i to
+// n*(i+1).
 func (f flow) packet(i, n int) []byte {
 	var b []byte
 	proto := byte(protoTCP)
@@ -38,7 +39,7 @@ func (f flow) packet(i, n int) []byte {
 	return b
 }
 
-// seal puts lengths and checksums right.
+// seal sets lengths and checksums to the right values.
 func seal(b []byte, l4Off int, proto byte) {
 	version := int(b[0] >> 4)
 	if version == 4 {
@@ -58,7 +59,7 @@ func seal(b []byte, l4Off int, proto byte) {
 	putBE16(b[at:], Checksum(b[l4Off:], PseudoHeaderSum(proto, src, dst, len(b)-l4Off)))
 }
 
-// batch returns n packets, the flows in turn.
+// batch returns n packets, of the flows in turn.
 func batch(n, size int, flows ...flow) [][]byte {
 	var pkts [][]byte
 	for i := range n {

@@ -1,31 +1,31 @@
 package offload
 
-// Reason says what became of a packet in Coalesce: that it joined the packets
-// before it, or the first thing, in this order, that kept it from doing so (C8).
+// Reason is the result for one packet in Coalesce: it joined earlier packets, or the
+// first of the following reasons, in this order, kept it from joining (C8).
 type Reason uint8
 
 const (
 	Joined Reason = iota
 
-	// The packet itself is not a candidate (C1).
+	// The packet is not a candidate (C1).
 
 	NoAddresses // fewer bytes than an IP header, or neither IPv4 nor IPv6
 	Header      // IPv4 options, IPv6 extension headers, or neither TCP nor UDP
 	Fragment    // MF, a fragment offset, or the reserved bit
 	Truncated   // the L4 header does not fit, or doff < 5
-	Length      // the IP or UDP length field is not the slice's
+	Length      // the IP or UDP length field differs from the slice's length
 	FlagBits    // no ACK, or one of SYN, RST, URG, CWR
 	Empty       // no payload
 	IPChecksum  // IPv4 header checksum wrong, or in a form Segment does not write
-	L4Checksum  // TCP or UDP checksum wrong, absent, or in such a form
-	Disabled    // switched off in Config
+	L4Checksum  // TCP or UDP checksum wrong, absent, or in a form Segment does not write
+	Disabled    // disabled in Config
 
-	// It is, and opened a superpacket of its own.
+	// The packet is a candidate, and opened a superpacket of its own.
 
 	First    // nothing before it in the batch conflicts with it (C4)
-	Closed   // what it would have to join takes no more packets
-	Limit    // the superpacket would pass a limit (C2)
-	Mismatch // cutting the joined packet would not give back the packets
+	Closed   // the superpacket that it would join takes no more packets
+	Limit    // the superpacket would exceed a limit (C2)
+	Mismatch // cutting the joined superpacket would not give back its packets
 	numReasons
 )
 

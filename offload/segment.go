@@ -5,23 +5,25 @@ import (
 	"iter"
 )
 
-// Segmenter cuts a superpacket into the segments it stands for, byte for byte
-// as Linux does (tcp_gso_segment, __udp_gso_segment, skb_checksum_help; Linux
-// 6.12). The zero value is ready; Reset starts it on a superpacket, and it can
-// be reused for any number of them. It is not safe for concurrent use.
+// Segmenter cuts a superpacket into the segments that it stands for, byte for byte as
+// Linux does (tcp_gso_segment, __udp_gso_segment, skb_checksum_help; Linux 6.12). The
+// zero value is ready to use. Reset starts a Segmenter on a superpacket, any number
+// of times. It is not safe for concurrent use.
 type Segmenter struct {
 	pkt    []byte // the superpacket, borrowed
-	hdr    []byte // an inner segment's headers, ours; ID, sequence number and checksums are zero
-	layout        // of the superpacket, and of its segments
+	hdr    []byte // headers of an inner segment, own memory; ID, sequence number and checksums are zero
+	layout        // of the superpacket and its segments
 	size   int    // payload bytes of every segment but the last
-	n, i   int    // segments in all, and produced
+	n, i   int    // number of segments, and of those produced
 
-	// If not split, pkt is the one segment and its checksum is completed over
-	// pkt[csumStart:] into pkt[csumAt:], unless csumAt is zero.
+	// If the packet is not split, pkt is its only segment. Its checksum is then
+	// computed over pkt[csumStart:] and stored at pkt[csumAt:], unless csumAt is
+	// zero.
 	split             bool
 	csumStart, csumAt int
 
-	// What every inner segment's sums share: all but ID, sequence number, payload.
+	// These are common to the inner segments: the sums are of everything but ID,
+	// sequence number and payload.
 	ipSum    uint32
 	l4Sum    uint16
 	id       uint16
@@ -29,14 +31,14 @@ type Segmenter struct {
 	tcpFlags uint8
 }
 
-// Reset validates the superpacket (h, pkt) and makes its segments the next to
-// be produced. All validation is here: it returns one of the package's Err
-// values, the first in V4's order, and then the Segmenter is empty; with
-// nil no segment can fail but for a caller's short buffer.
+// Reset validates the superpacket (h, pkt) and prepares to produce its segments. It
+// does all validation. On error it returns one of the package's Err values, the first
+// in the order of V4, and the Segmenter is empty. After nil, producing a segment can
+// fail only if the caller's buffer is too short.
 //
-// pkt starts with the IP header, its length is the slice's: IP and UDP length
-// fields are not read (S1), nor is HdrLen (V3). pkt is borrowed until the last
-// segment is produced or Reset is called again. Reset only reads it.
+// pkt starts with the IP header, and its length is that of the slice: the IP and UDP
+// length fields are not read (S1), nor is HdrLen (V3). pkt is borrowed until the last
+// segment has been produced or Reset is called again. Reset only reads it.
 func (s *Segmenter) Reset(h VnetHdr, pkt []byte) error {
 	hdr := s.hdr[:0]
 	*s = Segmenter{hdr: hdr}
@@ -75,7 +77,7 @@ func (s *Segmenter) Reset(h VnetHdr, pkt []byte) error {
 	return nil
 }
 
-// checkGSO applies V4 to a superpacket with a GSO type.
+// checkGSO applies V4 to a superpacket with a GSO type, and returns its layout.
 func checkGSO(h VnetHdr, pkt []byte) (layout, error) {
 	var version int
 	proto, csumOffset := uint8(protoTCP), uint16(tcpCsumOffset)
@@ -124,15 +126,15 @@ func checkGSO(h VnetHdr, pkt []byte) (layout, error) {
 	return l, nil
 }
 
-// prepare makes of the header copy that of an inner segment, but for ID, sequence
-// number and checksums, which are zero, and sums it, once for all segments.
+// prepare turns the header copy into the headers of an inner segment, with ID,
+// sequence number and checksums zero, and sums it once for all segments.
 //
-// L4 checksum (S6): the kernel does not recompute the pseudo-header, it takes
-// the old length out of the partial sum and puts the segment's in
-// (tcp_gso_segment: delta; __udp_gso_segment: csum16_sub), so that a wrong
-// partial sum gives segments wrong by the same amount. Sums are kept modulo
-// 0xFFFF; TCP's data offset and UDP's length make every whole sum non-zero, and
-// then its folded value is unique, so the order of additions does not matter.
+// L4 checksum (S6): the kernel does not recompute the pseudo-header. It subtracts the
+// old length from the partial sum and adds the segment's (tcp_gso_segment: delta;
+// __udp_gso_segment: csum16_sub). So a wrong partial sum gives segments that are
+// wrong by the same amount. Sums are kept modulo 0xFFFF. TCP's data offset and UDP's
+// length make every whole sum non-zero, so its folded value is unique and the order
+// of the additions does not matter.
 func (s *Segmenter) prepare(partial bool) {
 	hdr, l4Off := s.hdr, s.l4Off
 	l4 := hdr[l4Off:]
@@ -167,11 +169,12 @@ func (s *Segmenter) prepare(partial bool) {
 	s.l4Sum = Sum(l4, fold(seed+uint32(l4Len)))
 }
 
-// Len returns how many segments are left. It is known before the first (S7).
+// Len returns the number of segments left. It is known before the first is produced
+// (S7).
 func (s *Segmenter) Len() int { return s.n - s.i }
 
-// NextLen returns the size in bytes of the next segment, 0 if there is none.
-// The first segment is the longest.
+// NextLen returns the size in bytes of the next segment, 0 if there is none. No
+// segment is longer than the first.
 func (s *Segmenter) NextLen() int {
 	switch {
 	case s.i == s.n:
@@ -179,13 +182,13 @@ func (s *Segmenter) NextLen() int {
 	case s.i < s.n-1:
 		return len(s.hdr) + s.size
 	}
-	return len(s.pkt) - s.i*s.size // all of it if it is not split
+	return len(s.pkt) - s.i*s.size // all of pkt if it is not split
 }
 
-// Next copies the next segment to dst and returns its length. After the last it
-// returns io.EOF. A dst shorter than the segment gives io.ErrShortBuffer, and
-// nothing is written or consumed. dst must not overlap the superpacket, which
-// is only read.
+// Next copies the next segment to dst and returns its length. After the last segment
+// it returns io.EOF. If dst is shorter than the segment it returns io.ErrShortBuffer,
+// and neither writes nor consumes anything. dst must not overlap the superpacket,
+// which is only read.
 func (s *Segmenter) Next(dst []byte) (int, error) {
 	n := s.NextLen()
 	switch {
@@ -212,14 +215,14 @@ func (s *Segmenter) Next(dst []byte) (int, error) {
 	return n, nil
 }
 
-// InPlace yields the segments that are left without copying payload: each is a
-// slice of the superpacket, whose bytes it overwrites from the front, headers
-// written over payload that was yielded before. A yielded segment is the
-// caller's, to change as well, until the next is produced; its capacity ends
-// with it, so that appending cannot reach the next segment's payload. Stopping
-// early leaves the rest to a later InPlace or Next.
+// InPlace yields the remaining segments without copying payload. Each is a slice of
+// the superpacket, which is overwritten from the front: headers are written over
+// payload that was yielded before. The caller may change a yielded segment, until the
+// next is produced. Its capacity ends with it, so appending cannot reach the payload
+// of the next segment. After an early stop, a later InPlace or Next produces the
+// rest.
 func (s *Segmenter) InPlace() iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) { s.inPlace(yield) } // a literal: inlined, nothing is allocated
+	return func(yield func([]byte) bool) { s.inPlace(yield) } // a literal, to be inlined: nothing is allocated
 }
 
 func (s *Segmenter) inPlace(yield func([]byte) bool) {
@@ -229,7 +232,8 @@ func (s *Segmenter) inPlace(yield func([]byte) bool) {
 			yield(s.pkt[:len(s.pkt):len(s.pkt)])
 			return
 		}
-		// Segment i's payload is at len(hdr) + i*size, its header just before.
+		// The payload of segment i is at len(hdr) + i*size, its headers just before
+		// it.
 		off := s.i * s.size
 		end := min(off+len(s.hdr)+s.size, len(s.pkt))
 		seg := s.pkt[off:end:end]
@@ -245,8 +249,8 @@ func (s *Segmenter) inPlace(yield func([]byte) bool) {
 	}
 }
 
-// complete makes seg, the packet, the one segment of what is not split, and counts
-// it.
+// complete makes seg, a copy of an unsplit packet or the packet itself, its only
+// segment: it fills in the checksum and advances.
 func (s *Segmenter) complete(seg []byte) {
 	s.i++
 	if s.csumAt == 0 {
@@ -259,8 +263,8 @@ func (s *Segmenter) complete(seg []byte) {
 	putBE16(seg[s.csumAt:], c)
 }
 
-// outer makes the first or last segment of seg, as fill does an inner one: it has
-// other lengths and flags.
+// outer turns seg into the first or last segment, as fill does for an inner one. Its
+// lengths and flags differ from those of inner segments.
 func (s *Segmenter) outer(seg []byte, l4Sum uint32) {
 	ipSum := s.ipSum
 	longer := uint32(len(seg)) + neg(uint16(len(s.hdr)+s.size))
@@ -274,7 +278,7 @@ func (s *Segmenter) outer(seg []byte, l4Sum uint32) {
 	l4Sum += longer
 	if s.proto == protoUDP {
 		putBE16(l4[4:], uint16(len(l4)))
-		l4Sum += longer // it is in the header, too
+		l4Sum += longer // the UDP header has the length too
 	} else {
 		flags := s.tcpFlags & tcpCWR
 		if s.i > 0 {
@@ -286,9 +290,9 @@ func (s *Segmenter) outer(seg []byte, l4Sum uint32) {
 	s.fill(seg, ipSum, l4Sum)
 }
 
-// fill makes seg, which is hdr and the payload of segment i, that segment, and
-// counts it: it puts in ID, sequence number and checksums. ipSum and l4Sum are those
-// of all the rest.
+// fill turns seg, which is hdr and the payload of segment i, into that segment, and
+// advances. It sets ID, sequence number and checksums. ipSum and l4Sum are the sums
+// of everything else.
 func (s *Segmenter) fill(seg []byte, ipSum, l4Sum uint32) {
 	i := s.i
 	s.i++

@@ -1,36 +1,36 @@
 package offload
 
-// maxHdrLen is the most that a candidate's headers take: IPv6 and TCP with
+// maxHdrLen is the most bytes that a candidate's headers take: IPv6, and TCP with
 // options.
 const maxHdrLen = ipv6HdrLen + 60
 
-// Superpacket is what Coalesce makes of one or more packets: a VnetHdr and one
-// IP packet. It is a view of the batch and of the Coalescer's memory, both
-// borrowed: valid until the Coalescer's next call.
+// Superpacket is a result of Coalesce: a VnetHdr and one IP packet that stands for
+// one or more packets of the batch. It borrows memory of the batch and of the
+// Coalescer, and is valid until the Coalescer's next call.
 type Superpacket struct {
 	hdr     VnetHdr
 	front   []byte // hdr as written to the descriptor, then the rebuilt headers if any
-	skip    int    // bytes of each member that front stands for
+	skip    int    // bytes of each member that front replaces
 	length  int
 	members []int
 	pkts    [][]byte
 }
 
-// VnetHdr returns the header to write before the packet: all zero if it is one
-// packet of the batch, passed as it is (C3).
+// VnetHdr returns the header to write before the packet. It is all zero for a single
+// packet of the batch, which passes unchanged (C3).
 func (p *Superpacket) VnetHdr() VnetHdr { return p.hdr }
 
 // Len returns the length in bytes of the IP packet, without the VnetHdr.
 func (p *Superpacket) Len() int { return p.length }
 
-// Packets returns its members in the order in which they were joined, as
-// indices into the batch. The slice is the Coalescer's: it must not be changed.
+// Packets returns the members as indices into the batch, in their order in the
+// superpacket. The slice belongs to the Coalescer and must not be changed.
 func (p *Superpacket) Packets() []int { return p.members }
 
-// Buffers appends to iov the pieces of VnetHdr and packet for writev(2), at most
-// one more than there are members: first VnetHdr and rebuilt headers, of the
-// Coalescer's memory, then slices of the borrowed packets. None of them may be
-// changed.
+// Buffers appends the pieces of VnetHdr and packet for writev(2) to iov, at most one
+// more than there are members. The first piece, with VnetHdr and rebuilt headers, is
+// the Coalescer's memory; the others are slices of the borrowed packets. None of them
+// may be changed.
 func (p *Superpacket) Buffers(iov [][]byte) [][]byte {
 	iov = append(iov, p.front)
 	for _, m := range p.members {
@@ -39,8 +39,8 @@ func (p *Superpacket) Buffers(iov [][]byte) [][]byte {
 	return iov
 }
 
-// AppendTo appends the same bytes to dst in one piece, VnetHdrLen + Len() of
-// them. dst must not overlap the batch.
+// AppendTo appends the same bytes to dst in one piece, VnetHdrLen + Len() bytes. dst
+// must not overlap the batch.
 func (p *Superpacket) AppendTo(dst []byte) []byte {
 	dst = append(dst, p.front...)
 	for _, m := range p.members {
@@ -49,10 +49,10 @@ func (p *Superpacket) AppendTo(dst []byte) []byte {
 	return dst
 }
 
-// zeroVnetHdr goes before every packet that is passed as it is.
+// zeroVnetHdr is the VnetHdr of every packet that passes unchanged.
 const zeroVnetHdr = "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 
-// finish makes the superpackets of the finished runs.
+// finish turns the finished runs into superpackets.
 func (c *Coalescer) finish() []Superpacket {
 	last := len(c.supers)
 	c.supers = resize(c.supers, len(c.runs))
@@ -101,8 +101,8 @@ func (c *Coalescer) finish() []Superpacket {
 	return c.supers
 }
 
-// rebuild makes hdr, a copy of the first packet's headers, those of the whole
-// (what Join means): its lengths, a right IPv4 header checksum, FIN and PSH of the
+// rebuild turns hdr, a copy of the first packet's headers, into the headers of the
+// superpacket: it sets the lengths, a right IPv4 header checksum, FIN and PSH of the
 // last packet, and the pseudo-header sum for NEEDS_CSUM.
 func rebuild(hdr []byte, r *run, length int, last []byte) {
 	l4 := hdr[r.l4Off:]

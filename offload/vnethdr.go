@@ -2,8 +2,8 @@ package offload
 
 import "encoding/binary"
 
-// VnetHdrLen is the size in bytes of the header before every packet on a TUN
-// opened with IFF_VNET_HDR (struct virtio_net_hdr, include/uapi/linux/virtio_net.h).
+// VnetHdrLen is the size in bytes of the header before every packet on a TUN opened
+// with IFF_VNET_HDR (struct virtio_net_hdr, include/uapi/linux/virtio_net.h).
 const VnetHdrLen = 10
 
 // Flags is the flags byte of a VnetHdr.
@@ -11,11 +11,11 @@ type Flags uint8
 
 const (
 	NeedsCsum Flags = 1 // VIRTIO_NET_HDR_F_NEEDS_CSUM: the checksum is partial
-	DataValid Flags = 2 // VIRTIO_NET_HDR_F_DATA_VALID: the sender checked it
-	RSCInfo   Flags = 4 // VIRTIO_NET_HDR_F_RSC_INFO: the csum fields mean something else
+	DataValid Flags = 2 // VIRTIO_NET_HDR_F_DATA_VALID: the checksum was verified
+	RSCInfo   Flags = 4 // VIRTIO_NET_HDR_F_RSC_INFO: the csum fields have another meaning
 )
 
-// GSOType is the gso_type byte of a VnetHdr, the ECN bit included.
+// GSOType is the gso_type byte of a VnetHdr, including the ECN bit.
 type GSOType uint8
 
 const (
@@ -27,20 +27,20 @@ const (
 	GSOECN   GSOType = 0x80 // VIRTIO_NET_HDR_GSO_ECN, or-ed to a TCP type
 )
 
-// VnetHdr is a virtio_net_hdr: what the kernel says of a packet it hands out,
-// and what it is told of one written to it.
+// VnetHdr is a virtio_net_hdr: it describes a packet that the kernel hands out, or
+// one that is written to the kernel.
 type VnetHdr struct {
 	Flags      Flags
 	GSOType    GSOType
-	HdrLen     uint16 // bytes of all headers; a hint, never used on input (V3)
+	HdrLen     uint16 // length of all headers; a hint, never used on input (V3)
 	GSOSize    uint16 // payload bytes of every segment but the last
-	CsumStart  uint16 // offset from the packet's first byte of what the checksum is over: a TCP or UDP header
+	CsumStart  uint16 // offset from the packet's first byte of the data that the checksum covers: a TCP or UDP header
 	CsumOffset uint16 // offset of the checksum field from CsumStart
 }
 
-// ParseVnetHdr decodes the VnetHdr that starts b, in the machine's byte order
-// as the descriptor has it (V1). Bytes beyond VnetHdrLen are not looked at.
-// A b that is too short gives ErrVnetHdr.
+// ParseVnetHdr decodes the VnetHdr at the start of b, in the machine's byte order, as
+// the kernel writes it (V1). Bytes after VnetHdrLen are ignored. If b is too short,
+// the error is ErrVnetHdr.
 func ParseVnetHdr(b []byte) (VnetHdr, error) {
 	if len(b) < VnetHdrLen {
 		return VnetHdr{}, ErrVnetHdr

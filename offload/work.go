@@ -2,10 +2,10 @@
 
 package offload
 
-// work counts, with the tag invariants, what a batch took.
+// work counts the work of a batch, with the tag invariants.
 type work struct{}
 
 func (*work) add(int) {}
 
-// invariant panics, with the tag invariants, if what must hold does not.
+// invariant panics if the condition is false, with the tag invariants.
 func invariant(bool, string) {}

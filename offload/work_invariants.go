@@ -2,7 +2,7 @@
 
 package offload
 
-// work counts what a batch took.
+// work counts the work of a batch.
 type work struct{ n int }
 
 func (w *work) add(n int) { w.n += n }

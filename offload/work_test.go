@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// TestWork counts what batches take that are made to take much (C7), beside one
-// that takes little: comparisons of keys and headers a packet, and bytes summed a
-// byte of the packets. The limits are what they take, about.
+// TestWork counts the work of batches that are made to be expensive (C7), and of a
+// cheap one: comparisons of keys and headers for each packet, and bytes summed for
+// each byte of the packets. The limits are close to the counts.
 func TestWork(t *testing.T) {
 	const n, size = 1024, 200
 	r := rand.New(rand.NewPCG(7, 7))
@@ -20,8 +20,8 @@ func TestWork(t *testing.T) {
 		name     string
 		cfg      Config
 		pkts     [][]byte
-		compared float64 // a packet, at most and about
-		summed   float64 // a byte
+		compared float64 // comparisons a packet, at most and approximately
+		summed   float64 // bytes summed a byte
 	}{
 		{"friendly: one flow", Config{}, each(n, func(i int) []byte { return one(i).packet(i, size) }), 1.01, 0.93},
 		{"one flow, none adjacent", Config{}, each(n, func(i int) []byte { return one(i).packet(2*i, size) }), 3, 0.93},
@@ -52,8 +52,8 @@ func TestWork(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) { checkWork(t, c.cfg, c.pkts, c.compared, c.summed) })
 	}
 
-	// Collisions sought: keys that weak hashes put together, and those that collide in
-	// another table.
+	// These try to cause collisions: with keys that weak hashes put together, and
+	// with keys that collide in another table.
 	for name, address := range map[string]func(i int) uint64{
 		"low bits":      func(i int) uint64 { return uint64(i) },
 		"high bits":     func(i int) uint64 { return uint64(i) << 54 },
@@ -83,7 +83,7 @@ func TestWork(t *testing.T) {
 	})
 }
 
-// checkWork takes the mean over draws of the table's multipliers.
+// checkWork takes the mean over random multipliers of the table.
 func checkWork(t *testing.T, cfg Config, pkts [][]byte, compared, summed float64) {
 	const draws = 64
 	bytes := 0
@@ -116,7 +116,7 @@ func each(n int, packet func(i int) []byte) (pkts [][]byte) {
 	return pkts
 }
 
-// addressed returns a packet whose addresses differ in a word.
+// addressed returns a packet whose addresses contain the given word.
 func addressed(word uint64, v6 bool) []byte {
 	p := flow{port: 1, v6: v6}.packet(0, 200)
 	at, l4Off := 12, 20

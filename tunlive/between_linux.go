@@ -8,9 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Between asks a program that moves what it reads from one TUN to another, as the two
-// ends of a VPN do, from outside: packets leave on the one, for the program to read, and
-// what it writes to the other is read, both by packet sockets. What arrives goes no
+// Between tests from outside a program that moves packets from one TUN to another, as
+// the two ends of a VPN do. Packets are sent out of one TUN, where the program reads
+// them, and the packets that it writes to the other TUN are read; both by packet
+// sockets. Arriving packets go no further. Its methods are for one goroutine at a
+// time.
 // further. Its methods are for one goroutine at a time.
 type Between struct {
 	nl        *netlink
@@ -18,7 +20,7 @@ type Between struct {
 	collector collector
 }
 
-// NewBetween returns one for two links that exist, and switches them on.
+// NewBetween returns a Between for two existing links, and switches them on.
 func NewBetween(from, to string) (*Between, error) {
 	b := &Between{}
 	if err := b.open(from, to); err != nil {
@@ -38,7 +40,7 @@ func (b *Between) open(from, to string) (err error) {
 		}
 	}
 	if err := errors.Join(b.nl.discard(index[1]), b.nl.redirect(index[0], index[1])); err != nil {
-		return err // where it arrives it would reach the IP stack
+		return err // on this side it would reach the IP stack
 	}
 	for _, i := range index {
 		if err := b.nl.setUp(i, queueLen); err != nil {
@@ -54,7 +56,7 @@ func (b *Between) open(from, to string) (err error) {
 	return b.in.receive()
 }
 
-// Close closes what is Between's, no link.
+// Close closes the sockets of the Between. The links stay.
 func (b *Between) Close() error {
 	var err error
 	for _, s := range []*socket{b.out, b.in} {
@@ -68,17 +70,17 @@ func (b *Between) Close() error {
 	return err
 }
 
-// Pass sends packets, and returns what the program wrote until enough says that it is
-// all, and what is there a moment later; or until nothing has come for as long as quiet.
-// What is returned is the caller's. It is ErrPacket for what no packet
-// socket can send, and nothing was sent then.
+// Pass sends packets and returns what the program wrote. It reads until enough
+// returns true, and then what arrives a moment later; or until nothing has arrived
+// for the duration quiet. The result belongs to the caller. If a packet cannot be
+// sent by a packet socket, the error is ErrPacket and nothing was sent.
 func (b *Between) Pass(packets []Packet, enough func([]Packet) bool, quiet time.Duration) ([]Packet, error) {
 	for _, p := range packets {
 		if _, ok := etherType(p.Data); !ok {
 			return nil, ErrPacket
 		}
 	}
-	if _, err := b.collector.collect(b.in, b.in.fd, nil); err != nil { // what came too late
+	if _, err := b.collector.collect(b.in, b.in.fd, nil); err != nil { // packets of an earlier call that came late
 		return nil, err
 	}
 	for _, p := range packets {

@@ -11,9 +11,9 @@ import (
 	"sync"
 )
 
-// Run brings the hosts up, sends everything both ways, compares every byte, and
-// reads the error counters of both kernels' stacks. An error is what is wrong
-// with the traffic, or the harness.
+// Run brings the hosts up, sends everything in both directions, compares every byte,
+// and reads the error counters of both kernels' stacks. The error describes what is
+// wrong with the traffic or the harness.
 func (e *EndToEnd) Run(ctx context.Context) (*Report, error) {
 	hosts, err := newHosts(allOffloads, nil)
 	if err != nil {
@@ -79,8 +79,8 @@ func (e *EndToEnd) traffic(ctx context.Context, hosts [2]*host, r *Report) error
 	return nil
 }
 
-// errorCounters are those of both hosts that must not move: what a receiver
-// finds wrong with packets.
+// errorCounters returns those counters of both hosts that must not move: the errors
+// that a receiver finds in packets.
 func errorCounters(hosts [2]*host) (map[string]int64, error) {
 	all := map[string]int64{}
 	for i, h := range hosts {
@@ -95,7 +95,7 @@ func errorCounters(hosts [2]*host) (map[string]int64, error) {
 				}
 			}
 			if len(all) != (i+1)*len(watched) {
-				return fmt.Errorf("of %d counters of errors this kernel has %d", (i+1)*len(watched), len(all))
+				return fmt.Errorf("this kernel has %d of %d error counters", len(all), (i+1)*len(watched))
 			}
 			return nil
 		})
@@ -106,7 +106,7 @@ func errorCounters(hosts [2]*host) (map[string]int64, error) {
 	return all, nil
 }
 
-// watched are the counters; what a full socket drops is in none of them.
+// watched are these counters. None of them counts what a full socket drops.
 var watched = []string{"Ip.InHdrErrors", "Ip.InAddrErrors", "Ip.InUnknownProtos", "IpExt.InTruncatedPkts", "IpExt.InCsumErrors", "Tcp.InErrs", "Tcp.InCsumErrors",
 	"Udp.NoPorts", "Udp.InCsumErrors", "Ip6InHdrErrors", "Ip6InTooBigErrors", "Ip6InAddrErrors", "Ip6InTruncatedPkts",
 	"Udp6NoPorts", "Udp6InCsumErrors"}

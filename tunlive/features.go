@@ -1,11 +1,11 @@
 package tunlive
 
-// Features are what a kernel does, found by trying it, never by its version:
-// names of FeatureTable to whether it has them. One that could not be tried is not
-// in it.
+// Features are the features of a kernel, by their names in FeatureTable. They are
+// found by trying, never by the kernel's version. A feature that could not be tried
+// is not in the map.
 type Features map[string]bool
 
-// FeatureTable says what the names of features mean.
+// FeatureTable describes each feature.
 var FeatureTable = []struct{ Name, About string }{
 	{"root", "root asks, outside of user namespaces"},
 	{"uso", "TUNSETOFFLOAD takes USO4 and USO6 (6.2)"},

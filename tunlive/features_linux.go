@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Probe tries out what kernels differ in. It takes what the oracles take; what
-// cannot be tried for want of a device is left out.
+// Probe tries the features in which kernels differ. It needs what the oracles need.
+// Features are left out if the device to try them is missing.
 func Probe() (Features, error) {
 	p := &prober{found: Features{}}
 	defer p.close()
@@ -58,14 +58,15 @@ func (p *prober) mask() error {
 	return unix.IoctlSetInt(s.b.fd, unix.TUNSETOFFLOAD, noOffloads)
 }
 
-// user tries who we are: in a user namespace root is not all of root.
+// user tries whether this is the real root: in a user namespace, root lacks some
+// rights.
 func (p *prober) user() error {
 	ids, err := os.ReadFile("/proc/self/uid_map")
 	p.found["root"] = slices.Equal(strings.Fields(string(ids)), []string{"0", "0", "4294967295"}) && os.Getuid() == 0
 	return err
 }
 
-// oracles are those that a feature can be tried by.
+// oracles are the oracles that can try a feature.
 type oracles uint8
 
 const (
@@ -73,7 +74,7 @@ const (
 	byVeth
 )
 
-// cuts tries how superpackets are cut.
+// cuts tries features of cutting superpackets.
 func (p *prober) cuts() (err error) {
 	via := byTUN
 	if p.cut == nil {
@@ -88,14 +89,14 @@ func (p *prober) cuts() (err error) {
 		via    oracles
 		h      VnetHdr
 		packet []byte
-		segs   int // with the feature; 0: it refuses
+		segs   int // number with the feature; 0: it refuses
 	}{
-		{"uso", byVeth, VnetHdr{1, 5, 28, 1, 20, 6}, probeUDP(2), 2}, // a TUN's mask has told
+		{"uso", byVeth, VnetHdr{1, 5, 28, 1, 20, 6}, probeUDP(2), 2}, // for a TUN, mask has tried it
 		{"small-gso", byTUN | byVeth, VnetHdr{1, 1, 40, 1, 20, 16}, probeTCP(1, 0, 0, 100), 100},
 		{"uso-128", byTUN | byVeth, VnetHdr{1, 5, 28, 1, 20, 6}, probeUDP(128), 128},
 		{"csum-offset-check", byTUN | byVeth, VnetHdr{1, 1, 40, 50, 20, 6}, probeTCP(1, 0, 0, 100), 0},
 		{"csum-start-check", byTUN | byVeth, VnetHdr{1, 0, 0, 0, 0, 4}, probeTCP(1, 0, 0, 100), 0},
-		// A packet socket has these on every kernel.
+		// A packet socket behaves as with these features on every kernel.
 		{"one-without-csum", byTUN, VnetHdr{0, 1, 40, 100, 0, 0}, probeTCP(1, 0, 0, 100), 1},
 		{"dissects", byTUN, VnetHdr{0, 4, 60, 20, 0, 0}, probeTCP(1, 0, 0, 100), 0},
 	} {
@@ -111,7 +112,7 @@ func (p *prober) cuts() (err error) {
 	return nil
 }
 
-// joins tries what GRO joins.
+// joins tries features of GRO.
 func (p *prober) joins() (err error) {
 	p.gro, err = NewGate()
 	if errors.Is(err, ErrKernel) {
@@ -124,7 +125,7 @@ func (p *prober) joins() (err error) {
 	const cwr = 0x80
 	for _, try := range []struct {
 		name    string
-		packets [][]byte // of which one joins another
+		packets [][]byte // with the feature, one of them joins another
 	}{
 		{"fixed-ids", [][]byte{probeTCP(1, 0, 0, 100), probeTCP(1, 0, 100, 100)}},
 		{"held-cwr", [][]byte{probeTCP(1, cwr, 0, 100), probeTCP(2, 0, 100, 100)}},
@@ -141,7 +142,7 @@ func (p *prober) joins() (err error) {
 	return nil
 }
 
-// probeTCP is an IPv4 TCP packet without DF, right in all checksums.
+// probeTCP returns an IPv4 TCP packet without DF, with right checksums.
 func probeTCP(id uint16, flags byte, seq uint32, payload int) []byte {
 	b := probeIPv4(id, unix.IPPROTO_TCP, 20+payload)
 	return append(b, probeSegment(flags, seq, payload, b[12:20])...)
@@ -164,7 +165,7 @@ func probeSegment(flags byte, seq uint32, payload int, addresses []byte) []byte 
 	return b
 }
 
-// probeUDP is a datagram with a partial checksum.
+// probeUDP returns a datagram with a partial checksum.
 func probeUDP(payload int) []byte {
 	b := probeIPv4(1, unix.IPPROTO_UDP, 8+payload)
 	length := uint16(8 + payload)
@@ -173,7 +174,7 @@ func probeUDP(payload int) []byte {
 	return append(b, make([]byte, payload)...)
 }
 
-// probeIPv6 is an IPv6 TCP packet with so many bytes of hop-by-hop options, 0 or 8.
+// probeIPv6 returns an IPv6 TCP packet with 0 or 8 bytes of hop-by-hop options.
 func probeIPv6(hopLimit byte, options int, seq uint32, payload int) []byte {
 	b := make([]byte, 40)
 	b[0], b[6], b[7], b[23], b[39] = 0x60, unix.IPPROTO_TCP, hopLimit, 1, 2

@@ -12,9 +12,9 @@ import (
 )
 
 // toggle is kernel GRO on a TUN with IFF_NAPI. While gro_flush_timeout is long,
-// what is written is held; when it is 0 the next write flushes all. A flow whose
-// first packet is of an earlier jiffy is flushed too, so a batch during which the
-// kernel's clock ticks is done again.
+// written packets are held. When it is 0, the next write flushes all. The kernel also
+// flushes a flow whose first packet is of an earlier jiffy, so a batch during which
+// its clock ticks is repeated.
 type toggle struct {
 	tun       *tun
 	in        *socket
@@ -23,11 +23,12 @@ type toggle struct {
 	clock     int // a TCP socket that never connects
 	markers   markers
 	collector collector
-	tooMany   int // packets of a batch that this machine is too slow for
+	tooMany   int // batches of so many packets take too long on this machine
 }
 
-// NewToggle returns the oracle of a TUN's own GRO. It takes a TUN device, root
-// and sysfs, else the error is a *Missing. It is for one goroutine at a time.
+// NewToggle returns the oracle of a TUN's own GRO. It needs a TUN device, root and
+// sysfs; without them the error is a *Missing. The oracle is for one goroutine at a
+// time.
 func NewToggle() (GRO, error) {
 	g := &toggle{tooMany: MaxBatch + 1, clock: -1}
 	if err := g.open(); err != nil {
@@ -53,7 +54,7 @@ func (g *toggle) open() (err error) {
 		err = g.hold(false)
 	}
 	if err != nil {
-		return &Missing{"leave to write gro_flush_timeout", "run it as root, with /sys mounted", err}
+		return &Missing{"permission to write gro_flush_timeout", "run it as root, with /sys mounted", err}
 	}
 	if takesUSO() {
 		if _, err := setFeatures(g.tun.name, true, udpGROFeatures...); err != nil {
@@ -104,8 +105,8 @@ func (g *toggle) hold(on bool) error {
 	return err
 }
 
-// jiffies is the kernel's clock, exactly, in milliseconds: of a socket that
-// never sent, tcpi_last_data_sent counts from 0.
+// jiffies returns the kernel's clock, exactly, in milliseconds: tcpi_last_data_sent
+// of a socket that never sent counts from 0.
 func (g *toggle) jiffies() (uint32, error) {
 	var info [unix.SizeofTCPInfo]byte
 	size := uint32(len(info))
@@ -146,15 +147,15 @@ func (g *toggle) Coalesce(batch [][]byte) ([]Packet, error) {
 }
 
 const (
-	lateBatch = 10 // milliseconds a batch, a tick of the slowest clock: the machine is too slow
-	mostLate  = 8  // batches in turn that may take as long before it is given up
+	lateBatch = 10 // milliseconds for a batch, one tick of the slowest clock: from here on it is late
+	mostLate  = 8  // consecutive late batches after which the machine is too slow
 )
 
-// write writes the batch, then a marker, which flushes all and itself. It returns how
-// far the clock went meanwhile, in milliseconds.
+// write writes the batch, then a marker, which flushes all packets including itself.
+// It returns how far the clock advanced meanwhile, in milliseconds.
 func (g *toggle) write(batch [][]byte) (took uint32, err error) {
 	if len(batch) > MaxBatch {
-		return 0, fmt.Errorf("a batch of %d packets, at most %d are one poll", len(batch), MaxBatch)
+		return 0, fmt.Errorf("a batch of %d packets, but one poll takes at most %d", len(batch), MaxBatch)
 	}
 	for _, b := range batch {
 		if _, ok := etherType(b); !ok || len(b) > 65535 {
@@ -183,10 +184,10 @@ func (g *toggle) write(batch [][]byte) (took uint32, err error) {
 	return after - before, g.tun.write(VnetHdr{}, g.markers.next())
 }
 
-// gate is kernel GRO on a veth, for which an ordinary user will do. A token
-// bucket filter in front of the wire is shut while a batch is sent; opened, it
-// lets all pass at once, into one poll of the NAPI at the other end, at whose end
-// everything is flushed. No clock is involved.
+// gate is kernel GRO on a veth, which an ordinary user can use. A token bucket filter
+// in front of the wire is shut while a batch is sent. When it is opened, all packets
+// pass at once, into one poll of the NAPI at the other end, which flushes everything
+// when it ends. No clock is involved.
 type gate struct {
 	wire
 	collector collector
@@ -194,16 +195,16 @@ type gate struct {
 }
 
 const (
-	smallBurst = 16384              // bytes of a batch's longest frame, most times
-	largeBurst = wireMTU + etherLen // the longest there is
+	smallBurst = 16384              // bytes; most batches have no longer frame
+	largeBurst = wireMTU + etherLen // bytes of the longest frame
 
 	shutRate  = 1             // bytes a second
 	openRate  = 4_000_000_000 // bytes a second
-	openBurst = 200_000_000   // bytes, more than a batch has
+	openBurst = 200_000_000   // bytes, more than any batch has
 )
 
-// NewGate returns the oracle of a veth's GRO, which kernels have since 5.13. It is for
-// one goroutine at a time.
+// NewGate returns the oracle of a veth's GRO. Kernels have it since 5.13. The oracle
+// is for one goroutine at a time.
 func NewGate() (GRO, error) {
 	g := &gate{}
 	if err := g.open(); err != nil {
@@ -234,7 +235,7 @@ func (g *gate) open() error {
 
 func (g *gate) Coalesce(batch [][]byte) ([]Packet, error) {
 	if len(batch) > MaxBatch {
-		return nil, fmt.Errorf("a batch of %d packets, at most %d are one poll", len(batch), MaxBatch)
+		return nil, fmt.Errorf("a batch of %d packets, but one poll takes at most %d", len(batch), MaxBatch)
 	}
 	burst, used := smallBurst, memory(1, largeBurst)
 	for _, b := range batch {
@@ -249,7 +250,7 @@ func (g *gate) Coalesce(batch [][]byte) ([]Packet, error) {
 	if used > g.in.room {
 		return nil, ErrPacket
 	}
-	// Shut, with a full bucket that one frame empties.
+	// Shut the gate, with a full bucket that one frame empties.
 	if err := g.nl.tokenBucket(g.near, 0, shutRate, uint32(burst)); err != nil {
 		return nil, err
 	}
@@ -270,8 +271,8 @@ func (g *gate) Coalesce(batch [][]byte) ([]Packet, error) {
 	return g.collector.collect(g.in, g.in.fd, g.markers.judge)
 }
 
-// fill is a packet of n bytes, of which its header knows nothing, that is read
-// as a marker but not the last.
+// fill returns a packet of n bytes. Its headers do not count the filler bytes. It is
+// read as a marker that is not the last one.
 func (g *gate) fill(n int) []byte {
 	g.filler = append(g.filler[:0], g.markers.next()...)
 	g.filler = append(g.filler, make([]byte, n-len(g.filler))...)

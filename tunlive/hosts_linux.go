@@ -16,16 +16,16 @@ type host struct {
 	ns     *namespaceThread
 	tun    *tun
 	v4, v6 netip.Addr
-	late   []io.Closer // sockets, until the counters were read: what comes late finds them
+	late   []io.Closer // sockets that stay open until the counters are read, for late packets
 }
 
-// hostAddresses are those of the two hosts.
+// hostAddresses are the addresses of the two hosts.
 var hostAddresses = [2][2]netip.Prefix{
 	{netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("2001:db8::1/64")},
 	{netip.MustParsePrefix("192.0.2.2/24"), netip.MustParsePrefix("2001:db8::2/64")},
 }
 
-// newHosts makes two hosts that know each other behind their TUNs.
+// newHosts makes two hosts that can reach each other through their TUNs.
 func newHosts(offloads int, sysctls map[string]string) (hosts [2]*host, err error) {
 	for i := range hosts {
 		h := &host{v4: hostAddresses[i][0].Addr(), v6: hostAddresses[i][1].Addr()}
@@ -71,8 +71,8 @@ func (h *host) open(i, offloads int, sysctls map[string]string) (err error) {
 	return awaitLocal(h.v6)
 }
 
-// awaitLocal waits until the kernel takes packets to an IPv6 address for its own,
-// which it comes to in its own time (addrconf_dad_work): until then it counts
+// awaitLocal waits until the kernel accepts packets for an IPv6 address. It does so
+// some time after the address was added (addrconf_dad_work), and until then counts
 // them as errors.
 func awaitLocal(addr netip.Addr) error {
 	const most, local = 5 * time.Second, 0x80000000 // RTF_LOCAL

@@ -13,20 +13,20 @@ import (
 	"tunproof/tunlive/guard"
 )
 
-// tun is a TUN device opened with IFF_VNET_HDR and no packet information.
+// tun is a TUN device opened with IFF_VNET_HDR and without packet information.
 type tun struct {
 	fd, index int
 	name      string
-	frame     []byte // to write
+	frame     []byte // buffer for writing
 }
 
-// Sets of TUN_F_ bits: what a reader takes.
+// Sets of TUN_F_ bits: the offloads that a reader takes.
 const (
 	noOffloads  = 0
 	allOffloads = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6 | unix.TUN_F_TSO_ECN | unix.TUN_F_USO4 | unix.TUN_F_USO6
 )
 
-// openNode opens the TUN device, attached to no link.
+// openNode opens the TUN device without attaching it to a link.
 func openNode() (int, error) {
 	node := "/dev/net/tun"
 	if s := os.Getenv(envDevice); s != "" {
@@ -39,9 +39,9 @@ func openNode() (int, error) {
 	return fd, nil
 }
 
-// takesUSO says whether TUNSETOFFLOAD takes UDP superpackets; if that cannot be tried,
-// that it does. Kernels that do not (before 6.2) cannot hand one to a packet socket
-// either: what their GRO joins of UDP could not be read.
+// takesUSO reports whether TUNSETOFFLOAD takes UDP superpackets, or true if that
+// cannot be tried. Kernels that do not take them (before 6.2) cannot hand one to a
+// packet socket either, so UDP packets that their GRO joins could not be read.
 func takesUSO() bool {
 	const offloads = unix.TUN_F_CSUM | unix.TUN_F_USO4 | unix.TUN_F_USO6
 	t, err := openTUN(0, noOffloads)
@@ -77,7 +77,7 @@ func (t *tun) configure(flags uint16, offloads int) error {
 	t.name = ifr.Name()
 	err = unix.IoctlSetInt(t.fd, unix.TUNSETOFFLOAD, offloads)
 	if without := offloads &^ (unix.TUN_F_USO4 | unix.TUN_F_USO6); err == unix.EINVAL && without != offloads {
-		err = unix.IoctlSetInt(t.fd, unix.TUNSETOFFLOAD, without) // before 6.2
+		err = unix.IoctlSetInt(t.fd, unix.TUNSETOFFLOAD, without) // kernels before 6.2
 	}
 	if err != nil {
 		return fmt.Errorf("TUNSETOFFLOAD %#x: %w", offloads, err)
@@ -88,7 +88,7 @@ func (t *tun) configure(flags uint16, offloads int) error {
 
 func (t *tun) close() error { return unix.Close(t.fd) }
 
-// write writes one packet, past the guard.
+// write passes one packet to the guard and writes it.
 func (t *tun) write(h VnetHdr, packet []byte) error {
 	if err := guard.Check(h.GSOType, packet); err != nil {
 		return err
@@ -97,7 +97,7 @@ func (t *tun) write(h VnetHdr, packet []byte) error {
 	return t.writeRaw(t.frame)
 }
 
-// writeRaw writes bytes of which the guard knows that they are harmless.
+// writeRaw writes bytes that the guard has accepted.
 func (t *tun) writeRaw(frame []byte) error {
 	for {
 		n, err := unix.Write(t.fd, frame)
@@ -111,8 +111,8 @@ func (t *tun) writeRaw(frame []byte) error {
 	}
 }
 
-// read reads one packet, EAGAIN if there is none. A packet that fills the
-// buffer may have been cut by the kernel, without a sign.
+// read reads one packet, or returns EAGAIN if there is none. If a packet fills the
+// buffer, the kernel may have truncated it, without a sign.
 func (t *tun) read(buf []byte) (Packet, error) {
 	n, err := unix.Read(t.fd, buf)
 	switch {
@@ -140,7 +140,7 @@ func linkIndex(name string) (int, error) {
 	return int(ifr.Uint32()), nil
 }
 
-// Names of device features, as ethtool has them.
+// These are names of device features, as in ethtool.
 var (
 	segmentationFeatures = []string{"tx-tcp-segmentation", "tx-tcp6-segmentation", "tx-tcp-ecn-segmentation",
 		"tx-tcp-mangleid-segmentation", "tx-tcp-accecn-segmentation", "tx-udp-segmentation"}
@@ -149,15 +149,15 @@ var (
 	udpGROFeatures   = []string{"rx-udp-gro-forwarding"}
 )
 
-// setFeatures switches features of a device on or off, those that the kernel
-// knows, and returns how many it knows.
+// setFeatures switches features of a device on or off, as far as the kernel knows
+// them, and returns how many it knows.
 func setFeatures(name string, on bool, features ...string) (int, error) {
 	const ethSSFeatures, nameLen = 4, 32
 	sizes := message{}.u32(unix.ETHTOOL_GSSET_INFO).u32(0).u64(1 << ethSSFeatures).u32(0)
 	if err := ethtool(name, sizes); err != nil {
 		return 0, err
 	}
-	if binary.NativeEndian.Uint64(sizes[8:]) == 0 { // whoever then asks for the names gets more than there is room for
+	if binary.NativeEndian.Uint64(sizes[8:]) == 0 { // a request for the names would then overflow the buffer
 		return 0, fmt.Errorf("ethtool %s: no set of features", name)
 	}
 	n := int(binary.NativeEndian.Uint32(sizes[16:]))

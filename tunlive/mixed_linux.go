@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mixed is all kinds at once: TCP, UDP, fragments, echo requests from both ends.
+// mixed sends all kinds of traffic at once: TCP, UDP, fragments, and echo requests
+// from both ends.
 func mixed(ctx context.Context, a, b *host) error {
 	var wait sync.WaitGroup
 	results := make(chan error, 32)
@@ -78,7 +79,7 @@ func datagrams(a, b *host, v6 bool, flow uint64, n, size int, options [][3]int) 
 	return nil
 }
 
-// echo sends two echo requests, which the other end's kernel answers.
+// echo sends two echo requests, which the other host's kernel answers.
 func echo(from, to *host, v6 bool, flow uint64) error {
 	network, request := "ip4:icmp", byte(8)
 	if v6 {
@@ -95,7 +96,7 @@ func echo(from, to *host, v6 bool, flow uint64) error {
 	defer c.Close()
 	for i := range 2 {
 		b := append([]byte{request, 0, 0, 0, byte(flow), 1, 0, byte(i)}, payload(flow, 56)...)
-		binary.BigEndian.PutUint16(b[2:], ^sum(b, 0)) // of IPv6 the kernel writes it
+		binary.BigEndian.PutUint16(b[2:], ^sum(b, 0)) // for IPv6 the kernel computes it
 		if _, err := c.Write(b); err != nil {
 			return err
 		}

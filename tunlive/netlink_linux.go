@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// message is a netlink message that grows: a family's header, then attributes.
+// message is a netlink message under construction: a family's header, then
+// attributes.
 type message []byte
 
 func (m message) u8(v uint8) message   { return append(m, v) }
@@ -16,11 +17,11 @@ func (m message) u16(v uint16) message { return binary.NativeEndian.AppendUint16
 func (m message) u32(v uint32) message { return binary.NativeEndian.AppendUint32(m, v) }
 func (m message) u64(v uint64) message { return binary.NativeEndian.AppendUint64(m, v) }
 
-// data appends a struct of the kernel's, without padding of its own.
+// data appends a kernel struct. v must have the struct's padding as fields.
 func (m message) data(v any) message {
 	m, err := binary.Append(m, binary.NativeEndian, v)
 	if err != nil {
-		panic(err) // it has a field of no fixed size
+		panic(err) // a field has no fixed size
 	}
 	return m
 }
@@ -52,7 +53,7 @@ func openNetlink() (*netlink, error) {
 func (n *netlink) close() error { return unix.Close(n.fd) }
 
 // do sends a request and returns the body of the last answer before the
-// acknowledgement, if any, valid until the next call.
+// acknowledgement, if there is one. It is valid until the next call.
 func (n *netlink) do(kind, flags uint16, body message) ([]byte, error) {
 	n.seq++
 	out := message{}.u32(uint32(16 + len(body))).u16(kind).u16(flags | unix.NLM_F_REQUEST | unix.NLM_F_ACK).u32(n.seq).u32(0)
@@ -77,7 +78,7 @@ func (n *netlink) do(kind, flags uint16, body message) ([]byte, error) {
 			body := b[16:length]
 			b = b[min(len(b), (length+3)&^3):]
 			switch {
-			case seq != n.seq: // of a request that was interrupted
+			case seq != n.seq: // the answer to a request that was interrupted
 			case kind == unix.NLMSG_ERROR:
 				if errno := int32(binary.NativeEndian.Uint32(body)); errno != 0 {
 					return nil, unix.Errno(-errno)
@@ -95,13 +96,13 @@ func ifinfo(index int, flags, change uint32) message {
 	return message{}.u8(unix.AF_UNSPEC).u8(0).u16(0).u32(uint32(index)).u32(flags).u32(change)
 }
 
-// mostQueueLen is the longest queue that newer kernels give a TUN (6.1.192, 6.12.118,
-// 7.3.4 refuse more with ERANGE). They cut TCP to no less than 8 bytes, so that no
-// superpacket has as many segments.
+// mostQueueLen is the longest queue that newer kernels allow for a TUN (6.1.192,
+// 6.12.118 and 7.3.4 refuse more with ERANGE). They cut TCP into segments of at least
+// 8 bytes, so no superpacket has that many segments.
 const mostQueueLen = 32767
 
-// setUp sets a link's queue length, or the longest that the kernel takes, and switches
-// it on.
+// setUp sets a link's queue length, or the longest that the kernel allows, and
+// switches the link on.
 func (n *netlink) setUp(index, queueLen int) error {
 	up := func(queueLen int) error {
 		_, err := n.do(unix.RTM_NEWLINK, 0, ifinfo(index, unix.IFF_UP, unix.IFF_UP).num(unix.IFLA_TXQLEN, uint32(queueLen)))
@@ -147,7 +148,7 @@ func (n *netlink) addAddress(index int, p netip.Prefix) error {
 	return nil
 }
 
-// counters are those of a link that say what became of a packet.
+// counters are the counters of a link that show the outcome of a packet.
 type counters struct{ rxDropped, rxFrameErrors, txDropped uint64 }
 
 func (n *netlink) counters(index int) (counters, error) {
@@ -169,16 +170,16 @@ func (n *netlink) counters(index int) (counters, error) {
 	return counters{}, fmt.Errorf("link %d has no IFLA_STATS64", index)
 }
 
-// htons is v in network byte order, as it lies in memory.
+// htons returns v in network byte order, as it is in memory.
 func htons(v uint16) uint16 {
 	return binary.NativeEndian.Uint16([]byte{byte(v >> 8), byte(v)})
 }
 
-// Handles of traffic control: linux/pkt_sched.h.
+// Handles of traffic control (linux/pkt_sched.h).
 const (
 	tcRoot       = 0xFFFFFFFF
 	tcClsact     = 0xFFFFFFF1
-	tcIngress    = 0xFFFFFFF2 // of clsact
+	tcIngress    = 0xFFFFFFF2 // belongs to clsact
 	tcHandleRoot = 0x00010000
 	tcHandleClsa = 0xFFFF0000
 )
@@ -205,7 +206,7 @@ type mirred struct {
 	ActionIndex, Capab          uint32
 	Action, RefCount, BindCount int32
 	EgressAction                int32
-	Index                       uint32 // of the link
+	Index                       uint32 // index of the link
 }
 
 // rateSpec is struct tc_ratespec, and tbfOptions struct tc_tbf_qopt (linux/pkt_sched.h).
@@ -223,8 +224,8 @@ type (
 	}
 )
 
-// redirect sends everything that arrives at one link out of another, below the
-// IP stack: nothing is routed, delivered, reassembled or changed.
+// redirect sends everything that arrives on one link out of another, below the IP
+// stack: nothing is routed, delivered, reassembled or changed.
 func (n *netlink) redirect(from, to int) error {
 	create := uint16(unix.NLM_F_CREATE | unix.NLM_F_EXCL)
 	m := tcmsg(from, tcHandleClsa, tcClsact, 0).text(unix.TCA_KIND, "clsact")
@@ -239,7 +240,7 @@ func (n *netlink) redirect(from, to int) error {
 		terminal            = 1
 	)
 	info := 1<<16 | uint32(htons(unix.ETH_P_ALL))                        // priority, protocol
-	everything := message{}.data(u32Selector{Flags: terminal, NKeys: 1}) // its key: mask 0, value 0
+	everything := message{}.data(u32Selector{Flags: terminal, NKeys: 1}) // one key with mask 0 and value 0
 	parms := message{}.data(mirred{Action: stolen, EgressAction: egressRedir, Index: uint32(to)})
 	action := message{}.text(actKind, "mirred").attr(actOptions, message{}.attr(mirredParms, parms))
 	options := message{}.attr(u32Sel, everything).attr(u32Act, message{}.attr(1, action))
@@ -250,7 +251,7 @@ func (n *netlink) redirect(from, to int) error {
 	return nil
 }
 
-// discard makes a link drop everything that arrives, and all it is to send.
+// discard makes a link drop every packet that arrives or is to be sent.
 func (n *netlink) discard(index int) error {
 	m := tcmsg(index, tcHandleRoot, tcRoot, 0).text(unix.TCA_KIND, "blackhole")
 	if _, err := n.do(unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, m); err != nil {
@@ -259,8 +260,8 @@ func (n *netlink) discard(index int) error {
 	return n.redirect(index, index)
 }
 
-// tokenBucket puts a token bucket filter on a link, or changes the one that is
-// there, whose bucket is then full: rate in bytes a second, burst in bytes.
+// tokenBucket puts a token bucket filter on a link, or changes the existing one. Its
+// bucket is full then. rate is in bytes a second, burst in bytes.
 func (n *netlink) tokenBucket(index int, flags uint16, rate, burst uint32) error {
 	const (
 		parms, burstBytes = 1, 6

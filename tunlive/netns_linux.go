@@ -17,22 +17,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The environment by which a process tells those that it starts.
+// Environment variables that a process sets for the processes it starts.
 const (
 	envOutside = "TUNLIVE_OUTSIDE" // inode of the network namespace that must not be touched
-	envReady   = "TUNLIVE_READY"   // inode of the one that is set up
-	envSysfs   = "TUNLIVE_SYSFS"   // /sys is the inner namespace's
-	envUser    = "TUNLIVE_USER"    // a user ID to become first, for root
-	envDevice  = "TUNLIVE_DEVICE"  // the node to open instead of /dev/net/tun
+	envReady   = "TUNLIVE_READY"   // inode of the namespace that is set up
+	envSysfs   = "TUNLIVE_SYSFS"   // set if /sys belongs to the inner namespace
+	envUser    = "TUNLIVE_USER"    // user ID to become first (root only)
+	envDevice  = "TUNLIVE_DEVICE"  // device node to open instead of /dev/net/tun
 )
 
-// Enter puts the program into network and mount namespaces of its own, and into
-// a user namespace if it is not root's. The first call starts the program again
-// in there, with the same arguments, waits, and exits with its code; called
-// inside, and in processes started from inside such as fuzz workers, it returns
-// nil. The error is a *Missing.
+// Enter puts the program into network and mount namespaces of its own, and, unless it
+// runs as root, into a user namespace. The first call starts the program again inside
+// these, with the same arguments, waits, and exits with its code. Inside, and in
+// processes started from there such as fuzz workers, it returns nil. The error is a
+// *Missing.
 //
-// Root may set TUNLIVE_USER to a user ID, to do the same as that user.
+// Root may set TUNLIVE_USER to a user ID, to run as that user.
 func Enter() error {
 	inode, err := namespace()
 	if err != nil {
@@ -68,7 +68,7 @@ func namespace() (string, error) {
 	return strconv.FormatUint(st.Ino, 10), err
 }
 
-// again runs the program once more, one step further in: as another user, or in
+// again runs the program once more, one step further in: as another user, or in new
 // namespaces.
 func again(inode string) (code int, err error) {
 	c := exec.Command("/proc/self/exe")
@@ -107,8 +107,8 @@ func again(inode string) (code int, err error) {
 	return code, nil
 }
 
-// wait runs a command to its end and passes signals on. Its thread must live as
-// long: the parent-death signal is the thread's.
+// wait runs a command to its end and passes signals on to it. The calling thread must
+// live as long, because the parent-death signal belongs to the thread.
 func wait(c *exec.Cmd) (code int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -124,7 +124,7 @@ func wait(c *exec.Cmd) (code int, err error) {
 		for {
 			select {
 			case s := <-signals:
-				_ = c.Process.Signal(s) // it may have ended already
+				_ = c.Process.Signal(s) // it may already have ended
 			case <-done:
 				return
 			}
@@ -136,12 +136,13 @@ func wait(c *exec.Cmd) (code int, err error) {
 			return code, nil
 		}
 		fmt.Fprintln(os.Stderr, err)
-		return 2, nil // by a signal
+		return 2, nil // ended by a signal
 	}
 	return 0, err
 }
 
-// ownNode makes a node of the TUN device for one user, in a directory of theirs.
+// ownNode makes a node of the TUN device for one user, in a directory that belongs to
+// that user.
 func ownNode(uid int) (string, error) {
 	dir, err := os.MkdirTemp("", "tunlive-")
 	if err != nil {
@@ -156,9 +157,9 @@ func ownNode(uid int) (string, error) {
 	return node, nil
 }
 
-// setUpNamespaces does what takes namespaces that are new: IPv6 is off on every
-// device made from now on, which silences neighbour discovery but neither
-// redirects nor GRO, and /sys, where it can be mounted, is this namespace's.
+// setUpNamespaces sets up new namespaces. It disables IPv6 on every device made
+// later: that silences neighbour discovery, but affects neither redirects nor GRO.
+// Where /sys can be mounted, it becomes this namespace's.
 func setUpNamespaces() error {
 	if err := setSysctl("net/ipv6/conf/default/disable_ipv6", "1"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -167,7 +168,7 @@ func setUpNamespaces() error {
 		return fmt.Errorf("private mounts: %w", err)
 	}
 	if unix.Mount("sysfs", "/sys", "sysfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "") != nil {
-		return nil // /sys is the host's: there is no toggle, which says so
+		return nil // /sys is still the host's: NewToggle will report it
 	}
 	return os.Setenv(envSysfs, "1")
 }
@@ -177,8 +178,8 @@ func setSysctl(name, value string) error {
 	return os.WriteFile(filepath.Join("/proc/sys", name), []byte(value), 0)
 }
 
-// namespaceThread is a network namespace within the process: a goroutine on a
-// thread of its own. Descriptors made there stay in it and may be used anywhere.
+// namespaceThread is a network namespace within the process: a goroutine on a thread
+// of its own. Descriptors made there stay in that namespace and can be used anywhere.
 type namespaceThread struct {
 	calls chan func()
 }
@@ -188,7 +189,7 @@ func newNamespace() (*namespaceThread, error) {
 	n := &namespaceThread{make(chan func())}
 	ready := make(chan error)
 	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		ready <- unix.Unshare(unix.CLONE_NEWNET)
 		for f := range n.calls {
 			f()

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pump carries packets one way: it reads superpackets, cuts them, loses, doubles
-// and swaps packets, joins what is left and writes it.
+// pump carries packets in one direction: it reads superpackets and cuts them; drops,
+// duplicates and swaps packets; joins the rest and writes it.
 type pump struct {
 	from, to   *tun
 	offload    Offload
@@ -21,7 +21,7 @@ type pump struct {
 	batch      [][]byte
 }
 
-// maxPumped is how many packets are joined at once.
+// maxPumped is the most packets joined at once.
 const maxPumped = 128
 
 func (p *pump) run(ctx context.Context) error {
@@ -47,7 +47,7 @@ func (p *pump) run(ctx context.Context) error {
 	return nil
 }
 
-// take reads one superpacket into the batch.
+// take reads one superpacket and adds its packets to the batch.
 func (p *pump) take(buf []byte) error {
 	in, err := p.from.read(buf)
 	if err != nil {
@@ -57,7 +57,7 @@ func (p *pump) take(buf []byte) error {
 	err = p.offload.Segment(in.Hdr, in.Data, func(packet []byte) {
 		atomic.AddInt64(&p.report.Packets, 1)
 		if len(p.arena)+len(packet) > cap(p.arena) {
-			p.arena = make([]byte, 0, 1<<20+len(packet)) // the batch keeps the old one
+			p.arena = make([]byte, 0, 1<<20+len(packet)) // packets of the batch stay in the old one
 		}
 		at := len(p.arena)
 		p.arena = append(p.arena, packet...)

@@ -2,11 +2,11 @@ package tunlive
 
 import "time"
 
-// Recorded is a packet and when it was passed on.
+// Recorded is a packet and the time at which it was passed on.
 type Recorded struct {
 	Time time.Time
 	Data []byte
 }
 
-// recordingBytes is how long a recording gets, in bytes of packets.
+// recordingBytes is the size at which a recording ends, in bytes of packets.
 const recordingBytes = 384 << 10

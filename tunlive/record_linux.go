@@ -12,23 +12,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// recording is traffic between two hosts whose TUNs have no offloads: each packet
-// is plain and as long as it is on a wire. What is recorded is what goes from
-// host 0 to host 1, as mangle passes it on.
+// recording is traffic between two hosts whose TUNs have no offloads: each packet is
+// plain and as long as on a wire. The packets from host 0 to host 1 are recorded as
+// mangle passes them on.
 type recording struct {
 	sysctls map[string]string
-	pause   time.Duration // of the pump, for a burst to gather
+	pause   time.Duration // time that the pump lets a burst gather
 	mangle  func() func(packet []byte) [][]byte
-	keep    func() func(packet []byte) bool // which are recorded; all if nil
-	whole   bool                            // to the end of the traffic, however long
+	keep    func() func(packet []byte) bool // reports which packets are recorded; all if nil
+	whole   bool                            // record to the end of the traffic, whatever the size
 	traffic func(ctx context.Context, a, b *host) error
 }
 
-// Recordings are the names of the recordings that Record makes.
+// Recordings are the names of the recordings that Record can make.
 func Recordings() []string { return slices.Sorted(maps.Keys(recordings)) }
 
-// Record makes one. Sequence numbers, ports, IDs and timing are the kernel's, so
-// two are equivalent, not equal.
+// Record makes a recording. The kernel chooses sequence numbers, ports, IDs and
+// timing, so two recordings are equivalent but not equal.
 func Record(ctx context.Context, name string) ([]Recorded, error) {
 	rec, known := recordings[name]
 	if !known {
@@ -51,16 +51,16 @@ func Record(ctx context.Context, name string) ([]Recorded, error) {
 		go func() {
 			err := w.pump(pumping, hosts[i].tun, hosts[1-i].tun, i == 0)
 			if err != nil {
-				stopTraffic() // it would wait for packets that nobody carries
+				stopTraffic() // it would wait for packets that nobody carries any more
 			}
 			pumps <- err
 		}()
 	}
 	err = rec.traffic(traffic, hosts[0], hosts[1])
 	if traffic.Err() != nil {
-		err = ctx.Err() // the traffic was cut off
+		err = ctx.Err() // the traffic was interrupted
 	} else if err == nil {
-		select { // what is on the way
+		select { // packets on their way
 		case <-time.After(200 * time.Millisecond):
 		case <-ctx.Done():
 		}
@@ -76,15 +76,15 @@ func Record(ctx context.Context, name string) ([]Recorded, error) {
 // recorder is the wire between the hosts.
 type recorder struct {
 	rec     recording
-	done    context.CancelFunc // called when there is enough
+	done    context.CancelFunc // called when the recording is complete
 	packets []Recorded
 	bytes   int
 }
 
 func (w *recorder) full() bool { return !w.rec.whole && w.bytes >= recordingBytes }
 
-// pump carries packets one way: it waits for some, pauses, reads all that are
-// there and writes them one by one.
+// pump carries packets in one direction: it waits for some, pauses, then reads all
+// that are there and writes them one by one.
 func (w *recorder) pump(ctx context.Context, from, to *tun, recorded bool) error {
 	mangle := func(b []byte) [][]byte { return [][]byte{b} }
 	if recorded && w.rec.mangle != nil {
@@ -126,8 +126,8 @@ func (w *recorder) pump(ctx context.Context, from, to *tun, recorded bool) error
 	return nil
 }
 
-// neighbourDiscovery says whether a packet is ICMPv6 of types 130 to 143: MLD,
-// router and neighbour discovery.
+// neighbourDiscovery reports whether a packet is ICMPv6 of types 130 to 143: MLD,
+// router or neighbour discovery.
 func neighbourDiscovery(b []byte) bool {
 	if len(b) < 41 || b[0]>>4 != 6 {
 		return false
@@ -139,9 +139,10 @@ func neighbourDiscovery(b []byte) bool {
 	return next == unix.IPPROTO_ICMPV6 && b[at] >= 130 && b[at] <= 143
 }
 
-// Helpers of what mangles and keeps.
+// Helpers of the mangle and keep functions.
 
-// headers of a packet without IP options or extension headers.
+// l4Of returns the L4 header and payload of a packet without IP options or extension
+// headers.
 func l4Of(b []byte) []byte {
 	if b[0]>>4 == 6 {
 		return b[40:]
@@ -154,8 +155,8 @@ func tcpPayload(b []byte) int {
 	return len(l4) - int(l4[12]>>4)*4
 }
 
-// fromMiddle keeps the handshake, then what comes after the first PSH past so
-// many bytes of payload.
+// fromMiddle keeps the handshake, and everything after the first PSH that follows the
+// given number of payload bytes.
 func fromMiddle(skip int) func() func([]byte) bool {
 	return func() func([]byte) bool {
 		seen, n, open := 0, 0, false
@@ -170,8 +171,8 @@ func fromMiddle(skip int) func() func([]byte) bool {
 	}
 }
 
-// ce marks one to three data packets in a row as having met congestion, with a
-// chance of 1 in 50.
+// ce marks one to three consecutive data packets as Congestion Experienced, with a
+// probability of 1 in 50.
 func ce() func([]byte) [][]byte {
 	r := rand.New(rand.NewPCG(6, 6))
 	left := 0
@@ -193,7 +194,7 @@ func ce() func([]byte) [][]byte {
 	}
 }
 
-// reorder drops 2 %, holds back 1.8 % by 2 to 6 positions and doubles 2 %, after
+// reorder drops 2 %, holds back 1.8 % by 2 to 6 positions, and duplicates 2 %, after
 // 20 data packets.
 func reorder(seed uint64) func() func([]byte) [][]byte {
 	return func() func([]byte) [][]byte {

@@ -36,7 +36,7 @@ var recordings = map[string]recording{
 	"mixed-flows":         {pause: time.Millisecond, whole: true, traffic: mixed},
 }
 
-// splitmix is the payload of a flow, from an offset that is a multiple of 8 on.
+// splitmix generates the payload of a flow, from an offset that is a multiple of 8.
 type splitmix struct{ flow, word uint64 }
 
 func (s *splitmix) Read(b []byte) (int, error) {
@@ -60,21 +60,23 @@ func payload(flow uint64, n int) []byte {
 	return b
 }
 
-// tcpStream is what goes over one connection; back is of flow + 1000.
+// tcpStream is the traffic of one connection. The way back has the payload of flow +
+// 1000.
 type tcpStream struct {
 	v6          bool
-	there, back int // bytes
+	there, back int // bytes each way
 	flow        uint64
 	sndbuf      int
-	write       func(c *net.TCPConn, b []byte) error // of what goes there; one write if nil
+	write       func(c *net.TCPConn, b []byte) error // writes the bytes there; one write if nil
 }
 
-// bulk is one write.
+// bulk sends there in one write.
 func bulk(ctx context.Context, a, b *host, v6 bool, flow uint64, n, sndbuf int) error {
 	return stream(ctx, a, b, tcpStream{v6: v6, there: n, flow: flow, sndbuf: sndbuf})
 }
 
-// stream connects a to b and sends both ways; each end reads all and compares.
+// stream connects a to b and sends in both directions. Each end reads everything and
+// compares it.
 func stream(ctx context.Context, a, b *host, s tcpStream) error {
 	near, far, err := connect(ctx, a, b, s.v6)
 	if err != nil {
@@ -119,7 +121,8 @@ func compareStream(c *net.TCPConn, flow uint64, n int) error {
 	return nil
 }
 
-// setSendBuffer sets it past net.core.wmem_max for root, else as far as it goes.
+// setSendBuffer sets the send buffer: past net.core.wmem_max for root, otherwise up
+// to it.
 func setSendBuffer(c *net.TCPConn, n int) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -134,7 +137,8 @@ func setSendBuffer(c *net.TCPConn, n int) error {
 	return errors.Join(err, errno)
 }
 
-// smallWrites are writes of 20 to 300 bytes, a quarter of 100, with short pauses.
+// smallWrites makes writes of 20 to 300 bytes, a quarter of them of 100, with short
+// pauses.
 func smallWrites(ctx context.Context, a, b *host) error {
 	r := rand.New(rand.NewPCG(3, 3))
 	return stream(ctx, a, b, tcpStream{flow: 3, there: 1 << 20, write: func(c *net.TCPConn, b []byte) error {
@@ -153,8 +157,8 @@ func smallWrites(ctx context.Context, a, b *host) error {
 	}})
 }
 
-// udpSocket opens a UDP socket on a host, connected if to is valid, with socket
-// options as (level, name, value).
+// udpSocket opens a UDP socket on a host, connected if to is valid. Socket options
+// are given as (level, name, value).
 func udpSocket(h *host, v6 bool, port uint16, to netip.AddrPort, options ...[3]int) (c *net.UDPConn, err error) {
 	err = h.ns.do(func() (err error) {
 		local := net.UDPAddrFromAddrPort(netip.AddrPortFrom(h.address(v6), port))
@@ -183,8 +187,8 @@ func udpSocket(h *host, v6 bool, port uint16, to netip.AddrPort, options ...[3]i
 
 const gap = 5 * time.Millisecond // between bursts
 
-// udpBulk is 11 bursts of datagrams of 1,200 or 1,472 bytes from a connected
-// socket, the last of each shorter; every second by UDP_SEGMENT.
+// udpBulk sends 11 bursts of datagrams of 1,200 or 1,472 bytes from a connected
+// socket. The last of each burst is shorter. Every second burst uses UDP_SEGMENT.
 func udpBulk(_ context.Context, a, b *host) error {
 	to := netip.AddrPortFrom(b.v4, 9000)
 	in, err := udpSocket(b, false, to.Port(), netip.AddrPort{})
@@ -224,8 +228,8 @@ func udpBulk(_ context.Context, a, b *host) error {
 	return nil
 }
 
-// quicLike is datagrams as QUIC senders write them: from an unconnected socket
-// that forbids fragments, with a short header and a connection ID.
+// quicLike sends datagrams as QUIC senders do: from an unconnected socket that
+// forbids fragments, with a short header and a connection ID.
 func quicLike(a, b *host, v6 bool) error {
 	to := netip.AddrPortFrom(b.address(v6), 443)
 	in, err := udpSocket(b, v6, to.Port(), netip.AddrPort{})
@@ -265,8 +269,8 @@ func quicLike(a, b *host, v6 bool) error {
 	return nil
 }
 
-// vxlanLike is bursts of 1,400 bytes without UDP checksums from one or the other
-// of two sockets: VXLAN, in it Ethernet, IPv4 and TCP.
+// vxlanLike sends bursts of 1,400-byte datagrams without UDP checksums, each from one
+// of two sockets: VXLAN with Ethernet, IPv4 and TCP in it.
 func vxlanLike(_ context.Context, a, b *host) error {
 	to := netip.AddrPortFrom(b.v4, 4789)
 	in, err := udpSocket(b, false, to.Port(), netip.AddrPort{})
@@ -304,7 +308,7 @@ func vxlanLike(_ context.Context, a, b *host) error {
 	return nil
 }
 
-// vxlan is a datagram of n bytes.
+// vxlan returns a datagram of n bytes.
 func vxlan(flow uint64, seq uint32, n int) []byte {
 	const vxlanLen, innerHeaders = 8, etherLen + 20 + 20
 	b := append(make([]byte, 0, n), 8, 0, 0, 0, 0, 0, 42, 0)

@@ -11,13 +11,14 @@ import (
 	"tunproof/tunlive/guard"
 )
 
-// queueLen is how many packets a reader's queue takes: a superpacket can be cut
-// to 65,000. What does not fit is dropped without a sign; the default is 500.
+// queueLen is the length of a reader's queue in packets: a superpacket can be cut
+// into 65,000. Packets that do not fit are dropped without a sign. The default is
+// 500.
 const queueLen = 70_000
 
-// tunSegmenter writes to TUN A, of which everything is redirected to TUN B,
-// which has no offloads: the kernel cuts what it sends there. When the write
-// returns, all is in B's queue.
+// tunSegmenter writes to TUN A. Everything from there is redirected to TUN B, which
+// has no offloads, so the kernel cuts the packets that it sends to B. When the write
+// returns, all of them are in B's queue.
 type tunSegmenter struct {
 	a, b      *tun
 	nl        *netlink
@@ -26,8 +27,8 @@ type tunSegmenter struct {
 }
 
 // NewSegmenter returns the oracle that writes to one TUN and reads from another.
-// The error is a *Missing where TUN devices cannot be had. It is for one
-// goroutine at a time.
+// Without TUN devices the error is a *Missing. The oracle is for one goroutine at a
+// time.
 func NewSegmenter() (Segmenter, error) { return newTUNSegmenter() }
 
 func newTUNSegmenter() (*tunSegmenter, error) {
@@ -90,7 +91,7 @@ func (s *tunSegmenter) Segment(h VnetHdr, packet []byte) (Answer, error) {
 	return a, err
 }
 
-// class says by what the counters have moved what became of a packet.
+// class finds the Class of a packet by the counters that it moved.
 func (s *tunSegmenter) class(errno bool) (Class, error) {
 	var moved [2]counters
 	for i, t := range []*tun{s.a, s.b} {
@@ -118,15 +119,15 @@ func (s *tunSegmenter) class(errno bool) (Class, error) {
 	}
 }
 
-// vethSegmenter sends from a packet socket over a veth that cannot segment: the
-// kernel cuts, and a packet socket at the other end reads. It needs no TUN. A
-// marker packet says where the segments of one superpacket end.
+// vethSegmenter sends from a packet socket over a veth that cannot segment. The
+// kernel cuts, and a packet socket at the other end reads. It needs no TUN. A marker
+// packet shows where the segments of a superpacket end.
 type vethSegmenter struct {
 	wire
 	collector collector
 }
 
-// mostSegments is less than net.core.netdev_max_backlog by default, 1,000 packets.
+// mostSegments is below the default of net.core.netdev_max_backlog, 1,000 packets.
 const mostSegments = 900
 
 // NewVethSegmenter returns the oracle that needs no TUN device. It is for one
@@ -140,8 +141,9 @@ func NewVethSegmenter() (Segmenter, error) {
 	return s, nil
 }
 
-// Segment has no counters to tell classes apart: an errno of the send is Refused,
-// but for ENOMEM, with which a queue says that what it was to cut was dropped.
+// Segment has no counters to tell classes apart. An errno of the send is Refused, but
+// ENOMEM and ENOBUFS are Dropped: with them a queue reports that it dropped what it
+// was to cut.
 func (s *vethSegmenter) Segment(h VnetHdr, packet []byte) (Answer, error) {
 	if h.GSOType != 0 && h.GSOSize > 0 {
 		n := len(packet)/int(h.GSOSize) + 1
@@ -173,9 +175,9 @@ func (s *vethSegmenter) Segment(h VnetHdr, packet []byte) (Answer, error) {
 	return a, nil
 }
 
-// pin keeps the goroutine on the CPU on which it is, until the function that it
-// returns is called: what one CPU sends over a veth stays in order. Where that is
-// refused a marker may, rarely, overtake segments.
+// pin keeps the goroutine on its CPU until the returned function is called. Packets
+// that one CPU sends over a veth stay in order. Where pinning is not allowed, a
+// marker may, rarely, overtake segments.
 func pin() (unpin func()) {
 	runtime.LockOSThread()
 	var before, one unix.CPUSet

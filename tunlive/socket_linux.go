@@ -10,17 +10,17 @@ import (
 	"tunproof/tunlive/guard"
 )
 
-// etherLen is the length of the header in front of a packet on a veth. All its
-// addresses are 0: what is sent on a wire of our own arrives.
+// etherLen is the length of the header before a packet on a veth. All its addresses
+// are 0, which is enough on a wire of our own.
 const etherLen = 14
 
-// socket is a packet socket with virtio_net_hdrs on one device: what is written
-// leaves there, what is read arrived there, as GRO left it and before anything
-// else saw it.
+// socket is a packet socket with virtio_net_hdrs on one device. Packets written leave
+// from that device. Packets read have arrived there, as GRO left them and before
+// anything else processes them.
 type socket struct {
 	fd, index int
-	linkLen   int // of the header in front of the packet: etherLen, or 0 on a TUN
-	room      int // bytes of memory for packets under way, and as many for those that arrived
+	linkLen   int // length of the header before the packet: etherLen, or 0 on a TUN
+	room      int // bytes of memory for packets under way, and as many for those that have arrived
 	frame     []byte
 }
 
@@ -43,8 +43,8 @@ func openSocket(index, linkLen int) (*socket, error) {
 	return s, nil
 }
 
-// makeRoom asks for as much memory as is granted, and returns how much that is:
-// root gets what it wants, others twice net.core.rmem_max.
+// makeRoom requests as much memory as the kernel grants, and returns how much that
+// is. Root gets any amount, others twice net.core.rmem_max.
 func makeRoom(fd int) (room int, err error) {
 	const want = 16 << 20
 	room = 2 * want
@@ -63,8 +63,8 @@ func makeRoom(fd int) (room int, err error) {
 	return room, nil
 }
 
-// memory is more than what the kernel counts of a socket's room for n packets of
-// so many bytes.
+// memory returns at least the bytes of a socket's room that the kernel counts for n
+// packets of the given length.
 func memory(n, packetLen int) int { return n * 2 * (packetLen + 700) }
 
 // receive binds the socket, so that it reads.
@@ -77,7 +77,7 @@ func (s *socket) receive() error {
 
 func (s *socket) close() error { return unix.Close(s.fd) }
 
-// write sends one packet, past the guard.
+// write passes one packet to the guard and sends it.
 func (s *socket) write(h VnetHdr, packet []byte) error {
 	if err := guard.Check(h.GSOType, packet); err != nil {
 		return err
@@ -116,7 +116,7 @@ func etherType(packet []byte) (uint16, bool) {
 	return 0, false
 }
 
-// read reads one packet, EAGAIN if there is none.
+// read reads one packet, or returns EAGAIN if there is none.
 func (s *socket) read(buf []byte) (Packet, error) {
 	n, _, err := unix.Recvfrom(s.fd, buf, unix.MSG_TRUNC)
 	switch {
@@ -135,25 +135,26 @@ func (s *socket) read(buf []byte) (Packet, error) {
 	return p, nil
 }
 
-// reader is what packets are read from.
+// reader is a source of packets.
 type reader interface {
 	read(buf []byte) (Packet, error)
 }
 
-// errLost is a marker that did not come: the harness, not the kernel's answer.
+// errLost is a marker that did not arrive: a failure of the harness, not an answer of
+// the kernel.
 var errLost = errors.New("the packet that marks the end did not arrive")
 
-// collector reads packets into memory that it uses again.
+// collector reads packets into memory that it reuses.
 type collector struct {
 	buf     []byte
 	packets []Packet
 }
 
-// maxRead is room for any packet that a test writes, and one byte to see that it
-// was not cut; IP's limit is 65,575.
+// maxRead is room for any packet that a test writes, and one byte more, which shows
+// truncation. IP's limit is 65,575.
 const maxRead = 1 << 18
 
-// verdict is what becomes of a packet that was read.
+// verdict decides about a packet that was read.
 type verdict int
 
 const (
@@ -162,9 +163,9 @@ const (
 	stop
 )
 
-// collect reads from r, whose descriptor is fd, until judge says stop, of a
-// packet that is not kept; it waits at most two seconds. If judge is nil it reads
-// what is there, where delivery is synchronous.
+// collect reads from r, whose descriptor is fd, until judge stops it at a packet,
+// which is not kept. It waits at most two seconds. Without judge it reads the packets
+// that are there, which are all if delivery is synchronous.
 func (c *collector) collect(r reader, fd int, judge func(Packet) verdict) ([]Packet, error) {
 	if c.buf == nil {
 		c.buf = make([]byte, 4*maxRead)
@@ -174,7 +175,7 @@ func (c *collector) collect(r reader, fd int, judge func(Packet) verdict) ([]Pac
 	var deadline time.Time
 	for {
 		if len(c.buf)-at < maxRead {
-			c.buf, at = make([]byte, 2*len(c.buf)), 0 // what was read keeps the old one
+			c.buf, at = make([]byte, 2*len(c.buf)), 0 // packets read before stay in the old one
 		}
 		p, err := r.read(c.buf[at : at+maxRead])
 		switch {

@@ -9,23 +9,23 @@ import (
 
 var errNoLinux = &Missing{"Linux", "", errors.ErrUnsupported}
 
-// Enter is a *Missing: only Linux is asked.
+// Enter returns a *Missing: only Linux has these oracles.
 func Enter() error { return errNoLinux }
 
-// NewSegmenter, NewVethSegmenter, NewToggle and NewGate are a *Missing.
+// NewSegmenter, NewVethSegmenter, NewToggle and NewGate return a *Missing.
 func NewSegmenter() (Segmenter, error)     { return nil, errNoLinux }
 func NewVethSegmenter() (Segmenter, error) { return nil, errNoLinux }
 func NewToggle() (GRO, error)              { return nil, errNoLinux }
 func NewGate() (GRO, error)                { return nil, errNoLinux }
 
-// Probe finds nothing.
+// Probe finds no features.
 func Probe() (Features, error) { return nil, errNoLinux }
 
-// Run is a *Missing.
+// Run returns a *Missing.
 func (e *EndToEnd) Run(context.Context) (*Report, error) { return nil, errNoLinux }
 
-// Recordings are none.
+// Recordings is empty.
 func Recordings() []string { return nil }
 
-// Record is a *Missing.
+// Record returns a *Missing.
 func Record(context.Context, string) ([]Recorded, error) { return nil, errNoLinux }

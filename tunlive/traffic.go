@@ -2,17 +2,17 @@ package tunlive
 
 import "time"
 
-// Offload is the code under test, between two TUNs. Each direction has its own.
+// Offload is the code under test between two TUNs. Each direction has its own.
 type Offload interface {
-	// Segment calls emit with each packet of a superpacket that was read, which it
-	// may change. What it emits is used before emit returns.
+	// Segment calls emit with each packet of a superpacket, which it may change. A
+	// packet is no longer used after emit returns.
 	Segment(h VnetHdr, packet []byte, emit func(packet []byte)) error
-	// Coalesce calls write with what is to be written for a batch of packets.
+	// Coalesce calls write with each packet or superpacket to write for a batch.
 	Coalesce(batch [][]byte, write func(h VnetHdr, packet []byte) error) error
 }
 
-// Impairment is what is done to packets between the hosts, each with a chance of
-// one in so many; 0 is never.
+// Impairment is the damage to packets between the hosts. Each field n means a
+// probability of 1 in n; 0 means never.
 type Impairment struct {
 	Seed               uint64
 	Lose, Double, Swap int
@@ -21,8 +21,8 @@ type Impairment struct {
 // EndToEnd is traffic between the sockets of two hosts.
 type EndToEnd struct {
 	V6         bool
-	Bytes      int // of TCP, each way at the same time
-	Datagrams  int // of UDP, each way; sent with UDP_SEGMENT where GSO is set
+	Bytes      int // of TCP, in each direction at the same time
+	Datagrams  int // of UDP, in each direction; sent with UDP_SEGMENT if GSO is set
 	GSO        bool
 	Impairment Impairment
 	Offload    func() Offload
@@ -36,18 +36,18 @@ type EndToEnd struct {
 // DefaultIdle is long enough for a burst on a machine that is busy.
 const DefaultIdle = 2 * time.Second
 
-// Report is what came of it.
+// Report is the result of a Run.
 type Report struct {
 	Bytes                    int64    // of TCP, compared
-	Sent, Received, Distinct int64    // datagrams, and how many different ones were received
-	Superpackets, Packets    int64    // read from the TUNs, and cut to
+	Sent, Received, Distinct int64    // datagrams; Distinct counts each received one once
+	Superpackets, Packets    int64    // read from the TUNs; packets after cutting
 	Written                  int64    // superpackets and packets written
-	Lost, Doubled, Swapped   int64    // between the hosts
-	Counters                 []string // of errors, that moved: must be none
+	Lost, Doubled, Swapped   int64    // packets impaired between the hosts
+	Counters                 []string // error counters that moved: there must be none
 }
 
-// TrafficError is what is wrong with traffic: bytes that are not those that were
-// sent, an end that stalls, a write that is refused.
+// TrafficError is an error of the traffic: bytes that differ from those sent, an end
+// that stalls, a write that is refused.
 type TrafficError struct{ Err error }
 
 func (e *TrafficError) Error() string { return e.Err.Error() }

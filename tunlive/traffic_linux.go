@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tcp sends the same number of bytes both ways on one connection.
+// tcp sends the same number of bytes in both directions on one connection.
 func (e *EndToEnd) tcp(ctx context.Context, hosts [2]*host, r *Report) error {
 	near, far, err := connect(ctx, hosts[0], hosts[1], e.V6)
 	if err != nil {
@@ -35,7 +35,7 @@ func (e *EndToEnd) tcp(ctx context.Context, hosts [2]*host, r *Report) error {
 	for range cap(results) {
 		if e := <-results; e != nil && err == nil {
 			err = e
-			ends[0].Close() // the others wait for bytes that do not come
+			ends[0].Close() // the other transfers wait for bytes that will not come
 			ends[1].Close()
 		}
 	}
@@ -72,7 +72,7 @@ func connect(ctx context.Context, from, to *host, v6 bool) (near, far *net.TCPCo
 	return near, far, nil
 }
 
-// pattern is the bytes of a stream.
+// pattern generates the bytes of a stream.
 type pattern struct{ r *rand.ChaCha8 }
 
 func newPattern(stream uint64) *pattern {
@@ -117,7 +117,7 @@ func receive(c *net.TCPConn, stream uint64, n int, total *int64) error {
 
 const datagramLen = 1200
 
-// datagram is the content of one, which starts with its number.
+// datagram appends the content of one datagram to b. It starts with its number.
 func datagram(b []byte, number uint64) []byte {
 	b = binary.BigEndian.AppendUint64(b, number)
 	for i := 8; i < datagramLen; i++ {
@@ -126,12 +126,12 @@ func datagram(b []byte, number uint64) []byte {
 	return b
 }
 
-// burst is how many datagrams are under way at once, for a receiver with little
-// memory: an ordinary user's.
+// burst is the number of datagrams under way at once. It is small because an ordinary
+// user's receiver has little memory.
 const burst = 32
 
-// udp sends numbered datagrams from one host to the other. Each that arrives must
-// be the one that was sent under its number.
+// udp sends numbered datagrams from one host to the other. Each that arrives must be
+// equal to the one sent under its number.
 func (e *EndToEnd) udp(ctx context.Context, from, to *host, r *Report) error {
 	var in, out *net.UDPConn
 	err := to.ns.do(func() (err error) {
@@ -211,7 +211,7 @@ func (e *EndToEnd) sendDatagrams(ctx context.Context, c *net.UDPConn, arrived *a
 			time.Sleep(50 * time.Microsecond)
 		}
 		if arrived.Load() < want {
-			limit = short // something is lost: it will never be all
+			limit = short // a datagram is lost: they will never be complete
 		}
 	}
 	return ctx.Err()
@@ -226,7 +226,7 @@ func receiveDatagrams(c *net.UDPConn, seen []bool, arrived *atomic.Int64) error 
 		case errors.Is(err, syscall.ECONNREFUSED):
 			continue
 		case err != nil:
-			return nil // the deadline
+			return nil // the deadline passed
 		case n < 8:
 			return fmt.Errorf("a datagram of %d bytes", n)
 		}

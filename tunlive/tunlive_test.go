@@ -16,7 +16,7 @@ import (
 	"tunproof/tunlive/guard"
 )
 
-// cannot is why the kernel cannot be asked.
+// cannot is the reason why the kernel cannot be asked.
 var cannot error
 
 func TestMain(m *testing.M) {
@@ -24,7 +24,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// must skips what this machine cannot do, unless TUNLIVE=require forbids it.
+// must skips the test if this machine lacks something it needs, unless
+// TUNLIVE=require is set.
 func must(t *testing.T, err error) {
 	t.Helper()
 	var missing *Missing
@@ -38,7 +39,7 @@ func must(t *testing.T, err error) {
 }
 
 // TestIsolation checks that nothing of the host's network can be reached: the
-// namespace is another, and has no devices but a loopback that is down.
+// namespace is another one, and its only device is a loopback that is down.
 func TestIsolation(t *testing.T) {
 	must(t, cannot)
 	inode, err := namespace()
@@ -62,8 +63,8 @@ func TestIsolation(t *testing.T) {
 	}
 }
 
-// TestGuarded checks that every writer refuses a fragment with a GSO type, and
-// that nothing of it leaves.
+// TestGuarded checks that every writer refuses a fragment with a GSO type, and that
+// nothing of it is sent.
 func TestGuarded(t *testing.T) {
 	must(t, cannot)
 	fragment := probeTCP(1, 0, 0, 300)
@@ -125,7 +126,7 @@ func TestShortWrites(t *testing.T) {
 	}
 }
 
-// TestManySegments checks that no segment is lost where there are most.
+// TestManySegments checks that no segment is lost when there are very many.
 func TestManySegments(t *testing.T) {
 	must(t, cannot)
 	f, err := Probe()
@@ -149,8 +150,8 @@ func TestManySegments(t *testing.T) {
 	}
 }
 
-// TestOraclesAgree checks that GRO of a TUN and of a veth are the same, and do the
-// same every time.
+// TestOraclesAgree checks that GRO on a TUN and on a veth gives the same results, and
+// the same each time.
 func TestOraclesAgree(t *testing.T) {
 	must(t, cannot)
 	gate, err := NewGate()
@@ -179,7 +180,7 @@ func TestOraclesAgree(t *testing.T) {
 			out, err := []GRO{gate, toggle}[round%2].Coalesce(batch)
 			if err == ErrSlow {
 				t.Logf("%d packets: %v", n, err)
-				return // nor is there time for more
+				return // there is no time for more, either
 			} else if err != nil {
 				t.Fatal(err)
 			}
@@ -201,7 +202,7 @@ func TestOraclesAgree(t *testing.T) {
 	}
 }
 
-// TestFeatures checks that what is probed is what the table names.
+// TestFeatures checks that Probe and FeatureTable have the same features.
 func TestFeatures(t *testing.T) {
 	must(t, cannot)
 	f, err := Probe()
@@ -220,7 +221,7 @@ func TestFeatures(t *testing.T) {
 	}
 }
 
-// TestRecord checks that the recorder records, and what its helpers do.
+// TestRecord checks the recorder and its helpers.
 func TestRecord(t *testing.T) {
 	must(t, cannot)
 	_, err := Record(t.Context(), "nothing")

@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wire is a pair of veth devices with a packet socket at each end. What arrives
-// is dropped below the IP stack.
+// wire is a pair of veth devices with a packet socket at each end. Packets that
+// arrive are dropped below the IP stack.
 type wire struct {
 	nl       *netlink
-	near     int // where packets are sent
-	far      int // where they arrive
+	near     int // device where packets are sent
+	far      int // device where they arrive
 	out, in  *socket
 	markers  markers
 	nearName string
@@ -67,7 +67,7 @@ func (w *wire) open(nearOff, farOn []string) (err error) {
 	return w.wait()
 }
 
-// wait waits until the link carries packets, some time after it is up.
+// wait waits until the link carries packets, which takes some time after it is up.
 func (w *wire) wait() error {
 	var c collector
 	for range 1000 {
@@ -104,11 +104,12 @@ func (w *wire) Close() error {
 	return err
 }
 
-// markers are packets that nobody else sends, with a random number, counting:
-// TCP, for GRO to hold one and let it go behind all that it held before.
+// markers are packets that nobody else sends: they have a random number and a
+// counter. They are TCP, so that GRO holds one and releases it after everything that
+// it held before.
 type markers struct {
 	packet []byte
-	nonce  string // the first bytes of the payload
+	nonce  string // first bytes of the payload
 }
 
 const (
@@ -125,7 +126,7 @@ func (m *markers) init() {
 	binary.BigEndian.PutUint16(m.packet[10:], ^sum(m.packet[:20], 0))
 }
 
-// next is a new marker, valid until the next.
+// next returns a new marker, valid until the next call.
 func (m *markers) next() []byte {
 	count := m.packet[markerLen-8:]
 	binary.BigEndian.PutUint64(count, binary.BigEndian.Uint64(count)+1)
@@ -136,7 +137,7 @@ func (m *markers) next() []byte {
 	return m.packet
 }
 
-// sum adds up 16-bit words in one's complement; an even number of bytes.
+// sum adds 16-bit words in one's complement. b has an even length.
 func sum(b []byte, more uint32) uint16 {
 	for ; len(b) > 1; b = b[2:] {
 		more += uint32(b[0])<<8 | uint32(b[1])
@@ -147,7 +148,7 @@ func sum(b []byte, more uint32) uint16 {
 	return uint16(more)
 }
 
-// judge says whether a packet is a marker, and the last.
+// judge decides whether a packet is kept, or is a marker, and then whether the latest.
 func (m *markers) judge(p Packet) verdict {
 	switch {
 	case len(p.Data) < markerLen || string(p.Data[markerHeaders:markerHeaders+8]) != m.nonce:

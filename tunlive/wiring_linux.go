@@ -6,15 +6,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Wiring is what a test of somebody else's TUN device takes, in the namespace that
-// Enter made: links by name, and a TUN of the harness's own at the other end. Its
-// methods are for one goroutine at a time.
+// Wiring is the equipment for testing another TUN device, in the namespace that Enter
+// made: links by name, and a TUN of the harness at the other end. Its methods are for
+// one goroutine at a time.
 type Wiring struct {
 	nl        *netlink
 	collector collector
 }
 
-// NewWiring returns one.
+// NewWiring returns a Wiring.
 func NewWiring() (*Wiring, error) {
 	nl, err := openNetlink()
 	if err != nil {
@@ -23,7 +23,7 @@ func NewWiring() (*Wiring, error) {
 	return &Wiring{nl: nl}, nil
 }
 
-// Close closes what is the Wiring's, no link.
+// Close closes the Wiring's sockets. The links stay.
 func (w *Wiring) Close() error { return w.nl.close() }
 
 // on calls f with the index of a link.
@@ -35,7 +35,7 @@ func (w *Wiring) on(name string, f func(index int) error) error {
 	return f(index)
 }
 
-// SetUp switches a link on, with a queue of so many packets.
+// SetUp switches a link on, with a queue of queueLen packets.
 func (w *Wiring) SetUp(name string, queueLen int) error {
 	return w.on(name, func(index int) error { return w.nl.setUp(index, queueLen) })
 }
@@ -51,23 +51,24 @@ func (w *Wiring) SetDown(name string) error {
 // Delete deletes a link.
 func (w *Wiring) Delete(name string) error { return w.on(name, w.nl.deleteLink) }
 
-// Redirect sends all that arrives at one link out of another, below the IP stack.
+// Redirect sends everything that arrives on one link out of another, below the IP
+// stack.
 func (w *Wiring) Redirect(from, to string) error {
 	return w.on(from, func(a int) error {
 		return w.on(to, func(b int) error { return w.nl.redirect(a, b) })
 	})
 }
 
-// Throttle lets so many bytes a second leave a link, and keeps what must wait;
-// called again it changes that.
+// Throttle limits the bytes a second that leave a link. Packets that must wait are
+// kept. A second call changes the limit.
 func (w *Wiring) Throttle(name string, rate, burst uint32) error {
 	return w.on(name, func(index int) error {
 		return w.nl.tokenBucket(index, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, rate, burst)
 	})
 }
 
-// Dropped returns how many packets a link did not take in or send, for want of
-// room or because they are none.
+// Dropped returns the number of packets that a link dropped when they arrived or were
+// to be sent, for lack of room or because they are not valid packets.
 func (w *Wiring) Dropped(name string) (in, out uint64, err error) {
 	err = w.on(name, func(index int) error {
 		c, err := w.nl.counters(index)
@@ -77,11 +78,11 @@ func (w *Wiring) Dropped(name string) (in, out uint64, err error) {
 	return in, out, err
 }
 
-// TUN is a TUN of the harness's own, with a VnetHdr.
+// TUN is a TUN of the harness, with a VnetHdr.
 type TUN struct{ t *tun }
 
-// OpenTUN makes a TUN. What is read of it has no offloads: the kernel has cut and
-// completed it. The error is a *Missing where there is none to be had.
+// OpenTUN makes a TUN. Packets read from it have no offloads: the kernel has cut and
+// completed them. Without TUN devices the error is a *Missing.
 func OpenTUN() (*TUN, error) {
 	t, err := openTUN(0, noOffloads)
 	if err != nil {
@@ -90,22 +91,24 @@ func OpenTUN() (*TUN, error) {
 	return &TUN{t}, nil
 }
 
-// Name returns the link's.
+// Name returns the link's name.
 func (t *TUN) Name() string { return t.t.name }
 
-// Close closes it, which deletes the link.
+// Close closes the TUN, which deletes the link.
 func (t *TUN) Close() error { return t.t.close() }
 
-// Write writes one packet, past the guard.
+// Write passes one packet to the guard and writes it.
 func (t *TUN) Write(h VnetHdr, packet []byte) error { return t.t.write(h, packet) }
 
-// ReadAll returns what has arrived and was not read, valid until the next call.
+// ReadAll returns the packets that have arrived and were not read yet, valid until
+// the next call.
 func (w *Wiring) ReadAll(t *TUN) ([]Packet, error) { return w.collector.collect(t.t, t.t.fd, nil) }
 
-// OpenFD makes a TUN with flags such as unix.IFF_MULTI_QUEUE and a virtio_net_hdr
-// of so many bytes, none if it is 0, and returns the descriptor, which is the
-// caller's, and the link's name. A name makes it a queue of a link that exists.
-// Nothing must be written to it but past guard.Check.
+// OpenFD makes a TUN with flags such as unix.IFF_MULTI_QUEUE and a virtio_net_hdr of
+// the given size, none if it is 0. It returns the descriptor, which belongs to the
+// caller, and the link's name. With the name of an existing link it makes another
+// queue of that link. Everything written to the descriptor must pass guard.Check
+// first.
 func OpenFD(name string, flags uint16, vnetHdrLen int) (fd int, link string, err error) {
 	if fd, err = openNode(); err != nil {
 		return -1, "", err

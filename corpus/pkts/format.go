@@ -10,14 +10,14 @@ var vnetFields = [...]string{"flags", "gso_type", "hdr_len", "gso_size", "csum_s
 // minRun is the shortest run of bytes that is written as a fill or pad.
 const minRun = 256
 
-// String returns the fields by name, as a file has them.
+// String returns the fields by name, in the form that a file has.
 func (h VnetHdr) String() string {
 	return fmt.Sprintf("flags=%d gso_type=%d hdr_len=%d gso_size=%d csum_start=%d csum_offset=%d",
 		h.Flags, h.GSOType, h.HdrLen, h.GSOSize, h.CsumStart, h.CsumOffset)
 }
 
-// Format writes a case as Parse reads it. Format(Parse(text)) is text, but for
-// how runs of bytes could have been written otherwise.
+// Format writes a case in the form that Parse reads. Format(Parse(text)) equals text,
+// except where text writes a run of bytes in another way.
 func Format(c *Case) []byte {
 	var w strings.Builder
 	fmt.Fprintf(&w, "# format: 1\n# op: %s\n# why: %s\n# source: %s\n", c.Op, c.Why, c.Source)
@@ -97,11 +97,12 @@ func formatConfig(c Config) string {
 	return strings.Join(list, " ")
 }
 
-// String returns the settings that are not the defaults, as a file has them.
+// String returns the settings that differ from the defaults, in the form that a file
+// has.
 func (c Config) String() string { return formatConfig(c) }
 
-// formatBytes writes b as lines of 16 bytes and, where bytes count up or stay
-// the same for long, as fills and pads.
+// formatBytes writes b as lines of 16 bytes. Long runs of bytes that count up or are
+// equal become fills and pads.
 func formatBytes(w *strings.Builder, b []byte) {
 	for at := 0; at < len(b); {
 		if key, n := longRun(b[at:]); n > 0 {
@@ -121,8 +122,8 @@ func formatBytes(w *strings.Builder, b []byte) {
 	}
 }
 
-// longRun returns how many bytes at the front of b are worth a key of their own,
-// 0 if none, and the key.
+// longRun returns the number of bytes at the start of b that deserve a key of their
+// own, and the key. The number is 0 if there are none.
 func longRun(b []byte) (string, int) {
 	for step, key := range []string{"pad", "fill"} {
 		n := 1

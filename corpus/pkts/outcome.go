@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// What comes of the packets: the keys behind them.
+// These functions read the keys after the packets: the outcome.
 
 func (p *parser) out(value string) string {
 	b, in := p.last()
@@ -65,7 +65,7 @@ func (p *parser) sum(value string) string {
 	return ""
 }
 
-// asked returns where it belongs what the kernel does, nil if nowhere.
+// asked returns where the kernel's answer belongs, nil if it is not allowed here.
 func (p *parser) asked() *Asked {
 	b, in := p.last()
 	switch {
@@ -77,7 +77,7 @@ func (p *parser) asked() *Asked {
 	return nil
 }
 
-// segmentAnswers are what a kernel does with a superpacket.
+// segmentAnswers are the possible outcomes of a superpacket in a kernel.
 var segmentAnswers = []string{"delivered", "other", "refused", "frame-error", "rx-dropped", "dropped"}
 
 func (p *parser) kernel(value string) string {
@@ -89,7 +89,7 @@ func (p *parser) kernel(value string) string {
 	if rest, ok := strings.CutPrefix(value, "if "); ok {
 		k.Feature, k.Does, ok = strings.Cut(rest, " ")
 		if name := strings.TrimPrefix(k.Feature, "!"); !ok || name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-			return fmt.Sprintf("kernel: want the name of a feature, then what is done, have %q", rest)
+			return fmt.Sprintf("kernel: want a feature, then an outcome, have %q", rest)
 		}
 	}
 	if p.c.Op == OpSegment && !slices.Contains(segmentAnswers, k.Does) {
@@ -118,13 +118,13 @@ func (p *parser) kernel(value string) string {
 func (p *parser) diverges(value string) string {
 	a := p.asked()
 	if a == nil || a.Kernel == nil || a.Diverges != "" || value == "" {
-		return "diverges: want why, once, behind the lines kernel"
+		return "diverges: want one reason, after the kernel lines"
 	}
 	a.Diverges = value
 	return ""
 }
 
-// indices reads "0,2,1", packets of a batch of n.
+// indices reads "0,2,1", indices of packets in a batch of n.
 func indices(list string, n int) ([]int, string) {
 	var out []int
 	for _, f := range strings.Split(list, ",") {

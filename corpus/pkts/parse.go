@@ -14,7 +14,7 @@ const (
 	maxTotal  = 1 << 26 // bytes of all packets of a file
 )
 
-// Error is what is wrong with a file, and where.
+// Error is an error in a file, with its place.
 type Error struct {
 	File string
 	Line int
@@ -26,15 +26,15 @@ func (e *Error) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line,
 // parser reads a file line by line.
 type parser struct {
 	c     Case
-	keys  []string // of the head, seen so far
-	data  *[]byte  // where bytes go; nil where none may come
+	keys  []string // keys of the head seen so far
+	data  *[]byte  // where bytes are added; nil where none are allowed
 	total int
 }
 
-// headKeys are the keys before the first batch, in their order.
+// headKeys are the keys before the first batch, in order.
 var headKeys = [...]string{"format", "op", "why", "source", "rules", "config"}
 
-// Parse reads a case. name is what the error, a *Error, calls the file.
+// Parse reads a case. Errors are of type *Error and have name as the file's name.
 func Parse(name string, text []byte) (*Case, error) {
 	var p parser
 	n := 0
@@ -53,7 +53,7 @@ func Parse(name string, text []byte) (*Case, error) {
 	return &p.c, nil
 }
 
-// line takes one line and returns what is wrong with it, or "".
+// line handles one line and returns an error message, or "".
 func (p *parser) line(s string) string {
 	rest, isKey := strings.CutPrefix(s, "# ")
 	if !isKey {
@@ -64,7 +64,7 @@ func (p *parser) line(s string) string {
 		return fmt.Sprintf("want \"# key: value\", have %q", s)
 	}
 	if value != "" && (value[0] != ' ' || strings.TrimSpace(value) != value[1:] || value == " ") {
-		return fmt.Sprintf("want one space behind %q and none at the end", key+":")
+		return fmt.Sprintf("want one space after %q and none at the end", key+":")
 	}
 	value = strings.TrimPrefix(value, " ")
 	if slices.Contains(headKeys[:], key) {
@@ -99,7 +99,7 @@ func (p *parser) line(s string) string {
 func (p *parser) head(key, value string) string {
 	at := slices.Index(headKeys[:], key)
 	if len(p.c.Batches) > 0 {
-		return fmt.Sprintf("key %q behind the first batch", key)
+		return fmt.Sprintf("key %q after the first batch", key)
 	}
 	for _, k := range headKeys[:min(at, 4)] {
 		if !slices.Contains(p.keys, k) {
@@ -147,7 +147,7 @@ func (p *parser) head(key, value string) string {
 
 func (p *parser) config(value string) string {
 	if p.c.Op != OpCoalesce {
-		return "config in a case that is not of op coalesce"
+		return "config: only op coalesce has one"
 	}
 	fields, msg := pairs(value)
 	if msg != "" {
@@ -159,7 +159,7 @@ func (p *parser) config(value string) string {
 		}
 	}
 	if formatConfig(p.c.Config) != value {
-		return fmt.Sprintf("config: want it written %q", formatConfig(p.c.Config))
+		return fmt.Sprintf("config: want the form %q", formatConfig(p.c.Config))
 	}
 	return ""
 }
@@ -167,7 +167,7 @@ func (p *parser) config(value string) string {
 func setConfig(c *Config, key, value string) bool {
 	type limit struct {
 		n    *int
-		most uint64 // that offload takes
+		most uint64 // offload's maximum
 	}
 	limits := map[string]limit{
 		"max_segments": {&c.MaxSegments, 1022}, "max_udp_segments": {&c.MaxUDPSegments, 128},
@@ -201,14 +201,13 @@ func (p *parser) batch(value string) string {
 	case value != "":
 		return "batch takes no value"
 	case len(p.c.Batches) > 0 && p.c.Op != OpCoalesce:
-		return "more than one batch in a case that is not of op coalesce"
+		return "more than one batch: only op coalesce allows it"
 	}
 	p.c.Batches = append(p.c.Batches, Batch{})
 	return ""
 }
 
-// last returns the batch and packet that a line belongs to, nil if there is
-// none yet.
+// last returns the batch and packet that a line belongs to, nil if there is none yet.
 func (p *parser) last() (*Batch, *In) {
 	if len(p.c.Batches) == 0 {
 		return nil, nil
@@ -226,7 +225,7 @@ func (p *parser) in(value string) string {
 		return "in before the first batch"
 	}
 	if len(b.Out)+len(b.Kernel) > 0 {
-		return "in behind the first out or kernel of its batch"
+		return "in after the first out or kernel of its batch"
 	}
 	var in In
 	switch p.c.Op {
@@ -251,7 +250,7 @@ func (p *parser) in(value string) string {
 	return ""
 }
 
-// fill takes a run of bytes, each the one before plus step.
+// fill adds a run of bytes, each the one before plus step.
 func (p *parser) fill(key, value string, step byte) string {
 	count, start, ok := strings.Cut(value, " ")
 	n, err := strconv.ParseUint(count, 10, 31)
@@ -268,7 +267,7 @@ func (p *parser) fill(key, value string, step byte) string {
 	return ""
 }
 
-// hexLine takes "0010  45 00 ..": the offset must be where the packet is.
+// hexLine handles "0010  45 00 ..". The offset must be the packet's current length.
 func (p *parser) hexLine(s string) string {
 	off, rest, ok := strings.Cut(s, "  ")
 	if !ok {
@@ -288,14 +287,14 @@ func (p *parser) hexLine(s string) string {
 	return ""
 }
 
-// room says whether n bytes may come here.
+// room checks that n bytes are allowed here.
 func (p *parser) room(n int) string {
 	if p.data == nil {
 		return "bytes that belong to no packet"
 	}
 	p.total += n
 	if n+len(*p.data) > maxPacket || p.total > maxTotal {
-		return fmt.Sprintf("a packet of over %d bytes, or over %d bytes in all", maxPacket, maxTotal)
+		return fmt.Sprintf("a packet has over %d bytes, or all packets over %d", maxPacket, maxTotal)
 	}
 	return ""
 }

@@ -1,5 +1,5 @@
-// Package pkts is the text format of a case: packets that go into offload, what
-// it was told of them, and what must come out. A file is one case:
+// Package pkts is the text format of cases: packets for offload, its settings, and
+// the expected result. Each file is one case:
 //
 //	# format: 1
 //	# op: coalesce
@@ -15,53 +15,54 @@
 //	# out: packets=0 flags=0 gso_type=0 hdr_len=0 gso_size=0 csum_start=0 csum_offset=0
 //	0000  45 00 00 2c ...
 //
-// Everything that is not a byte of a packet is in a line "# key: value", so that
-// text2pcap -l 101 reads the packets. The line "# fill: N XX" stands for N bytes
-// that count up from XX, modulo 256, and "# pad: N XX" for N times XX. The keys of the head come in the order
-// above; rules and config may be missing, and so may every expectation: what is
-// not stated is not claimed. Nothing else is in a file: no unknown key, no
-// comment, no byte out of place.
+// All lines but the bytes of packets have the form "# key: value", so that text2pcap
+// -l 101 can read the packets. The line "# fill: N XX" stands for N bytes that count
+// up from XX, modulo 256. "# pad: N XX" stands for N times XX. The keys of the head
+// have the order above. rules and config are optional, and so is every expectation: a
+// case claims only what it states. A file contains nothing else: no unknown key, no
+// comment, no misplaced byte.
 //
-// The three kinds of case differ in what is behind "in" and "out":
+// The three kinds of case differ in the values of "in" and "out":
 //
 //	coalesce  in: the Reason, then a packet; after the last of a batch one "out"
 //	          for each superpacket: its packets' indices, its VnetHdr, its bytes
-//	segment   in: a VnetHdr, then a superpacket; behind each either "out" lines,
-//	          a segment each, or "error: CLASS"
-//	checksum  in: seed=0x1234, then bytes; behind each "sum: 0x1234"
+//	segment   in: a VnetHdr, then a superpacket; after each either "out" lines,
+//	          one for each segment, or "error: CLASS"
+//	checksum  in: seed=0x1234, then bytes; after each "sum: 0x1234"
 //
-// What a Linux kernel does with the same input may stand behind all that: of a
-// superpacket of op segment, or of a batch of op coalesce,
+// The last lines may state what a Linux kernel does with the same input: with a
+// superpacket in op segment, or with a batch in op coalesce:
 //
 //	# kernel: if small-gso delivered
 //	# kernel: if !small-gso other
 //	# diverges: newer kernels raise a gso_size under 8 to 8
 //
-// The first line whose feature, a name of tunlive.FeatureTable, the kernel has,
-// or with "!" has not, or that names none, must hold. Of op segment it says what
-// becomes of the superpacket: "delivered" as the segments stated, "other" bytes,
-// "refused", "frame-error", "rx-dropped" or "dropped". Of op coalesce it lists the
-// packets that GRO hands out, in order, each as indices: "0,2 1". Where the
-// kernel and the case disagree, diverges says why.
+// The first line that applies must hold. A line applies if the kernel has its
+// feature, or lacks it if "!" precedes the name, or if the line names none. Features
+// are those of tunlive.FeatureTable. In op segment the line has the outcome of the
+// superpacket: "delivered" as the stated segments, "other" bytes, "refused",
+// "frame-error", "rx-dropped" or "dropped". In op coalesce it lists the packets that
+// GRO hands out, in order, each as indices: "0,2 1". If the kernel and the case
+// disagree, diverges has the reason.
 //
-// The package imports nothing of the module, and carries no case.
+// The package imports nothing of the module and contains no cases.
 package pkts
 
-// The values of Op.
+// These are the values of Op.
 const (
 	OpCoalesce = "coalesce"
 	OpSegment  = "segment"
 	OpChecksum = "checksum"
 )
 
-// VnetHdr is a virtio_net_hdr; fields are named in the file, so it has no byte
+// VnetHdr is a virtio_net_hdr. Files have its fields by name, so it has no byte
 // order.
 type VnetHdr struct {
 	Flags, GSOType                         uint8
 	HdrLen, GSOSize, CsumStart, CsumOffset uint16
 }
 
-// Config is the configuration of a Coalescer; zero limits mean the defaults.
+// Config is the configuration of a Coalescer. Zero limits mean the defaults.
 type Config struct {
 	Reorder, AtomicIDs                               bool
 	MaxSegments, MaxUDPSegments, MaxOpen, MaxPerFlow int
@@ -71,35 +72,35 @@ type Config struct {
 // Case is one file.
 type Case struct {
 	Op      string
-	Why     string   // what must happen, and why, in one line
-	Source  string   // where it was seen
-	Rules   []string // rules it is a case of, each ending in the side: + or -
+	Why     string   // the required behaviour and its reason, in one line
+	Source  string   // where the behaviour was seen
+	Rules   []string // the rules it tests, each ending in its side: + or -
 	Config  Config   // coalesce only
-	Batches []Batch  // segment and checksum: one
+	Batches []Batch  // only one for segment and checksum
 }
 
-// Batch is the packets of one call, and what comes of them.
+// Batch has the packets of one call and their expected outcome.
 type Batch struct {
 	In  []In
 	Out []Superpacket // coalesce only
 	Asked
 }
 
-// Asked is what a kernel does when it is asked the same.
+// Asked is the outcome of the same input in a kernel.
 type Asked struct {
 	Kernel   []Kernel
-	Diverges string // why that is not what the case states, "" if it is
+	Diverges string // why that differs from the case; "" if it does not
 }
 
-// Kernel is what kernels do that have a feature, or with "!" in front lack it, or
-// all if the feature is "".
+// Kernel is the outcome in kernels that have a feature, or lack it if "!" precedes
+// its name, or in all kernels if Feature is "".
 type Kernel struct{ Feature, Does string }
 
-// In is one packet, superpacket or string of bytes.
+// In is one packet, one superpacket or one string of bytes.
 type In struct {
 	Data []byte
 
-	Reason string // coalesce: expected; "" if not stated
+	Reason string // coalesce: the expected Reason; "" if not stated
 
 	Vnet     VnetHdr  // segment
 	Error    string   // segment: the expected error class, or

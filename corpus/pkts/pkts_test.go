@@ -95,7 +95,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// TestErrors checks that what is wrong is told with its line.
+// TestErrors checks that errors are reported with their line.
 func TestErrors(t *testing.T) {
 	head := "# format: 1\n# op: coalesce\n# why: w\n# source: s\n"
 	segment := strings.Replace(head, "coalesce", "segment", 1) + "# batch:\n"
@@ -124,10 +124,10 @@ func TestErrors(t *testing.T) {
 		{head + "# config: order=inorder\n", "f:5: config: order=inorder: unknown"},
 		{head + "# config: max_open=65536\n", "f:5: config: max_open=65536: unknown"},
 		{head + "# config: max_segments=1023\n", "f:5: config: max_segments=1023: unknown key or value"},
-		{head + "# config: udp=off tcp4=off\n", "f:5: config: want it written \"tcp4=off udp=off\""},
-		{segment[:len(segment)-len("# batch:\n")] + "# config: udp=off\n", "f:5: config in a case"},
+		{head + "# config: udp=off tcp4=off\n", "f:5: config: want the form \"tcp4=off udp=off\""},
+		{segment[:len(segment)-len("# batch:\n")] + "# config: udp=off\n", "f:5: config: only op coalesce has one"},
 		{head + "# batch: 1\n", "f:5: batch takes no value"},
-		{head + "# batch:\n# why: again\n", "f:6: key \"why\" behind the first batch"},
+		{head + "# batch:\n# why: again\n", "f:6: key \"why\" after the first batch"},
 		{head + "# in: First\n", "f:5: in before the first batch"},
 		{head + "# batch:\n# in: a b\n", "f:6: in: want a Reason"},
 		{head + "# batch:\n0000  45\n", "f:6: bytes that belong to no packet"},
@@ -137,13 +137,13 @@ func TestErrors(t *testing.T) {
 		{head + "# batch:\n# in:\n0000  4\n", "f:7: want 1 to 16 bytes"},
 		{head + "# batch:\n# in:\n0000  4500\n", "f:7: want 1 to 16 bytes"},
 		{head + "# batch:\n# in:\n0000  AA\n", "f:7: want 1 to 16 bytes"},
-		{head + "# batch:\n# in:\n# fill: 300000 00\n", "f:7: a packet of over 262144 bytes"},
+		{head + "# batch:\n# in:\n# fill: 300000 00\n", "f:7: a packet has over 262144 bytes"},
 		{head + "# batch:\n# in:\n# fill: 0 00\n", "f:7: fill: want a count"},
 		{head + "# batch:\n# in:\n# pad: 10 0\n", "f:7: pad: want a count"},
 		{head + "# batch:\n# in:\n# out: packets=1 " + vnet + "\n", "f:7: out: \"1\" is not the index"},
 		{head + "# batch:\n# in:\n# out: packets=0\n", "f:7: out: want packets=0,1 and"},
 		{head + "# batch:\n# in:\n# out: packets=0 flags=0\n", "f:7: out: a VnetHdr has the fields"},
-		{head + "# batch:\n# in:\n# out: packets=0 " + vnet + "\n# in:\n", "f:8: in behind the first out"},
+		{head + "# batch:\n# in:\n# out: packets=0 " + vnet + "\n# in:\n", "f:8: in after the first out"},
 		{head + "# batch:\n# in:\n# error: X\n", "f:7: error does not belong here"},
 		{head + "# batch:\n# in:\n# sum: 0x0000\n", "f:7: sum does not belong here"},
 		{head + "# out: packets=0 " + vnet + "\n", "f:5: out does not belong here"},
@@ -156,16 +156,16 @@ func TestErrors(t *testing.T) {
 		{segment + "# kernel: dropped\n", "f:6: kernel does not belong here"},
 		{checksum + "# in: seed=0x0000\n# kernel: dropped\n", "f:7: kernel does not belong here"},
 		{segment + "# in: " + vnet + "\n# kernel: lost\n", "f:7: kernel: \"lost\": want one of delivered, "},
-		{segment + "# in: " + vnet + "\n# kernel: if X dropped\n", "f:7: kernel: want the name of a feature"},
-		{segment + "# in: " + vnet + "\n# kernel: if x\n", "f:7: kernel: want the name of a feature"},
+		{segment + "# in: " + vnet + "\n# kernel: if X dropped\n", "f:7: kernel: want a feature, then an outcome"},
+		{segment + "# in: " + vnet + "\n# kernel: if x\n", "f:7: kernel: want a feature, then an outcome"},
 		{segment + "# in: " + vnet + "\n# kernel: dropped\n# out:\n", "f:8: out does not belong here"},
 		{segment + "# in: " + vnet + "\n# kernel: dropped\n0000  45\n", "f:8: bytes that belong to no packet"},
-		{segment + "# in: " + vnet + "\n# diverges: w\n", "f:7: diverges: want why"},
+		{segment + "# in: " + vnet + "\n# diverges: w\n", "f:7: diverges: want one reason"},
 		{segment + "# in: " + vnet + "\n# kernel: dropped\n# diverges: w\n# kernel: other\n", "f:9: kernel does not belong here"},
 		{head + "# batch:\n# kernel: 0\n", "f:6: kernel does not belong here"},
 		{head + "# batch:\n# in:\n# kernel: 0 1\n", "f:7: kernel: \"1\" is not the index"},
 		{head + "# batch:\n# in:\n# kernel: 0,0\n", "f:7: kernel: packet 0 twice"},
-		{head + "# batch:\n# in:\n# kernel: 0\n# in:\n", "f:8: in behind the first out or kernel"},
+		{head + "# batch:\n# in:\n# kernel: 0\n# in:\n", "f:8: in after the first out or kernel"},
 		{checksum + "# in: seed=12\n", "f:6: in: want seed=0x1234"},
 		{checksum + "# in: seed=0x0000\n# sum: 1\n", "f:7: sum: want 0x1234"},
 	} {

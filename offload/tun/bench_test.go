@@ -10,8 +10,8 @@ import (
 	"tunproof/tunlive"
 )
 
-// BenchmarkWriteBatch writes 64 packets, which a TUN whose queue is full drops:
-// what is measured is the device and its system calls.
+// BenchmarkWriteBatch writes 64 packets to a TUN whose queue is full, which drops
+// them: it measures the device and its system calls.
 func BenchmarkWriteBatch(b *testing.B) {
 	for _, f := range allFlows {
 		for _, off := range []bool{false, true} {
@@ -30,8 +30,8 @@ func BenchmarkWriteBatch(b *testing.B) {
 	}
 }
 
-// BenchmarkRead reads a superpacket of 45 segments; the harness writes it, which is
-// in the time.
+// BenchmarkRead reads a superpacket of 45 segments. The time includes the harness's
+// write.
 func BenchmarkRead(b *testing.B) {
 	h := tunlive.VnetHdr{Flags: 1, GSOType: 1, HdrLen: 40, GSOSize: 1400, CsumStart: 20, CsumOffset: 16}
 	super := flow{port: 1}.super(45, 1400)

@@ -9,40 +9,40 @@ import (
 	"tunproof/offload"
 )
 
-// Config is how a Device is opened and works. The zero value opens an interface
-// with one queue and a name that the kernel chooses.
+// Config configures a Device. The zero value opens an interface with one queue and a
+// name that the kernel chooses.
 type Config struct {
-	// Name is the interface's, at most 15 bytes; "tun%d" and "" let the kernel
-	// choose a number. Adopt ignores it.
+	// Name is the interface's name, at most 15 bytes. With "tun%d" or "" the kernel
+	// chooses a number. Adopt ignores Name.
 	Name string
-	// Node is the device to open, "" for /dev/net/tun.
+	// Node is the path of the device to open, "" for /dev/net/tun.
 	Node string
-	// Queues is how many descriptors Open opens, 0 for 1. With more than one, or
-	// with MultiQueue, the interface has IFF_MULTI_QUEUE, and AddQueue can add
-	// others.
+	// Queues is the number of descriptors that Open opens, 0 for 1. With more than
+	// one, or with MultiQueue, the interface has IFF_MULTI_QUEUE, and AddQueue can
+	// add queues.
 	Queues     int
 	MultiQueue bool
 
-	// Coalesce is how written packets are joined: order and limits. What it
-	// disables can be enabled later. AtomicIDs stays false here: see ExactIDs.
+	// Coalesce configures how written packets are joined: order and limits. The types
+	// it disables can be enabled later. AtomicIDs must be false here: see ExactIDs.
 	Coalesce offload.Config
 	// ExactIDs keeps the ID of every IPv4 packet. By default the device sets
-	// offload.Config.AtomicIDs: packets with DF join whatever their IDs, and come
-	// back with IDs that count up. RFC 6864 gives such IDs no meaning, no receiver
-	// reads them, and without it nothing that Linux sends from a UDP socket that is
-	// not connected, as QUIC servers do, would join: their ID is always 0.
+	// offload.Config.AtomicIDs: packets with DF join whatever their IDs are, and come
+	// back with IDs that count up. RFC 6864 gives such IDs no meaning, and no
+	// receiver reads them. Without AtomicIDs, no packet that Linux sends from an
+	// unconnected UDP socket, as QUIC servers do, would join: their ID is always 0.
 	ExactIDs bool
 
-	// Observer is told what goes by; Record keeps the last packets. Both cost
-	// nothing when they are zero.
+	// Observer is called for each packet, and Record keeps the last packets. Both
+	// cost nothing when they are zero.
 	Observer Observer
 	Record   Record
 }
 
-// maxQueues is what the kernel takes (MAX_TAP_QUEUES, drivers/net/tun.c).
+// maxQueues is the kernel's limit (MAX_TAP_QUEUES, drivers/net/tun.c).
 const maxQueues = 256
 
-// check returns cfg with its zeros replaced, or what is wrong with it.
+// check returns cfg with defaults for zeros, or an error for the first bad field.
 func (cfg Config) check() (Config, error) {
 	if cfg.Queues == 0 {
 		cfg.Queues = 1
@@ -56,9 +56,9 @@ func (cfg Config) check() (Config, error) {
 	case len(cfg.Name) > 15 || strings.ContainsAny(cfg.Name, "/\x00"):
 		return cfg, fmt.Errorf("tun: Config.Name is %q: want at most 15 bytes, no slash", cfg.Name)
 	case cfg.Record.Packets < 0:
-		return cfg, fmt.Errorf("tun: Config.Record.Packets is %d", cfg.Record.Packets)
+		return cfg, fmt.Errorf("tun: Config.Record.Packets is %d: want 0 or more", cfg.Record.Packets)
 	case cfg.Coalesce.AtomicIDs && cfg.ExactIDs:
-		return cfg, errors.New("tun: Config.ExactIDs with Coalesce.AtomicIDs: want one of them")
+		return cfg, errors.New("tun: Config.ExactIDs and Coalesce.AtomicIDs are both set: want one of them")
 	}
 	cfg.MultiQueue = cfg.MultiQueue || cfg.Queues > 1
 	cfg.Coalesce.AtomicIDs = !cfg.ExactIDs
@@ -68,13 +68,13 @@ func (cfg Config) check() (Config, error) {
 	return cfg, nil
 }
 
-// Protocols is a set of what is coalesced and can be switched off.
+// Protocols is a set of the protocols that are coalesced and can be switched off.
 type Protocols uint8
 
 const (
 	TCPv4 Protocols = 1 << iota
 	TCPv6
-	UDP          // of IPv4 and IPv6
+	UDP          // over IPv4 and IPv6
 	allProtocols = TCPv4 | TCPv6 | UDP
 )
 
@@ -92,7 +92,7 @@ func (p Protocols) String() string {
 	return strings.Join(names, "|")
 }
 
-// protocolOf is what superpackets of a type are of.
+// protocolOf returns the protocol of superpackets of a type.
 func protocolOf(t offload.GSOType) Protocols {
 	switch t &^ offload.GSOECN {
 	case offload.GSOTCPv4:
@@ -105,30 +105,30 @@ func protocolOf(t offload.GSOType) Protocols {
 	return 0
 }
 
-// Features is what the kernel hands out uncut since TUNSETOFFLOAD, the same on
-// every queue (T1).
+// Features are the offloads negotiated by TUNSETOFFLOAD: what the kernel hands out
+// uncut. They are the same on every queue (T1).
 type Features struct {
 	Csum   bool // partial checksums: TUN_F_CSUM
 	TSO    bool // TCP superpackets: TUN_F_TSO4, TUN_F_TSO6
-	TSOECN bool // those with the ECN bit too: TUN_F_TSO_ECN
-	USO    bool // UDP superpackets: TUN_F_USO4, TUN_F_USO6; without it none is written either
+	TSOECN bool // TCP superpackets with the ECN bit too: TUN_F_TSO_ECN
+	USO    bool // UDP superpackets: TUN_F_USO4, TUN_F_USO6; without USO none is written either
 }
 
-// Observer is told of packets as they go by, each function on the goroutine that
-// reads or writes, between two packets. It may call anything but the data path of
-// the same queue. Slices are lent for the call and must not be changed.
+// Observer has functions that are called for each packet, on the goroutine that reads
+// or writes, between two packets. They may call anything but the data path of the
+// same queue. Slices are lent for the call and must not be changed.
 type Observer struct {
-	// Read is told of each packet or superpacket that was read, before it is cut;
-	// err is nil or why it is dropped.
+	// Read is called for each packet or superpacket that was read, before it is cut.
+	// err is nil, or the reason why it is dropped.
 	Read func(h offload.VnetHdr, packet []byte, err error)
-	// Write is told of each write: how many packets it stood for, the bytes
-	// written, those of the VnetHdr first, and the errno or nil.
+	// Write is called for each write, with the number of packets it stood for, the
+	// bytes written, starting with the VnetHdr, and the errno or nil.
 	Write func(h offload.VnetHdr, packets int, pieces [][]byte, err error)
-	// Refused is told of each write that the kernel refused, after what was
-	// refused was sent again or given up. r is the callee's to keep.
+	// Refused is called for each write that the kernel refused, after the packets
+	// were sent again or given up. The function may keep r.
 	Refused func(r *Refusal)
 }
 
-// ErrGone is what calls on a device return when its interface was deleted.
-// errors.Is says that it is os.ErrClosed, too.
+// ErrGone is returned by calls on a device whose interface was deleted. errors.Is
+// reports that it is os.ErrClosed too.
 var ErrGone = fmt.Errorf("tun: the interface was deleted: %w", os.ErrClosed)

@@ -13,8 +13,8 @@ import (
 	"tunproof/tunlive"
 )
 
-// TestWrite checks that what arrives is what was written, that it went joined, and
-// that it is counted.
+// TestWrite checks that the packets written arrive, that they were joined on the way,
+// and that they are counted.
 func TestWrite(t *testing.T) {
 	for _, f := range allFlows {
 		t.Run(f.String(), func(t *testing.T) {
@@ -33,8 +33,8 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// TestRead checks that a superpacket is handed out as its segments, whatever the
-// number of buffers.
+// TestRead checks that a superpacket is handed out as its segments, for any number of
+// buffers.
 func TestRead(t *testing.T) {
 	h := map[bool]tunlive.VnetHdr{false: {Flags: 1, GSOType: 1, HdrLen: 40, GSOSize: 1000, CsumStart: 20, CsumOffset: 16},
 		true: {Flags: 1, GSOType: 4, HdrLen: 60, GSOSize: 1000, CsumStart: 40, CsumOffset: 16}}
@@ -64,7 +64,8 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// super is n packets of n payload bytes as one, with a partial checksum.
+// super returns n packets of size payload bytes as one superpacket, with a partial
+// checksum.
 func (f flow) super(n, size int) []byte {
 	b := f.packet(0, n*size)
 	copy(b[len(b)-n*size:], bytes.Join(payloads(batch(n, size, f), size), nil))
@@ -85,8 +86,8 @@ func payloads(list [][]byte, size int) [][]byte {
 	return out
 }
 
-// TestShort checks that a segment that its buffer is too short for is dropped and
-// counted, and no other.
+// TestShort checks that a segment longer than its buffer is dropped and counted, and
+// no other.
 func TestShort(t *testing.T) {
 	r := reading(t, tun.Config{})
 	h := tunlive.VnetHdr{Flags: 1, GSOType: 1, HdrLen: 40, GSOSize: 1000, CsumStart: 20, CsumOffset: 16}
@@ -111,13 +112,13 @@ func TestShort(t *testing.T) {
 	}
 }
 
-// TestLeft checks that what one way of reading leaves, the other hands out, and
-// that it is counted once.
+// TestLeft checks that segments left by one way of reading are handed out by the
+// other, and are counted once.
 func TestLeft(t *testing.T) {
 	r := reading(t, tun.Config{})
 	h := tunlive.VnetHdr{Flags: 1, GSOType: 4, HdrLen: 60, GSOSize: 100, CsumStart: 40, CsumOffset: 16}
 	f := flow{v6: true, port: 9}
-	whole := f.super(9, 100) // and 50 bytes in a tenth
+	whole := f.super(9, 100) // and 50 bytes in a tenth segment
 	whole = append(whole, make([]byte, 50)...)
 	binary.BigEndian.PutUint16(whole[4:], uint16(len(whole)-40))
 	binary.BigEndian.PutUint16(whole[56:], offload.PseudoHeaderSum(6, whole[8:24], whole[24:40], len(whole)-40))
@@ -149,7 +150,7 @@ func TestLeft(t *testing.T) {
 	}
 }
 
-// TestDrain checks the bound of what one call takes.
+// TestDrain checks the limit of packets that one call takes.
 func TestDrain(t *testing.T) {
 	r := reading(t, tun.Config{})
 	for i := range 70 {
@@ -166,8 +167,8 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// TestObserver checks that an observer sees all that goes by, and may close the
-// queue from where it is called.
+// TestObserver checks that an observer sees all packets, and may close the queue
+// while it is called.
 func TestObserver(t *testing.T) {
 	var packets, writes, reads, bytesWritten int
 	var out, in *rig
@@ -206,6 +207,6 @@ func TestObserver(t *testing.T) {
 		t.Errorf("closed by the observer: %d, %v", n, err)
 	}
 	if n, err := in.q.ReadBatch(bufs, sizes, 0); n != 0 || err != os.ErrClosed {
-		t.Errorf("behind it: %d, %v", n, err)
+		t.Errorf("after it: %d, %v", n, err)
 	}
 }

@@ -13,28 +13,28 @@ import (
 	"tunproof/corpus/pkts"
 )
 
-// Device is a TUN interface. Open and Adopt make one.
+// Device is a TUN interface. Use Open or Adopt to make one.
 type Device struct {
 	cfg    Config
 	faults faults
-	rec    *recorder // nil if nothing is recorded
+	rec    *recorder // nil without a recorder
 
 	name        string
 	index       int
-	mask        int       // of TUNSETOFFLOAD
-	unsupported Protocols // for want of USO
+	mask        int       // as set by TUNSETOFFLOAD
+	unsupported Protocols // without USO
 
 	mu       sync.Mutex
-	queues   []*Queue // open, and closed ones whose counters count
+	queues   []*Queue // also closed ones, whose counters still count
 	closed   bool
-	switches atomic.Uint32 // a switches value
+	switches atomic.Uint32 // holds a switches value
 }
 
-// switches is what changes at run time of how packets are joined, in one word.
+// switches is the part of the coalescing that can change at run time, in one word.
 type switches uint32
 
 const (
-	refusedShift = 8 // switched off since a refusal; below it what the user did
+	refusedShift = 8 // protocols switched off by a refusal; the lower bits are the user's
 	udpLimited   = 1 << 16
 )
 
@@ -53,11 +53,11 @@ func newDevice(cfg Config, f faults) *Device {
 	return d
 }
 
-// Name returns the interface's name when it was opened.
+// Name returns the name that the interface had when it was opened.
 func (d *Device) Name() string { return d.name }
 
-// MTU returns the interface's MTU in bytes, as it is in this moment. It must be of
-// the caller's network namespace.
+// MTU returns the interface's current MTU in bytes. The interface must be in the
+// caller's network namespace.
 func (d *Device) MTU() (int, error) {
 	n, err := linkNumber(d.name, unix.SIOCGIFMTU)
 	if err != nil {
@@ -66,7 +66,7 @@ func (d *Device) MTU() (int, error) {
 	return int(n), nil
 }
 
-// Features returns what was negotiated with the kernel.
+// Features returns the offloads negotiated with the kernel.
 func (d *Device) Features() Features {
 	has := func(bits int) bool { return d.mask&bits == bits }
 	return Features{
@@ -77,15 +77,14 @@ func (d *Device) Features() Features {
 	}
 }
 
-// Queues returns how many queues the device has had, those that are closed
-// included.
+// Queues returns the number of queues, including closed ones.
 func (d *Device) Queues() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.queues)
 }
 
-// Queue returns queue i, from 0. It panics if there is none.
+// Queue returns queue i, counted from 0. It panics if there is none.
 func (d *Device) Queue(i int) *Queue {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -93,9 +92,9 @@ func (d *Device) Queue(i int) *Queue {
 }
 
 // SetDisabled switches the coalescing of p off or on, from the next batch on (T5).
-// Packets of what is off are written one by one; what is read is cut in any case.
-// Switching on also forgets that the kernel refused p; UDP stays off without
-// Features().USO.
+// Packets of a protocol that is off are written one by one; superpackets that are
+// read are cut in any case. Switching on also forgets that the kernel refused p.
+// Without Features().USO, UDP stays off.
 func (d *Device) SetDisabled(p Protocols, off bool) {
 	p &= allProtocols
 	if off {
@@ -109,15 +108,16 @@ func (d *Device) SetDisabled(p Protocols, off bool) {
 	d.switches.And(^clear)
 }
 
-// Disabled returns what is not coalesced: what SetDisabled or Config switched off,
-// what the kernel refused, and UDP without Features().USO.
+// Disabled returns the protocols that are not coalesced: those switched off by
+// SetDisabled or Config, those that the kernel refused, and UDP without
+// Features().USO.
 func (d *Device) Disabled() Protocols {
 	s := switches(d.switches.Load())
 	return s.disabled() | s.refused() | d.unsupported
 }
 
-// Stats returns the counters of all queues, those that are closed included. Calls
-// that have not returned are not in them, but for Waits.
+// Stats returns the counters of all queues, including closed ones. Calls that have
+// not returned are not counted, except in Waits.
 func (d *Device) Stats() Stats {
 	s := switches(d.switches.Load())
 	all := Stats{Refused: s.refused(), UDPLimited: s&udpLimited != 0}
@@ -129,20 +129,21 @@ func (d *Device) Stats() Stats {
 	return all
 }
 
-// DumpWritten writes the recorder's last written packets, before they were joined,
-// as a case of op coalesce; DumpRead the last that were read, as one of op segment.
-// why is its line of that name; "" says that somebody wanted it.
+// DumpWritten writes the recorder's last written packets, from before they were
+// joined, as a case of op coalesce. DumpRead writes the last packets that were read,
+// as a case of op segment. why is the case's line of that name; "" stands for a dump
+// that somebody asked for.
 func (d *Device) DumpWritten(w io.Writer, why string) error {
 	return d.rec.dump(w, pkts.OpCoalesce, why, d.name)
 }
 
-// DumpRead: see DumpWritten.
+// DumpRead is like DumpWritten, for packets that were read.
 func (d *Device) DumpRead(w io.Writer, why string) error {
 	return d.rec.dump(w, pkts.OpSegment, why, d.name)
 }
 
-// Close closes all queues, waking those who wait, who get os.ErrClosed. An
-// interface that is not persistent is then gone. Calling it again does nothing.
+// Close closes all queues. Calls that wait return os.ErrClosed. An interface that is
+// not persistent then disappears. A second Close does nothing.
 func (d *Device) Close() error {
 	d.mu.Lock()
 	d.closed = true

@@ -18,8 +18,8 @@ import (
 	"tunproof/tunlive"
 )
 
-// randomBatch returns packets of a few flows, most of which join: now and then
-// one has another size, a flag, another ID, a checksum that is wrong, or comes late.
+// randomBatch returns packets of a few flows, most of which join. Some have another
+// size, a flag, another ID, a wrong checksum, or come late.
 func randomBatch(r *rand.Rand) [][]byte {
 	at := map[flow]int{}
 	var list [][]byte
@@ -38,7 +38,7 @@ func randomBatch(r *rand.Rand) [][]byte {
 		}
 		switch r.IntN(40) {
 		case 0:
-			b[len(b)-1] ^= 1 // payload or header: a checksum that is wrong
+			b[len(b)-1] ^= 1 // payload or header: the checksum is wrong
 		case 1:
 			if !f.udp {
 				b[l4+13] |= 8 // PSH
@@ -75,8 +75,8 @@ func byFlow(list [][]byte) map[string][][]byte {
 	return m
 }
 
-// TestEndToEnd writes random batches, and checks that of each flow every packet
-// arrives, byte for byte, in order, and no other.
+// TestEndToEnd writes random batches, and checks that exactly the packets of each
+// flow arrive, byte for byte and in order.
 func TestEndToEnd(t *testing.T) {
 	r := writing(t, tun.Config{ExactIDs: true})
 	rounds, packets := 1500, 0
@@ -93,7 +93,7 @@ func TestEndToEnd(t *testing.T) {
 		}
 		r.write(batch)
 		got, want := byFlow(r.arrived()), byFlow(keep)
-		equal(t, batch, keep) // it is only read
+		equal(t, batch, keep) // the batch must be unchanged
 		if len(got) != len(want) {
 			t.Fatalf("seed %d, batch %d: %d flows of %d", seed, round, len(got), len(want))
 		}
@@ -112,8 +112,8 @@ func TestEndToEnd(t *testing.T) {
 	t.Logf("%d packets in %d batches, %d writes", packets, rounds, s.Writes)
 }
 
-// TestIDs checks what the default makes of packets with DF and ID 0, as QUIC
-// servers send them: they join, and only ID and header checksum come out otherwise.
+// TestIDs checks the default for packets with DF and ID 0, as QUIC servers send them:
+// they join, and only ID and header checksum change.
 func TestIDs(t *testing.T) {
 	for _, exact := range []bool{false, true} {
 		r := writing(t, tun.Config{ExactIDs: exact})
@@ -142,8 +142,8 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// TestAddQueue checks that a queue that is added takes and gives what the first
-// does, and that the offloads of both are what they were.
+// TestAddQueue checks that an added queue works like the first, and that the offloads
+// of both are unchanged.
 func TestAddQueue(t *testing.T) {
 	r := reading(t, tun.Config{MultiQueue: true})
 	before := r.dev.Features()
@@ -152,8 +152,9 @@ func TestAddQueue(t *testing.T) {
 	if r.dev.Queue(1) != q || r.dev.Queues() != 2 || r.dev.Features() != before {
 		t.Errorf("%d queues, %+v", r.dev.Queues(), r.dev.Features())
 	}
-	// The kernel chooses the queue by flow: each flow's superpackets come out of one,
-	// uncut. Read is what has arrived; delivery is synchronous.
+	// The kernel chooses the queue by flow: all superpackets of a flow come out of
+	// one queue, uncut. ReadSuper gets those that have arrived; delivery is
+	// synchronous.
 	const flows = 40
 	for i := range flows {
 		h := tunlive.VnetHdr{Flags: 1, GSOType: 1, HdrLen: 40, GSOSize: 100, CsumStart: 20, CsumOffset: 16}
@@ -180,7 +181,7 @@ func TestAddQueue(t *testing.T) {
 	if s := r.stats().Read; s.Superpackets != flows || s.Packets != 10*flows || s.Bytes != 10*flows*140 {
 		t.Errorf("%+v", s)
 	}
-	must(t, q.Close()) // the other goes on
+	must(t, q.Close()) // the other still works
 	r.write(batch(3, 10, allFlows[0]))
 	if _, err := r.dev.AddQueue(); err != nil {
 		t.Error(err)
@@ -223,8 +224,8 @@ func TestQueues(t *testing.T) {
 	}
 }
 
-// TestConcurrent reads, writes, switches and counts at once, with the garbage
-// collector running and nothing but the device holding on to what is written. It
+// TestConcurrent reads, writes, switches and counts at the same time, while the
+// garbage collector runs and only the device references the written packets. It
 // checks that every packet arrives.
 func TestConcurrent(t *testing.T) {
 	r := writing(t, tun.Config{Record: tun.Record{Packets: 100}})
@@ -281,8 +282,8 @@ func TestConcurrent(t *testing.T) {
 	all.Wait()
 }
 
-// TestAllocations is P9 for the device: in steady state nothing is allocated,
-// whatever becomes of the packets.
+// TestAllocations tests P9 for the device: nothing is allocated in steady state,
+// whatever the outcome of the packets.
 func TestAllocations(t *testing.T) {
 	for _, record := range []int{0, 200} {
 		out := writing(t, tun.Config{Record: tun.Record{Packets: record}})

@@ -2,7 +2,7 @@
 
 package tun
 
-// Faults is what tests put in the kernel's place.
+// Faults replaces parts of the kernel in tests.
 type Faults struct {
 	Offload func(mask int, set func(int) error) error
 	Front   func(front []byte) []byte

@@ -19,7 +19,7 @@ import (
 	"tunproof/tunlive"
 )
 
-// TestAdopt checks which descriptors are refused, and that what is taken carries
+// TestAdopt checks which descriptors are refused, and that adopted ones carry
 // packets.
 func TestAdopt(t *testing.T) {
 	w, far := wiring(t)
@@ -36,7 +36,7 @@ func TestAdopt(t *testing.T) {
 		{"header of 12 bytes", "of 12 bytes, want 10", unix.IFF_TUN, 12, 0},
 		{"header of 20 bytes", "of 20 bytes, want 10", unix.IFF_TUN, 20, 0},
 		{"TAP", "without IFF_TUN", unix.IFF_TAP, 10, 0},
-		{"pipe", "no descriptor of a TUN", 0, 0, pipe[0]},
+		{"pipe", "not a TUN descriptor", 0, 0, pipe[0]},
 		{"right", "", unix.IFF_TUN, 10, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -68,10 +68,10 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
-// TestMask refuses every offload bit in turn, as an older kernel would, and checks
-// what is negotiated, and that all that is written arrives.
+// TestMask refuses each offload bit in turn, as an older kernel would. It checks the
+// negotiated features, and that all written packets arrive.
 func TestMask(t *testing.T) {
-	has := opened(t, tun.Config{}).dev.Features().USO // of a kernel that refuses nothing else
+	has := opened(t, tun.Config{}).dev.Features().USO // of a kernel that refuses none
 	all := tun.Features{Csum: true, TSO: true, TSOECN: true, USO: true}
 	for _, c := range []struct {
 		bit  int
@@ -109,8 +109,8 @@ func TestMask(t *testing.T) {
 	}
 }
 
-// TestLinkDown checks that packets to an interface that is down are counted, each,
-// and that those that come when it is up again arrive.
+// TestLinkDown checks that each packet to an interface that is down is counted, and
+// that later packets arrive when it is up again.
 func TestLinkDown(t *testing.T) {
 	r := writing(t, tun.Config{})
 	must(t, r.w.SetDown(r.name))
@@ -143,7 +143,7 @@ func blocked(call string) {
 	}
 }
 
-// TestWoken checks what wakes a reader that is blocked, and with which error.
+// TestWoken checks what wakes a blocked reader, and the error that it gets.
 func TestWoken(t *testing.T) {
 	for name, c := range map[string]struct {
 		wake func(*rig) error
@@ -180,7 +180,7 @@ func TestWoken(t *testing.T) {
 				must(t, r.far.Write(tunlive.VnetHdr{}, pkt))
 				bufs, sizes := buffers(1, 0, 1500)
 				if n, err := r.q.ReadBatch(bufs, sizes, 0); n != 1 || err != nil {
-					t.Errorf("behind the deadline: %d, %v", n, err)
+					t.Errorf("after the deadline: %d, %v", n, err)
 				}
 				return
 			}
@@ -200,8 +200,8 @@ func TestWoken(t *testing.T) {
 	}
 }
 
-// TestFullQueue checks that a writer waits while the kernel has no room: that what
-// it could send arrives, that its deadline ends the wait, and that room wakes it.
+// TestFullQueue checks a writer that waits for room in the kernel: the packets that
+// it could send arrive, its deadline ends the wait, and room wakes it.
 func TestFullQueue(t *testing.T) {
 	r := writing(t, tun.Config{})
 	other, err := tunlive.OpenTUN()
@@ -209,7 +209,7 @@ func TestFullQueue(t *testing.T) {
 	defer other.Close()
 	must(t, r.w.SetUp(other.Name(), queueLen))
 	must(t, r.w.Redirect(other.Name(), r.far.Name()))
-	must(t, r.w.Throttle(r.far.Name(), 1, 2000)) // keeps all but the first
+	must(t, r.w.Throttle(r.far.Name(), 1, 2000)) // holds back all but the first
 	raw, err := r.q.SyscallConn()
 	must(t, err)
 	must(t, raw.Control(func(fd uintptr) { err = unix.IoctlSetPointerInt(int(fd), unix.TUNSETSNDBUF, 1<<16) }))
@@ -232,7 +232,7 @@ func TestFullQueue(t *testing.T) {
 	blocked("WriteBatch")
 	must(t, r.w.Throttle(r.far.Name(), 4e9, 200<<20))
 	kick := flow{v6: true, port: 99}.packet(0, 10)
-	must(t, other.Write(tunlive.VnetHdr{}, kick)) // what waits leaves with the next packet
+	must(t, other.Write(tunlive.VnetHdr{}, kick)) // held-back packets leave with the next one
 	select {
 	case err := <-done:
 		must(t, err)
@@ -246,8 +246,9 @@ func TestFullQueue(t *testing.T) {
 	equal(t, got, want)
 }
 
-// TestShortQueue checks that what a reader's queue has no room for is the
-// kernel's to count: sent is what arrives, and what it dropped.
+// TestShortQueue checks the packets for which a reader's queue has no room. The
+// kernel counts them: the packets sent are those that arrive and those that it
+// dropped.
 func TestShortQueue(t *testing.T) {
 	r := writing(t, tun.Config{})
 	must(t, r.w.SetUp(r.far.Name(), 10))
@@ -261,7 +262,7 @@ func TestShortQueue(t *testing.T) {
 	t.Logf("200 sent, %d arrived, %d frames dropped", len(got), dropped)
 }
 
-// TestCounts writes batches of awkward numbers and checks that all arrives.
+// TestCounts writes batches of unusual sizes and checks that all packets arrive.
 func TestCounts(t *testing.T) {
 	r := writing(t, tun.Config{})
 	var flows []flow
@@ -297,7 +298,8 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// TestJunk checks that what is no IP packet keeps no other from arriving.
+// TestJunk checks that bytes that are not an IP packet do not keep others from
+// arriving.
 func TestJunk(t *testing.T) {
 	var refusals []*tun.Refusal
 	r := writing(t, tun.Config{Observer: tun.Observer{Refused: func(r *tun.Refusal) { refusals = append(refusals, r) }}})
@@ -317,9 +319,9 @@ func TestJunk(t *testing.T) {
 	}
 }
 
-// TestLong checks packets that no length field can tell the length of: written,
-// they are the kernel's; read, they are dropped and counted, and the longest that is
-// one is not.
+// TestLong checks packets whose length does not fit in their length field. When they
+// are written, the kernel counts them. When they are read, they are dropped and
+// counted, but the longest valid packet is not.
 func TestLong(t *testing.T) {
 	w := writing(t, tun.Config{})
 	long := flow{port: 1}.packet(0, 65_600) // its length field wraps

@@ -15,15 +15,16 @@ import (
 	"tunproof/tunlive"
 )
 
-// cannot is why the kernel cannot be asked.
+// cannot is the reason why the kernel cannot be asked.
 var cannot error
 
 func TestMain(m *testing.M) {
-	cannot = tunlive.Enter() // everything happens in a namespace of the tests' own
+	cannot = tunlive.Enter() // all tests run in a namespace of their own
 	os.Exit(m.Run())
 }
 
-// must skips what this machine cannot do, unless TUNLIVE=require forbids it.
+// must skips the test if this machine lacks something it needs, unless
+// TUNLIVE=require is set.
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err == nil {
@@ -38,20 +39,20 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// queueLen is room for all that a test writes.
+// queueLen is enough for all that a test writes.
 const queueLen = 100_000
 
-// rig is a device under test, and a TUN of the harness at the other end.
+// rig is a device under test, with a TUN of the harness at the other end.
 type rig struct {
 	t    testing.TB
 	w    *tunlive.Wiring
 	far  *tunlive.TUN
-	name string // of the device
+	name string // the device's name
 	dev  *tun.Device
 	q    *tun.Queue
 }
 
-// wiring returns what the harness has, and a TUN of its own.
+// wiring returns the harness's Wiring and one of its TUNs.
 func wiring(t testing.TB) (*tunlive.Wiring, *tunlive.TUN) {
 	t.Helper()
 	must(t, cannot)
@@ -65,7 +66,7 @@ func wiring(t testing.TB) (*tunlive.Wiring, *tunlive.TUN) {
 	return w, far
 }
 
-// writing is a device whose packets all go to the other end, where each is read as
+// writing returns a rig whose packets all go to the other end. There each is read as
 // the kernel cut it.
 func writing(t testing.TB, cfg tun.Config, f ...tun.Faults) *rig {
 	t.Helper()
@@ -74,7 +75,7 @@ func writing(t testing.TB, cfg tun.Config, f ...tun.Faults) *rig {
 	return r
 }
 
-// reading is a device that gets all that is written at the other end.
+// reading returns a rig whose device receives all that is written at the other end.
 func reading(t testing.TB, cfg tun.Config) *rig {
 	t.Helper()
 	r := opened(t, cfg)
@@ -100,7 +101,7 @@ func opened(t testing.TB, cfg tun.Config, f ...tun.Faults) *rig {
 	return r
 }
 
-// unsupported are the protocols that a kernel is never asked to segment.
+// unsupported returns the protocols that the kernel is never asked to segment.
 func unsupported(d *tun.Device) tun.Protocols {
 	if d.Features().USO {
 		return 0
@@ -116,7 +117,7 @@ func (r *rig) write(batch [][]byte) {
 	}
 }
 
-// arrived returns what came out at the other end, as bytes of its own.
+// arrived returns copies of the packets that came out at the other end.
 func (r *rig) arrived() [][]byte {
 	r.t.Helper()
 	packets, err := r.w.ReadAll(r.far)
@@ -148,7 +149,7 @@ func equal(t testing.TB, got, want [][]byte) {
 
 func head(b []byte) []byte { return b[:min(len(b), 80)] }
 
-// stats checks the sums that Stats promises, and returns them.
+// stats returns the device's Stats, after checking the sums that Stats promises.
 func (r *rig) stats() tun.Stats {
 	r.t.Helper()
 	s := r.dev.Stats()
@@ -163,12 +164,12 @@ func (r *rig) stats() tun.Stats {
 	return s
 }
 
-// flow describes packets of the tests. The kernel and package offload judge them
-// by their bytes alone; everything random is fuzz's.
+// flow describes packets of these tests. The kernel and package offload judge them
+// only by their bytes; random packets are made in fuzz.
 type flow struct {
 	v6, udp bool
 	port    uint16
-	fixedID bool // with DF, 0
+	fixedID bool // DF and ID 0
 }
 
 var allFlows = []flow{{port: 1}, {v6: true, port: 1}, {udp: true, port: 1}, {v6: true, udp: true, port: 1}}
@@ -177,7 +178,8 @@ func (f flow) String() string {
 	return fmt.Sprintf("udp=%v/v6=%v", f.udp, f.v6)
 }
 
-// packet returns packet i of the flow, of n payload bytes, all right.
+// packet returns packet i of the flow, with n payload bytes and right lengths and
+// checksums.
 func (f flow) packet(i, n int) []byte {
 	b := []byte{0x60, 0, 0, 0, 0, 0, 0, 64}
 	if f.v6 {
@@ -205,7 +207,7 @@ func (f flow) packet(i, n int) []byte {
 	return b
 }
 
-// seal puts lengths and checksums right.
+// seal sets lengths and checksums to the right values.
 func (f flow) seal(b []byte, at int) {
 	proto, csumAt := uint8(6), at+16
 	if f.udp {
@@ -238,7 +240,7 @@ func batch(n, size int, flows ...flow) [][]byte {
 	return list
 }
 
-// buffers are n buffers for ReadBatch, of headroom and so many bytes.
+// buffers returns n buffers for ReadBatch, each with headroom and size bytes.
 func buffers(n, headroom, size int) ([][]byte, []int) {
 	bufs := make([][]byte, n)
 	for i := range bufs {

@@ -12,30 +12,31 @@ import (
 	"tunproof/offload"
 )
 
-// Open makes an interface, or attaches to one that exists, and opens cfg.Queues
-// descriptors of it. It needs CAP_NET_ADMIN for that, or an interface whose owner
-// it runs as.
+// Open makes an interface, or attaches to an existing one, and opens cfg.Queues
+// descriptors of it. It needs CAP_NET_ADMIN, or an interface that belongs to the
+// user.
 //
-// The interface has IFF_TUN, IFF_NO_PI and IFF_VNET_HDR, never IFF_NAPI: kernels
-// as old as 4.19 then free a packet that the writer still counts on. One that
-// exists keeps the header size and byte order it was given; Open puts the size
-// right where nobody else can have the interface open, and else refuses.
+// The interface has IFF_TUN, IFF_NO_PI and IFF_VNET_HDR, but never IFF_NAPI: with it,
+// kernels as old as 4.19 free a packet that the writer still counts on. An existing
+// interface keeps its header size and byte order. Open corrects the size if nobody
+// else can have the interface open; otherwise it refuses a wrong one.
 func Open(cfg Config) (*Device, error) { return open(cfg, faults{}) }
 
-// Adopt makes a Device of descriptors that somebody else opened, all of one
-// interface, a queue each. It takes them over: with an error they are closed, and
-// else Close closes them. They become non-blocking, and so do their duplicates.
+// Adopt makes a Device of descriptors that somebody else opened. All must belong to
+// one interface; each becomes a queue. Adopt takes them over: it closes them on
+// error, and later Close closes them. They become non-blocking, and so do their
+// duplicates.
 //
-// It refuses what cannot be read or written right: an interface that is not
-// IFF_TUN, or without IFF_NO_PI or IFF_VNET_HDR, of a virtio_net_hdr of another
-// size than 10 or not in native byte order (T1). Size, order and offloads are the
-// interface's: whoever else has it open shares them.
+// Adopt refuses interfaces that cannot be read and written correctly: those that are
+// not IFF_TUN, those without IFF_NO_PI or IFF_VNET_HDR, and those whose
+// virtio_net_hdr is not of 10 bytes or not in native byte order (T1). Size, order and
+// offloads belong to the interface: everybody who has it open shares them.
 func Adopt(cfg Config, fds ...int) (*Device, error) { return adopt(cfg, faults{}, fds...) }
 
-// faults is what tests put in the kernel's place; nil is the kernel.
+// faults replaces parts of the kernel in tests; with nil the kernel is used.
 type faults struct {
-	offload func(mask int, set func(int) error) error // instead of TUNSETOFFLOAD, which set does
-	front   func(front []byte) []byte                 // what is written instead of a superpacket's VnetHdr and headers
+	offload func(mask int, set func(int) error) error // called instead of TUNSETOFFLOAD, which set does
+	front   func(front []byte) []byte                 // returns the bytes to write instead of a superpacket's VnetHdr and headers
 }
 
 func open(cfg Config, f faults) (*Device, error) {
@@ -77,14 +78,14 @@ func adopt(cfg Config, f faults, fds ...int) (*Device, error) {
 	return d, nil
 }
 
-// prepare checks what is adopted.
+// prepare checks descriptors that are adopted.
 func prepare(cfg Config, f faults, fds []int) (*Device, error) {
 	cfg, err := cfg.check()
 	if err != nil {
 		return nil, err
 	}
 	if len(fds) == 0 {
-		return nil, errors.New("tun: Adopt: no descriptor")
+		return nil, errors.New("tun: Adopt: no descriptors given")
 	}
 	cfg.Name = ""
 	d := newDevice(cfg, f)
@@ -94,7 +95,7 @@ func prepare(cfg Config, f faults, fds []int) (*Device, error) {
 			return nil, fmt.Errorf("tun: descriptor %d: %w", fd, err)
 		}
 		if d.name != "" && d.name != name {
-			return nil, fmt.Errorf("tun: descriptor %d is of %s, others are of %s", fd, name, d.name)
+			return nil, fmt.Errorf("tun: descriptor %d belongs to %s, others to %s", fd, name, d.name)
 		}
 		d.name, d.cfg.MultiQueue = name, flags&unix.IFF_MULTI_QUEUE != 0
 		if err := unix.SetNonblock(fd, true); err != nil {
@@ -110,7 +111,7 @@ func (d *Device) attach() (fd int, err error) {
 	if err != nil {
 		return -1, &fs.PathError{Op: "tun: open", Path: d.cfg.Node, Err: err}
 	}
-	opened := fd // what an error returns is -1
+	opened := fd // fd is -1 after an error
 	defer func() {
 		if err != nil {
 			unix.Close(opened)
@@ -129,7 +130,7 @@ func (d *Device) attach() (fd int, err error) {
 		return -1, fmt.Errorf("tun: TUNSETIFF %s: %w%s", d.name, err, attachHint(err))
 	}
 	d.name = ifr.Name()
-	if !d.cfg.MultiQueue { // it is ours alone: what others left of it can be put right
+	if !d.cfg.MultiQueue { // nobody else has it open: wrong settings can be corrected
 		err = unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, offload.VnetHdrLen)
 		if err == nil {
 			err = unix.IoctlSetPointerInt(fd, unix.TUNSETVNETLE, 0)
@@ -158,8 +159,8 @@ func attachHint(err error) string {
 	return ""
 }
 
-// checkFD says whether a descriptor is one that can be read and written right, and
-// of which interface, with which flags.
+// checkFD checks that a descriptor can be read and written correctly. It returns the
+// name and the flags of its interface.
 func checkFD(fd int) (name string, flags uint16, err error) {
 	ifr, err := unix.NewIfreq("")
 	if err != nil {
@@ -168,9 +169,9 @@ func checkFD(fd int) (name string, flags uint16, err error) {
 	switch err := unix.IoctlIfreq(fd, unix.TUNGETIFF, ifr); err {
 	case nil:
 	case unix.EBADFD:
-		return "", 0, fmt.Errorf("TUNGETIFF: %w: it is attached to no interface", err)
+		return "", 0, fmt.Errorf("TUNGETIFF: %w: it is not attached to an interface", err)
 	default:
-		return "", 0, fmt.Errorf("TUNGETIFF: %w: it is no descriptor of a TUN", err)
+		return "", 0, fmt.Errorf("TUNGETIFF: %w: it is not a TUN descriptor", err)
 	}
 	name, flags = ifr.Name(), ifr.Uint16()
 	for _, f := range []struct {
@@ -181,7 +182,7 @@ func checkFD(fd int) (name string, flags uint16, err error) {
 			return name, flags, fmt.Errorf("%s was opened without %s: every packet would be misread", name, f.name)
 		}
 	}
-	// These are 32 bits, which an int on a big-endian machine is not.
+	// These values have 32 bits; an int has 64 on some big-endian machines.
 	size, err := unix.IoctlGetUint32(fd, unix.TUNGETVNETHDRSZ)
 	if err != nil {
 		return name, flags, fmt.Errorf("TUNGETVNETHDRSZ: %w", err)
@@ -190,7 +191,7 @@ func checkFD(fd int) (name string, flags uint16, err error) {
 		return name, flags, fmt.Errorf("%s has a virtio_net_hdr of %d bytes, want %d", name, size, offload.VnetHdrLen)
 	}
 	little := binary.NativeEndian.Uint16([]byte{1, 0}) == 1
-	// Without an ioctl the order is native: TUNGETVNETBE is of few kernels.
+	// Without this ioctl the order is native: few kernels have TUNGETVNETBE.
 	if le, err := unix.IoctlGetUint32(fd, unix.TUNGETVNETLE); err == nil && le != 0 && !little {
 		return name, flags, fmt.Errorf("%s has a little-endian virtio_net_hdr, want the native order", name)
 	}
@@ -200,10 +201,10 @@ func checkFD(fd int) (name string, flags uint16, err error) {
 	return name, flags, nil
 }
 
-// start makes queues of the interface's first descriptors, and takes them over:
-// with an error they are closed.
+// start makes queues of the interface's first descriptors. It takes them over, and
+// closes them on error.
 func (d *Device) start(fds []int) error {
-	d.index, _ = linkIndex(d.name) // not found where the interface is of another namespace
+	d.index, _ = linkIndex(d.name) // fails if the interface is in another namespace
 	err := d.setOffloads(fds)
 	for i := 0; i < len(fds) && err == nil; i++ {
 		var q *Queue
@@ -242,7 +243,7 @@ func (d *Device) setOffloads(fds []int) (err error) {
 const usoMask = unix.TUN_F_USO4 | unix.TUN_F_USO6
 
 // negotiate sets and returns the largest mask that the kernel takes (T1). The mask
-// is the interface's and outlives its descriptors, so it is always set.
+// belongs to the interface and outlives its descriptors, so it is always set.
 func (d *Device) negotiate(fd int) (mask int, err error) {
 	const tso = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6
 	for _, mask = range []int{tso | unix.TUN_F_TSO_ECN, tso, unix.TUN_F_CSUM, 0} {
@@ -268,7 +269,7 @@ func (d *Device) setOffload(fd, mask int) error {
 }
 
 // AddQueue opens another descriptor of the interface, with the same offloads (T1).
-// It needs IFF_MULTI_QUEUE.
+// The interface must have IFF_MULTI_QUEUE.
 func (d *Device) AddQueue() (*Queue, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -277,8 +278,8 @@ func (d *Device) AddQueue() (*Queue, error) {
 		return nil, os.ErrClosed
 	case !d.cfg.MultiQueue:
 		return nil, fmt.Errorf("tun: %s: AddQueue: it was opened without IFF_MULTI_QUEUE", d.name)
-	case err != nil || index != d.index: // TUNSETIFF would make another
-		return nil, fmt.Errorf("tun: AddQueue: no interface %s in this namespace that is the device's: %w", d.name, ErrGone)
+	case err != nil || index != d.index: // TUNSETIFF would make a new interface
+		return nil, fmt.Errorf("tun: AddQueue: the device's interface %s is not in this namespace: %w", d.name, ErrGone)
 	}
 	fd, err := d.attach()
 	if err != nil {
@@ -296,7 +297,7 @@ func (d *Device) AddQueue() (*Queue, error) {
 	return q, nil
 }
 
-// linkIndex is the index of an interface in this network namespace.
+// linkIndex returns the index of an interface in this network namespace.
 func linkIndex(name string) (int, error) {
 	n, err := linkNumber(name, unix.SIOCGIFINDEX)
 	return int(n), err

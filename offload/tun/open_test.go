@@ -15,9 +15,9 @@ import (
 	"tunproof/tunlive"
 )
 
-// TestOpenExisting checks that an interface that exists, and has the header size
-// and offloads that others left it, works as one that is new; where others may have
-// it open, it is refused.
+// TestOpenExisting checks that an existing interface, with the header size and
+// offloads that others left it, works like a new one. If others may have it open, it
+// is refused.
 func TestOpenExisting(t *testing.T) {
 	for _, multi := range []bool{false, true} {
 		w, far := wiring(t)
@@ -60,7 +60,7 @@ func TestOpenExisting(t *testing.T) {
 	}
 }
 
-// TestMissingNode checks that what cannot be opened says so.
+// TestMissingNode checks the errors for things that cannot be opened.
 func TestMissingNode(t *testing.T) {
 	if _, err := tun.Open(tun.Config{Node: "/nowhere/tun"}); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
@@ -75,7 +75,7 @@ func TestMissingNode(t *testing.T) {
 	}
 }
 
-// TestOpenLeaksNothing checks that what cannot be attached leaves no descriptor open.
+// TestOpenLeaksNothing checks that a failed attach leaves no descriptor open.
 func TestOpenLeaksNothing(t *testing.T) {
 	open := func() int {
 		list, err := os.ReadDir("/proc/self/fd")
@@ -95,8 +95,8 @@ func TestOpenLeaksNothing(t *testing.T) {
 	}
 }
 
-// TestSwitches checks what is not joined while it is switched off, in Config and
-// at run time (T5).
+// TestSwitches checks that a protocol is not joined while it is off, in Config and at
+// run time (T5).
 func TestSwitches(t *testing.T) {
 	r := writing(t, tun.Config{Coalesce: offload.Config{DisableTCPv6: true}})
 	want := map[tun.Protocols]int{tun.TCPv4: 0, tun.TCPv6: 1, tun.UDP: 2}
@@ -132,9 +132,9 @@ func TestSwitches(t *testing.T) {
 	}
 }
 
-// TestHeaderSizeChanged has somebody change the header size of an open device,
-// which misplaces all that is read and written: every packet is counted, none is
-// taken for another, and when it is put right the device goes on.
+// TestHeaderSizeChanged changes the header size of an open device, so that all reads
+// and writes are misplaced. Every packet is counted, none is mistaken for another,
+// and the device works again when the size is corrected.
 func TestHeaderSizeChanged(t *testing.T) {
 	var bad []error
 	r := reading(t, tun.Config{Observer: tun.Observer{Read: func(_ offload.VnetHdr, _ []byte, err error) { bad = append(bad, err) }}})
@@ -153,7 +153,7 @@ func TestHeaderSizeChanged(t *testing.T) {
 	if s, err := r.q.NextSuper(); s != nil || err != nil {
 		t.Errorf("read with a header of 12 bytes: %v, %v", s, err)
 	}
-	r.dev.SetDisabled(tun.TCPv4, true) // with a GSO type the guard would judge other bytes than the kernel (K6)
+	r.dev.SetDisabled(tun.TCPv4, true) // with a GSO type the guard and the kernel would judge different bytes (K6)
 	n, err := r.q.WriteBatch(want)
 	if n != 0 || err != unix.EINVAL {
 		t.Errorf("written with a header of 12 bytes: %d, %v", n, err)

@@ -21,25 +21,26 @@ type Queue struct {
 	w      writer
 }
 
-// newQueue makes a queue of a descriptor that is attached and non-blocking. It
-// takes it over: with an error it is closed.
+// newQueue makes a queue of an attached, non-blocking descriptor. It takes the
+// descriptor over, and closes it on error.
 func (d *Device) newQueue(fd int) (*Queue, error) {
 	q := &Queue{dev: d, file: os.NewFile(uintptr(fd), d.name)}
 	var err error
 	if q.raw, err = q.file.SyscallConn(); err == nil {
-		err = q.file.SetDeadline(time.Time{}) // fails if it is not in the poller
+		err = q.file.SetDeadline(time.Time{}) // fails if the descriptor is not in the poller
 	}
 	if err != nil {
 		q.file.Close()
-		return nil, fmt.Errorf("tun: %s: a descriptor that cannot be polled: %w", d.name, err)
+		return nil, fmt.Errorf("tun: %s: the descriptor cannot be polled: %w", d.name, err)
 	}
 	q.r.init(q)
 	q.w.init(q)
 	return q, nil
 }
 
-// SetDeadline sets both deadlines, as of a net.Conn: calls that wait, and calls to
-// come, return os.ErrDeadlineExceeded from then on. The zero time means none.
+// SetDeadline sets both deadlines, like that of a net.Conn. From then on, calls that
+// wait and later calls return os.ErrDeadlineExceeded. The zero time means no
+// deadline.
 func (q *Queue) SetDeadline(t time.Time) error { return q.file.SetDeadline(t) }
 
 // SetReadDeadline sets the deadline of reads.
@@ -48,19 +49,19 @@ func (q *Queue) SetReadDeadline(t time.Time) error { return q.file.SetReadDeadli
 // SetWriteDeadline sets the deadline of writes.
 func (q *Queue) SetWriteDeadline(t time.Time) error { return q.file.SetWriteDeadline(t) }
 
-// Close closes the descriptor and wakes those who wait, who get os.ErrClosed.
-// Packets that were read and not handed out are lost. Calling it again gives
-// an error that is os.ErrClosed.
+// Close closes the descriptor. Calls that wait return os.ErrClosed. Packets that were
+// read but not handed out are lost. A second Close returns an error that is
+// os.ErrClosed.
 func (q *Queue) Close() error {
 	q.closed.Store(true)
 	return q.file.Close()
 }
 
-// SyscallConn returns the descriptor for what is not in this package. Reading and
-// writing there misses what was read and not handed out.
+// SyscallConn returns the descriptor, for operations that this package does not have.
+// Reading from it misses packets that were read but not handed out.
 func (q *Queue) SyscallConn() (syscall.RawConn, error) { return q.file.SyscallConn() }
 
-// why turns what RawConn returned into what a caller is told.
+// why turns an error of RawConn into the one that the caller gets.
 func (q *Queue) why(err error) error {
 	switch {
 	case err == nil || errors.Is(err, os.ErrDeadlineExceeded):
@@ -68,7 +69,7 @@ func (q *Queue) why(err error) error {
 	case q.closed.Load():
 		return os.ErrClosed
 	}
-	// The poller says of a deleted interface only that it cannot be polled.
+	// The poller only reports that a deleted interface cannot be polled.
 	gone := false
 	_ = q.raw.Control(func(fd uintptr) {
 		ifr, e := unix.NewIfreq("")

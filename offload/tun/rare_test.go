@@ -18,9 +18,9 @@ import (
 	"tunproof/tunlive"
 )
 
-// The tests here are of what happens when two rare things meet.
+// These tests cover combinations of two rare events.
 
-// within fails the test if f takes longer than any machine needs for it.
+// within fails the test if f takes longer than any machine needs.
 func within(t *testing.T, what string, f func()) {
 	t.Helper()
 	done := make(chan struct{})
@@ -36,8 +36,8 @@ func within(t *testing.T, what string, f func()) {
 }
 
 // TestDeadlineAmidRefused lets the deadline pass while the packets of a refused
-// superpacket are sent one by one, behind a packet that was refused alone: the deadline
-// is what the caller is told, and the next batch, refused too, starts at its first
+// superpacket are sent one by one, after a packet was refused alone. The caller gets
+// the deadline's error. The next batch, which is refused too, starts at its first
 // packet.
 func TestDeadlineAmidRefused(t *testing.T) {
 	r := writing(t, tun.Config{}, tun.Faults{Front: noSize})
@@ -46,7 +46,7 @@ func TestDeadlineAmidRefused(t *testing.T) {
 	defer other.Close()
 	must(t, r.w.SetUp(other.Name(), queueLen))
 	must(t, r.w.Redirect(other.Name(), r.far.Name()))
-	must(t, r.w.Throttle(r.far.Name(), 1, 2000)) // keeps all but the first
+	must(t, r.w.Throttle(r.far.Name(), 1, 2000)) // holds back all but the first
 	raw, err := r.q.SyscallConn()
 	must(t, err)
 	must(t, raw.Control(func(fd uintptr) { err = unix.IoctlSetPointerInt(int(fd), unix.TUNSETSNDBUF, 1<<16) }))
@@ -64,7 +64,7 @@ func TestDeadlineAmidRefused(t *testing.T) {
 
 	must(t, r.q.SetWriteDeadline(time.Time{}))
 	must(t, r.w.Throttle(r.far.Name(), 4e9, 200<<20))
-	must(t, other.Write(tunlive.VnetHdr{}, flow{v6: true, port: 99}.packet(0, 10))) // what waits leaves with it
+	must(t, other.Write(tunlive.VnetHdr{}, flow{v6: true, port: 99}.packet(0, 10))) // held-back packets leave with it
 	r.dev.SetDisabled(tun.TCPv4, false)
 	again := batch(100, 300, flow{port: 2})
 	within(t, "room did not wake the writer", func() { r.write(again) })
@@ -75,8 +75,8 @@ func TestDeadlineAmidRefused(t *testing.T) {
 	equal(t, got, again)
 }
 
-// TestObservedBeforeCut checks that an observer sees what was read as it was, though
-// the buffers are too short for it.
+// TestObservedBeforeCut checks that an observer sees the packet as it was read, even
+// if the buffers are too short for it.
 func TestObservedBeforeCut(t *testing.T) {
 	var seen [][]byte
 	r := reading(t, tun.Config{Observer: tun.Observer{Read: func(h offload.VnetHdr, b []byte, err error) { seen = append(seen, bytes.Clone(b)) }}})
@@ -91,8 +91,8 @@ func TestObservedBeforeCut(t *testing.T) {
 	equal(t, seen, [][]byte{whole, last})
 }
 
-// TestRefusalIsKept checks that what is said of a refused packet stays when its memory
-// is used again.
+// TestRefusalIsKept checks that a Refusal stays unchanged when the memory of the
+// packet is reused.
 func TestRefusalIsKept(t *testing.T) {
 	var kept []*tun.Refusal
 	r := writing(t, tun.Config{Observer: tun.Observer{Refused: func(r *tun.Refusal) { kept = append(kept, r) }}})
@@ -106,8 +106,8 @@ func TestRefusalIsKept(t *testing.T) {
 	}
 }
 
-// TestCloseBehindClosed checks that a device closes all queues, though one was closed
-// before.
+// TestCloseBehindClosed checks that a device closes all queues, even if one was
+// closed before.
 func TestCloseBehindClosed(t *testing.T) {
 	r := reading(t, tun.Config{Queues: 3})
 	must(t, r.q.Close())
@@ -126,7 +126,7 @@ func TestCloseBehindClosed(t *testing.T) {
 	})
 }
 
-// writer calls itself for each Write.
+// writer is a function that is called for each Write.
 type writer func()
 
 func (w writer) Write(b []byte) (int, error) {
@@ -134,7 +134,7 @@ func (w writer) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// TestDumpUsesDevice checks that whoever is given a dump may use the device meanwhile.
+// TestDumpUsesDevice checks that the destination of a dump may use the device.
 func TestDumpUsesDevice(t *testing.T) {
 	r := writing(t, tun.Config{Record: tun.Record{Packets: 10}})
 	r.write(batch(3, 100, allFlows[0]))
@@ -145,8 +145,8 @@ func TestDumpUsesDevice(t *testing.T) {
 	})
 }
 
-// TestAdoptClosesAll checks that descriptors behind one that makes no queue are
-// closed, too.
+// TestAdoptClosesAll checks that Adopt also closes the descriptors after one that
+// cannot become a queue.
 func TestAdoptClosesAll(t *testing.T) {
 	must(t, cannot)
 	const flags = unix.IFF_TUN | unix.IFF_VNET_HDR | unix.IFF_MULTI_QUEUE
@@ -164,8 +164,8 @@ func TestAdoptClosesAll(t *testing.T) {
 	}
 }
 
-// TestSwitchAmidBatch checks that what is switched off while a batch is written is so
-// from the next on (T5).
+// TestSwitchAmidBatch checks that a switch during a batch takes effect in the next
+// batch (T5).
 func TestSwitchAmidBatch(t *testing.T) {
 	var r *rig
 	r = writing(t, tun.Config{Observer: tun.Observer{Write: func(offload.VnetHdr, int, [][]byte, error) { r.dev.SetDisabled(tun.TCPv4, true) }}})
@@ -194,8 +194,8 @@ func TestFirstError(t *testing.T) {
 	}
 }
 
-// TestSameMask checks that every queue, added ones too, is given the mask that was
-// negotiated: it is the interface's (T1).
+// TestSameMask checks that every queue, also an added one, gets the negotiated mask:
+// it belongs to the interface (T1).
 func TestSameMask(t *testing.T) {
 	var masks []int
 	r := writing(t, tun.Config{Queues: 3}, tun.Faults{Offload: func(mask int, set func(int) error) error {
@@ -216,7 +216,7 @@ func TestSameMask(t *testing.T) {
 	}
 }
 
-// TestAdoptTwo checks that descriptors of two interfaces make no device.
+// TestAdoptTwo checks that descriptors of two interfaces do not become a device.
 func TestAdoptTwo(t *testing.T) {
 	must(t, cannot)
 	const flags = unix.IFF_TUN | unix.IFF_VNET_HDR | unix.IFF_MULTI_QUEUE
@@ -230,7 +230,8 @@ func TestAdoptTwo(t *testing.T) {
 	}
 }
 
-// TestDeadlinesApart checks that the deadline of one direction is none of the other.
+// TestDeadlinesApart checks that the deadline of one direction does not apply to the
+// other.
 func TestDeadlinesApart(t *testing.T) {
 	past := time.Now().Add(-time.Second)
 	w := writing(t, tun.Config{})
@@ -244,12 +245,12 @@ func TestDeadlinesApart(t *testing.T) {
 		t.Errorf("%d, %v", n, err)
 	}
 	if _, err := r.q.WriteBatch(batch(1, 10, allFlows[0])); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("a write behind its deadline: %v", err)
+		t.Errorf("a write after its deadline: %v", err)
 	}
 }
 
-// TestFewFiles checks that a device that is refused again and again leaves no more
-// than eight files of it.
+// TestFewFiles checks that a device that is refused repeatedly leaves at most eight
+// files.
 func TestFewFiles(t *testing.T) {
 	dir := t.TempDir()
 	r := writing(t, tun.Config{Record: tun.Record{Packets: 10, Dir: dir}}, tun.Faults{Front: noSize})
@@ -262,8 +263,8 @@ func TestFewFiles(t *testing.T) {
 	}
 }
 
-// TestAnotherOfTheName checks that no queue is added to an interface that only has the
-// name of the device's.
+// TestAnotherOfTheName checks that no queue is added to another interface that has
+// the device's name.
 func TestAnotherOfTheName(t *testing.T) {
 	r := writing(t, tun.Config{MultiQueue: true})
 	must(t, r.w.Delete(r.name))

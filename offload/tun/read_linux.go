@@ -11,46 +11,47 @@ import (
 )
 
 const (
-	// maxPacket is the longest IP packet: IPv6's header and what its length counts.
+	// maxPacket is the length of the longest IP packet: IPv6's header and 65,535
+	// bytes.
 	maxPacket = 40 + 65535
-	// readLen holds one byte more than the longest packet, to see that the kernel
-	// cut none: it does so without a sign.
+	// readLen is one byte more than the longest packet takes. The kernel truncates a
+	// packet without a sign; the extra byte shows it.
 	readLen = offload.VnetHdrLen + maxPacket + 1
-	// maxDrain is how many packets one call takes from the kernel (T2), or one
-	// superpacket of more: what is more at a time leaves the cache before the caller
-	// comes to it.
+	// maxDrain is the number of packets that one call takes from the kernel (T2), or
+	// more if they are one superpacket. More at a time would leave the cache before
+	// the caller comes to them.
 	maxDrain = 64
 )
 
-// reader is the half of a Queue that reads.
+// reader is the reading half of a Queue.
 type reader struct {
 	q       *Queue
-	mu      sync.Mutex         // of a call
-	step    func(uintptr) bool // r.drain, made once
-	once    func(uintptr) bool // r.one
+	mu      sync.Mutex         // held during a call
+	step    func(uintptr) bool // r.drain, bound once
+	once    func(uintptr) bool // r.one, bound once
 	buf     []byte             // a VnetHdr and a packet
-	seg     offload.Segmenter  // what is left of it
-	hdr     offload.VnetHdr    // of what was read last
+	seg     offload.Segmenter  // cuts what is in buf
+	hdr     offload.VnetHdr    // of the last read
 	pkt     []byte             //
-	bad     error              // why that is dropped
-	counted bool               // its segments are in Stats already
-	call                       // that runs
-	d       ReadStats          // of it
+	bad     error              // why the last packet read is dropped
+	counted bool               // Stats already has the segments of seg
+	call                       // the call that runs
+	d       ReadStats          // counters of that call
 	total   struct {
 		sync.Mutex
 		ReadStats
 	}
 }
 
-// call is what ReadBatch was given, and how far it is.
+// call holds the arguments of ReadBatch and its progress.
 type call struct {
 	bufs   [][]byte
 	sizes  []int
 	offset int
 	n      int   // packets handed out
-	reads  int   // since the descriptor was waited for
-	cut    int   // segments of the last
-	told   bool  // the observer waits for what was read last
+	reads  int   // since the last wait for the descriptor
+	cut    int   // segments of the last packet read
+	told   bool  // the observer must be called for the last packet read
 	err    error // of read(2)
 	wait   bool
 }
@@ -61,22 +62,23 @@ func (r *reader) init(q *Queue) {
 	r.buf = make([]byte, readLen)
 }
 
-var errSizes = errors.New("tun: ReadBatch: fewer sizes than buffers, or a negative offset")
+var errSizes = errors.New("tun: ReadBatch: fewer sizes than bufs, or a negative offset")
 
-// ReadBatch waits until there is a packet, then takes what is ready, about 64
-// packets or one superpacket of more, and returns how many segments and packets it put into
-// bufs: the i-th is bufs[i][offset:offset+sizes[i]]. offset is the headroom that
-// the caller wants in front of each. What does not fit into this call's bufs is
-// the next call's, in order. A packet longer than its buffer is dropped and
-// counted (Stats.Read.Short): buffers must hold the MTU, and if the interface is
-// forwarded to, that of what comes in.
+// ReadBatch waits for a packet. Then it takes the packets that are ready, about 64,
+// or more if they are one superpacket, and puts segments and packets into bufs. It
+// returns their number n. The i-th is bufs[i][offset:offset+sizes[i]]; offset is the
+// headroom that the caller wants in front of each. Segments for which bufs has no
+// room are returned by the next call, in order. A packet longer than its buffer is
+// dropped and counted (Stats.Read.Short). So buffers must hold the interface's MTU
+// and, if packets are forwarded to the interface, the MTU of the interface they come
+// from.
 //
-// bufs and sizes are the caller's and not kept. Of a buffer only
-// [offset:offset+sizes[i]] is written.
+// bufs and sizes belong to the caller and are not kept. Only [offset:offset+sizes[i]]
+// of a buffer is written.
 //
-// An error comes with n == 0: os.ErrClosed after Close, ErrGone if the interface
-// was deleted, os.ErrDeadlineExceeded. Packets that cannot be read or cut are no
-// errors; they are counted.
+// With an error, n is 0: os.ErrClosed after Close, ErrGone if the interface was
+// deleted, os.ErrDeadlineExceeded. A packet that cannot be read or cut is not an
+// error; it is counted.
 func (q *Queue) ReadBatch(bufs [][]byte, sizes []int, offset int) (n int, err error) {
 	if len(sizes) < len(bufs) || offset < 0 {
 		return 0, errSizes
@@ -101,7 +103,7 @@ func (q *Queue) ReadBatch(bufs [][]byte, sizes []int, offset int) (n int, err er
 		if err != nil || r.n > 0 {
 			break
 		}
-		r.reads = 0 // none of what was read is a packet
+		r.reads = 0 // no packet came of these reads
 	}
 	n = r.n
 	r.call = call{}
@@ -112,14 +114,14 @@ func (q *Queue) ReadBatch(bufs [][]byte, sizes []int, offset int) (n int, err er
 	return 0, err
 }
 
-// ReadSuper waits for a packet or superpacket and returns the Segmenter that cuts
-// it, for a caller who can do with each segment before the next: InPlace copies
-// nothing. If a call before left segments over, they are what it returns. The
-// Segmenter is the queue's, valid until the next call that reads. Errors are those
+// ReadSuper waits for a packet or superpacket and returns the Segmenter that cuts it.
+// It is for callers who finish each segment before the next, because InPlace copies
+// nothing. If an earlier call left segments over, ReadSuper returns those. The
+// Segmenter belongs to the queue and is valid until the next read. Errors are those
 // of ReadBatch.
 func (q *Queue) ReadSuper() (*offload.Segmenter, error) { return q.super(true) }
 
-// NextSuper is ReadSuper that does not wait: nil if nothing is ready.
+// NextSuper is like ReadSuper, but does not wait: it returns nil if nothing is ready.
 func (q *Queue) NextSuper() (*offload.Segmenter, error) { return q.super(false) }
 
 func (q *Queue) super(wait bool) (*offload.Segmenter, error) {
@@ -148,10 +150,10 @@ func (q *Queue) super(wait bool) (*offload.Segmenter, error) {
 	return &r.seg, nil
 }
 
-// drain reads and hands out until nothing is ready or no more may be taken. It
+// drain reads and hands out until nothing is ready or the limit is reached. It
 // returns false to be called again when something is ready.
 func (r *reader) drain(fd uintptr) bool {
-	// Another superpacket is likely to be as long as the last.
+	// The next superpacket is probably as long as the last.
 	for r.n < len(r.bufs) && r.reads < maxDrain && (r.n == 0 || r.n+r.cut <= maxDrain) {
 		switch r.err = r.read(int(fd)); r.err {
 		case nil:
@@ -175,7 +177,7 @@ func (r *reader) one(fd uintptr) bool {
 	return r.err != unix.EAGAIN || !r.wait
 }
 
-// read reads one packet and starts the Segmenter on it. The errno is read(2)'s.
+// read reads one packet and starts the Segmenter on it. The errno is that of read(2).
 func (r *reader) read(fd int) error {
 	n, err := unix.Read(fd, r.buf)
 	for err == unix.EINTR {
@@ -216,13 +218,14 @@ func (r *reader) read(fd int) error {
 
 var errTruncated = errors.New("tun: longer than any IP packet")
 
-// tell tells the observer, not while the descriptor is held: it may close it.
+// tell calls the observer. The descriptor must not be held: the observer may close
+// it.
 func (r *reader) tell() {
 	r.told = false
 	r.q.dev.cfg.Observer.Read(r.hdr, r.pkt, r.bad)
 }
 
-// handOut copies segments to the buffers that are left.
+// handOut copies segments to the remaining buffers.
 func (r *reader) handOut() {
 	for r.n < len(r.bufs) && r.seg.Len() > 0 {
 		dst := r.bufs[r.n]
@@ -244,7 +247,7 @@ func (r *reader) handOut() {
 	}
 }
 
-// countLeft counts all segments that are left as handed out, once.
+// countLeft counts all remaining segments as handed out, once.
 func (r *reader) countLeft() {
 	n, first := r.seg.Len(), r.seg.NextLen()
 	if r.counted || n == 0 {
@@ -261,7 +264,7 @@ func (r *reader) countLeft() {
 	}
 }
 
-// count adds what the call has counted to the totals.
+// count adds the counters of the call to the totals.
 func (r *reader) count() {
 	r.total.Lock()
 	r.total.add(&r.d)

@@ -11,22 +11,23 @@ import (
 	"tunproof/offload"
 )
 
-// Record is how the flight recorder works: two rings, of the last packets that
-// were read, as the kernel handed them out, and of the last that were written,
-// before they were joined. They become files of the corpus' format, which
-// "tunproof replay" reads.
+// Record configures the flight recorder. It has two rings: the last packets that were
+// read, as the kernel handed them out, and the last that were written, before they
+// were joined. They are saved in the format of the corpus, which "tunproof replay"
+// reads.
 //
-// Without Payload, what is behind the TCP or UDP header, or behind 8 bytes of
-// another, is zeros, but for its first two bytes, which have the one's-complement
-// sum of all that the zeros stand for. So the checksum field is as it was and what
-// it is over adds up to what it did: a checksum that is right, partial, or wrong by
-// some amount is so in the record, a packet joins or not as it did, and of the
-// payload no more is told than its length and sum. (A payload of one byte is its own
-// sum. Headers of more than 256 bytes are cut there.)
+// Without Payload, the bytes after the TCP or UDP header, or after 8 bytes of another
+// protocol's header, are recorded as zeros, except the first two: these hold the
+// one's-complement sum of all the bytes that were replaced. So the checksum field is
+// unchanged, and the data it covers has the same sum as before. A checksum that is
+// right, partial, or wrong by some amount is so in the record too, and a packet joins
+// in the record exactly if it did. The record shows only the length and the sum of
+// the payload. (A payload of one byte is its own sum. Headers of more than 256 bytes
+// are cut there.)
 type Record struct {
-	Packets int    // how many each ring keeps, 0 for no recorder
-	Payload bool   // keep what the packets carry, too
-	Dir     string // where a file is made when a superpacket is refused, at most 8 a device; "" for none
+	Packets int    // packets kept in each ring, 0 for no recorder
+	Payload bool   // record the payload too
+	Dir     string // directory for a file when a superpacket is refused, at most 8 files a device; "" for none
 }
 
 const (
@@ -45,7 +46,7 @@ type recorder struct {
 	files int
 }
 
-// ring has the last packets; at is where the next goes.
+// ring holds the last packets; at is the place of the next.
 type ring struct {
 	kept []kept
 	at   int
@@ -76,14 +77,14 @@ func newRecorder(r Record) *recorder {
 	return rec
 }
 
-// read records what was read.
+// read records a packet that was read.
 func (r *recorder) read(h offload.VnetHdr, packet []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.keep(&r.in, h, packet)
 }
 
-// wrote records a batch, which is joined as cfg says.
+// wrote records a batch, which is joined with cfg.
 func (r *recorder) wrote(batch [][]byte, cfg offload.Config) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -116,16 +117,16 @@ func (r *recorder) keep(to *ring, h offload.VnetHdr, packet []byte) {
 	}
 }
 
-// headersOf returns how many bytes of a packet are headers, and where what its L4
-// checksum is over ends. The two are an even number of bytes from where it starts.
+// headersOf returns the length of a packet's headers, and the end of the data that
+// its L4 checksum covers. Both are at an even distance from the start of that data.
 func headersOf(h offload.VnetHdr, b []byte) (n, end int) {
 	l4, proto, end := behindIP(b)
 	if h.GSOType != offload.GSONone {
-		end = len(b) // no length field is read of a superpacket
+		end = len(b) // a superpacket's length fields are not read
 	}
 	partial := h.Flags&offload.NeedsCsum != 0 && int(h.CsumStart) < maxKept
 	if partial && int(h.CsumStart) > l4 {
-		l4 = int(h.CsumStart) // it is of what is encapsulated
+		l4 = int(h.CsumStart) // the checksum of an encapsulated packet
 	}
 	n = l4 + 8
 	switch rest := b[min(l4, len(b)):]; {
@@ -137,14 +138,14 @@ func headersOf(h offload.VnetHdr, b []byte) (n, end int) {
 		}
 	}
 	if partial {
-		n = max(n, l4+(int(h.CsumOffset)+3)&^1) // the field itself stays
+		n = max(n, l4+(int(h.CsumOffset)+3)&^1) // the field itself is kept
 	}
 	n = min(n, maxKept-l4&1, len(b))
 	return n, max(n, end)
 }
 
-// behindIP returns where the header behind IP's starts, of which protocol, -1 in a
-// fragment, and where the packet ends by its length field.
+// behindIP returns the offset of the header after the IP headers, its protocol (-1 in
+// a fragment), and the end of the packet by its length field.
 func behindIP(b []byte) (l4, proto, end int) {
 	switch {
 	case len(b) >= 20 && b[0]>>4 == 4:
@@ -180,8 +181,8 @@ func (r *ring) packets(f func(k *kept, data []byte)) {
 
 var errNoRecord = errors.New("tun: nothing is recorded: Config.Record.Packets is 0")
 
-// dump writes a ring as a case, op coalesce of what was written or segment of what
-// was read.
+// dump writes a ring as a case: op coalesce for written packets, op segment for read
+// ones.
 func (r *recorder) dump(w io.Writer, op, why, name string) error {
 	if r == nil {
 		return errNoRecord
@@ -213,7 +214,7 @@ func (r *recorder) dump(w io.Writer, op, why, name string) error {
 	return err
 }
 
-// refused makes a file of what was written, if a superpacket was refused.
+// refused saves the written packets in a file, if a superpacket was refused.
 func (r *recorder) refused(why *Refusal) error {
 	if r.Dir == "" || why.Hdr.GSOType == offload.GSONone {
 		return nil
@@ -232,7 +233,7 @@ func (r *recorder) refused(why *Refusal) error {
 	return errors.Join(r.dump(f, pkts.OpCoalesce, why.String(), why.Device), f.Close())
 }
 
-// plain leaves of a name what os.CreateTemp does not take for a path or a pattern.
+// plain removes from a name what os.CreateTemp would take for a path or a pattern.
 func plain(c rune) rune {
 	if c == '/' || c == '\\' || c == '*' {
 		return '_'

@@ -45,7 +45,7 @@ func corpusPackets(t *testing.T, f func(h offload.VnetHdr, b []byte)) {
 }
 
 // TestRecordClasses records every packet of the corpus without its payload, and
-// checks that its length, headers and checksum class are what they were.
+// checks that its length, headers and checksum class are unchanged.
 func TestRecordClasses(t *testing.T) {
 	classes := map[string]int{}
 	corpusPackets(t, func(h offload.VnetHdr, b []byte) {
@@ -57,7 +57,7 @@ func TestRecordClasses(t *testing.T) {
 				t.Fatalf("%+v: got\n% x, want\n% x", h, got[:n], b[:n])
 			}
 			if n == maxKept {
-				return // the headers are longer
+				return // the headers are longer than the record
 			}
 			if packet.Checksum(got) != packet.Checksum(b) {
 				t.Fatalf("%+v: checksum is %s, want %s:\n% x\n% x", h, packet.Checksum(got), packet.Checksum(b), b, got)
@@ -78,8 +78,8 @@ func TestRecordClasses(t *testing.T) {
 	t.Log(classes)
 }
 
-// TestRecordReasons joins every batch of the corpus, and the record of it, and
-// checks that they join alike.
+// TestRecordReasons joins every batch of the corpus and its record, and checks that
+// the results are the same.
 func TestRecordReasons(t *testing.T) {
 	for _, c := range cases(t) {
 		if c.Op != pkts.OpCoalesce {
@@ -145,8 +145,8 @@ func reasons(co *offload.Coalescer, batch [][]byte) string {
 	return strings.Join(s, " ")
 }
 
-// TestRing checks which packets are kept, in batches as they were, whole if that
-// is wanted.
+// TestRing checks which packets are kept, that their batches are kept apart, and that
+// they are complete if Payload is set.
 func TestRing(t *testing.T) {
 	r := newRecorder(Record{Packets: 3, Payload: true})
 	for i := range 3 {
@@ -196,7 +196,7 @@ func TestRing(t *testing.T) {
 	}
 }
 
-// TestConfig checks what is refused, and the defaults.
+// TestConfig checks which Configs are refused, and the defaults.
 func TestConfig(t *testing.T) {
 	for _, cfg := range []Config{
 		{Queues: -1}, {Queues: 257}, {Name: "sixteen-bytes-xx"}, {Name: "a/b"}, {Record: Record{Packets: -1}},

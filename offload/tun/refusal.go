@@ -7,24 +7,24 @@ import (
 	"tunproof/offload"
 )
 
-// maxRefused is how many bytes of a packet a Refusal keeps.
+// maxRefused is the most bytes of a packet that a Refusal keeps.
 const maxRefused = 128
 
-// Refusal is a write that the kernel refused, or the guard: a value of its own,
-// which shares nothing with what was written.
+// Refusal describes a write that the kernel or the guard refused. It shares no memory
+// with the written packets.
 type Refusal struct {
 	Device  string          // the interface
 	Err     error           // a syscall.Errno, or guard.ErrFragment
-	Hdr     offload.VnetHdr // as it was written
-	Header  []byte          // a superpacket's headers; of a packet the first bytes, at most 128
-	Len     int             // of the packet in bytes, from the IP header on
-	Packets int             // that it stood for
-	Resent  bool            // they were sent again one by one
-	Off     Protocols       // what was switched off because of it
+	Hdr     offload.VnetHdr // as written
+	Header  []byte          // all headers of a superpacket, or the first bytes of a packet; at most 128
+	Len     int             // length of the packet in bytes, from the IP header on
+	Packets int             // number of packets that it stood for
+	Resent  bool            // its packets were sent again one by one
+	Off     Protocols       // protocol switched off because of it
 }
 
-// String returns one line. In it the VnetHdr is written as in a case of the corpus
-// and the header as a slice of Go, so that "tunproof replay" reads the line.
+// String returns one line. The VnetHdr is written as in a case of the corpus and the
+// header as a Go slice, so that "tunproof replay" reads the line.
 func (r *Refusal) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: write of %d packets in %d bytes: %v", r.Device, r.Packets, r.Len, r.Err)
@@ -38,7 +38,7 @@ func (r *Refusal) String() string {
 	return b.String()
 }
 
-// hexOf is what Go and "tunproof replay" take for a slice of bytes.
+// hexOf returns b as a Go slice, which "tunproof replay" reads too.
 func hexOf(b []byte) string {
 	var w strings.Builder
 	w.WriteString("[]byte{")

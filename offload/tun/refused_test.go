@@ -20,15 +20,15 @@ import (
 	"tunproof/offload/tun"
 )
 
-// noSize makes a superpacket one that every kernel refuses: without a gso_size.
+// noSize removes the gso_size of a superpacket: every kernel refuses it then.
 func noSize(front []byte) []byte {
 	bad := bytes.Clone(front)
 	bad[4], bad[5] = 0, 0
 	return bad
 }
 
-// TestRefused has the kernel refuse a superpacket in the middle of a batch, and
-// checks that all packets arrive in order, that the protocol is off, visibly, and
+// TestRefused makes the kernel refuse a superpacket in the middle of a batch. It
+// checks that all packets arrive in order, that the protocol is reported as off, and
 // that it can be switched on again (T4).
 func TestRefused(t *testing.T) {
 	for _, f := range allFlows {
@@ -57,7 +57,7 @@ func TestRefused(t *testing.T) {
 			want = append(want, lone.packet(0, 10))
 			want = append(want, batch(40, 200, f)...)
 			want = append(want, batch(5, 100, other)...)
-			want = append(want, lone.packet(1, 20)) // not joined: longer
+			want = append(want, lone.packet(1, 20)) // longer, so it is not joined
 			want = append(want, batch(9, 50, elsewhere)...)
 			r.write(want)
 			equal(t, r.arrived(), want)
@@ -73,7 +73,7 @@ func TestRefused(t *testing.T) {
 			checkRefusal(t, refusals[0], want[1:41], off)
 			checkFile(t, dir, want)
 
-			r.write(want) // nothing is joined, nothing refused
+			r.write(want) // nothing is joined or refused
 			equal(t, r.arrived(), want)
 			if s := r.stats(); len(refusals) != 1 || s.Write.Reasons[offload.Disabled] != 47 {
 				t.Errorf("%+v", s)
@@ -101,14 +101,14 @@ func checkRefusal(t *testing.T, r *tun.Refusal, members [][]byte, off tun.Protoc
 	}
 	line := r.String()
 	got, err := hexdump.Parse([]byte(line + "\n"))
-	packet := append(bytes.Clone(r.Header), make([]byte, r.Len-len(r.Header))...) // zeros for what is not there
+	packet := append(bytes.Clone(r.Header), make([]byte, r.Len-len(r.Header))...) // with zeros for the missing bytes
 	if err != nil || len(got) != 1 || !bytes.Equal(got[0].Data, packet) || !strings.HasPrefix(got[0].Comment, "vnet flags=1 ") || strings.Contains(line, "\n") {
 		t.Errorf("replay reads %d packets, %v of\n%s", len(got), err, line)
 	}
 	t.Log(line)
 }
 
-// checkFile checks that the recorder made a case of what was written.
+// checkFile checks that the recorder saved a case of the written packets.
 func checkFile(t *testing.T, dir string, want [][]byte) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.pkts"))
@@ -129,8 +129,8 @@ func checkFile(t *testing.T, dir string, want [][]byte) {
 	}
 }
 
-// TestRefusedLongUDP does as kernels before 6.9, which take 64 datagrams: that is
-// what is kept to from then on, and UDP stays on.
+// TestRefusedLongUDP behaves like a kernel before 6.9, which takes 64 datagrams. From
+// then on the device keeps to that limit, and UDP stays on.
 func TestRefusedLongUDP(t *testing.T) {
 	r := writing(t, tun.Config{Coalesce: offload.Config{MaxUDPSegments: 128}}, tun.Faults{Front: func(front []byte) []byte {
 		if length := int(front[10+4])<<8 | int(front[10+5]); length > 8+64*100 { // IPv6
@@ -155,8 +155,9 @@ func TestRefusedLongUDP(t *testing.T) {
 	}
 }
 
-// TestNoUSO lets the device believe in USO, whatever the kernel says of it: every packet
-// arrives. Kernels before 6.2 refuse it: UDP is off from then on, and sent again (T4).
+// TestNoUSO makes the device assume USO, whatever the kernel supports: every packet
+// arrives. Kernels before 6.2 refuse superpackets of UDP; then UDP is switched off
+// and the packets are sent again (T4).
 func TestNoUSO(t *testing.T) {
 	var refused tun.Protocols
 	resent := uint64(0)
@@ -172,7 +173,7 @@ func TestNoUSO(t *testing.T) {
 		want := batch(40, 200, allFlows...)
 		r.write(want)
 		got := r.arrived()
-		for _, f := range allFlows { // joined, packets of different flows may change places
+		for _, f := range allFlows { // if they were joined, packets of different flows may change places
 			of := func(list [][]byte) [][]byte {
 				return slices.DeleteFunc(slices.Clone(list), func(b []byte) bool { return flowOf(b) != f })
 			}
@@ -185,7 +186,7 @@ func TestNoUSO(t *testing.T) {
 	}
 }
 
-// flowOf is which of allFlows a packet is of.
+// flowOf returns the one of allFlows that a packet belongs to.
 func flowOf(b []byte) flow {
 	if b[0]>>4 == 6 {
 		return flow{v6: true, udp: b[6] == unix.IPPROTO_UDP, port: 1}
@@ -194,7 +195,7 @@ func flowOf(b []byte) flow {
 }
 
 // TestGuard checks that a superpacket with a fragment's bits never reaches the
-// kernel, and that its packets do.
+// kernel, but its packets do.
 func TestGuard(t *testing.T) {
 	var refused []*tun.Refusal
 	r := writing(t, tun.Config{Observer: tun.Observer{Refused: func(r *tun.Refusal) { refused = append(refused, r) }}},

@@ -18,7 +18,7 @@ var errNoLinux = fmt.Errorf("tun: only Linux has this device: %w", errors.ErrUns
 func Open(Config) (*Device, error)          { return nil, errNoLinux }
 func Adopt(Config, ...int) (*Device, error) { return nil, errNoLinux }
 
-// Device is never made.
+// Device exists only so that programs compile.
 type Device struct{}
 
 func (d *Device) AddQueue() (*Queue, error)           { return nil, errNoLinux }
@@ -34,7 +34,7 @@ func (d *Device) Queues() int                         { return 0 }
 func (d *Device) SetDisabled(p Protocols, off bool)   {}
 func (d *Device) Stats() Stats                        { return Stats{} }
 
-// Queue is never made.
+// Queue exists only so that programs compile.
 type Queue struct{}
 
 func (q *Queue) Close() error                                      { return errNoLinux }

@@ -13,28 +13,28 @@ import (
 	"tunproof/tunlive/guard"
 )
 
-// leastHeaders is how long a superpacket's headers are at least: IPv4's and UDP's.
+// leastHeaders is the least length of a superpacket's headers: IPv4's and UDP's.
 const leastHeaders = 28
 
-// maxPieces is what writev(2) takes (UIO_MAXIOV), more than a superpacket has.
+// maxPieces is the limit of writev(2) (UIO_MAXIOV), more than a superpacket has.
 const maxPieces = 1024
 
-// writer is the half of a Queue that writes.
+// writer is the writing half of a Queue.
 type writer struct {
 	q        *Queue
-	mu       sync.Mutex         // of a call
-	step     func(uintptr) bool // w.drain, made once
+	mu       sync.Mutex         // held during a call
+	step     func(uintptr) bool // w.drain, bound once
 	co       *offload.Coalescer
-	cfg      offload.Config // of co
-	switches switches       // that co was made for
+	cfg      offload.Config // configuration of co
+	switches switches       // the switches that co was made for
 	iov      []unix.Iovec
-	used     int // of iov, since it was cleared
+	used     int // elements of iov and pieces used since they were cleared
 	pieces   [][]byte
 	poll     [1]unix.PollFd
 
 	batch // of the call that runs
 	event event
-	d     WriteStats // of the call that runs
+	d     WriteStats // counters of the call that runs
 
 	total struct {
 		sync.Mutex
@@ -42,30 +42,30 @@ type writer struct {
 	}
 }
 
-// batch is what WriteBatch was given, and how far it is.
+// batch holds the argument of WriteBatch and the progress of the call.
 type batch struct {
 	pkts    [][]byte
 	supers  []offload.Superpacket
-	at      int   // superpacket
+	at      int   // index of the current superpacket
 	alone   bool  // its packets are sent one by one
 	member  int   // the next of them
-	refused bool  // so because the kernel refused it
-	first   error // of a packet or superpacket
-	fatal   error // that ends the call
+	refused bool  // they are sent so because the kernel refused the superpacket
+	first   error // first error of a packet or superpacket
+	fatal   error // error that ends the call
 }
 
-// event is what the observer and the recorder are told of a write, once the
-// descriptor is let go: they may close it.
+// event is a write that the observer and the recorder have to hear of. They are
+// called when the descriptor is no longer held, because they may close it.
 type event struct {
-	wrote   bool // for the observer, what follows
+	wrote   bool // for the observer, with the next three fields
 	hdr     offload.VnetHdr
 	packets int
 	err     error
-	packet  *Refusal // of a packet
-	super   *Refusal // of a superpacket, told when its packets were sent
+	packet  *Refusal // a refused packet
+	super   *Refusal // a refused superpacket, reported after its packets were sent
 }
 
-// ready says whether there is something to tell.
+// ready reports whether the observer or the recorder has to be called.
 func (w *writer) ready() bool {
 	return w.event.wrote || w.event.packet != nil || w.event.super != nil && !w.alone
 }
@@ -78,17 +78,18 @@ func (w *writer) init(q *Queue) {
 	w.switches = ^switches(0) // none
 }
 
-// WriteBatch coalesces pkts, IP packets from the header's first byte on, in the
-// order in which they came, and writes each superpacket with one writev(2) that
-// reads the packets where they are (T3). It waits while the kernel has no room.
+// WriteBatch coalesces pkts and writes each superpacket with one writev(2), without
+// copying the packets (T3). Each packet starts with its IP header, and they are in
+// the order in which they arrived. WriteBatch waits while the kernel has no room.
 //
-// pkts and what it holds are the caller's, only read, and not used after the call.
+// pkts and the packets belong to the caller. They are only read, and not used after
+// the call.
 //
-// n is how many packets the kernel took. An error says why it is not all of them:
-// os.ErrClosed, ErrGone and os.ErrDeadlineExceeded, then the rest was not sent; any
-// other is the errno of the first packet that was refused, and does not keep the
-// others from being sent. A superpacket that is refused is sent again as its
-// packets, in its place, and its protocol switched off (T4).
+// n is the number of packets that the kernel took. The error is the reason if it did
+// not take all. After os.ErrClosed, ErrGone and os.ErrDeadlineExceeded the rest was
+// not sent. Any other error is the errno of the first packet that was refused; the
+// packets after it were still sent. If a superpacket is refused, its packets are sent
+// one by one in its place, and its protocol is switched off (T4).
 func (q *Queue) WriteBatch(pkts [][]byte) (n int, err error) {
 	w := &q.w
 	w.mu.Lock()
@@ -102,13 +103,13 @@ func (q *Queue) WriteBatch(pkts [][]byte) (n int, err error) {
 			w.tell()
 		}
 	}
-	if w.alone = false; w.ready() { // it ended among the packets of a superpacket
+	if w.alone = false; w.ready() { // the call ended among the packets of a superpacket
 		w.tell()
 	}
 	return w.end()
 }
 
-// begin starts a call: it coalesces.
+// begin starts a call and coalesces the batch.
 func (w *writer) begin(pkts [][]byte) {
 	dev := w.q.dev
 	if s := switches(dev.switches.Load()); s != w.switches {
@@ -125,8 +126,8 @@ func (w *writer) begin(pkts [][]byte) {
 	}
 }
 
-// newCoalescer makes a Coalescer of what is switched on. The rest of its Config
-// was checked.
+// newCoalescer makes a Coalescer for the protocols that are on. The rest of its
+// Config has been checked.
 func (d *Device) newCoalescer(s switches) (offload.Config, *offload.Coalescer) {
 	cfg, off := d.cfg.Coalesce, s.disabled()|s.refused()|d.unsupported
 	cfg.DisableTCPv4, cfg.DisableTCPv6, cfg.DisableUDP = off&TCPv4 != 0, off&TCPv6 != 0, off&UDP != 0
@@ -140,7 +141,7 @@ func (d *Device) newCoalescer(s switches) (offload.Config, *offload.Coalescer) {
 	return cfg, co
 }
 
-// end counts, and lets go of what was borrowed.
+// end counts, and releases what was borrowed.
 func (w *writer) end() (int, error) {
 	n := int(w.d.Sent)
 	if w.fatal != nil {
@@ -159,8 +160,8 @@ func (w *writer) end() (int, error) {
 	return n, w.first
 }
 
-// drain writes until all is written or there is something to tell. It returns
-// false to be called again when there is room.
+// drain writes until all is written or an event is ready. It returns false to be
+// called again when there is room.
 func (w *writer) drain(fd uintptr) bool {
 	for w.at < len(w.supers) && !w.ready() && w.fatal == nil {
 		p := &w.supers[w.at]
@@ -181,15 +182,15 @@ func (w *writer) drain(fd uintptr) bool {
 	return true
 }
 
-// isOff says whether the kernel refused such a superpacket before.
+// isOff reports whether the kernel has refused such a superpacket before.
 func (w *writer) isOff(p *offload.Superpacket) bool {
 	s := switches(w.q.dev.switches.Load())
 	of := protocolOf(p.VnetHdr().GSOType)
 	return s.refused()&of != 0 || of == UDP && s&udpLimited != 0 && len(p.Packets()) > maxOldUDP
 }
 
-// super writes a superpacket, or a packet that is alone anyway. It returns false
-// if there is no room.
+// super writes a superpacket, or a packet that joined no other. It returns false if
+// there is no room.
 func (w *writer) super(fd uintptr, p *offload.Superpacket) bool {
 	h := p.VnetHdr()
 	w.pieces = p.Buffers(w.pieces[:0])
@@ -214,8 +215,8 @@ func (w *writer) super(fd uintptr, p *offload.Superpacket) bool {
 	return true
 }
 
-// packet writes the next packet of a superpacket alone. It returns false if there
-// is no room.
+// packet writes the next packet of a superpacket alone. It returns false if there is
+// no room.
 func (w *writer) packet(fd uintptr, p *offload.Superpacket) bool {
 	pkt := w.pkts[p.Packets()[w.member]]
 	w.pieces = append(w.pieces[:0], zeroVnetHdr[:], pkt)
@@ -236,7 +237,7 @@ func (w *writer) packet(fd uintptr, p *offload.Superpacket) bool {
 
 var zeroVnetHdr [offload.VnetHdrLen]byte
 
-// outcome counts what became of a write that stood for n packets.
+// outcome counts the result of a write that stood for n packets.
 func (w *writer) outcome(h offload.VnetHdr, n, length int, err error) {
 	dev := w.q.dev
 	switch err {
@@ -274,13 +275,14 @@ func (w *writer) observe(h offload.VnetHdr, n int, err error) {
 	}
 }
 
-// maxOldUDP is how many datagrams a superpacket has at most on kernels before 6.9
+// maxOldUDP is the most datagrams of a superpacket on kernels before 6.9
 // (UDP_MAX_SEGMENTS).
 const maxOldUDP = 64
 
-// refuse switches off what the kernel refused: all of the protocol, but for UDP
-// first only what is too long for old kernels. Too long for the kernel's memory
-// (EMSGSIZE), or refused by the guard, says nothing of others.
+// refuse switches off what the kernel refused: the whole protocol, but for UDP at
+// first only superpackets that are too long for old kernels. A superpacket that was
+// too long for the kernel's memory (EMSGSIZE) or refused by the guard does not show
+// that others will be refused.
 func (w *writer) refuse(p *offload.Superpacket, h offload.VnetHdr, err error) {
 	dev, n := w.q.dev, len(p.Packets())
 	r := w.newRefusal(h, p.Len(), n, err)
@@ -297,8 +299,8 @@ func (w *writer) refuse(p *offload.Superpacket, h offload.VnetHdr, err error) {
 	w.observe(h, n, err)
 }
 
-// newRefusal copies what is in w.pieces: the headers, or of what is no superpacket
-// the first bytes.
+// newRefusal copies from w.pieces: the headers of a superpacket, or the first bytes
+// of a packet.
 func (w *writer) newRefusal(h offload.VnetHdr, length, packets int, err error) *Refusal {
 	r := &Refusal{Device: w.q.dev.name, Err: err, Hdr: h, Len: length, Packets: packets}
 	most := maxRefused
@@ -314,7 +316,7 @@ func (w *writer) newRefusal(h offload.VnetHdr, length, packets int, err error) *
 	return r
 }
 
-// tell tells the observer and the recorder.
+// tell calls the observer and the recorder.
 func (w *writer) tell() {
 	e, o := w.event, &w.q.dev.cfg.Observer
 	w.event = event{}
@@ -338,32 +340,32 @@ func (w *writer) tell() {
 	}
 }
 
-// hasRoom asks the kernel whether there is room after all, and else to say when
-// there is: a TUN wakes those who wait to write only if it was polled since it had
-// none (tun_sock_write_space, drivers/net/tun.c), which Go's poller, edge-triggered,
-// does not do by itself.
+// hasRoom reports whether the kernel has room after all. If it has none, the poll
+// makes the kernel wake this writer later: a TUN wakes only writers that have polled
+// it since it became full (tun_sock_write_space, drivers/net/tun.c). Go's poller is
+// edge-triggered and does not poll by itself.
 func (w *writer) hasRoom(fd uintptr) bool {
 	w.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLOUT}
 	n, err := unix.Poll(w.poll[:], 0)
 	return n > 0 || err == unix.EINTR
 }
 
-// waits counts a wait at once: it may be long.
+// waits counts a wait before it starts, because it may be long.
 func (w *writer) waits() {
 	w.total.Lock()
 	w.total.Waits++
 	w.total.Unlock()
 }
 
-// writev writes w.pieces, all of which must be taken at once, past the guard: there
-// is no other write in this package. What the first piece has behind the VnetHdr are
-// a superpacket's headers, all of them. Nothing keeps the kernel's view of memory
-// from the garbage collector's: the array has pointers, not numbers, and lives as
-// long as w.
+// writev passes w.pieces to the guard and then writes them; the kernel must take all
+// of them at once. There is no other write in this package. For a superpacket, the
+// first piece has all of its headers after the VnetHdr. The array holds pointers, not
+// numbers, and lives as long as w, so the garbage collector does not free memory that
+// the kernel reads.
 func (w *writer) writev(fd uintptr) error {
 	gsoType, headers := w.pieces[0][1], w.pieces[0][offload.VnetHdrLen:]
 	if gsoType != 0 && len(headers) < leastHeaders {
-		return guard.ErrFragment // it cannot be told
+		return guard.ErrFragment // the guard cannot judge it
 	}
 	if err := guard.Check(gsoType, headers); err != nil {
 		return err

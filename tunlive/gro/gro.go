@@ -1,11 +1,11 @@
-// Package gro is the Linux kernel's GRO, written down: which packets of one poll
-// it joins, in which order they leave, and their bytes. Package tunlive has the
-// kernel itself; asked the same, both give the same, which is what makes this
-// description one. It is there to say why the kernel joins what package offload
-// leaves apart.
+// Package gro describes the Linux kernel's GRO: which packets of one poll it joins,
+// in which order they leave, and their bytes. Package tunlive has the kernel itself.
+// Tests ask both and compare the results, which makes the description reliable. It
+// explains why the kernel joins packets that package offload keeps apart.
 //
-// It describes net/core/gro.c, net/ipv4/af_inet.c, tcp_offload.c, udp_offload.c
-// and net/ipv6/ip6_offload.c of Linux 6.18, for a device whose packets all have
+// It describes net/core/gro.c, net/ipv4/af_inet.c, tcp_offload.c, udp_offload.c and
+// net/ipv6/ip6_offload.c of Linux 6.18, for a device whose packets all have the same
+// hash, with rx-udp-gro-forwarding on and no sockets.
 // the same hash, with rx-udp-gro-forwarding on and no sockets.
 package gro
 
@@ -15,31 +15,31 @@ import (
 	"slices"
 )
 
-// Rules are what differs between kernels.
+// Rules are the differences between kernels.
 type Rules struct {
-	// FixedIDs joins packets with equal IPv4 IDs and no DF (6.18); with DF every
-	// kernel does.
+	// FixedIDs joins packets with equal IPv4 IDs and without DF (6.18). With DF every
+	// kernel joins them.
 	FixedIDs bool
-	// HopByHop joins behind equal hop-by-hop options.
+	// HopByHop joins packets after equal hop-by-hop options.
 	HopByHop bool
-	// HeldCWR joins packets without CWR to one with it (up to 6.12), EqualCWR
-	// packets of which all have it (7.0). 6.18 joins none that has it.
+	// HeldCWR joins packets without CWR to one with CWR (up to 6.12). EqualCWR joins
+	// packets that all have CWR (7.0). 6.18 joins no packet with CWR.
 	HeldCWR, EqualCWR bool
-	// HopLimitFlow takes another hop limit for another flow (5.10).
+	// HopLimitFlow treats another hop limit as another flow (5.10).
 	HopLimitFlow bool
 	// NoUDP joins no datagrams: rx-udp-gro-forwarding is off.
 	NoUDP bool
 }
 
-// Group is a packet that leaves: Members of the batch, joined if there are
-// several. GSOType and GSOSize are 0 for one that is alone.
+// Group is a packet that leaves GRO. Members are its packets in the batch. GSOType
+// and GSOSize are 0 for a single packet.
 type Group struct {
 	Members           []int
 	Data              []byte
 	GSOType           uint8
 	GSOSize           int
 	CsumStart, CsumAt int
-	FixedID           bool // of TCP, whose superpacket no TUN can hand out
+	FixedID           bool // for TCP; no TUN can hand out such a superpacket
 }
 
 const (
@@ -59,7 +59,7 @@ const (
 	headerV4                    = 0x45 // without options
 )
 
-// packet is one that GRO looks at.
+// packet is a packet in GRO.
 type packet struct {
 	index   int
 	data    []byte
@@ -67,18 +67,18 @@ type packet struct {
 	proto   byte
 	l4      int  // offset
 	payload int  // offset
-	flush   bool // its lengths or reserved bits are odd: it must not be joined, nor held
+	flush   bool // its lengths or reserved bits are unusual: it must not be joined or held
 }
 
-// held is a packet that waits for more, with those that were joined to it.
+// held is a packet that waits for more, with the packets that have joined it.
 type held struct {
 	packet
 	members []int
-	size    int // payload of the first
+	size    int // payload length of the first packet
 	fixedID bool
 }
 
-// list is what is held, youngest first, and what has left.
+// list has the held packets, the youngest first, and those that have left.
 type list struct {
 	rules Rules
 	held  []*held
@@ -100,7 +100,7 @@ func Coalesce(batch [][]byte, r Rules) []Group {
 // receive is dev_gro_receive.
 func (l *list) receive(i int, b []byte) {
 	p, ok := l.parse(i, b)
-	if !ok || p.proto == udp && l.rules.NoUDP { // it overtakes what is held
+	if !ok || p.proto == udp && l.rules.NoUDP { // it overtakes held packets
 		l.out = append(l.out, Group{Members: []int{i}, Data: b})
 		return
 	}
@@ -125,9 +125,9 @@ func (l *list) receive(i int, b []byte) {
 	}
 }
 
-// parse is inet_gro_receive and ipv6_gro_receive, as far as they look at the
-// packet alone, then the checksum. It returns false for a packet that GRO does
-// not look at further.
+// parse is the part of inet_gro_receive and ipv6_gro_receive that looks at the packet
+// alone, and then the checksum. It returns false if GRO does not process the packet
+// further.
 func (l *list) parse(i int, b []byte) (packet, bool) {
 	p := packet{index: i, data: b}
 	var ok bool
@@ -186,10 +186,10 @@ func (p *packet) parseIPv6(r Rules) bool {
 	return true
 }
 
-// checksum says whether the L4 checksum is right.
+// checksum reports whether the L4 checksum is right.
 func (p *packet) checksum() bool { return fold(p.pseudo()+sum(p.data[p.l4:])) == 0xFFFF }
 
-// pseudo is the sum of the pseudo header.
+// pseudo returns the sum of the pseudo header.
 func (p *packet) pseudo() uint64 {
 	addresses := p.data[12:20]
 	if p.v6 {
@@ -198,7 +198,7 @@ func (p *packet) pseudo() uint64 {
 	return sum(addresses) + uint64(p.proto) + uint64(len(p.data)-p.l4)
 }
 
-// find returns the youngest of the same flow that is held.
+// find returns the youngest held packet of the same flow.
 func (l *list) find(p packet) *held {
 	for _, h := range l.held {
 		if h.v6 == p.v6 && h.proto == p.proto && h.l4 == p.l4 && sameAddresses(h.data, p.data, p.l4) &&
@@ -210,8 +210,8 @@ func (l *list) find(p packet) *held {
 	return nil
 }
 
-// sameAddresses compares addresses and, of IPv6, flow label and extension
-// headers: another label is another flow.
+// sameAddresses compares addresses and, for IPv6, flow label and extension headers:
+// another label is another flow.
 func sameAddresses(a, b []byte, l4 int) bool {
 	if l4 == 20 {
 		return bytes.Equal(a[12:20], b[12:20])
@@ -219,8 +219,8 @@ func sameAddresses(a, b []byte, l4 int) bool {
 	return a[1]&15 == b[1]&15 && bytes.Equal(a[2:4], b[2:4]) && a[6] == b[6] && bytes.Equal(a[8:l4], b[8:l4])
 }
 
-// fits is inet_gro_flush and ipv6_gro_flush: what of the IP header must be equal,
-// and the IDs, which count up or are all the same.
+// fits is inet_gro_flush and ipv6_gro_flush: it compares the fields of the IP header
+// that must be equal, and the IDs, which must count up or all be the same.
 func (l *list) fits(h *held, p packet) bool {
 	a, b := h.data, p.data
 	if p.v6 {
@@ -250,8 +250,8 @@ func (h *held) join(p packet) bool {
 	return true
 }
 
-// receiveTCP is tcp_gro_receive: it returns what is to leave, and whether p was
-// joined or is to be held.
+// receiveTCP is tcp_gro_receive. It returns the packets that must leave, and whether
+// p was joined or must be held.
 func (l *list) receiveTCP(p packet) (done *held, joined, hold bool) {
 	h := l.find(p)
 	header, n := p.data[p.l4:p.payload], len(p.data)-p.payload
@@ -268,7 +268,7 @@ func (l *list) receiveTCP(p packet) (done *held, joined, hold bool) {
 	return done, joined, !last
 }
 
-// follows says whether a TCP packet may be joined to what is held.
+// follows reports whether a TCP packet may be joined to a held one.
 func (l *list) follows(h *held, p packet, n int) bool {
 	a, b := h.data[h.l4:h.payload], p.data[p.l4:p.payload]
 	differ := a[13] ^ b[13]
@@ -299,7 +299,7 @@ func (l *list) receiveUDP(p packet) (done *held, joined, hold bool) {
 	return done, joined, true
 }
 
-// complete is napi_gro_complete: h leaves, with what was joined to it.
+// complete is napi_gro_complete: h leaves, with the packets that joined it.
 func (l *list) complete(h *held) {
 	l.held = slices.DeleteFunc(l.held, func(o *held) bool { return o == h })
 	g := Group{Members: h.members, Data: h.data}
@@ -315,7 +315,7 @@ func (l *list) complete(h *held) {
 		g.GSOType, g.GSOSize, g.CsumStart, g.CsumAt, g.FixedID = typeTCP4, h.size, h.l4, 16, h.fixedID
 		ecn := uint8(0)
 		if h.proto == tcp && l.rules.HeldCWR && b[h.l4+13]&cwr != 0 {
-			ecn = ecnBit // of the first; kernels that join equal CWR keep it apart, and show it not
+			ecn = ecnBit // of the first; kernels that join equal CWR keep the bit apart and do not show it
 		}
 		switch {
 		case h.proto == udp:
@@ -330,7 +330,7 @@ func (l *list) complete(h *held) {
 	l.out = append(l.out, g)
 }
 
-// Knows says whether the description covers a packet: not those of protocols
+// Knows reports whether the description covers a packet. It does not cover protocols
 // that kernels may join below TCP and UDP, such as tunnels.
 func Knows(b []byte) bool {
 	if len(b) == 0 {
@@ -346,7 +346,7 @@ func Knows(b []byte) bool {
 	return false
 }
 
-// tunnels are IPIP, IPv6, GRE, ESP, AH.
+// These are IPIP, IPv6, GRE, ESP and AH.
 var tunnels = []byte{4, 41, 47, 50, 51}
 
 func word(b []byte, at int) uint16 { return binary.BigEndian.Uint16(b[at:]) }
@@ -361,7 +361,7 @@ func add(a, b uint16) uint16 {
 	return s
 }
 
-// sum adds up the 16-bit words of b.
+// sum adds the 16-bit words of b.
 func sum(b []byte) (s uint64) {
 	for ; len(b) > 1; b = b[2:] {
 		s += uint64(b[0])<<8 | uint64(b[1])

@@ -1,9 +1,9 @@
-// Package guard keeps a test from crashing the machine it runs on. An IP
-// fragment that carries a GSO type and is reassembled makes kernels without the
-// fix for CVE-2026-80590 panic (fixed in 6.1.186, 6.6.155, 6.12.107, 6.18.48,
-// 7.1.12 and 7.2.2). Every write to a TUN or packet socket asks Check first.
+// Package guard keeps a test from crashing the machine it runs on. If an IP fragment
+// with a GSO type is reassembled, kernels without the fix for CVE-2026-80590 panic
+// (fixed in 6.1.186, 6.6.155, 6.12.107, 6.18.48, 7.1.12 and 7.2.2). Every write to a
+// TUN or packet socket calls Check first.
 //
-// It imports nothing, shares no code with what is tested, and is exempt from
+// The package imports nothing, shares no code with what is tested, and is exempt from
 // planted bugs.
 package guard
 
@@ -16,11 +16,11 @@ func (fragment) Error() string {
 // ErrFragment is the error of Check.
 var ErrFragment error = fragment{}
 
-// Check refuses a packet with a GSO type, any value but VIRTIO_NET_HDR_GSO_NONE,
-// that has a trace of a fragment: MF or an offset in IPv4, a Fragment header in
-// IPv6, in what it encapsulates too. packet starts with the IP header and may
-// end behind the headers; a version that is neither is taken for IPv4. Check
-// only reads, and prefers to refuse too much.
+// Check refuses a packet with a GSO type, any value but VIRTIO_NET_HDR_GSO_NONE, if
+// it shows any sign of a fragment: MF or an offset in IPv4, or a Fragment header in
+// IPv6, also in an encapsulated packet. packet starts with the IP header and may end
+// after the headers. A version that is neither 4 nor 6 is treated as IPv4. Check only
+// reads, and in doubt it refuses.
 func Check(gsoType uint8, packet []byte) error {
 	if gsoType == 0 {
 		return nil
@@ -68,8 +68,8 @@ func behindIPv4(b []byte) (next byte, rest []byte) {
 	return b[9], b[n:]
 }
 
-// behindIPv6 walks all extension headers that RFC 8200 and IANA know, whether a
-// kernel does or not.
+// behindIPv6 walks all extension headers that RFC 8200 and IANA define, whether or
+// not a kernel does.
 func behindIPv6(b []byte) (next byte, rest []byte) {
 	if len(b) < 40 {
 		return protoNone, nil

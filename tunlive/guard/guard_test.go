@@ -49,18 +49,18 @@ func TestCheck(t *testing.T) {
 		{"MF, version 5", odd, true},
 		{"MF inside IPIP", ipv4(0, 4, ipv4(0x2000, 6)...), true},
 		{"IPIP", ipv4(0, 4, ipv4(0, 6)...), false},
-		{"MF behind IP options", append(options, ipv4(0x2000, 6)...), true},
+		{"MF after IP options", append(options, ipv4(0x2000, 6)...), true},
 		{"Fragment header inside SIT", ipv4(0, 41, ipv6(44)...), true},
 		{"IPv6", ipv6(6), false},
 		{"39 bytes of IPv6", ipv6(44)[:39], false},
 		{"Fragment header", ipv6(44, 6, 0, 0, 0), true},
-		{"behind hop-by-hop", ipv6(0, header(44, 0, 8)...), true},
-		{"behind routing and long options", ipv6(43, join(header(60, 1, 16), header(44, 255, 2048))...), true},
-		{"behind mobility", ipv6(135, header(44, 0, 8)...), true},
-		{"behind AH", ipv6(51, join(header(44, 4, 24), header(6, 0, 8))...), true},
-		{"behind options that are cut", ipv6(60, header(44, 1, 15)...), false},
+		{"after hop-by-hop", ipv6(0, header(44, 0, 8)...), true},
+		{"after routing and long options", ipv6(43, join(header(60, 1, 16), header(44, 255, 2048))...), true},
+		{"after mobility", ipv6(135, header(44, 0, 8)...), true},
+		{"after AH", ipv6(51, join(header(44, 4, 24), header(6, 0, 8))...), true},
+		{"after options that are cut", ipv6(60, header(44, 1, 15)...), false},
 		{"MF inside 4in6", ipv6(4, ipv4(0x2000, 6)...), true},
-		{"TCP behind options", ipv6(60, header(6, 0, 8)...), false},
+		{"TCP after options", ipv6(60, header(6, 0, 8)...), false},
 	} {
 		for _, gso := range []uint8{0, 1, 4, 5, 0x80, 0x21} {
 			err := Check(gso, c.packet)
@@ -71,7 +71,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestCheckAnywhere checks that no bits around it hide a fragment of IPv4.
+// TestCheckAnywhere checks that no surrounding bits hide a fragment of IPv4.
 func TestCheckAnywhere(t *testing.T) {
 	for first := range 256 {
 		for frag := range 1 << 16 {

@@ -13,19 +13,19 @@ import (
 	"strings"
 )
 
-// keyring has the keys that the distribution's archive is signed by.
+// keyring has the keys that sign the distribution's archive.
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-// apt is apt-get with a configuration and a state of its own: it installs nothing,
-// changes nothing of the machine's, and needs no root. It verifies what it downloads.
+// apt is apt-get with its own configuration and state. It installs nothing, does not
+// change the machine, and needs no root. It verifies its downloads.
 type apt struct {
 	dir    string
 	log    func(format string, args ...any)
-	target string // release whose packages are preferred, "" for none
+	target string // preferred release of packages, "" for none
 }
 
-// newApt configures it for the packages of an architecture in suites; without suites for
-// the machine's own.
+// newApt configures an apt for the packages of an architecture in suites, or, without
+// suites, for the machine's own packages.
 func newApt(dir, arch string, suites []string, log func(string, ...any)) (*apt, error) {
 	a := &apt{dir: dir, log: log}
 	for _, d := range []string{"state/lists/partial", "cache/archives/partial", "empty"} {
@@ -60,7 +60,7 @@ func newApt(dir, arch string, suites []string, log func(string, ...any)) (*apt, 
 	return a, os.WriteFile(filepath.Join(dir, "apt.conf"), []byte(conf), 0o644)
 }
 
-// backports adds the machine's release's backports to its own packages, and prefers them.
+// backports adds the backports of the machine's release, and prefers them.
 func (a *apt) backports() error {
 	plain, _, err := mirrors()
 	if err != nil {
@@ -99,8 +99,8 @@ func (a *apt) backports() error {
 	return errors.Join(err, conf.Close())
 }
 
-// mirrors are where this machine gets its packages: those of a release, and its security
-// updates.
+// mirrors returns where this machine gets its packages: the mirror of its release and
+// that of the security updates.
 func mirrors() (plain, security string, err error) {
 	files, _ := filepath.Glob("/etc/apt/sources.list.d/*")
 	for _, f := range append([]string{"/etc/apt/sources.list"}, files...) {
@@ -151,13 +151,13 @@ func (a *apt) update(ctx context.Context) error {
 	return err
 }
 
-// names are those of all packages that begin so.
+// names returns the names of all packages with a prefix.
 func (a *apt) names(ctx context.Context, prefix string) ([]string, error) {
 	out, err := a.run(ctx, a.dir, "apt-cache", "pkgnames", prefix)
 	return strings.Fields(string(out)), err
 }
 
-// needs are the packages that the machine lacks for one.
+// needs returns the packages that the machine lacks for a package.
 func (a *apt) needs(ctx context.Context, name string) ([]string, error) {
 	out, err := a.run(ctx, a.dir, "apt-get", "install", "-s", "--no-install-recommends", name)
 	var list []string
@@ -169,8 +169,7 @@ func (a *apt) needs(ctx context.Context, name string) ([]string, error) {
 	return list, err
 }
 
-// download fetches packages into a directory, where only they are, and returns their
-// files.
+// download fetches packages into a directory of their own, and returns their files.
 func (a *apt) download(ctx context.Context, dir string, names ...string) ([]string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err

@@ -19,13 +19,13 @@ import (
 	"time"
 )
 
-// Program is what is run in a guest.
+// Program is a program to run in a guest.
 type Program struct {
-	Path  string // a static program of the kernel's architecture
+	Path  string // a static program for the kernel's architecture
 	Args  []string
 	Env   []string
-	Limit time.Duration // then it gets SIGQUIT, and Go's programs say what they did; 0 is 5 minutes
-	Init  string        // the program tunlive/kernels/init of that architecture
+	Limit time.Duration // after it the program gets SIGQUIT, and Go programs print their stacks; 0 is 5 minutes
+	Init  string        // the program tunlive/kernels/init for that architecture
 }
 
 // Ended is how a boot ended.
@@ -34,24 +34,24 @@ type Ended int
 const (
 	Exited   Ended = iota // the program ended by itself, with a code
 	TimedOut              // the program was ended at its limit
-	Panicked              // the kernel did
-	Stuck                 // the guest said nothing in its time
-	Stopped               // by the context
+	Panicked              // the kernel panicked
+	Stuck                 // the guest was silent too long
+	Stopped               // the context was cancelled
 )
 
 func (e Ended) String() string {
 	return [...]string{"exited", "timed out", "kernel panic", "guest stuck", "stopped"}[e]
 }
 
-// Outcome is what came of it.
+// Outcome is the result of a boot.
 type Outcome struct {
 	Ended   Ended
 	Code    int
 	Seconds float64
-	Console string // the end of what the kernel and init said
+	Console string // the last output of the kernel and init
 }
 
-// OK says whether the program ended with 0.
+// OK reports whether the program ended with code 0.
 func (o Outcome) OK() bool { return o.Ended == Exited && o.Code == 0 }
 
 func (o Outcome) String() string {
@@ -61,7 +61,7 @@ func (o Outcome) String() string {
 	return o.Ended.String()
 }
 
-// Task is what init reads.
+// Task is the input of init.
 type Task struct {
 	Args    []string
 	Env     []string
@@ -69,8 +69,8 @@ type Task struct {
 	Modules []string
 }
 
-// Of init's lines on the console: what begins with Said is a line of the program, what
-// begins with Told says how it ended.
+// These mark init's lines on the console: lines with Said are lines of the program,
+// lines with Told report how it ended.
 const (
 	Said = "\x1e"
 	Told = "\x1dtunproof "
@@ -78,11 +78,12 @@ const (
 
 const (
 	memory    = "3072"           // MB, for tests that fill queues in the kernel
-	bootTime  = 60 * time.Second // until the program runs, and from its limit until the guest is off; emulated
+	bootTime  = 60 * time.Second // until the program runs, and from its limit until the guest is off; with emulation
 	tailLines = 60
 )
 
-// Boot boots a kernel, runs a program in it and writes its lines to out as they come.
+// Boot boots a kernel, runs a program in it and copies its lines to out as they
+// arrive.
 func (k *Kernel) Boot(ctx context.Context, q *QEMU, p Program, out io.Writer) (Outcome, error) {
 	if p.Limit == 0 {
 		p.Limit = 5 * time.Minute
@@ -100,7 +101,8 @@ func (k *Kernel) Boot(ctx context.Context, q *QEMU, p Program, out io.Writer) (O
 		"-kernel", filepath.Join(k.dir, "vmlinuz"), "-initrd", initramfs,
 		"-append", "console="+q.console+" panic=-1 loglevel=4 mitigations=off nokaslr random.trust_cpu=on no_timer_check nmi_watchdog=0 "+q.kernel)
 	bound(c)
-	// A pipe of our own: what else has its end open does not keep us waiting.
+	// With a pipe of our own we need not wait for other processes that have its end
+	// open.
 	console, w, err := os.Pipe()
 	if err != nil {
 		return Outcome{}, err
@@ -127,11 +129,11 @@ func (k *Kernel) Boot(ctx context.Context, q *QEMU, p Program, out io.Writer) (O
 	stop := context.AfterFunc(ctx, func() { end(Stopped) })
 	defer stop()
 	g := guest{out: out}
-	readErr := g.read(console, func() { // it is off soon, or is switched off
+	readErr := g.read(console, func() { // the guest switches off soon, or is switched off
 		time.AfterFunc(5*time.Second, func() { _ = c.Process.Kill() })
 	})
 	waitErr := c.Wait()
-	once.Do(func() {}) // what comes now changes nothing
+	once.Do(func() {}) // later events change nothing
 	o := Outcome{Ended: ended, Code: g.code, Seconds: time.Since(start).Seconds(), Console: strings.Join(g.console, "\n")}
 	switch {
 	case readErr != nil:
@@ -181,14 +183,15 @@ func (k *Kernel) initramfs(file string, p Program) error {
 			return err
 		}
 		if arch, static, err := Arch(from); err != nil || arch != k.Arch || !static {
-			return fmt.Errorf("%s is no static program of %s: it is of %s (static: %v) %v", from, k.Arch, arch, static, err)
+			return fmt.Errorf("%s is not a static program for %s: it is for %s (static: %v) %v", from, k.Arch, arch, static, err)
 		}
 		list = append(list, entry{name, regular | 0o755, b})
 	}
 	return os.WriteFile(file, cpio(list), 0o644)
 }
 
-// Arch returns the architecture of a program, by Go's name, and whether it is static.
+// Arch returns the architecture of a program, by Go's name, and reports whether it is
+// static.
 func Arch(file string) (arch string, static bool, err error) {
 	f, err := elf.Open(file)
 	if err != nil {
@@ -203,17 +206,17 @@ func Arch(file string) (arch string, static bool, err error) {
 	return arch, static, nil
 }
 
-// guest reads what a guest says.
+// guest reads the console of a guest.
 type guest struct {
 	out      io.Writer
-	console  []string // its end
-	booted   bool     // init ran
+	console  []string // its last lines
+	booted   bool     // init has run
 	panicked bool
 	told     string // how the program ended
 	code     int
 }
 
-// read reads the console to its end; done is called when the program has ended.
+// read reads the console to its end. It calls done when the program has ended.
 func (g *guest) read(r io.Reader, done func()) error {
 	lines := bufio.NewReader(r)
 	for {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// ready returns a kernel that was fetched and what boots it; KERNELS=require fetches it,
-// else the test is skipped.
+// ready returns a fetched kernel and the QEMU that boots it. With KERNELS=require it
+// fetches them; otherwise it skips the test if they are missing.
 func ready(t *testing.T) (*Kernel, *QEMU) {
 	t.Helper()
 	c := Cache{Dir: filepath.Join("..", "..", ".cache", "kernels"), Log: t.Logf}
@@ -35,8 +35,8 @@ func ready(t *testing.T) (*Kernel, *QEMU) {
 	return k, q
 }
 
-// TestBoot boots a program that ends well, fails, hangs, or makes the kernel panic, and
-// checks that each is told as such, with what was said before.
+// TestBoot boots programs that end well, fail, hang, or make the kernel panic, and
+// checks that each outcome is reported, with the output before it.
 func TestBoot(t *testing.T) {
 	k, q := ready(t)
 	root, dir := filepath.Join("..", ".."), t.TempDir()
@@ -73,8 +73,8 @@ func TestBoot(t *testing.T) {
 	}
 }
 
-// TestStuck checks that a guest that says nothing is ended and told as such, and one
-// that is stopped, too.
+// TestStuck checks that a silent guest is ended and reported as such, and a stopped
+// one too.
 func TestStuck(t *testing.T) {
 	dir := t.TempDir()
 	silent := filepath.Join(dir, "qemu")
@@ -87,7 +87,7 @@ func TestStuck(t *testing.T) {
 	}
 	arch, static, err := Arch(self)
 	if err != nil || !static {
-		t.Skip("this test is no static program")
+		t.Skip("this test is not a static program")
 	}
 	k, q := &Kernel{Arch: arch, dir: dir}, &QEMU{machine: machine{program: silent}}
 	p := Program{Path: self, Init: self, Limit: time.Second - bootTime}

@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// bound makes c end when this process ends, however that ends, and keeps a terminal's
+// bound makes c end when this process ends, in any way, and keeps a terminal's
 // interrupt from it.
 func bound(c *exec.Cmd) {
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

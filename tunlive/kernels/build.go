@@ -7,8 +7,8 @@ import (
 	"os/exec"
 )
 
-// Build compiles a package of a checkout for an architecture, as a static program. How
-// is "build", or "test" for its tests.
+// Build compiles a package of a checkout for an architecture, as a static program.
+// how is "build", or "test" for the package's tests.
 func Build(ctx context.Context, root, arch, out, how, pkg string) error {
 	args := []string{how, "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out}
 	if how == "test" {

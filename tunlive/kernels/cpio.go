@@ -8,14 +8,15 @@ import (
 // entry is a file of an initramfs.
 type entry struct {
 	name string
-	mode uint32 // with the type: 0o100755
+	mode uint32 // including the type: 0o100755
 	data []byte
 }
 
 const regular, directory = 0o100000, 0o040000
 
-// cpio returns an archive as the kernel unpacks it (Documentation/driver-api/early-userspace,
-// format "newc"): directories before what is in them.
+// cpio returns an archive in the format that the kernel unpacks
+// (Documentation/driver-api/early-userspace, format "newc"): directories before their
+// contents.
 func cpio(list []entry) []byte {
 	var b bytes.Buffer
 	pad := func() {

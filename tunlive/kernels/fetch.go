@@ -18,7 +18,7 @@ import (
 	"strings"
 )
 
-// Kernel is one that is there.
+// Kernel is a kernel that has been fetched.
 type Kernel struct {
 	Series   string            `json:"series"`
 	Arch     string            `json:"arch"`
@@ -29,8 +29,8 @@ type Kernel struct {
 	dir string
 }
 
-// modules are those that a TUN and the oracles of package tunlive need, as far as a
-// kernel does not have them built in. None depends on another.
+// modules are the modules that a TUN and the oracles of package tunlive need, unless
+// they are built in. None depends on another.
 var modules = []string{"tun", "veth", "sch_ingress", "cls_u32", "act_mirred", "sch_tbf"}
 
 // Cache is a directory with kernels and, if the machine has none, QEMU.
@@ -39,7 +39,7 @@ type Cache struct {
 	Log func(format string, args ...any)
 }
 
-// Get returns the kernel of a series and what boots it.
+// Get returns the kernel of a series and the QEMU that boots it.
 func (c Cache) Get(ctx context.Context, s Series) (*Kernel, *QEMU, error) {
 	k, err := c.Kernel(ctx, s)
 	if err != nil {
@@ -49,7 +49,8 @@ func (c Cache) Get(ctx context.Context, s Series) (*Kernel, *QEMU, error) {
 	return k, q, err
 }
 
-// Kernel returns the kernel of a series, fetched if it is not there, and checked.
+// Kernel returns the kernel of a series and checks it. If it is missing, Kernel
+// fetches it.
 func (c Cache) Kernel(ctx context.Context, s Series) (*Kernel, error) {
 	dir := filepath.Join(c.Dir, s.Name)
 	k, err := load(dir)
@@ -57,7 +58,7 @@ func (c Cache) Kernel(ctx context.Context, s Series) (*Kernel, error) {
 		return k, err
 	}
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		return nil, errors.New("it is fetched by apt-get, which is not there")
+		return nil, errors.New("apt-get, which fetches it, is missing")
 	}
 	tmp, err := temporary(dir)
 	if err != nil {
@@ -90,7 +91,7 @@ func (c Cache) Kernel(ctx context.Context, s Series) (*Kernel, error) {
 		err = os.WriteFile(filepath.Join(out, "kernel.json"), b, 0o644)
 	}
 	if err == nil {
-		err = os.Rename(out, dir) // whole, or not at all
+		err = os.Rename(out, dir) // so that it is complete or missing
 	}
 	if err != nil {
 		return nil, err
@@ -98,8 +99,8 @@ func (c Cache) Kernel(ctx context.Context, s Series) (*Kernel, error) {
 	return load(dir)
 }
 
-// find looks for a series in its suites; where one cannot be had, in the others, one by
-// one.
+// find looks for a series in all its suites together. If one suite is not available,
+// it tries them one by one.
 func (c Cache) find(ctx context.Context, s Series, k *Kernel, dir string) (*apt, error) {
 	tries := [][]string{s.Suites}
 	if len(s.Suites) > 1 {
@@ -129,7 +130,7 @@ func (c Cache) find(ctx context.Context, s Series, k *Kernel, dir string) (*apt,
 	return nil, all
 }
 
-// temporary makes a directory beside another, for what becomes it.
+// temporary makes a directory next to dir, which is to replace dir later.
 func temporary(dir string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", err
@@ -141,7 +142,7 @@ func temporary(dir string) (string, error) {
 	return filepath.Abs(tmp)
 }
 
-// load reads a kernel that is there and checks its files.
+// load reads a fetched kernel and checks its files.
 func load(dir string) (*Kernel, error) {
 	b, err := os.ReadFile(filepath.Join(dir, "kernel.json"))
 	if err != nil {
@@ -208,7 +209,7 @@ func eachFile(ctx context.Context, deb string, f func(name string, r io.Reader) 
 	if err == io.EOF {
 		_, err = io.Copy(io.Discard, out)
 	} else {
-		out.Close() // so that it ends
+		out.Close() // so that the program ends
 	}
 	return errors.Join(err, c.Wait())
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestPackages checks that of a series the newest kernel is taken that is whole.
+// TestPackages checks that the newest complete kernel of a series is chosen.
 func TestPackages(t *testing.T) {
 	names := []string{"linux-image-6.1.0-9-cloud-amd64", "linux-image-6.1.0-56-cloud-amd64", "linux-image-6.1.0-56-amd64", "linux-image-6.1.0-57-rt-amd64",
 		"linux-image-6.12-cloud-amd64", "linux-image-6.12.100+deb13-cloud-amd64", "linux-image-6.12.95+deb13-cloud-amd64", "linux-image-6.12.100+deb13-cloud-amd64-unsigned",
@@ -32,7 +32,7 @@ func TestPackages(t *testing.T) {
 }
 
 // TestCpio reads an archive as the kernel does: headers of 110 bytes, names and data
-// padded to 4.
+// padded to 4 bytes.
 func TestCpio(t *testing.T) {
 	list := []entry{{"modules", directory | 0o755, nil}, {"modules/tun.ko", regular | 0o644, []byte("12345")}, {"init", regular | 0o755, []byte("1234")}}
 	b := cpio(list)
@@ -66,7 +66,8 @@ func TestCpio(t *testing.T) {
 	}
 }
 
-// TestGuest checks that what a guest says is told apart: the program, the kernel, the end.
+// TestGuest checks that the parts of a guest's output are told apart: the program,
+// the kernel, the end.
 func TestGuest(t *testing.T) {
 	for _, c := range []struct {
 		console  string
@@ -74,7 +75,7 @@ func TestGuest(t *testing.T) {
 		told     string
 		code     int
 		panicked bool
-		last     string // of the console
+		last     string // last lines of the console
 	}{
 		{"[ 0.1] Linux\r\n" + Said + "=== RUN\r\n" + Said + "\r\n" + Said + "ok\r\n" + Told + "exit 3\r\n[ 9.9] reboot: Power down\r\n", "=== RUN\n\nok\n", "exit", 3, false, "[ 9.9] reboot: Power down"},
 		{"[ 1.0] cut" + Said + "line\n" + Told + "timeout 0\n", "line\n", "timeout", 0, false, ""},
@@ -97,7 +98,7 @@ func TestGuest(t *testing.T) {
 	}
 }
 
-// TestArch reads this test's own program, which is one of this machine's.
+// TestArch reads this test's own program, which is for this machine.
 func TestArch(t *testing.T) {
 	if _, err := os.Stat("/proc/self/exe"); err != nil {
 		t.Skip("not on Linux: this program is no ELF file")

@@ -10,32 +10,33 @@ import (
 )
 
 // machine is how QEMU boots a kernel of an architecture. The processor is emulated:
-// what /dev/kvm is on machines that are virtual themselves cannot be relied on.
+// on machines that are virtual themselves, /dev/kvm is not reliable.
 type machine struct {
 	program, pkg string
-	major        int // version that it takes; 0 for any, else backports are looked at
+	major        int // required version; 0 for any; backports are searched for it too
 	args         []string
 	console      string
-	kernel       string // more of its command line
+	kernel       string // additional kernel command line
 }
 
 var machines = map[string]machine{
-	// Without AVX, which takes longer to emulate than what it saves.
+	// AVX is left out: emulating it takes longer than it saves.
 	"amd64": {"qemu-system-x86_64", "qemu-system-x86", 0, []string{"-M", "q35", "-cpu", "Nehalem", "-serial", "stdio"}, "ttyS0",
-		"clocksource=hpet"}, // an emulated TSC runs fast where the machine is busy
+		"clocksource=hpet"}, // an emulated TSC runs fast on a busy machine
 	"arm64": {"qemu-system-aarch64", "qemu-system-arm", 0, []string{"-M", "virt", "-cpu", "cortex-a57", "-serial", "stdio"}, "ttyAMA0", ""},
-	// Of 7.2 kernels of 6.12 get wrong checksums of packets.
+	// With QEMU 7.2, 6.12 kernels get wrong checksums of packets.
 	"s390x": {"qemu-system-s390x", "qemu-system-s390x", 10, []string{"-M", "s390-ccw-virtio", "-cpu", "max", "-chardev", "stdio,id=c0", "-device", "sclpconsole,chardev=c0"}, "ttysclp0", ""},
 }
 
-// QEMU is how it is called.
+// QEMU is an emulator and how to call it.
 type QEMU struct {
 	machine
-	root string // of what was unpacked, "" if it is installed
+	root string // directory where it was unpacked, "" if it is installed
 }
 
-// QEMU returns the QEMU of an architecture: the machine's, or else a package's, fetched
-// with all that the machine lacks for it and unpacked, not installed.
+// QEMU returns the QEMU for an architecture. If the machine has none, it fetches a
+// package and everything that the machine lacks for it, and unpacks them without
+// installing.
 func (c Cache) QEMU(ctx context.Context, arch string) (*QEMU, error) {
 	q := &QEMU{machine: machines[arch]}
 	if q.program == "" {
@@ -85,7 +86,7 @@ func (c Cache) QEMU(ctx context.Context, arch string) (*QEMU, error) {
 	return q, os.Rename(root, q.root)
 }
 
-// recent says whether a QEMU is of this major version or newer.
+// recent reports whether a QEMU has this major version or a newer one.
 func recent(ctx context.Context, path string, major int) bool {
 	out, err := exec.CommandContext(ctx, path, "--version").Output()
 	var is int
@@ -95,7 +96,7 @@ func recent(ctx context.Context, path string, major int) bool {
 	return err == nil && is >= major
 }
 
-// command is QEMU with arguments.
+// command returns the command that runs QEMU with arguments.
 func (q *QEMU) command(args ...string) *exec.Cmd {
 	args = append(append([]string{}, q.args...), args...)
 	if q.root == "" {

@@ -1,6 +1,7 @@
-// Package kernels runs a program on Linux kernels of many versions, each in a virtual
-// machine of QEMU without a network and without root: kernels that a distribution has as
-// packages, fetched once and kept. The program is a static one: a test binary, say.
+// Package kernels runs a program on Linux kernels of many versions. Each runs in a
+// QEMU virtual machine, without a network and without root. The kernels are packages
+// of a distribution, fetched once and kept. The program must be static, for example a
+// test binary.
 package kernels
 
 import (
@@ -11,18 +12,18 @@ import (
 	"strings"
 )
 
-// Series is a line of kernels of which the newest is taken.
+// Series is a line of kernels, of which the newest is used.
 type Series struct {
 	Name    string // "6.12", "6.12-s390x"
 	Arch    string // Go's name of the architecture
-	From    [2]int // the first major and minor version
+	From    [2]int // first major and minor version
 	To      [2]int // the last
 	Suites  []string
-	Flavour string // the package's last part
+	Flavour string // last part of the package's name
 }
 
-// All are the series that are run: the long-term kernels that distributions have, one
-// with UDP tunnel offload, the newest, and two other architectures, one of them
+// All are the series that are run: the long-term kernels of distributions, one with
+// UDP tunnel offload, the newest, and two other architectures, one of them
 // big-endian.
 var All = []Series{
 	{"5.10", "amd64", [2]int{5, 10}, [2]int{5, 10}, []string{"bullseye", "bullseye-security"}, "cloud-amd64"},
@@ -34,7 +35,7 @@ var All = []Series{
 	{"6.12-arm64", "arm64", [2]int{6, 12}, [2]int{6, 12}, []string{"trixie"}, "cloud-arm64"},
 }
 
-// Named returns the series of these names, all for none.
+// Named returns the series with these names, or all if there are none.
 func Named(names []string) ([]Series, error) {
 	if len(names) == 0 {
 		return All, nil
@@ -50,8 +51,9 @@ func Named(names []string) ([]Series, error) {
 	return list, nil
 }
 
-// packages returns the packages of the newest kernel of a series, of the names of all
-// that there are: one, or from 6.19 on one with the kernel and one with the modules.
+// packages returns the packages of the newest kernel of a series, chosen from the
+// names of all packages. It is one package, or from 6.19 on two: the kernel and the
+// modules.
 func (s Series) packages(names []string) ([]string, error) {
 	name := regexp.MustCompile(`^linux-image-([0-9][^-]*(?:-[0-9.]+)?)-` + regexp.QuoteMeta(s.Flavour) + `$`)
 	var versions []string
@@ -80,10 +82,11 @@ func (s Series) packages(names []string) ([]string, error) {
 			return []string{of("binary"), of("modules")}, nil
 		}
 	}
-	return nil, fmt.Errorf("no kernel of it among the packages of %s", strings.Join(s.Suites, ", "))
+	return nil, fmt.Errorf("no kernel of this series among the packages of %s", strings.Join(s.Suites, ", "))
 }
 
-// numbers are those in a version: 6.1.0-56 is before 6.1.0-100.
+// numbers returns the numbers in a version, for comparing: 6.1.0-56 is before
+// 6.1.0-100.
 func numbers(version string) []int {
 	var list []int
 	for _, part := range strings.FieldsFunc(version, func(r rune) bool { return r < '0' || r > '9' }) {

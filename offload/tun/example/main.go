@@ -1,15 +1,16 @@
 //go:build linux
 
-// Example is a point-to-point tunnel over UDP, unencrypted: two hosts, a TUN each.
+// Example is an unencrypted point-to-point tunnel over UDP between two hosts, each
+// with a TUN.
 //
 //	example -local 192.0.2.1:5000 -remote 192.0.2.2:5000 -name tun0
 //
-// As root, on both hosts; then give the interface an address and set it up:
+// Run it as root on both hosts. Then give the interface an address and set it up:
 //
 //	ip addr add 10.9.0.1 peer 10.9.0.2 dev tun0; ip link set tun0 up mtu 1400
 //
-// It shows what a VPN does with package tun: one goroutine reads the TUN and sends,
-// another receives and writes the TUN, each a batch at a time.
+// It shows how a VPN uses package tun: one goroutine reads the TUN and sends, another
+// receives and writes the TUN, each a batch at a time.
 package main
 
 import (
@@ -28,8 +29,8 @@ import (
 	"tunproof/offload/tun"
 )
 
-// batch is how many packets are written to the TUN at once, and packetLen the
-// longest that is carried.
+// batch is the number of packets written to the TUN at once. packetLen is the length
+// of the longest packet carried.
 const (
 	batch     = 128
 	packetLen = 2048
@@ -63,7 +64,7 @@ func run(ctx context.Context, local, remote, name string, join bool) error {
 		return err
 	}
 	defer conn.Close()
-	_ = conn.SetReadBuffer(4 << 20) // as much as we are given
+	_ = conn.SetReadBuffer(4 << 20) // the kernel may grant less
 
 	dev, err := tun.Open(tun.Config{
 		Name:     name,
@@ -87,7 +88,7 @@ func run(ctx context.Context, local, remote, name string, join bool) error {
 	return err
 }
 
-// send cuts what is read from the TUN, in place, and sends the segments.
+// send cuts superpackets from the TUN in place, and sends the segments.
 func send(q *tun.Queue, conn *net.UDPConn) error {
 	for {
 		segments, err := q.ReadSuper()
@@ -95,8 +96,8 @@ func send(q *tun.Queue, conn *net.UDPConn) error {
 			return err
 		}
 		for segment := range segments.InPlace() {
-			// What cannot be sent is lost, as on any link: the other is not there, or
-			// there is no room.
+			// A packet that cannot be sent is lost, as on any link: there is no peer,
+			// or no room.
 			if _, err := conn.Write(segment); errors.Is(err, net.ErrClosed) {
 				return err
 			}
@@ -104,7 +105,7 @@ func send(q *tun.Queue, conn *net.UDPConn) error {
 	}
 }
 
-// receive writes what comes in to the TUN, as many packets at once as are there.
+// receive writes arriving packets to the TUN, all that are there at once.
 func receive(q *tun.Queue, conn *net.UDPConn) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -112,11 +113,11 @@ func receive(q *tun.Queue, conn *net.UDPConn) error {
 	}
 	var bufs [batch][packetLen]byte
 	var packets [][]byte
-	read := func(fd uintptr) bool { // all that is there; false waits
+	read := func(fd uintptr) bool { // all that is there; false to wait
 		for packets = packets[:0]; len(packets) < batch; {
 			buf := bufs[len(packets)][:]
 			n, err := unix.Read(int(fd), buf)
-			if err != nil { // EAGAIN, or that the other is not there
+			if err != nil { // EAGAIN, or there is no peer
 				break
 			}
 			packets = append(packets, buf[:n])
@@ -128,7 +129,7 @@ func receive(q *tun.Queue, conn *net.UDPConn) error {
 			return err
 		}
 		if _, err := q.WriteBatch(packets); errors.Is(err, os.ErrClosed) {
-			return err // any other is one packet's, and counted
+			return err // any other is about one packet, and counted
 		}
 	}
 }

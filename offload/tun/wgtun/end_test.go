@@ -16,7 +16,7 @@ import (
 	"tunproof/offload/tun"
 )
 
-// envEnd has the configuration of a process that is one end of a tunnel.
+// envEnd is the environment variable with the configuration of one end's process.
 const envEnd = "WGTUN_END"
 
 type endConfig struct {
@@ -25,13 +25,13 @@ type endConfig struct {
 	WireGuard string
 }
 
-// endState is what an end answers.
+// endState is an end's answer.
 type endState struct {
 	CPU   float64 // seconds, of user and system
 	Stats tun.Stats
 }
 
-// innerMTU is that of a tunnel over a link of 1,500 bytes.
+// innerMTU is the MTU of a tunnel over a link of 1,500 bytes.
 const innerMTU = 1420
 
 // runEnd is one end: it reads commands until its input ends.

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// parseLink reads a message of RTM_NEWLINK.
+// parseLink parses an RTM_NEWLINK message.
 func parseLink(m syscall.NetlinkMessage) (info unix.IfInfomsg, attrs []syscall.NetlinkRouteAttr, err error) {
 	if len(m.Data) < unix.SizeofIfInfomsg {
 		return info, nil, unix.EINVAL

@@ -14,11 +14,13 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// pointMTU is that of the example's tunnel, UDP in IPv4 over a link of 1,500 bytes.
+// pointMTU is the MTU of the example's tunnel: UDP in IPv4 over a link of 1,500
+// bytes.
 const pointMTU = 1472
 
-// TestExample carries TCP between two kernels through the example program, with
-// offload and without: packets not joined, and no superpackets from the kernel.
+// TestExample carries TCP between two kernels through the example program, with and
+// without offload. Without it, packets are not joined and the kernel hands out no
+// superpackets.
 func TestExample(t *testing.T) {
 	needsTUN(t)
 	bin := filepath.Join(t.TempDir(), "example")

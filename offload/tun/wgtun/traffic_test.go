@@ -17,13 +17,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// carried is what became of one transfer.
+// carried is the result of one transfer.
 type carried struct {
 	seconds        float64
 	received, lost int // datagrams
 }
 
-// patience is how long a transfer may stand still.
+// patience is how long a transfer may make no progress.
 const patience = 20 * time.Second
 
 // tcp carries n bytes and compares the hashes at both ends.
@@ -72,7 +72,7 @@ func tcp(from, to *host, n int) (c carried, err error) {
 	source.Read(data)
 	sum := sha256.New()
 	for left := n; left > 0; {
-		at := left % 1009 // so that no two pieces are the same
+		at := left % 1009 // so that no two pieces are equal
 		b := data[at : at+min(left, 1<<18)]
 		_ = out.SetWriteDeadline(time.Now().Add(patience))
 		if _, err := out.Write(b); err != nil {
@@ -95,16 +95,16 @@ func tcp(from, to *host, n int) (c carried, err error) {
 	return c, nil
 }
 
-// Datagrams are as long as the tunnel bears, 40 of them a system call, and at most
-// so many are under way: a sender that does not wait would only fill queues.
+// Datagrams fill the tunnel's MTU, 40 of them in a system call. The number under way
+// is limited: a sender that does not wait would only fill queues.
 const (
 	datagram = innerMTU - 28
 	burst    = 40
 	underWay = 2000
 )
 
-// udp carries n bytes in numbered datagrams; what does not arrive must have been
-// counted by a socket or a link.
+// udp carries n bytes in numbered datagrams. A socket or a link must have counted
+// every one that does not arrive.
 func udp(from, to *host, n int) (c carried, err error) {
 	var in, out *net.UDPConn
 	if err := to.do(func() (err error) {
@@ -178,7 +178,7 @@ func option(c *net.UDPConn, level, name, value int) error {
 	return errors.Join(err, inner)
 }
 
-// fill makes a datagram of its number.
+// fill makes a datagram from its number.
 func fill(b []byte, number uint64) {
 	x := number*0x9E3779B97F4A7C15 + 1
 	for i := 8; i+8 <= len(b); i += 8 {
@@ -214,7 +214,8 @@ func receive(in *net.UDPConn, total int, got *atomic.Int64) error {
 	return nil
 }
 
-// drops is how many packets the sockets and links of both hosts have dropped.
+// drops returns the number of packets that the sockets and links of both hosts have
+// dropped.
 func drops(hosts ...*host) (total int, err error) {
 	for _, h := range hosts {
 		err := h.do(func() error {

@@ -26,7 +26,7 @@ import (
 	"tunproof/tunlive"
 )
 
-// cannot is why the kernel cannot be asked.
+// cannot is the reason why the kernel cannot be asked.
 var cannot error
 
 func TestMain(m *testing.M) {
@@ -37,11 +37,11 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	cannot = tunlive.Enter() // everything happens in namespaces of the test's own
+	cannot = tunlive.Enter() // the test runs in namespaces of its own
 	os.Exit(m.Run())
 }
 
-// host is a network namespace with an end of the tunnel in it.
+// host is a network namespace with one end of the tunnel.
 type host struct {
 	calls chan func()
 	ns    netns.NsHandle
@@ -50,15 +50,15 @@ type host struct {
 	end  *exec.Cmd
 	in   io.WriteCloser
 	out  *bufio.Reader
-	prof string // where profiles go
+	prof string // directory for profiles
 }
 
-// newHost makes a namespace, on a thread of its own.
+// newHost makes a namespace on a thread of its own.
 func newHost() (*host, error) {
 	h := &host{calls: make(chan func())}
 	ready := make(chan error)
 	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		if err == nil {
 			h.ns, err = netns.Get()
@@ -71,7 +71,7 @@ func newHost() (*host, error) {
 	return h, <-ready
 }
 
-// do runs f in the namespace. Sockets that it makes stay there.
+// do runs f in the namespace. Sockets that f makes stay in it.
 func (h *host) do(f func() error) error {
 	done := make(chan error)
 	h.calls <- func() { done <- f() }
@@ -105,7 +105,7 @@ func wire(t *testing.T) [2]*host {
 	return hosts
 }
 
-// address gives a link an address, an MTU if that is not 0, and sets it up.
+// address gives a link an address and, if it is not 0, an MTU, and sets the link up.
 func address(name, addr string, mtu int) error {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
@@ -121,7 +121,7 @@ func address(name, addr string, mtu int) error {
 	return errors.Join(err, netlink.AddrAdd(link, a), netlink.LinkSetUp(link))
 }
 
-// start brings up a tunnel of two processes.
+// start starts a tunnel of two processes.
 func start(t *testing.T, hosts [2]*host, kind string) {
 	t.Helper()
 	var keys [2]*ecdh.PrivateKey
@@ -165,7 +165,7 @@ func start(t *testing.T, hosts [2]*host, kind string) {
 	}
 }
 
-// say sends a line, if there is one, and returns the answer.
+// say sends a line, if it is not empty, and returns the answer.
 func (h *host) say(t *testing.T, line string) string {
 	t.Helper()
 	if line != "" {
@@ -180,7 +180,7 @@ func (h *host) say(t *testing.T, line string) string {
 	return strings.TrimSpace(s)
 }
 
-// state asks an end what it has used and counted.
+// state asks an end for its CPU time and counters.
 func (h *host) state(t *testing.T) (s endState) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(h.say(t, "state")), &s); err != nil {
@@ -199,20 +199,21 @@ func stop(t *testing.T, hosts [2]*host) {
 	}
 }
 
-// figures are what was measured of one kind of device and protocol.
+// figures are the measurements for one kind of device and one protocol.
 type figures struct {
 	bytes    int
-	seconds  []float64 // a GB, by round and direction
+	seconds  []float64 // for each GB, by round and direction
 	cpu      []float64 // of both ends, nanoseconds a byte
-	offload  int       // samples of the profile that are of offload
+	offload  int       // samples of the profile that are in offload
 	samples  int
 	lost     int
 	received int
 }
 
-// TestTunnel carries TCP and UDP each way through a WireGuard tunnel between two
-// namespaces, with tunproof's device on both ends and with wireguard-go's own, in
-// alternating rounds. WGTUN_MB says how much, of each protocol, each way and of each
+// TestTunnel carries TCP and UDP in both directions through a WireGuard tunnel
+// between two namespaces. Rounds with tunproof's device on both ends alternate with
+// rounds with wireguard-go's own. WGTUN_MB is the amount for each protocol, direction
+// and device.
 // device.
 func TestTunnel(t *testing.T) {
 	needsTUN(t)
@@ -243,7 +244,7 @@ func TestTunnel(t *testing.T) {
 	report(t, all)
 }
 
-// needsTUN skips without root and a TUN, unless TUNLIVE=require forbids it.
+// needsTUN skips the test without root and a TUN, unless TUNLIVE=require is set.
 func needsTUN(t *testing.T) {
 	t.Helper()
 	var missing *tunlive.Missing
@@ -256,7 +257,7 @@ func needsTUN(t *testing.T) {
 	}
 }
 
-// amount is how many bytes are carried each way, and in how many rounds.
+// amount returns the bytes carried in each direction, and the number of rounds.
 func amount(t *testing.T) (total, rounds int) {
 	t.Helper()
 	if s := os.Getenv("WGTUN_MB"); s != "" {
@@ -272,7 +273,7 @@ func amount(t *testing.T) (total, rounds int) {
 	return 64 << 20, 1
 }
 
-// checkStats wants of the device that it dropped nothing and joined.
+// checkStats checks that the device dropped nothing and joined packets.
 func checkStats(t *testing.T, s endState) {
 	t.Helper()
 	r, w := s.Stats.Read, s.Stats.Write
@@ -284,7 +285,7 @@ func checkStats(t *testing.T, s endState) {
 	}
 }
 
-// measure carries n bytes one way.
+// measure carries n bytes in one direction.
 func (f *figures) measure(t *testing.T, hosts [2]*host, proto string, way, n int) {
 	t.Helper()
 	from, to := hosts[way], hosts[1-way]
@@ -318,7 +319,8 @@ func profileFile(t *testing.T, i int) string {
 	return fmt.Sprintf("%s/wgtun-%d-%d.prof", os.TempDir(), os.Getpid(), i)
 }
 
-// profile adds the samples of one file: those of offload are below its entry points.
+// profile adds the samples of one file. Samples of offload are those below its entry
+// points.
 func (f *figures) profile(t *testing.T, path string) {
 	t.Helper()
 	file, err := os.Open(path)
@@ -339,7 +341,8 @@ func (f *figures) profile(t *testing.T, path string) {
 	}
 }
 
-// isOffload says whether code cuts or joins packets, and not the device around it.
+// isOffload reports whether a function cuts or joins packets, rather than being part
+// of the device.
 func isOffload(l *profile.Location) bool {
 	for _, line := range l.Line {
 		name := line.Function.Name

@@ -1,4 +1,4 @@
-// Package wgtun gives a tunproof device to wireguard-go
+// Package wgtun makes a tunproof device usable by wireguard-go
 // (golang.zx2c4.com/wireguard/tun.Device):
 //
 //	dev, err := tun.Open(tun.Config{Name: "wg0"})
@@ -21,20 +21,20 @@ import (
 	"tunproof/offload/tun"
 )
 
-// batchSize is conn.IdealBatchSize, the most that wireguard-go carries at once.
+// batchSize is conn.IdealBatchSize, the largest batch of wireguard-go.
 const batchSize = 128
 
-// Device is a wireguard-go tun.Device. WireGuard reads and writes it from a
-// goroutine each.
+// Device is a wireguard-go tun.Device. WireGuard uses one goroutine to read it and
+// one to write it.
 type Device struct {
 	dev   *tun.Device
 	queue *tun.Queue
 	index int
 
-	wmu  sync.Mutex // of pkts
+	wmu  sync.Mutex // guards pkts
 	pkts [][]byte
 
-	links  *os.File // netlink
+	links  *os.File // the netlink socket
 	events chan wg.Event
 	mu     sync.Mutex
 	mtu    int
@@ -43,9 +43,9 @@ type Device struct {
 
 var _ wg.Device = (*Device)(nil)
 
-// New takes a device over and follows its interface's state, which must be in the
-// caller's network namespace. It has one goroutine, which waits for changes of the
-// interface and ends with Close.
+// New takes over a device and follows the state of its interface, which must be in
+// the caller's network namespace. It starts one goroutine, which waits for changes of
+// the interface and ends with Close.
 func New(dev *tun.Device) (*Device, error) {
 	d := &Device{dev: dev, queue: dev.Queue(0), events: make(chan wg.Event, 8)}
 	link, err := net.InterfaceByName(dev.Name())
@@ -64,7 +64,7 @@ func New(dev *tun.Device) (*Device, error) {
 	return d, nil
 }
 
-// listen returns a socket that is told of changes of links.
+// listen returns a netlink socket that receives changes of links.
 func listen() (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -77,14 +77,14 @@ func listen() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "netlink"), nil
 }
 
-// follow turns what netlink says into events, until the socket is closed.
+// follow turns netlink messages into events, until the socket is closed.
 func (d *Device) follow(up bool) {
 	defer close(d.events)
 	buf := make([]byte, 1<<16)
 	for {
 		n, err := d.links.Read(buf)
 		if errors.Is(err, unix.ENOBUFS) {
-			continue // some were lost: the next says what is
+			continue // some were lost: the next has the current state
 		}
 		if err != nil {
 			return
@@ -101,7 +101,7 @@ func (d *Device) follow(up bool) {
 	}
 }
 
-// changed tells of one message, and returns whether the interface is up.
+// changed sends the events of one message, and reports whether the interface is up.
 func (d *Device) changed(m syscall.NetlinkMessage, up bool) bool {
 	info, attrs, err := parseLink(m)
 	if err != nil || int(info.Index) != d.index {
@@ -131,13 +131,13 @@ func (d *Device) changed(m syscall.NetlinkMessage, up bool) bool {
 	return now
 }
 
-// Read reads one packet or more, cut as on a wire, into bufs[i][offset:].
+// Read reads one or more packets, cut to wire size, into bufs[i][offset:].
 func (d *Device) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 	return d.queue.ReadBatch(bufs, sizes, offset)
 }
 
-// Write joins and writes packets, bufs[i][offset:]. What the kernel does not take
-// is counted in the device's Stats; the error is the first.
+// Write joins and writes the packets bufs[i][offset:]. Packets that the kernel does
+// not take are counted in the device's Stats; the error is the first one.
 func (d *Device) Write(bufs [][]byte, offset int) (int, error) {
 	d.wmu.Lock()
 	defer d.wmu.Unlock()
@@ -150,7 +150,7 @@ func (d *Device) Write(bufs [][]byte, offset int) (int, error) {
 	return n, err
 }
 
-// MTU returns the interface's, as netlink said last.
+// MTU returns the interface's MTU, as last reported by netlink.
 func (d *Device) MTU() (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -160,14 +160,14 @@ func (d *Device) MTU() (int, error) {
 // Name returns the interface's name.
 func (d *Device) Name() (string, error) { return d.dev.Name(), nil }
 
-// Events tells of the interface: up, down, another MTU.
+// Events returns the channel of the interface's events: up, down, another MTU.
 func (d *Device) Events() <-chan wg.Event { return d.events }
 
-// BatchSize is the most that WireGuard hands over at once.
+// BatchSize returns the largest batch that WireGuard hands over.
 func (d *Device) BatchSize() int { return batchSize }
 
-// File returns a duplicate of the descriptor, which the caller closes; nil if there
-// can be none.
+// File returns a duplicate of the descriptor, which the caller must close, or nil if
+// none can be made.
 func (d *Device) File() *os.File {
 	raw, err := d.queue.SyscallConn()
 	if err != nil {

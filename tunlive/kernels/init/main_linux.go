@@ -1,6 +1,6 @@
-// Command init is the first process of a guest of package kernels: it mounts what a
-// program expects, loads the modules, runs the program and says how that ended, on the
-// console, then switches the guest off.
+// Command init is the first process of a guest of package kernels. It mounts the file
+// systems that a program expects, loads the modules, runs the program, and reports on
+// the console how it ended. Then it switches the guest off.
 package main
 
 import (
@@ -30,12 +30,12 @@ func main() {
 	tell("exit", code)
 }
 
-// tell says how the program ended and switches off.
+// tell reports how the program ended and switches the guest off.
 func tell(how string, code int) {
 	fmt.Printf("%s%s %d\n", kernels.Told, how, code)
 	unix.Sync()
 	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
-	select {} // a kernel that cannot is ended by the host
+	select {} // a kernel that cannot switch off is ended by the host
 }
 
 func run() (code int, err error) {
@@ -74,7 +74,7 @@ func run() (code int, err error) {
 	return program(task)
 }
 
-// load loads a module; one that is compressed the kernel unpacks.
+// load loads a module. The kernel unpacks a compressed one.
 func load(name string) error {
 	f, err := os.Open(name)
 	if err != nil {
@@ -88,7 +88,8 @@ func load(name string) error {
 	return unix.FinitModule(int(f.Fd()), "", flags)
 }
 
-// node makes the device node of the TUN driver usable by all, if it is not there makes it.
+// node makes the TUN driver's device node usable by all users. If there is none, it
+// makes one.
 func node() error {
 	if err := os.MkdirAll("/dev/net", 0o755); err != nil {
 		return err
@@ -114,7 +115,7 @@ func up(name string) error {
 	return unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, r)
 }
 
-// program runs the program, until it ends or its time is up.
+// program runs the program until it ends or its time is up.
 func program(task kernels.Task) (code int, err error) {
 	c := exec.Command("/program", task.Args...)
 	c.Dir = "/tmp"
@@ -143,7 +144,7 @@ func program(task kernels.Task) (code int, err error) {
 	timer.Stop()
 	select {
 	case <-said:
-	case <-time.After(5 * time.Second): // something that it started has its output open
+	case <-time.After(5 * time.Second): // a process that it started still has its output open
 	}
 	if late.Load() {
 		tell("timeout", 0)
@@ -158,7 +159,8 @@ func program(task kernels.Task) (code int, err error) {
 	return 0, err
 }
 
-// say writes the program's lines to the console, apart from the kernel's.
+// say writes the program's lines to the console, marked to distinguish them from the
+// kernel's.
 func say(r io.Reader) {
 	lines := bufio.NewReader(r)
 	for {

@@ -1,6 +1,6 @@
 //go:build !linux
 
-// Command init is for Linux.
+// Command init is for Linux only.
 package main
 
 func main() {}

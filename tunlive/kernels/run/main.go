@@ -1,5 +1,5 @@
-// Command run runs a static program, such as a test binary, on kernels of many versions.
-// It can stand behind go test -exec.
+// Command run runs a static program, such as a test binary, on kernels of many
+// versions. It can be used as go test -exec.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 	"tunproof/tunlive/kernels"
 )
 
-// The exit codes of every command of tunproof.
+// These are the exit codes of every command of tunproof.
 const (
 	holds = iota
 	violation
@@ -26,7 +26,7 @@ const (
 	nothing
 )
 
-// passed are the environment variables that the program gets, if they are set here.
+// passed are the environment variables that the program inherits, if they are set.
 var passed = []string{"TUNLIVE", "TUNLIVE_USER", "RAPID_SEED", "RAPID_CHECKS", "RAPID_STEPS", "GODEBUG"}
 
 func main() {
@@ -140,7 +140,7 @@ func fetchAll(ctx context.Context, c kernels.Cache, series []kernels.Series) (in
 	return holds, nil
 }
 
-// checkout is the module's directory.
+// checkout returns the module's directory.
 func checkout() (string, error) {
 	dir, err := os.Getwd()
 	for err == nil {

@@ -1,4 +1,4 @@
-// Command behave ends as its argument says, in a guest.
+// Command behave ends as its argument tells it, in a guest.
 package main
 
 import (
@@ -25,7 +25,7 @@ func main() {
 			time.Sleep(time.Hour)
 		}
 	case "panic":
-		time.Sleep(300 * time.Millisecond) // until init has passed on what was said
+		time.Sleep(300 * time.Millisecond) // until init has passed on the output
 		fmt.Println(os.WriteFile("/proc/sysrq-trigger", []byte("c"), 0))
 	}
 }
