@@ -253,7 +253,7 @@ func TestFullQueue(t *testing.T) {
 	must(t, r.w.Throttle(r.far.Name(), 4e9, 200<<20))
 	kick := flow{v6: true, port: 99}.packet(0, 10)
 	must(t, other.Write(tunlive.VnetHdr{}, kick)) // what waits leaves with the next packet
-	must(t, <-done) // room woke the writer
+	must(t, <-done)                               // room woke the writer
 	var got [][]byte
 	for ; len(got) < len(want); runtime.Gosched() {
 		got = append(got, slices.DeleteFunc(r.arrived(), func(b []byte) bool { return bytes.Equal(b, kick) })...)
