@@ -50,17 +50,24 @@ func TestExhaustiveFlips(t *testing.T) {
 	}
 	for name, all := range map[string]interface {
 		Shards() int
+		Count() int
 		NewChecker() *exhaustive.Checker
 		Shard(*exhaustive.Checker, int) (int, error)
 	}{"flips": flips, "words": words} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := all.NewChecker()
+			n := 0
 			for i := range all.Shards() {
-				if _, err := all.Shard(c, i); err != nil {
+				k, err := all.Shard(c, i)
+				if err != nil {
 					logCases(t, c.Scenario())
 					t.Fatal(err)
 				}
+				n += k
+			}
+			if edges := name == "words" && words.Edges; !edges && n != all.Count() { // Count is of all values
+				t.Errorf("%d batches of %d", n, all.Count())
 			}
 		})
 	}

@@ -170,6 +170,7 @@ func TestBuiltWith(t *testing.T) {
 // TestEquivalents checks that every mutation that is listed is one, of the line as it
 // is, with an argument.
 func TestEquivalents(t *testing.T) {
+	t.Parallel()
 	lines := map[string]bool{} // ID and line
 	for _, dir := range []string{"offload", "model"} {
 		all, _, err := Mutations("../..", dir, "linux", "amd64", []string{"purego", "invariants"})

@@ -68,7 +68,9 @@ func TestRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it compiles")
 	}
+	t.Parallel()
 	r := runner(t)
+	r.Workers = 2
 	list := []Mutant{
 		plant(t, r, "fails", "return a\n", "return a - 1\n"),
 		plant(t, r, "crashes", "	for", "	if b == 2 {\n		panic(\"toy\")\n	}\n	for"),
@@ -138,6 +140,7 @@ func TestSound(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it compiles")
 	}
+	t.Parallel()
 	r := runner(t)
 	list := []Mutant{plant(t, r, "a", "return a\n", "return 1\n"), plant(t, r, "b", "return a\n", "return 2\n")}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -30,13 +30,14 @@ type Anonymiser struct {
 	block cipher.Block
 	size  int // payload bytes of the datagrams in a UDP superpacket; 0: not known
 	addrs map[netip.Addr]int
+	most  int // addresses, which bounds the memory
 }
 
 // longestPlain is what a UDP packet with a partial checksum is longer than if it is
 // surely a superpacket.
 const longestPlain = 1500
 
-// maxAddresses bounds the memory.
+// maxAddresses is how many addresses are replaced.
 const maxAddresses = 1 << 20
 
 // New returns one. size is the payload of the datagrams that UDP superpackets are
@@ -54,7 +55,7 @@ func keyed(key [32]byte, size int) (*Anonymiser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Anonymiser{block: block, size: size, addrs: map[netip.Addr]int{}}, nil
+	return &Anonymiser{block: block, size: size, addrs: map[netip.Addr]int{}, most: maxAddresses}, nil
 }
 
 // Packet returns a packet in the place of p. Of a comment it keeps the VnetHdr.
@@ -141,8 +142,8 @@ func (a *Anonymiser) addresses(h packet.Header, b []byte) error {
 		if !everybodys(addr) && !addr.IsUnspecified() && !addr.IsLoopback() && addr != netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
 			i, known := a.addrs[addr]
 			if !known {
-				if i = len(a.addrs) + 1; i > maxAddresses {
-					return fmt.Errorf("more than %d addresses: split the capture", maxAddresses)
+				if i = len(a.addrs) + 1; i > a.most {
+					return fmt.Errorf("more than %d addresses: split the capture", a.most)
 				}
 				a.addrs[addr] = i
 			}

@@ -67,11 +67,17 @@ func writeStream(t *testing.T, name string, mb int) (packets int) {
 }
 
 // TestStreams runs each command that reads captures on a long one, as a process
-// of its own, and bounds its memory. TUNPROOF_STREAM_MB=1024 is make streams.
+// of its own, and bounds its memory. TUNPROOF_STREAM_MB=1024 is make streams; with
+// LONG=1 the capture is longer than the limit.
 func TestStreams(t *testing.T) {
-	mb := 16
-	if testing.Short() {
+	mb := 8
+	switch {
+	case os.Getenv("LONG") == "1":
+		mb = 300
+	case testing.Short():
 		mb = 1
+	default:
+		t.Log("a capture of 8 MB shows little of the memory that a long one takes: LONG=1 reads 300 MB")
 	}
 	if s := os.Getenv("TUNPROOF_STREAM_MB"); s != "" {
 		var err error
