@@ -70,7 +70,6 @@ func TestRun(t *testing.T) {
 	}
 	t.Parallel()
 	r := runner(t)
-	r.Workers = 2
 	list := []Mutant{
 		plant(t, r, "fails", "return a\n", "return a - 1\n"),
 		plant(t, r, "crashes", "	for", "	if b == 2 {\n		panic(\"toy\")\n	}\n	for"),
