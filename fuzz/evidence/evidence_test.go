@@ -283,11 +283,11 @@ func TestSchema(t *testing.T) {
 // TestFiles checks that all is written, whole, and that a change is noticed.
 func TestFiles(t *testing.T) {
 	root := checkout(t, tree)
-	bench, err := os.ReadFile("../../docs/bench/bench.txt")
+	bench, err := os.ReadFile("../../docs/evidence/current/bench/bench.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := write(filepath.Join(root, "docs/bench/bench.txt"), bench); err != nil {
+	if err := write(filepath.Join(root, "docs/evidence/current/bench/bench.txt"), bench); err != nil {
 		t.Fatal(err)
 	}
 	list, _, err := gather(context.Background(), root, tree, false, io.Discard)
@@ -332,6 +332,9 @@ func TestKept(t *testing.T) {
 	}
 	var newest *Results
 	for _, dir := range dirs {
+		if filepath.Base(dir) == filepath.Base(record.Data) {
+			continue // the newest records, of several trees
+		}
 		files, err := ReadDirectory(dir)
 		if err != nil {
 			t.Error(err)

@@ -31,13 +31,13 @@ var Sources = []Source{
 	{"verify", []string{program, "verify", "-checks", "20000", "-fuzz", "100000", "-json"}, ".cache/evidence/verify.jsonl", true, true},
 	{"live", []string{program, "live", "-count", "50000", "-json"}, ".cache/evidence/live.jsonl", true, true},
 	{"exhaustive", []string{program, "exhaustive", "-kernel", "-json"}, ".cache/evidence/exhaustive.jsonl", true, true},
-	{"kernels", []string{"make", "kernels-long"}, "docs/kernel/long.jsonl", false, true},
-	{planted, []string{"make", "mutants"}, "docs/mutation/planted.jsonl", false, true},
-	{"mutations of offload", []string{"make", "mutation"}, "docs/mutation/offload.jsonl", false, false},
-	{"mutations of the model", []string{"make", "mutation-model"}, "docs/mutation/model.jsonl", false, false},
-	{"equivalent mutations", []string{"make", "mutation-deep"}, "docs/mutation/deep.jsonl", false, false},
-	{"fuzzing engines", []string{"make", "detect"}, "docs/fuzzing/detection.jsonl", false, false},
-	{conformance, []string{"make", "conformance"}, "docs/conformance/results.jsonl", false, true},
+	{"kernels", []string{"make", "kernels", "LONG=1"}, record.Data + "/kernels.jsonl", false, true},
+	{planted, []string{"make", "mutants"}, record.Data + "/planted-bugs.jsonl", false, true},
+	{"mutations of offload", []string{"make", "mutants", "OF=offload"}, record.Data + "/offload.jsonl", false, false},
+	{"mutations of the model", []string{"make", "mutants", "OF=model"}, record.Data + "/model.jsonl", false, false},
+	{"equivalent mutations", []string{"make", "mutants", "OF=offload", "DEEP=1"}, record.Data + "/deep.jsonl", false, false},
+	{"fuzzing engines", []string{program, "detect", "-o", record.Data + "/detection.jsonl"}, record.Data + "/detection.jsonl", false, false},
+	{conformance, []string{"make", "conformance"}, record.Data + "/conformance.jsonl", false, true},
 }
 
 const (
@@ -169,7 +169,7 @@ func write(name string, b []byte) error {
 // says what is run and drawn.
 func dirty(ctx context.Context, root string) (string, error) {
 	out, err := git(ctx, root, "status", "--porcelain", "--", "offload", "model", "fuzz", "corpus", "tunlive",
-		"go.mod", "go.sum", "Makefile", ".zenodo.json", "docs/bench")
+		"go.mod", "go.sum", "Makefile", ".zenodo.json", record.Data+"/bench")
 	return strings.TrimRight(out, "\n"), err
 }
 

@@ -113,7 +113,7 @@ func capturesPicture() ([]byte, error) {
 	return bars("Packets per superpacket on the captures, in batches of 64, by mode", columns...)
 }
 
-// compared are the benchmarks of the picture of speed, of docs/bench/bench.txt.
+// compared are the benchmarks of the picture of speed, of docs/evidence/current/bench/bench.txt.
 var compared = []struct{ name, heading string }{
 	{"Sum/size=1448", "checksum of 1,448 bytes"},
 	{"Segment/proto=tcp4/size=1448", "segmenting TCP, 1,448 bytes a segment"},
@@ -146,7 +146,7 @@ func medians(bench []byte, name string) map[string]float64 {
 
 // speedPicture shows the time of others, of tunproof's.
 func speedPicture(root string) ([]byte, error) {
-	bench, err := os.ReadFile(filepath.Join(root, "docs", "bench", "bench.txt"))
+	bench, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(record.Data), "bench", "bench.txt"))
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func speedPicture(root string) ([]byte, error) {
 		m := medians(bench, c.name)
 		ours := m["tunproof"]
 		if ours == 0 {
-			return nil, fmt.Errorf("docs/bench/bench.txt: no %s of tunproof", c.name)
+			return nil, fmt.Errorf("docs/evidence/current/bench/bench.txt: no %s of tunproof", c.name)
 		}
 		p := panel{heading: c.heading}
 		longest := 0.0

@@ -1,6 +1,7 @@
 package mutants
 
 import (
+	"bytes"
 	"go/parser"
 	"go/token"
 	"os"
@@ -209,5 +210,21 @@ func write(t *testing.T, root, name, text string) {
 	}
 	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestCompiled checks that an outcome depends on what is compiled: not on comments and
+// layout, but on every token and directive.
+func TestCompiled(t *testing.T) {
+	const text = "//go:build linux\n\npackage p\n\n// F adds.\nfunc F(a int) int { return a + 1 }\n"
+	same := []string{"//go:build linux\npackage p\nfunc F(a int) int {\n\treturn a + 1 // one\n}\n", "//go:build linux\n/* x */ package p\n\n\n\nfunc F(a int) int { return a + 1 }"}
+	other := []string{strings.Replace(text, "linux", "darwin", 1), strings.Replace(text, "+", "-", 1), strings.Replace(text, "1", "2", 1), strings.Replace(text, "return a", "return", 1)}
+	for i, s := range append(same, other...) {
+		if got := bytes.Equal(compiled("a.go", []byte(text)), compiled("a.go", []byte(s))); got != (i < len(same)) {
+			t.Errorf("%v: %s", got, s)
+		}
+	}
+	if bytes.Equal(compiled("a.s", []byte("// a")), compiled("a.s", []byte("// b"))) {
+		t.Error("assembly is compared without its comments")
 	}
 }

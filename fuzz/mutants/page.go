@@ -7,7 +7,7 @@ For readers who ask how good the tests are: which deliberate bugs they detect, w
 
 A mutant is one change of one file. It is built in place of the file by ` + "`go build -overlay`" + `, so the tree is never touched. The function that
 writes to the kernel is never changed, because a guard checks every write (K6). Every result names the tree that it belongs to.
-` + "`tunproof verify`" + ` shows the result, and warns if it belongs to another tree. ` + "`make docs`" + ` writes this page from docs/mutation/*.jsonl; the commands named
+` + "`tunproof verify`" + ` shows the result, and warns if it belongs to another tree. ` + "`make docs`" + ` writes this page from docs/evidence/current; the commands named
 below write those files.
 
 ## Planted bugs
@@ -27,16 +27,11 @@ below write those files.
 P1 to P7 and P11 are rapid properties, P8 tests sums, P9 allocations, and P10 small scopes exhaustively. "work" bounds the work of a batch (C7), and
 "unit" is offload's other tests.
 
-In the next table "!" marks a test that hung. "test" is the failing test of the first method named. The seconds run from the start of its program
-to the first failure of any test in it.
-
-| bug | from | detected by | test | after s |
-|---|---|---|---|---|
-{{range .Lines}}| {{.ID}} | {{cell .About}} | {{if .By}}{{.By}}{{else}}**{{.Status}}**{{end}} | {{cell .Test}} | {{if .By}}{{printf "%.1f" .Seconds}}{{end}} |
-{{end}}{{end}}
+[The rows](evidence/current/mutants.md) have each bug and what detected it.
+{{end}}
 ## Mutations of offload
 {{with .offload}}
-` + "`make mutation`" + ` makes small changes to offload, one at a time, in {{minutes .Seconds}} minutes (tree {{.Tree}}, {{.Env.CPU}}, {{.Env.NCPU}} cores, {{.Env.Go}}). Of {{len .Lines}} mutations
+` + "`make mutants OF=offload`" + ` makes small changes to offload, one at a time, in {{minutes .Seconds}} minutes (tree {{.Tree}}, {{.Env.CPU}}, {{.Env.NCPU}} cores, {{.Env.Go}}). Of {{len .Lines}} mutations
 {{.Count "does not compile"}} do not compile and {{.Count "same machine code"}} compile to the same machine code. {{.Judged}} remain:
 
 - **{{.Noticed}} are detected ({{percent .Noticed .Judged}} %)**, {{.Count "timed out"}} of them only because a test program took longer than 10 s.
@@ -73,17 +68,14 @@ The next table has the mutations that each method detects. Only survivors of the
 ### Equivalent
 
 An equivalent mutation changes nothing that a test could see. fuzz/mutants/equivalent.go lists each with its ID and its line; if the line changes, the
-entry no longer applies. Besides the argument, each mutation is run against all small inputs (` + "`make mutation-deep`" + `: P10 as in
+entry no longer applies. Besides the argument, each mutation is run against all small inputs (` + "`make mutants OF=offload DEEP=1`" + `: P10 as in
 ` + "`make test`" + `, and 5,000 generated scenarios of each property).{{with .deep}} For tree {{.Tree}} {{len .Lines}} were run, and {{.Noticed}} differed from the original.{{end}}
 
-{{range .Arguments}}**{{.Why}}**
-
-{{range .List}}- {{.ID}}: {{code .Source}}
-{{end}}
+{{range .Arguments}}- ({{len .List}}) {{.Why}}
 {{end}}
 ## Mutations of the model
 {{with .model}}
-` + "`make mutation-model`" + ` makes small changes to the model, one at a time, in {{minutes .Seconds}} minutes (tree {{.Tree}}, Linux {{.Env.Kernel}}). The kernel judges
+` + "`make mutants OF=model`" + ` makes small changes to the model, one at a time, in {{minutes .Seconds}} minutes (tree {{.Tree}}, Linux {{.Env.Kernel}}). The kernel judges
 the model by itself: K1 to K3 on generated scenarios, on the corpus, and on a packet with every bit flipped. Production only explains known divergences. Of
 {{len .Lines}} mutations {{.Count "does not compile"}} do not compile and {{.Count "same machine code"}} compile to the same machine code. {{.Judged}} remain:
 
@@ -105,7 +97,7 @@ the model by itself: K1 to K3 on generated scenarios, on the corpus, and on a pa
 {{end}}{{end}}
 ## Every input of a small scope (P10)
 
-` + "`make exhaustive-long`" + ` tries every batch over an alphabet of packets. fuzz/law/exhaustive/alphabet.go has the alphabet, and
+` + "`make exhaustive LONG=1`" + ` tries every batch over an alphabet of packets. fuzz/law/exhaustive/alphabet.go has the alphabet, and
 ` + "`tunproof exhaustive -letters 103 -list`" + ` prints it. It has packets that follow each other; packets that end, hide or delay a superpacket; edges of values; and
 for each field a packet in which it differs. For every batch, superpackets, members, Reasons and bytes are compared with the model. Both cut every
 superpacket and must get back its packets, and packets must keep their order.
@@ -113,4 +105,26 @@ superpacket and must get back its packets, and packets must keep their order.
 | property | what | how many | judge | seconds | result |
 |---|---|---|---|---|---|
 {{range .exhaustive}}| {{.Property}} | {{.Method}} | {{.Count}} {{.Unit}} | {{.Judge}} | {{printf "%.0f" .Seconds}} | {{.Result}} |
+{{end}}`
+
+// rowsText is docs/evidence/current/mutants.md.
+const rowsText = `# Each mutant, and what detected it
+
+For readers of [mutation.md](../../mutation.md) who want to see one bug or one mutation. ` + "`make docs`" + ` writes this page from the records beside it.
+
+## Planted bugs
+
+"!" marks a test that hung. "test" is the failing test of the first method named. The seconds run from the start of its program to the first
+failure of any test in it.
+{{with .planted}}
+| bug | from | detected by | test | after s |
+|---|---|---|---|---|
+{{range .Lines}}| {{.ID}} | {{cell .About}} | {{if .By}}{{.By}}{{else}}**{{.Status}}**{{end}} | {{cell .Test}} | {{if .By}}{{printf "%.1f" .Seconds}}{{end}} |
+{{end}}{{end}}
+## Equivalent mutations
+
+{{range .Arguments}}**{{.Why}}**
+
+{{range .List}}- {{.ID}}: {{code .Source}}
+{{end}}
 {{end}}`

@@ -8,7 +8,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"text/template"
@@ -226,14 +225,19 @@ func (r Results) Has(method string) int {
 	return n
 }
 
-// files names the files of results in docs/mutation.
-var files = []string{"planted", "offload", "deep", "model"}
+// files names the files of results, by what the pages call them.
+var files = map[string]string{"planted": "planted-bugs.jsonl", "offload": "offload.jsonl", "deep": "deep.jsonl", "model": "model.jsonl"}
 
-// Report writes docs/mutation.md from the results in a directory.
-func Report(w io.Writer, dir string) error {
-	data := map[string]any{"Arguments": argued()}
-	for _, name := range files {
-		r, err := ReadResults(filepath.Join(dir, name+".jsonl"))
+// ResultsFile returns the newest file of results of a suite: planted, offload, model,
+// or deep.
+func ResultsFile(root, suite string) string { return record.DataFile(root, files[suite]) }
+
+// Report writes docs/mutation.md from the newest results of a checkout, or with rows the
+// page beside the data that has a row for each mutant.
+func Report(w io.Writer, root string, rows bool) error {
+	data := map[string]any{"Arguments": argued(), "All": len(Equivalents)}
+	for name := range files {
+		r, err := ReadResults(ResultsFile(root, name))
 		if err != nil {
 			return err
 		}
@@ -242,8 +246,11 @@ func Report(w io.Writer, dir string) error {
 		}
 	}
 	var err error
-	if data["exhaustive"], err = readRecords(filepath.Join(dir, "exhaustive.jsonl")); err != nil {
+	if data["exhaustive"], err = readRecords(record.DataFile(root, "exhaustive.jsonl")); err != nil {
 		return err
+	}
+	if rows {
+		return rowsPage.Execute(w, data)
 	}
 	return page.Execute(w, data)
 }
@@ -284,7 +291,12 @@ func cell(s string) string {
 	return strings.NewReplacer("|", "\\|", "<", "&lt;", "`", "'").Replace(s)
 }
 
-var page = template.Must(template.New("").Funcs(template.FuncMap{"cell": cell, "minutes": func(s float64) string { return fmt.Sprintf("%.1f", s/60) },
+var funcs = template.FuncMap{"cell": cell, "minutes": func(s float64) string { return fmt.Sprintf("%.1f", s/60) },
 	"percent": func(a, b int) string { return fmt.Sprintf("%.1f", 100*float64(a)/float64(max(1, b))) },
 	"code":    func(s string) string { return "`" + strings.ReplaceAll(s, "|", "\\|") + "`" },
-	"sub":     func(a, b int) int { return a - b }}).Parse(pageText))
+	"sub":     func(a, b int) int { return a - b }}
+
+var (
+	page     = template.Must(template.New("").Funcs(funcs).Parse(pageText))
+	rowsPage = template.Must(template.New("").Funcs(funcs).Parse(rowsText))
+)

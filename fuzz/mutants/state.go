@@ -8,11 +8,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/scanner"
+	"go/token"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"tunproof/fuzz/record"
 )
@@ -31,7 +34,7 @@ type outcome struct {
 func (r *Runner) key(m Mutant, k int) string {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s %s %s\n", r.inputs[k], m.File, m.Tags)
-	sum.Write(m.Text)
+	sum.Write(compiled(m.File, m.Text))
 	return hex.EncodeToString(sum.Sum(nil))[:24]
 }
 
@@ -78,10 +81,33 @@ func (r *Runner) hashInputs(ctx context.Context, m Method) (string, error) {
 		if err != nil {
 			return "", err
 		}
+		b = compiled(name, b)
 		fmt.Fprintf(sum, "%s %d\n", filepath.ToSlash(rel), len(b))
 		sum.Write(b)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// compiled returns what a file means to the compiler: of Go its tokens and directives,
+// without comments and layout, of any other file all of it.
+func compiled(name string, text []byte) []byte {
+	if filepath.Ext(name) != ".go" {
+		return text
+	}
+	var b bytes.Buffer
+	var sc scanner.Scanner
+	files := token.NewFileSet()
+	sc.Init(files.AddFile(name, -1, len(text)), text, nil, scanner.ScanComments)
+	for {
+		_, tok, lit := sc.Scan()
+		switch {
+		case tok == token.EOF:
+			return b.Bytes()
+		case tok == token.COMMENT && !strings.HasPrefix(lit, "//go:"):
+			continue
+		}
+		fmt.Fprintf(&b, "%s %s\n", tok, lit)
+	}
 }
 
 func hashFile(name string) (string, error) {

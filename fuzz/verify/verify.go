@@ -8,7 +8,6 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -218,14 +217,14 @@ func (v *Run) mutants() error {
 			v.NotRun("mutants", mutants.Suites[suite], "harness", "not in a checkout of tunproof")
 			continue
 		}
-		r, err := mutants.ReadResults(filepath.Join(v.Root, "docs", "mutation", suite+".jsonl"))
+		r, err := mutants.ReadResults(mutants.ResultsFile(v.Root, suite))
 		switch {
 		case err != nil:
 			return err
 		case r.Lines == nil:
-			v.NotRun("mutants", mutants.Suites[suite], "harness", "no results in docs/mutation")
+			v.NotRun("mutants", mutants.Suites[suite], "harness", "there are no results")
 		case r.Tree != tree:
-			v.NotRun("mutants", mutants.Suites[suite], "harness", fmt.Sprintf("docs/mutation is of tree %s, this is %s; there %d %s", r.Tree, tree, r.Result.Count, r.Unit))
+			v.NotRun("mutants", mutants.Suites[suite], "harness", fmt.Sprintf("the results are of tree %s, this is %s; there %d %s", r.Tree, tree, r.Result.Count, r.Unit))
 		case v.Wanted("mutants", mutants.Suites[suite]):
 			v.Rows = append(v.Rows, r.Result)
 		}

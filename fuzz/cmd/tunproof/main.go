@@ -44,7 +44,7 @@ var commands = []command{
 		"how soon each engine finds bugs that are planted, from the seeds and from nothing", detectCommand},
 	{"exhaustive", "[-letters N] [-size N] [-kernel [-stride N]] [-state FILE] [-run REGEXP] [-list] [-json]",
 		"every batch of a small alphabet of packets, and every superpacket of small sizes and of pairs of fields at their edges", exhaustiveCommand},
-	{"mutants", "[-of planted|offload|model] [-deep] [-first] [-run REGEXP] [-draw N -by TEXT] [-state FILE] [-o FILE] [-workers N] [-report DIR] [-json]",
+	{"mutants", "[-of planted|offload|model] [-deep] [-first] [-run REGEXP] [-draw N -by TEXT] [-state FILE] [-o FILE] [-workers N] [-report page|rows] [-json]",
 		"what the harness would notice: bugs planted, one at a time, and what notices each", mutantsCommand},
 	{"check", "[-wire] [-mtu N] [-certain] [-max N] [-json] CAPTURE...",
 		"what is wrong with packets that somebody's code made: packet, field, rule, and the known bug that it is like", checkCommand},

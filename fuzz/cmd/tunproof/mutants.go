@@ -21,7 +21,7 @@ func mutantsCommand(ctx context.Context, s streams, args []string) (int, error) 
 	flags.IntVar(&r.Workers, "workers", 0, "mutants that run at the same time; 0 for one per core")
 	flags.IntVar(&r.Draw, "draw", 0, "run only N mutants, drawn by -by")
 	flags.StringVar(&r.By, "by", "", "text that determines what -draw draws, such as a commit hash")
-	report := flags.String("report", "", "print docs/mutation.md of the results in this directory, and run nothing")
+	report := flags.String("report", "", "run nothing and print a page from the newest records: page is docs/mutation.md, rows has each mutant")
 	flags.Func("run", "only mutants whose ID matches", func(t string) (err error) {
 		r.Only, err = regexp.Compile(t)
 		return err
@@ -44,12 +44,15 @@ func mutantsCommand(ctx context.Context, s streams, args []string) (int, error) 
 	case (r.Draw != 0) != (r.By != "") || r.Draw < 0 || r.Workers < 0:
 		return 0, fmt.Errorf("%w: -draw goes with -by, and neither it nor -workers is negative", errUsage)
 	}
-	if *report != "" {
-		return record.ExitHolds, mutants.Report(s.out, *report)
+	if *report != "" && *report != "page" && *report != "rows" {
+		return 0, fmt.Errorf("%w: -report is page or rows, not %q", errUsage, *report)
 	}
 	var err error
 	if r.Root, err = record.Root("."); err != nil {
 		return 0, err
+	}
+	if *report != "" {
+		return record.ExitHolds, mutants.Report(s.out, r.Root, *report == "rows")
 	}
 	return r.Run()
 }

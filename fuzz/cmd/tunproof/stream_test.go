@@ -67,7 +67,7 @@ func writeStream(t *testing.T, name string, mb int) (packets int) {
 }
 
 // TestStreams runs each command that reads captures on a long one, as a process
-// of its own, and bounds its memory. TUNPROOF_STREAM_MB=1024 is make streams; with
+// of its own, and bounds its memory. TUNPROOF_STREAM_MB=1024 is TUNPROOF_STREAM_MB=1024 go test ./fuzz/cmd/tunproof -run TestStreams -v; with
 // LONG=1 the capture is longer than the limit.
 func TestStreams(t *testing.T) {
 	mb := 8

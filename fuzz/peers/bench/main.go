@@ -2,7 +2,7 @@
 // in alternating rounds of one process, and beside two limits: a copy of the same
 // bytes and one checksum pass over them.
 //
-//	bench [-run REGEXP] [-rounds N] [-o DIR] [-json FILE]
+//	bench [-run REGEXP] [-rounds N] [-o DIR -data DIR] [-json FILE]
 //
 // It prints a table. With -o it writes what was measured to DIR/bench, as
 // benchmarks that benchstat reads and as plots, and the tables to DIR/bench.md.
@@ -28,13 +28,14 @@ import (
 func main() {
 	run := flag.String("run", "", "only rows whose name matches `REGEXP`")
 	rounds := flag.Int("rounds", 10, "alternating rounds")
-	out := flag.String("o", "", "write data, plots and tables to `DIR`")
+	out := flag.String("o", "", "write tables into bench.md of `DIR`")
+	data := flag.String("data", "", "with -o, write data and plots to `DIR`")
 	results := flag.String("json", "", "write the result records to `FILE`")
 	raw := flag.Bool("raw", false, "print the time of every round, and nothing else")
 	flag.Parse()
 	match, err := regexp.Compile(*run)
-	if err != nil || flag.NArg() > 0 || *rounds < 1 {
-		fmt.Fprintln(os.Stderr, "bench: usage: bench [-run REGEXP] [-rounds N] [-o DIR] [-json FILE]", err)
+	if err != nil || flag.NArg() > 0 || *rounds < 1 || (*out == "") != (*data == "") {
+		fmt.Fprintln(os.Stderr, "bench: usage: bench [-run REGEXP] [-rounds N] [-o DIR -data DIR] [-json FILE]", err)
 		os.Exit(record.ExitUsage)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -51,7 +52,7 @@ func main() {
 	}
 	fmt.Print("\n", claimTable(rows))
 	if *out != "" {
-		check("write", write(*out, rows, *rounds))
+		check("write", write(*out, *data, rows, *rounds))
 	}
 	if *results != "" {
 		check("write", writeResults(*results, rows, *rounds))

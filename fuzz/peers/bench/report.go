@@ -103,12 +103,13 @@ func here() record.Env {
 }
 
 const (
-	beginMark = "<!-- measured: make bench-peers writes from here -->\n"
+	beginMark = "<!-- measured: make bench writes from here -->\n"
 	endMark   = "<!-- to here -->\n"
 )
 
-// write writes data, plots and tables. bench.md must have the marks.
-func write(dir string, rows []*row, rounds int) error {
+// write writes data and plots into one directory, and tables into bench.md of another,
+// which must have the marks.
+func write(dir, data string, rows []*row, rounds int) error {
 	text, err := os.ReadFile(filepath.Join(dir, "bench.md"))
 	if err != nil {
 		return err
@@ -118,7 +119,6 @@ func write(dir string, rows []*row, rounds int) error {
 	if !ok || !ok2 {
 		return fmt.Errorf("%s: the line %q or %q is not there", filepath.Join(dir, "bench.md"), strings.TrimSpace(beginMark), strings.TrimSpace(endMark))
 	}
-	data := filepath.Join(dir, "bench")
 	if err := os.MkdirAll(data, 0o777); err != nil {
 		return err
 	}

@@ -8,25 +8,26 @@ import (
 	"testing"
 
 	"tunproof/fuzz/conform"
+	"tunproof/fuzz/record"
 )
 
-const docs = "../../../docs/conformance/"
+const docs = "../../../docs/evidence/current/"
 
-// TestReport checks that docs/conformance/report.md is what the command writes of what it
+// TestReport checks that docs/evidence/current/conformance.md is what the command writes of what it
 // found.
 func TestReport(t *testing.T) {
-	results, err := read(docs + "results.jsonl")
+	results, err := read(record.DataFile("../../..", "conformance.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := os.ReadFile(docs + "report.md")
+	got, err := os.ReadFile(docs + "conformance.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var want bytes.Buffer
 	table(&want, results, true)
 	if !bytes.Equal(got, want.Bytes()) {
-		t.Error("docs/conformance/report.md is another: make conformance-docs writes it")
+		t.Error("docs/evidence/current/conformance.md is another: make docs writes it")
 	}
 	for _, r := range results {
 		if r.Impl == "tunproof" && len(r.Found) > 0 {
