@@ -217,7 +217,7 @@ func write(t *testing.T, root, name, text string) {
 // layout, but on every token and directive.
 func TestCompiled(t *testing.T) {
 	const text = "//go:build linux\n\npackage p\n\n// F adds.\nfunc F(a int) int { return a + 1 }\n"
-	same := []string{"//go:build linux\npackage p\nfunc F(a int) int {\n\treturn a + 1 // one\n}\n", "//go:build linux\n/* x */ package p\n\n\n\nfunc F(a int) int { return a + 1 }"}
+	same := []string{"//go:build linux\npackage p\nfunc F(a int) int { return a + 1 } // one\n", "//go:build linux\n/* x */ package p\n\n\n\nfunc F(a int) int { return a + 1 }"}
 	other := []string{strings.Replace(text, "linux", "darwin", 1), strings.Replace(text, "+", "-", 1), strings.Replace(text, "1", "2", 1), strings.Replace(text, "return a", "return", 1)}
 	for i, s := range append(same, other...) {
 		if got := bytes.Equal(compiled("a.go", []byte(text)), compiled("a.go", []byte(s))); got != (i < len(same)) {
