@@ -32,7 +32,7 @@ else
 endif
 
 FLAGS = $(if $(SHORT),-short) $(if $(RACE),-race) $(if $(TAGS),-tags $(TAGS)) $(if $(EXEC),-exec $(EXEC)) $(if $(COVER),-coverpkg=./offload -coverprofile=.cache/cover.out)
-ENV = RAPID_SEED=$(SEED) RAPID_CHECKS=$(if $(LONG),5000,1000) $(if $(AS),TUNLIVE_USER=$(AS)) $(if $(ARCH),CGO_ENABLED=0 GOARCH=$(ARCH))
+ENV = RAPID_SEED=$(SEED) RAPID_CHECKS=$(if $(LONG),5000,1000) RAPID_STEPS=$(if $(LONG),30,10) $(if $(AS),TUNLIVE_USER=$(AS)) $(if $(ARCH),CGO_ENABLED=0 GOARCH=$(ARCH))
 test: ## all tests, deterministic (1 minute)
 	@mkdir -p .cache
 	$(ENV) $(GO) test -count=1 $(FLAGS) $(PKG)
