@@ -29,6 +29,17 @@ var allowed = map[string][]string{
 	"fuzz":                 {"tunproof/offload", "tunproof/model", "tunproof/corpus", "tunproof/tunlive", "tunproof/tunlive/guard", "tunproof/tunlive/gro", "tunproof/tunlive/kernels", "tunproof/fuzz", "pgregory.net/rapid", "golang.org/x/sys"},
 }
 
+// floors are the rooms of fuzz, from the ground up. A package imports only packages of
+// lower floors, or earlier ones of its own: so there is no circle, and what a package
+// needs is found by going down.
+var floors = [][]string{
+	{"internal/bounded", "internal/file", "internal/process", "packet", "record", "scenario", "scenario/draw", "engine/crasher"},
+	{"capture/pcap", "capture/hexdump", "capture", "capture/check", "capture/compare", "capture/anonymise", "law", "law/exhaustive", "mutants"},
+	{"engine/targets", "engine/serve", "engine/native", "engine/libfuzzer", "engine/campaign", "kernel", "kernel/native", "kernel/matrix", "conform", "conform/blackbox"},
+	{"replay", "verify"},
+	{"cmd/tunproof"},
+}
+
 // standard is what of the standard library the leaves may import that must stay
 // pure: bytes in, bytes out.
 var standard = map[string][]string{
@@ -60,6 +71,46 @@ func TestImports(t *testing.T) {
 		if seen < 5 {
 			t.Errorf("%s: go list names %d packages", goos, seen)
 		}
+	}
+}
+
+// TestFloors checks that the packages of fuzz import downwards.
+func TestFloors(t *testing.T) {
+	place := map[string]int{}
+	for floor, list := range floors {
+		for i, name := range list {
+			place["tunproof/fuzz/"+name] = 100*floor + i
+		}
+	}
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "tunproof/fuzz/...")
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -tags=libfuzzer")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	seen := 0
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; seen++ {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := d.Decode(&p); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		at, known := place[p.ImportPath]
+		if !known {
+			t.Errorf("%s is on no floor", p.ImportPath)
+		}
+		for _, imp := range p.Imports {
+			if to, ours := place[imp]; ours && to >= at {
+				t.Errorf("%s imports %s, which is not below it", p.ImportPath, imp)
+			}
+		}
+	}
+	if seen != len(place) {
+		t.Errorf("%d packages, %d on floors", seen, len(place))
 	}
 }
 
