@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"tunproof/corpus"
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/packet"
+	"tunproof/fuzz/record"
 	"tunproof/fuzz/scenario"
 	"tunproof/offload"
 )
@@ -39,7 +39,7 @@ func compared(t *testing.T, cfg Config, before, after []pcap.Packet) ([]Finding,
 	if err := m.Finish(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	Sort(found)
+	sortFindings(found)
 	return found, m.Summary
 }
 
@@ -73,8 +73,8 @@ func joined(t *testing.T, packets []pcap.Packet, n int) []pcap.Packet {
 	return numbered(list)
 }
 
-// TestCaptures compares each capture with itself, and with what becomes of it
-// when it is joined, on either side and on both: nothing is found.
+// TestCaptures compares each capture with itself, and with its superpackets on either
+// side or on both: nothing is found.
 func TestCaptures(t *testing.T) {
 	list, err := corpus.Captures()
 	if err != nil {
@@ -180,14 +180,15 @@ func alter(r *rand.Rand, packets []pcap.Packet, n int) ([]pcap.Packet, []alterat
 	return numbered(list), done
 }
 
-// TestDefaults checks what waits without a Config that says otherwise.
+// TestDefaults checks how many packets may wait by default.
 func TestDefaults(t *testing.T) {
 	if m := New(Config{}, nil); m.cfg.pending() != 65_536 || m.cfg.FarBehind() != 8_192 {
 		t.Errorf("%d packets may wait, %d are far behind", m.cfg.pending(), m.cfg.FarBehind())
 	}
 }
 
-// TestAlterations does 20 random things to 5,000 packets, and finds exactly them, whether the other side has packets or superpackets.
+// TestAlterations makes 20 random changes to 5,000 packets, and finds exactly these,
+// whether the other side has packets or superpackets.
 func TestAlterations(t *testing.T) {
 	n, seeds := 5_000, uint64(6)
 	if testing.Short() {
@@ -250,13 +251,13 @@ func TestMoved(t *testing.T) {
 	}
 }
 
-// same says whether two packets are of one flow.
+// same reports whether two packets are of one flow.
 func same(a, b []byte) bool {
 	u, w := New(Config{}, nil).unit(0, 1, a), New(Config{}, nil).unit(0, 1, b)
 	return u.flow.key == w.flow.key
 }
 
-// TestSuperpackets changes superpackets in ways that no cutting hides.
+// TestSuperpackets changes superpackets in ways that cutting does not hide.
 func TestSuperpackets(t *testing.T) {
 	first := scenario.TCP4(1000)
 	packets := [][]byte{scenario.UDP4(9).Bytes()}
@@ -292,7 +293,7 @@ func TestSuperpackets(t *testing.T) {
 	}
 }
 
-// TestExtensions takes the extension headers out of payload lengths: the rule is
+// TestExtensions leaves the extension headers out of payload lengths: the rule is
 // the one that check names.
 func TestExtensions(t *testing.T) {
 	p := scenario.TCP6(1000)
@@ -328,9 +329,9 @@ func run(p scenario.Packet, n, size int) [][]byte {
 	return list
 }
 
-// TestShortened takes bytes from the end of packets, with lengths and checksums
-// as they were and updated: no packet is taken for a superpacket of which the rest
-// is lost. What has a complete checksum and stands for several is cut all the same.
+// TestShortened cuts bytes off the end of packets, with and without updating lengths
+// and checksums: no packet is taken for a superpacket whose rest is lost. Superpackets
+// with a complete checksum are still cut.
 func TestShortened(t *testing.T) {
 	for _, p := range []scenario.Packet{scenario.TCP4(1000), scenario.TCP6(1000), scenario.UDP4(1000), scenario.UDP6(1000)} {
 		before := run(p, 20, 1000)
@@ -360,7 +361,7 @@ func TestShortened(t *testing.T) {
 			var got [][2]int
 			for _, f := range found {
 				got = append(got, f.Packets)
-				if f.What != Changed || f.FieldNames()[0] != test.field || f.Rule != "C1.length" || f.Text != fmt.Sprintf("its last %d bytes are gone", test.cut) {
+				if f.What != Changed || f.FieldNames()[0] != test.field || f.Rule != "C1.length" || f.Text != "missing at the end of the payload: "+record.Count(test.cut, "byte") {
 					t.Errorf("%s: %v", name, f)
 				}
 			}
