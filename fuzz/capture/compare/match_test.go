@@ -16,7 +16,7 @@ import (
 	"tunproof/offload"
 )
 
-// compared feeds two captures as they would come by time: the sides by turns.
+// compared compares two captures, reading the sides in turn.
 func compared(t *testing.T, cfg Config, before, after []pcap.Packet) ([]Finding, Summary) {
 	t.Helper()
 	var found []Finding
@@ -43,7 +43,7 @@ func compared(t *testing.T, cfg Config, before, after []pcap.Packet) ([]Finding,
 	return found, m.Summary
 }
 
-// numbered makes a capture of packets.
+// numbered returns a capture of packets.
 func numbered(list [][]byte) []pcap.Packet {
 	var packets []pcap.Packet
 	for i, b := range list {
@@ -52,7 +52,7 @@ func numbered(list [][]byte) []pcap.Packet {
 	return packets
 }
 
-// joined is what Coalesce makes of packets, in batches of n, as a capture without
+// joined returns a capture of what Coalesce makes of packets, in batches of n, without
 // VnetHdrs.
 func joined(t *testing.T, packets []pcap.Packet, n int) []pcap.Packet {
 	t.Helper()
@@ -104,7 +104,7 @@ func TestCaptures(t *testing.T) {
 	}
 }
 
-// traffic is n packets of twelve flows, in runs.
+// traffic returns n packets of twelve flows, in runs.
 func traffic(r *rand.Rand, n int) []pcap.Packet {
 	var flows []scenario.Packet
 	for i := range 12 {
@@ -134,13 +134,13 @@ func traffic(r *rand.Rand, n int) []pcap.Packet {
 	return numbered(list[:n])
 }
 
-// alteration is what was done to a capture, and must be found.
+// alteration is a change to a capture, which must be found.
 type alteration struct {
 	what   string
 	before int
 }
 
-// alter does n random things to packets, far from each other.
+// alter makes n random changes to packets, far from each other.
 func alter(r *rand.Rand, packets []pcap.Packet, n int) ([]pcap.Packet, []alteration) {
 	var list [][]byte
 	var done []alteration
@@ -183,7 +183,7 @@ func alter(r *rand.Rand, packets []pcap.Packet, n int) ([]pcap.Packet, []alterat
 // TestDefaults checks how many packets may wait by default.
 func TestDefaults(t *testing.T) {
 	if m := New(Config{}, nil); m.cfg.pending() != 65_536 || m.cfg.FarBehind() != 8_192 {
-		t.Errorf("%d packets may wait, %d are far behind", m.cfg.pending(), m.cfg.FarBehind())
+		t.Errorf("%d packets may wait; a side with %d waiting counts as early", m.cfg.pending(), m.cfg.FarBehind())
 	}
 }
 
@@ -316,7 +316,7 @@ func TestExtensions(t *testing.T) {
 	}
 }
 
-// run is n packets of a flow, of size payload bytes, as nothing else has them.
+// run returns n packets of a flow with size random payload bytes each.
 func run(p scenario.Packet, n, size int) [][]byte {
 	r := rand.New(rand.NewPCG(uint64(n), uint64(size)))
 	var list [][]byte
