@@ -229,8 +229,8 @@ func (a *Anonymiser) hideOptions(b []byte, single byte, keep map[byte][2]int) {
 }
 
 // payload enciphers the payload from into to. TCP's key stream depends on the sequence
-// number, so the same bytes stay the same in other segments, and a changed byte stays
-// a changed byte. If two different payloads are at one place of a flow, their
+// number, so bytes that are the same in segments with other boundaries stay the same,
+// and a changed byte stays a changed byte. If two different payloads are at one place of a flow, their
 // difference (xor) is not hidden: an offload may have changed bytes, or a connection
 // may reuse the ports of an older one. Other payloads depend only on their contents.
 func (a *Anonymiser) payload(flow packet.Flow, h packet.Header, size int, seq uint32, to, from []byte) {

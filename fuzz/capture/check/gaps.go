@@ -75,7 +75,7 @@ func (p *judged) missing(f *flow, size int) {
 		case 0:
 			return // IDs without a gap: tcpRun reports it at once
 		case n:
-			g.ids = fmt.Sprintf("; the IPv4 IDs skip exactly the %s of the gap", record.Count(n, "segment"))
+			g.ids = fmt.Sprintf("; the IPv4 IDs skip %d, one for each segment of the gap", n)
 		default:
 			g.ids = fmt.Sprintf("; the IPv4 IDs skip %d", skipped)
 		}

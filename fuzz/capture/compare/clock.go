@@ -132,7 +132,8 @@ func marks(b []byte) []mark {
 	return list
 }
 
-// enough is the number of differences whose median is taken.
+// enough is how many time differences are collected. Their median is the clocks'
+// offset.
 const enough = 101
 
 // common returns time differences, the second side's time minus the first's, of the

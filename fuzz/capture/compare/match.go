@@ -223,7 +223,8 @@ func (m *Matcher) exact(u *unit) bool {
 	return false
 }
 
-// pair matches two equal units. They no longer wait.
+// pair records that two equal units, one of each side, are the same packet. They no
+// longer wait.
 func (m *Matcher) pair(u, w *unit) {
 	if u.side == After {
 		u, w = w, u

@@ -1,6 +1,7 @@
 package compare
 
-// pace records how far the reading of one capture is ahead of the other.
+// pace records how far each capture was read and matched. It shows whether one is read
+// too far ahead of the other.
 type pace struct {
 	read    [2]int // the number of the last packet read
 	matched [2]int // the number of the last packet matched

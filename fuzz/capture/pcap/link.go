@@ -28,7 +28,7 @@ const (
 	deviceEthernet = 1  // ARPHRD_ETHER, in a cooked header
 )
 
-// link is a link type.
+// link is the link type of an interface, and whether its frames end in a checksum.
 type link struct {
 	kind uint16
 	fcs  bool // 4 bytes of checksum follow each Ethernet frame

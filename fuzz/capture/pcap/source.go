@@ -31,7 +31,7 @@ func (s *source) take(n int) ([]byte, error) {
 	return s.long, nil
 }
 
-// step returns the next n bytes, which the buffer must have room for.
+// step returns the next n bytes, or fewer and an error. n is at most the buffer's size.
 func (s *source) step(n int) ([]byte, error) {
 	b, err := s.b.Peek(n)
 	s.b.Discard(len(b)) // never fails: these bytes are in the buffer
