@@ -1,4 +1,4 @@
-// Package capture opens files of packets, whatever their form, and says what they are.
+// Package capture opens files that hold packets, in any form, and detects their kind.
 package capture
 
 import (
@@ -15,32 +15,33 @@ import (
 	"tunproof/fuzz/capture/hexdump"
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/engine/crasher"
+	"tunproof/fuzz/record"
 )
 
 // Source is a file of packets that are read one after another: a capture, a case, or
 // packets as text.
 type Source struct {
-	Name string // of the file, "-" for the standard input
+	Name string // of the file; "-" for the standard input
 	Kind Kind
 	Read int // packets read so far
 
 	file io.Closer
-	size int64         // of the file, 0 if it is not known
-	pcap *pcap.Reader  // of a capture
-	text []pcap.Packet // of a case or packets as text, those not read yet
+	size int64         // of the file; 0 if unknown
+	pcap *pcap.Reader  // set for a capture
+	text []pcap.Packet // for a case or packets as text: those not read yet
 }
 
-// maxText is the size of the largest file that is read at once: a case, a crasher,
-// packets as text.
+// maxText is the size of the largest case, crasher, or file of packets as text: these
+// are read at once.
 const maxText = 1 << 25
 
-// Kind says what is in a file.
+// Kind is what a file holds.
 type Kind string
 
 // The kinds of files that hold packets.
 const (
 	Capture Kind = "capture"
-	Case    Kind = "case"     // of the corpus, or as a recorder writes it
+	Case    Kind = "case"     // a .pkts file, of the corpus or from a recorder
 	Text    Kind = "hex dump" // packets as text
 	Crasher Kind = "crasher"  // an input file of Go's fuzzing engine
 )
@@ -48,8 +49,8 @@ const (
 // caseMagic starts a case.
 const caseMagic = "# format:"
 
-// KindOf returns the kind of a file that starts with head, of which 512 bytes are
-// enough. Text is what is none of the others.
+// KindOf returns the kind of a file that starts with head. 512 bytes are enough. A
+// file of no other kind is Text.
 func KindOf(head []byte) Kind {
 	switch {
 	case pcap.IsPcap(head):
@@ -69,10 +70,11 @@ type File struct {
 
 	f    io.ReadCloser
 	r    *bufio.Reader
-	size int64 // 0 if it is not known
+	size int64 // 0 if unknown
 }
 
-// OpenFile opens a file and finds out its kind. The name "-" is stdin.
+// OpenFile opens a file and detects its kind. The name "-" stands for stdin. The caller
+// closes the File.
 func OpenFile(name string, stdin io.Reader) (*File, error) {
 	f := &File{Name: name, f: io.NopCloser(stdin)}
 	if name != "-" {
@@ -101,7 +103,7 @@ func OpenFile(name string, stdin io.Reader) (*File, error) {
 // Close closes the file.
 func (f *File) Close() error { return f.f.Close() }
 
-// Text returns all of the file. A file of over 32 MiB is an error.
+// Text returns the contents of the file. A file of over 32 MiB is an error.
 func (f *File) Text() ([]byte, error) {
 	var b bytes.Buffer
 	n, err := b.ReadFrom(io.LimitReader(f.r, maxText+1))
@@ -114,7 +116,8 @@ func (f *File) Text() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Open opens a capture, a case, or packets as text. The name "-" is stdin.
+// Open opens a capture, a case, or packets as text. The name "-" stands for stdin. The
+// caller closes the Source.
 func Open(name string, stdin io.Reader) (*Source, error) {
 	f, err := OpenFile(name, stdin)
 	if err != nil {
@@ -128,7 +131,8 @@ func Open(name string, stdin io.Reader) (*Source, error) {
 	return in, nil
 }
 
-// Packets returns the packets of the file, which is now the Source's to close.
+// Packets returns the packets of the file. The Source takes over the file: closing the
+// Source closes it.
 func (f *File) Packets() (*Source, error) {
 	in := &Source{Name: f.Name, Kind: f.Kind, file: f, size: f.size}
 	var err error
@@ -156,8 +160,7 @@ func (f *File) Packets() (*Source, error) {
 	return in, nil
 }
 
-// readCase takes the packets of a case, such as a recorder writes; superpackets with
-// their VnetHdr.
+// readCase takes the packets of a case. Superpackets get their VnetHdr as a comment.
 func (in *Source) readCase(text []byte) error {
 	c, err := pkts.Parse(in.Name, text)
 	if err != nil {
@@ -178,7 +181,7 @@ func (in *Source) readCase(text []byte) error {
 	return nil
 }
 
-// Next returns the next packet, or io.EOF.
+// Next returns the next packet, or io.EOF at the end. The caller owns the packet.
 func (in *Source) Next() (pcap.Packet, error) {
 	if in.pcap != nil {
 		p, err := in.pcap.Next()
@@ -199,7 +202,7 @@ func (in *Source) Next() (pcap.Packet, error) {
 	return p, nil
 }
 
-// Notes say which records of the file were left out, and why.
+// Notes returns lines for people: which records of the file were left out, and why.
 func (in *Source) Notes() []string {
 	if in.pcap == nil {
 		return nil
@@ -210,7 +213,7 @@ func (in *Source) Notes() []string {
 		list = append(list, fmt.Sprintf("record %d left out: %s", s.Number, s.Why))
 	}
 	if n > len(first) {
-		list = append(list, fmt.Sprintf("and %d more records left out", n-len(first)))
+		list = append(list, fmt.Sprintf("and %s left out", record.Count(n-len(first), "more record")))
 	}
 	return list
 }
@@ -222,22 +225,22 @@ func (in *Source) NG() bool { return in.pcap == nil || in.pcap.NG() }
 // Close closes the file.
 func (in *Source) Close() { in.file.Close() }
 
-// Progress says every two seconds how far a command is.
+// Progress prints every two seconds how far a command has read its files.
 type Progress struct {
 	out     io.Writer
 	command string
 	inputs  []*Source
 	calls   int
-	said    time.Time
+	printed time.Time
 }
 
-// NewProgress returns a Progress of a command that reads these.
+// NewProgress returns the Progress of a command that reads inputs. It prints to out.
 func NewProgress(out io.Writer, command string, inputs ...*Source) *Progress {
-	return &Progress{out: out, command: command, inputs: inputs, said: time.Now()}
+	return &Progress{out: out, command: command, inputs: inputs, printed: time.Now()}
 }
 
-// Step is called after each packet, with the number of findings. It returns
-// ErrInterrupted when the context has ended.
+// Step is called after each packet, with the number of findings so far. It returns
+// ErrInterrupted if ctx has ended.
 func (p *Progress) Step(ctx context.Context, found int) error {
 	if p.calls++; p.calls%256 != 0 {
 		return nil
@@ -245,19 +248,19 @@ func (p *Progress) Step(ctx context.Context, found int) error {
 	if ctx.Err() != nil {
 		return ErrInterrupted
 	}
-	if time.Since(p.said) < 2*time.Second {
+	if time.Since(p.printed) < 2*time.Second {
 		return nil
 	}
-	p.said = time.Now()
+	p.printed = time.Now()
 	for _, in := range p.inputs {
 		var at int64
 		if in.pcap != nil {
 			at = in.pcap.Offset()
 		}
-		fmt.Fprintf(p.out, "%s: %s: %d of %d MB, %d packets, %d findings\n", p.command, in.Name, at>>20, in.size>>20, in.Read, found)
+		fmt.Fprintf(p.out, "%s: %s: %d of %d MB, %s, %s\n", p.command, in.Name, at>>20, in.size>>20, record.Count(in.Read, "packet"), record.Count(found, "finding"))
 	}
 	return nil
 }
 
-// ErrInterrupted is the error of a run that was interrupted.
+// ErrInterrupted is the error of a command that was interrupted.
 var ErrInterrupted = errors.New("interrupted")

@@ -41,7 +41,7 @@ func (f *Findings[F]) Judge(r *Result, err error) {
 		Stopped(r, err)
 		return
 	}
-	r.Result, r.Detail = Violated, fmt.Sprintf("%d findings", total)
+	r.Result, r.Detail = Violated, Count(total, "finding")
 	if len(f.Kept) > 0 {
 		first, _, _ := strings.Cut(f.Kept[0].String(), "\n")
 		r.Detail += ", the first: " + first

@@ -1,7 +1,7 @@
-// Package anonymise replaces what packets say and between whom, and keeps how
-// they are built: every length, flag, number and option that offload looks at,
-// which packets are of one flow, which payloads are equal, and whether each
-// checksum is right, partial, absent or wrong, and then by how much.
+// Package anonymise replaces the addresses and the payload of packets, and keeps
+// everything that an offload looks at: lengths, flags, numbers and options, which
+// packets are of one flow, which payloads are equal, and whether a checksum is right,
+// partial, absent or wrong. A wrong checksum stays wrong by as much.
 package anonymise
 
 import (
@@ -20,28 +20,29 @@ import (
 	"tunproof/fuzz/packet"
 )
 
-// Anonymiser replaces, the same by the same, in all packets that it is given. Its
-// key is drawn and never leaves it.
+// Anonymiser anonymises packets. It replaces equal addresses by equal ones and equal
+// payloads by equal ones, in all its packets. Its key is random and never leaves it.
 type Anonymiser struct {
-	// Whole counts the UDP superpackets of which it is not known how long their
-	// datagrams are: they no longer have the bytes of these.
+	// Whole counts the UDP superpackets whose datagrams have an unknown length. They
+	// are enciphered as a whole, so they no longer have the bytes of their datagrams.
 	Whole int
 
 	block cipher.Block
-	size  int // payload bytes of the datagrams in a UDP superpacket; 0: not known
+	size  int // payload bytes of the datagrams in a UDP superpacket; 0 if unknown
 	addrs map[netip.Addr]int
-	most  int // addresses, which bounds the memory
+	most  int // how many addresses are replaced at most
 }
 
-// longestPlain is what a UDP packet with a partial checksum is longer than if it is
-// surely a superpacket.
+// longestPlain is the length of the longest UDP packet that may have a partial
+// checksum without being a superpacket.
 const longestPlain = 1500
 
-// maxAddresses is how many addresses are replaced.
+// maxAddresses bounds the number of addresses, and with it the memory.
 const maxAddresses = 1 << 20
 
-// New returns one. size is the payload of the datagrams that UDP superpackets are
-// of, so that datagram and superpacket keep the same bytes; 0 if not known.
+// New returns an Anonymiser. size is the payload length of the datagrams that are
+// joined in UDP superpackets; with it a superpacket and its datagrams are enciphered
+// alike. 0 means that it is unknown.
 func New(size int) (*Anonymiser, error) {
 	var key [32]byte
 	if _, err := io.ReadFull(rand.Reader, key[:]); err != nil {
@@ -58,7 +59,8 @@ func keyed(key [32]byte, size int) (*Anonymiser, error) {
 	return &Anonymiser{block: block, size: size, addrs: map[netip.Addr]int{}, most: maxAddresses}, nil
 }
 
-// Packet returns a packet in the place of p. Of a comment it keeps the VnetHdr.
+// Packet returns p anonymised, in a new slice. It keeps only the VnetHdr of a comment.
+// One that cannot be read is an error, and so are too many addresses.
 func (a *Anonymiser) Packet(p pcap.Packet) (pcap.Packet, error) {
 	b := bytes.Clone(p.Data)
 	h := packet.Parse(b)
@@ -92,16 +94,17 @@ func (a *Anonymiser) Packet(p pcap.Packet) (pcap.Packet, error) {
 	return p, nil
 }
 
-// payloadOff is where what is secret starts: behind the headers of TCP and UDP,
-// behind the type, code and checksum of others, in a later fragment at once; and
-// where the addresses would be, if the IP header is not whole.
+// payloadOff returns the offset of the first byte to encipher. That is after the
+// header of TCP or UDP, and after the type, code and checksum of other protocols. In a
+// later fragment it is after the IP header. If the IP header is incomplete, it is where
+// the addresses would be.
 func payloadOff(h packet.Header, b []byte) int {
 	if h.PayloadOff > 0 {
 		return h.PayloadOff
 	}
 	ip := 0
 	switch {
-	case h.L4Off > 0 && h.Proto == 6: // a header that is not whole
+	case h.L4Off > 0 && h.Proto == 6: // the header is incomplete
 		ip = h.L4Off + 20
 	case h.L4Off > 0:
 		ip = h.L4Off + 8
@@ -119,13 +122,13 @@ func payloadOff(h packet.Header, b []byte) int {
 	case len(b) > 0 && b[0]>>4 == 6:
 		ip = 8
 	default:
-		ip = 1 // of no IP version, as it was
+		ip = 1 // the first byte stays: it has no IP version
 	}
 	return min(ip, len(b))
 }
 
-// addresses replaces them: by 10.0.0.0/8 and 2001:db8:ffff::/64, counted up. Those
-// that everybody has stay.
+// addresses replaces the source and the destination by consecutive addresses of
+// 10.0.0.0/8 or 2001:db8:ffff::/64. Addresses that identify nobody stay.
 func (a *Anonymiser) addresses(h packet.Header, b []byte) error {
 	at, n := 0, 0
 	switch h.Version {
@@ -139,7 +142,7 @@ func (a *Anonymiser) addresses(h packet.Header, b []byte) error {
 			break
 		}
 		addr, _ := netip.AddrFromSlice(b[at : at+n])
-		if !everybodys(addr) && !addr.IsUnspecified() && !addr.IsLoopback() && addr != netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		if !impersonal(addr) && !addr.IsUnspecified() && !addr.IsLoopback() && addr != netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
 			i, known := a.addrs[addr]
 			if !known {
 				if i = len(a.addrs) + 1; i > a.most {
@@ -163,15 +166,15 @@ func (a *Anonymiser) addresses(h packet.Header, b []byte) error {
 	return nil
 }
 
-// everybodys says whether an address is a multicast group that says nothing of who
-// is in it: not an IPv6 group with a network or a host's address in it.
-func everybodys(addr netip.Addr) bool {
+// impersonal reports whether addr is a multicast group that does not identify a
+// network or a host, as some IPv6 groups do.
+func impersonal(addr netip.Addr) bool {
 	b := addr.As16()
 	return addr.IsMulticast() && (addr.Is4() || [12]byte(b[2:14]) == [12]byte{})
 }
 
-// options enciphers what options say, all but those that offload and congestion
-// control live by, and keeps their kinds and lengths, and which are equal.
+// options enciphers the data of options, except those that offload and congestion
+// control need. It keeps their kinds and lengths, and equal data stays equal.
 func (a *Anonymiser) options(h packet.Header, b []byte) {
 	if h.Version == 4 {
 		a.hideOptions(b[20:4*int(b[0]&15)], 1, nil)
@@ -181,7 +184,7 @@ func (a *Anonymiser) options(h packet.Header, b []byte) {
 		for at < 40+h.Extensions {
 			n := 8 + 8*int(b[at+1])
 			if next == 43 {
-				a.hide(next, b[at+4:at+n]) // behind type and segments left: addresses
+				a.hide(next, b[at+4:at+n]) // the addresses, after type and segments left
 			} else {
 				a.hideOptions(b[at+2:at+n], 0, map[byte][2]int{5: {4, 4}, 0xC2: {6, 6}}) // router alert, jumbo payload
 			}
@@ -193,13 +196,13 @@ func (a *Anonymiser) options(h packet.Header, b []byte) {
 	}
 }
 
-// hide enciphers a few bytes, by what kind they are of.
+// hide enciphers the data of an option of this kind.
 func (a *Anonymiser) hide(kind byte, b []byte) { a.permute([]byte{kind}, b) }
 
-// hideOptions walks options of kind, length and data, of which the kinds up to
-// single are one byte long; the length counts kind and length itself if single
-// is 1, as in IPv4 and TCP, and does not in IPv6, where it is 0. Those in keep stay
-// if they are as long as they can be.
+// hideOptions enciphers the data in a list of options. Each has a kind, a length and
+// data; the kinds up to single are one byte long. In IPv4 and TCP single is 1, and the
+// length includes the bytes of kind and length. In IPv6 single is 0, and it does not.
+// An option in keep stays if its length is within the limits given there.
 func (a *Anonymiser) hideOptions(b []byte, single byte, keep map[byte][2]int) {
 	for at := 0; at < len(b); {
 		kind := b[at]
@@ -215,7 +218,7 @@ func (a *Anonymiser) hideOptions(b []byte, single byte, keep map[byte][2]int) {
 			}
 		}
 		if n < 2 || at+n > len(b) {
-			a.hide(kind, b[at+1:]) // no option: nobody reads it
+			a.hide(kind, b[at+1:]) // not a valid option
 			return
 		}
 		if l, kept := keep[kind]; !kept || n < l[0] || n > l[1] {
@@ -225,11 +228,11 @@ func (a *Anonymiser) hideOptions(b []byte, single byte, keep map[byte][2]int) {
 	}
 }
 
-// payload enciphers: TCP's by its place in the flow, so that what is cut
-// otherwise has the same bytes, and a changed byte is a changed byte; others' by
-// what they are. Where two payloads of TCP are at one place of a flow, which a
-// change by an offload makes, or a connection with the ports of an older one, the
-// difference of the two is as it was.
+// payload enciphers the payload from into to. TCP's key stream depends on the sequence
+// number, so bytes that are the same in segments with other boundaries stay the same,
+// and a changed byte stays a changed byte. If two different payloads are at one place of a flow, their
+// difference (xor) is not hidden: an offload may have changed bytes, or a connection
+// may reuse the ports of an older one. Other payloads depend only on their contents.
 func (a *Anonymiser) payload(flow packet.Flow, h packet.Header, size int, seq uint32, to, from []byte) {
 	var id [38]byte
 	id[0], id[1] = flow.Version, flow.Proto
@@ -251,6 +254,7 @@ func (a *Anonymiser) payload(flow packet.Flow, h packet.Header, size int, seq ui
 	}
 }
 
+// seqOf returns the sequence number of a TCP packet, or 0.
 func seqOf(h packet.Header, b []byte) uint32 {
 	if h.Proto != 6 || h.PayloadOff == 0 {
 		return 0
@@ -258,9 +262,9 @@ func seqOf(h packet.Header, b []byte) uint32 {
 	return binary.BigEndian.Uint32(b[h.L4Off+4:])
 }
 
-// permute enciphers b by itself, in four rounds of Feistel's network: equal bytes
-// stay equal, different ones different, and nothing else of them shows. One byte
-// alone is enciphered by what it is of.
+// permute enciphers b in place with a Feistel network of four rounds, keyed by id:
+// equal slices stay equal, different ones stay different, and nothing else shows. A
+// single byte is enciphered with the key stream of id.
 func (a *Anonymiser) permute(id, b []byte) {
 	if len(b) < 2 {
 		a.encipher(id, 0, b, b)
@@ -273,7 +277,8 @@ func (a *Anonymiser) permute(id, b []byte) {
 	}
 }
 
-// encipher is AES in counter mode, from any byte of the key stream that id names.
+// encipher enciphers from into to with AES in counter mode. id selects the key stream,
+// and at is the offset in it.
 func (a *Anonymiser) encipher(id []byte, at uint32, to, from []byte) {
 	sum := sha256.Sum256(id)
 	var iv [16]byte

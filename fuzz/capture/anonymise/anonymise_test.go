@@ -39,8 +39,8 @@ func all(t testing.TB, a *Anonymiser, list [][]byte) [][]byte {
 	return out
 }
 
-// keeps reports whether the checksums of a packet are what those of another were: of
-// one class, and a wrong one wrong by as much, or of the same form.
+// keeps reports whether two packets have checksums of the same kind: of one class, and
+// if they are wrong, wrong by as much or of the same form.
 func keeps(was, is checksums) bool {
 	wrong := func(was, is uint16, form, formNow int) bool {
 		return was == is || form > 0 && form == formNow
@@ -58,8 +58,8 @@ func keeps(was, is checksums) bool {
 }
 
 // TestKeeps checks on generated packets, malformed ones too, what stays: lengths,
-// header fields, which are of one flow, which are equal, checksum classes and
-// by how much the wrong ones are so; and what does not: addresses.
+// header fields, which packets are of one flow, which are equal, checksum classes, and
+// by how much checksums are wrong. Addresses must not stay.
 func TestKeeps(t *testing.T) {
 	kept := []string{"ip.version_ihl", "ip.tos", "ip.total_length", "ip.id", "ip.frag", "ip.ttl", "ip.protocol", "ip.version_tc_label", "ip.payload_length",
 		"ip.next_header", "ip.hop_limit", "tcp.sport", "tcp.dport", "tcp.seq", "tcp.ack", "tcp.doff", "tcp.flags", "tcp.window", "tcp.urgent_pointer",
@@ -176,8 +176,8 @@ func TestCaptures(t *testing.T) {
 	}
 }
 
-// TestCutOtherwise checks that a superpacket and its segments keep the same
-// bytes: TCP's by their sequence numbers, UDP's if the size is said.
+// TestCutOtherwise checks that a superpacket and its segments keep the same bytes: in
+// TCP by their sequence numbers, in UDP if the size is given.
 func TestCutOtherwise(t *testing.T) {
 	for _, p := range []scenario.Packet{scenario.TCP4(1000), scenario.TCP6(1000), scenario.UDP4(1000), scenario.UDP6(1000)} {
 		h, whole := p.Super(300)
@@ -200,8 +200,8 @@ func TestCutOtherwise(t *testing.T) {
 	}
 }
 
-// TestOptions checks that addresses in options and routing headers go, and what
-// offload looks at stays.
+// TestOptions checks that addresses in options and routing headers are replaced, and
+// that what an offload looks at stays.
 func TestOptions(t *testing.T) {
 	p := scenario.TCP4(10)
 	p.IPOptions = []byte{7, 7, 4, 192, 0, 2, 9, 0} // record route

@@ -9,23 +9,23 @@ import (
 	"tunproof/model"
 )
 
-// checksums is what a packet's were.
+// checksums describes the checksums that a packet had.
 type checksums struct {
-	header uint16       // by how much IPv4's was wrong, in one's complement
-	class  packet.Class // of TCP's or UDP's
-	l4     uint16       // by how much that was wrong, or
-	form4  int          // in which form of formsOf, from 1; and so
-	formIP int          // the header's
-	zero   bool         // it computes to zero, and
-	form   uint16       // is written so
+	header uint16       // by how much the IPv4 header checksum was wrong, in one's complement
+	formIP int          // the form of headerForms that it had, from 1; 0 for none
+	class  packet.Class // of the checksum of TCP or UDP
+	l4     uint16       // by how much that was wrong
+	form4  int          // the form of l4Forms that it had, from 1; 0 for none
+	zero   bool         // it computes to zero
+	form   uint16       // the value that was written
 }
 
-// headerOf is the right IPv4 header checksum.
+// headerOf returns the right checksum of the IPv4 header.
 func headerOf(b []byte) uint16 {
 	return ^uint16(model.Sum(b[:10], b[12:4*int(b[0]&15)]))
 }
 
-// sums reads what the checksums of b are.
+// sums returns the description of the checksums of b.
 func sums(h packet.Header, b []byte) checksums {
 	var s checksums
 	if h.Version == 4 {
@@ -35,7 +35,7 @@ func sums(h packet.Header, b []byte) checksums {
 	}
 	s.class = packet.Checksum(b)
 	if s.class == packet.NoSum && h.PayloadOff > 0 && !h.Fragment {
-		s.class = packet.Wrong // of a packet that is routed, by the address of now
+		s.class = packet.Wrong // routed: the checksum is for the final destination
 	}
 	if s.class != packet.NoSum {
 		at, right, _ := packet.RightSum(b)
@@ -46,10 +46,11 @@ func sums(h packet.Header, b []byte) checksums {
 	return s
 }
 
-// headerForms and l4Forms are what is written by mistake for a checksum: none, its
-// complement, its bytes swapped; the pseudo-header's sum without a length.
+// headerForms returns the values that are written by mistake for a checksum: 0, its
+// complement, its bytes swapped.
 func headerForms(right uint16) []uint16 { return []uint16{0, ^right, right<<8 | right>>8} }
 
+// l4Forms returns headerForms and the sum of the pseudo-header without a length.
 func l4Forms(h packet.Header, b []byte, right uint16) []uint16 {
 	at, n := 12, 8
 	if h.Version == 6 {
@@ -59,7 +60,8 @@ func l4Forms(h packet.Header, b []byte, right uint16) []uint16 {
 	return append(headerForms(right), uint16(model.Sum(addresses, []byte{0, h.Proto})))
 }
 
-// formOf is the place of got among the forms, from 1; 0 if it is right, or none.
+// formOf returns the index of got among the forms, from 1. It returns 0 if got is right,
+// or none of them.
 func formOf(got, right uint16, forms []uint16) int {
 	if minus(got, right) == 0 {
 		return 0
@@ -67,9 +69,9 @@ func formOf(got, right uint16, forms []uint16) int {
 	return slices.Index(forms, got) + 1
 }
 
-// restore makes the checksums of b, whose payload starts at off, what they were. A
-// form that would be right now, or partial, gives way to the difference. What is
-// wrong by as much as it was may by chance, one in 65,536, be partial now.
+// restore gives b checksums like those described by s. The payload of b starts at off.
+// If a form would now be right or partial, the checksum is made wrong by the old
+// difference instead. By chance, one time in 65,536, that is a partial checksum.
 func (s checksums) restore(h packet.Header, b []byte, off int) {
 	if h.Version == 4 {
 		right := headerOf(b)
@@ -102,13 +104,13 @@ func (s checksums) restore(h packet.Header, b []byte, off int) {
 	case s.class == packet.Right && (right == 0 || right == 0xFFFF) && s.zero:
 		v = s.form
 	case v == 0 && h.Proto == 17:
-		v = 0xFFFF // 0 would say that there is none
+		v = 0xFFFF // 0 would mean that there is none
 	}
 	binary.BigEndian.PutUint16(b[at:], v)
 }
 
-// toZero changes the first word of the payload so that the checksum computes to
-// zero, if there is one that the checksum is over.
+// toZero changes the first word of the payload so that the checksum computes to zero,
+// if the payload has a word that the checksum covers.
 func toZero(h packet.Header, b []byte, off int) {
 	if off+2 > len(b) {
 		return
@@ -122,8 +124,8 @@ func toZero(h packet.Header, b []byte, off int) {
 	}
 }
 
-// plus and minus are those of one's complement; of a sum of zero the result is
-// the first operand.
+// plus returns a + b in one's complement. If b is a zero of either form, it returns a
+// as it is.
 func plus(a, b uint16) uint16 {
 	if b == 0 || b == 0xFFFF {
 		return a
@@ -131,6 +133,7 @@ func plus(a, b uint16) uint16 {
 	return uint16(model.Sum([]byte{byte(a >> 8), byte(a)}, []byte{byte(b >> 8), byte(b)}))
 }
 
+// minus returns a - b in one's complement.
 func minus(a, b uint16) uint16 {
 	if a == b {
 		return 0

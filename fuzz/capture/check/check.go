@@ -1,8 +1,8 @@
-// Package check judges packets that somebody else's code made, each by itself
-// and beside its neighbours, and names the field, the rule and the bug that it
-// looks like. It takes what is on a wire and what is on a TUN: segments, and
-// superpackets with partial checksums. It does not ask offload: what is right is
-// computed with package model's sum.
+// Package check judges packets that another program made. It looks at each packet
+// alone and together with the earlier packets of its flow. Each finding names the
+// field, the rule, and the known bug that it resembles. The packets may be from a
+// wire or from a TUN: segments, or superpackets with partial checksums. Package
+// check does not use package offload: right checksums are computed with model.Sum.
 package check
 
 import (
@@ -13,19 +13,21 @@ import (
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/internal/bounded"
 	"tunproof/fuzz/packet"
+	"tunproof/fuzz/record"
 )
 
-// Finding is something wrong with a packet, or, if its Kind is suspect,
-// something that right senders do seldom.
+// Finding is an error in a packet. If its Kind is suspect, it is something that
+// correct senders do too, but rarely.
 type Finding struct {
 	Kind
 	Packet int    `json:"packet"` // its number in the capture
 	Field  string `json:"field"`
 	Got    string `json:"got"`
 	Want   string `json:"want,omitempty"`
-	Text   string `json:"text,omitempty"` // what the difference looks like
+	Text   string `json:"text,omitempty"` // what may have caused it
 }
 
+// String returns the finding as one line of the report.
 func (f Finding) String() string {
 	s := fmt.Sprintf("packet %d: %s is %s", f.Packet, f.Field, f.Got)
 	if f.Want != "" {
@@ -41,12 +43,12 @@ func (f Finding) String() string {
 	return s
 }
 
-// Config is what a capture is of.
+// Config describes where a capture was taken.
 type Config struct {
-	// Wire: the capture is from behind every offload: a partial checksum is
-	// wrong there.
+	// Wire is true if the capture was taken after every offload, where a partial
+	// checksum is an error.
 	Wire bool
-	// MTU is what no packet may be longer than, in bytes; 0 for any.
+	// MTU is the largest allowed length of a packet, in bytes; 0 allows any.
 	MTU int
 }
 
@@ -60,15 +62,15 @@ type Checker struct {
 	flows bounded.Map[packet.Flow, *flow]
 	open  int // gaps of all flows
 	last  int // the latest packet's number
-	alien int // the last one without a flow, or that is left out: what a flow lacks may be in it
+	alien int // the latest packet left out or without a readable flow: it may hold bytes that a flow lacks
 }
 
-// Seen counts packets by what they are.
+// Seen counts the packets of a capture by type, and the findings.
 type Seen struct {
 	Packets  int `json:"packets"`
 	TCP      int `json:"tcp"`
 	UDP      int `json:"udp"`
-	Other    int `json:"other"`             // neither, or the later fragments of either
+	Other    int `json:"other"`             // neither, or an IP fragment
 	Partial  int `json:"partial,omitempty"` // with a partial checksum
 	Vnet     int `json:"vnet,omitempty"`    // with a VnetHdr in the comment
 	Findings int `json:"findings"`
@@ -80,35 +82,36 @@ func New(cfg Config, emit func(Finding)) *Checker {
 	c := &Checker{cfg: cfg, emit: emit, flows: bounded.Map[packet.Flow, *flow]{Most: maxFlows}}
 	c.flows.Gone = func(f *flow) {
 		for _, g := range f.missing {
-			g.tell(c)
+			g.report(c)
 			c.open--
 		}
 	}
 	return c
 }
 
-// maxFlows bounds how many flows are remembered: at most twice as many.
+// maxFlows bounds the memory for flows: at most twice as many are remembered.
 const maxFlows = 1 << 15
 
-// flow returns what is known of one.
+// flow returns the state of a flow, empty if the flow is new.
 func (c *Checker) flow(key packet.Flow) *flow {
 	return c.flows.Get(key, func(int) *flow { return &flow{} })
 }
 
-// judged is a packet under judgement.
+// judged is the packet that is being judged.
 type judged struct {
 	packet.Header
 	n     int // its number
 	at    time.Time
 	b     []byte
-	end   int // of what the IP header says is the packet, or of all there is
+	end   int // offset of the packet's end: by the IP header, or len(b) if that is less
 	gso   bool
 	csum  packet.Class
-	finds *Checker
+	check *Checker
 }
 
+// found emits a finding in p and counts it.
 func (p *judged) found(kind Kind, field, got, want, format string, args ...any) {
-	c := p.finds
+	c := p.check
 	c.Seen.Findings++
 	if kind.Suspect {
 		c.Seen.Suspects++
@@ -121,14 +124,15 @@ func hex16(v uint16) string { return fmt.Sprintf("%04x", v) }
 func (p *judged) u16(at int) uint16 { return binary.BigEndian.Uint16(p.b[at:]) }
 func (p *judged) u32(at int) uint32 { return binary.BigEndian.Uint32(p.b[at:]) }
 
-// Packet judges the next packet. A comment "vnet flags=..." is its VnetHdr.
+// Packet judges the next packet. A comment "vnet flags=..." is read as its VnetHdr;
+// one that cannot be read is an error.
 func (c *Checker) Packet(in pcap.Packet) error {
 	c.Seen.Packets++
 	if in.Number > c.last+1 {
 		c.alien = in.Number - 1
 	}
 	c.last = in.Number
-	p := &judged{Header: packet.Parse(in.Data), n: in.Number, at: in.Time, b: in.Data, end: len(in.Data), finds: c}
+	p := &judged{Header: packet.Parse(in.Data), n: in.Number, at: in.Time, b: in.Data, end: len(in.Data), check: c}
 	h, has, err := pcap.Vnet(in.Comment)
 	if err != nil {
 		return fmt.Errorf("packet %d: %w", in.Number, err)
@@ -140,12 +144,12 @@ func (c *Checker) Packet(in pcap.Packet) error {
 	if p.Version == 0 {
 		c.Seen.Other++
 		c.alien = p.n
-		p.found(IPHeader, "ip.version_ihl", fmt.Sprintf("%x", p.b[:min(1, len(p.b))]), "", "no whole IPv4 or IPv6 header in %d bytes", len(p.b))
+		p.found(IPHeader, "ip.version_ihl", fmt.Sprintf("%x", p.b[:min(1, len(p.b))]), "", "no complete IPv4 or IPv6 header in %s", record.Count(len(p.b), "byte"))
 		return nil
 	}
 	p.length()
 	if c.cfg.MTU > 0 && len(p.b) > c.cfg.MTU {
-		p.found(Overlong, "length", fmt.Sprint(len(p.b), " bytes"), fmt.Sprintf("at most %d", c.cfg.MTU), "it was not cut")
+		p.found(Overlong, "length", fmt.Sprint(len(p.b), " bytes"), fmt.Sprintf("at most %d", c.cfg.MTU), "the packet was not cut into segments")
 	}
 	var f *flow
 	if p.Fragment || p.Proto != 6 && p.Proto != 17 {
@@ -164,30 +168,30 @@ func (c *Checker) Packet(in pcap.Packet) error {
 	return nil
 }
 
-// length compares the IP length field with what is there.
+// length compares the IP length field with the length of the packet.
 func (p *judged) length() {
 	field, at, base := "ip.total_length", 2, 0
 	if p.Version == 6 {
 		field, at, base = "ip.payload_length", 4, 40
 	}
 	got, want := p.IPLen, len(p.b)
-	kind, text := IPLength, fmt.Sprintf("%d bytes are missing", got-want)
+	kind, text := IPLength, fmt.Sprintf("the packet is %s shorter than this field says", record.Count(got-want, "byte"))
 	switch {
 	case got == want, got == base && want > 0xFFFF && (p.Version == 4 || p.jumbo()):
-		return // BIG TCP says no length
+		return // a BIG TCP packet has no length in the field
 	case want > 0xFFFF+base:
 		kind, text = IPLengthWrapped, fmt.Sprintf("%d bytes do not fit in the field", want)
 	case want-got == p.Extensions && p.Extensions > 0:
-		kind, text = IPLengthExtensions, "short by the extension headers"
+		kind, text = IPLengthExtensions, "the extension headers are not counted"
 	case got < want:
-		text = fmt.Sprintf("%d bytes are behind the packet", want-got)
+		text = fmt.Sprintf("the packet is %s longer than this field says", record.Count(want-got, "byte"))
 		p.end = p.End(p.b)
 	}
 	p.found(kind, field, hex16(p.u16(at)), hex16(uint16(want-base)), "%s", text)
 }
 
-// jumbo says whether an IPv6 packet has a jumbo payload option (RFC 2675), which
-// is the first that Linux writes.
+// jumbo reports whether an IPv6 packet starts with a jumbo payload option (RFC
+// 2675), which Linux writes first.
 func (p *judged) jumbo() bool { return p.b[6] == 0 && len(p.b) > 48 && p.b[42] == 0xC2 }
 
 // l4 judges a TCP or UDP packet.
@@ -195,13 +199,13 @@ func (p *judged) l4(f *flow) {
 	name := "udp"
 	if p.Proto == 6 {
 		name = "tcp"
-		p.finds.Seen.TCP++
+		p.check.Seen.TCP++
 	} else {
-		p.finds.Seen.UDP++
+		p.check.Seen.UDP++
 	}
 	if p.PayloadOff == 0 {
-		p.finds.alien = p.n
-		p.found(L4Header, name+".header", fmt.Sprintf("%d bytes", len(p.b)-p.L4Off), "", "the header is not whole, or its data offset is under 5")
+		p.check.alien = p.n
+		p.found(L4Header, name+".header", fmt.Sprintf("%d bytes", len(p.b)-p.L4Off), "", "the header is incomplete, or TCP's data offset is below 5")
 		return
 	}
 	if p.Proto == 17 {
@@ -228,6 +232,6 @@ func (p *judged) udpLength() {
 	case got > want || got < 8:
 		p.found(UDPLength, "udp.length", hex16(uint16(got)), hex16(uint16(want)), "")
 	default:
-		p.found(UDPSurplus, "udp.length", hex16(uint16(got)), hex16(uint16(want)), "%d bytes are behind the datagram: options of RFC 9868, or a length that was not updated", want-got)
+		p.found(UDPSurplus, "udp.length", hex16(uint16(got)), hex16(uint16(want)), "%s after the end of the datagram: UDP options (RFC 9868), or a length that was not updated", record.Count(want-got, "byte"))
 	}
 }

@@ -26,8 +26,8 @@ func findings(t *testing.T, cfg Config, list ...[]byte) []Finding {
 	return found
 }
 
-// TestGuesses makes checksums wrong in the ways that code makes them wrong: each
-// is named.
+// TestGuesses makes checksums wrong in the ways that real code does: check names
+// each.
 func TestGuesses(t *testing.T) {
 	tcp, udp := scenario.TCP4(101), scenario.UDP6(100)
 	ext := scenario.TCP6(100)
@@ -47,11 +47,11 @@ func TestGuesses(t *testing.T) {
 		want   string
 	}{
 		{tcp, func(b []byte) { put(36, sum(b, 36))(b) }, "not complemented"},
-		{udp, func(b []byte) { b[46], b[47] = b[47], b[46] }, "the bytes are swapped"},
-		{tcp, func(b []byte) { put(36, model.Sum(b[12:20], []byte{0, 6}))(b) }, "it is the pseudo-header's sum without a length"},
-		{tcp, func(b []byte) { put(36, 0)(b); put(36, 0xFFFF-model.Sum(b[20:]))(b) }, "the pseudo-header is not in it"},
-		{udp, func(b []byte) { put(46, model.Sum(b[46:48], []byte{0, 108}))(b) }, "the length is not in the pseudo-header"},
-		{ext, func(b []byte) { put(64, model.Sum(b[64:66], []byte{0xFF, 0xFF - 8}))(b) }, "as if the pseudo-header's length had the extension headers in it"},
+		{udp, func(b []byte) { b[46], b[47] = b[47], b[46] }, "its bytes are swapped"},
+		{tcp, func(b []byte) { put(36, model.Sum(b[12:20], []byte{0, 6}))(b) }, "it is only the pseudo-header's sum, and without the length"},
+		{tcp, func(b []byte) { put(36, 0)(b); put(36, 0xFFFF-model.Sum(b[20:]))(b) }, "the pseudo-header was left out"},
+		{udp, func(b []byte) { put(46, model.Sum(b[46:48], []byte{0, 108}))(b) }, "the pseudo-header was summed without the length"},
+		{ext, func(b []byte) { put(64, model.Sum(b[64:66], []byte{0xFF, 0xFF - 8}))(b) }, "as if the pseudo-header's length included the extension headers"},
 		{tcp, func(b []byte) {
 			last := b[140]
 			put(36, model.Sum(b[36:38], []byte{last, 0}, []byte{0xFF, 0xFF - last}))(b)
@@ -63,7 +63,7 @@ func TestGuesses(t *testing.T) {
 			packet.Fix(b, packet.FixL4Csum)
 			binary.BigEndian.PutUint32(b[24:], tcp.Seq)
 		}, "as if the sequence number were packet 1's"},
-		{tcp, func(b []byte) { copy(b[36:38], before.Bytes()[36:38]) }, "it is packet 1's"},
+		{tcp, func(b []byte) { copy(b[36:38], before.Bytes()[36:38]) }, "it is packet 1's checksum"},
 		{tcp, func(b []byte) { b[10], b[11] = 0, 0 }, "never filled in"},
 		{tcp, func(b []byte) { b[1] |= 3 }, "as if the ECN bits were 00"},
 		{tcp, func(b []byte) { b[8]-- }, "as if the TTL were one more"},
@@ -79,7 +79,7 @@ func TestGuesses(t *testing.T) {
 	}
 }
 
-// TestChecksumClass says of every kind of packet what its checksum is.
+// TestChecksumClass checks the class of the checksum for every kind of packet.
 func TestChecksumClass(t *testing.T) {
 	for _, p := range []scenario.Packet{scenario.TCP4(33), scenario.TCP6(33), scenario.UDP4(33), scenario.UDP6(33)} {
 		for want, what := range map[string]int{"right": packet.FixL4Csum, "partial": packet.FixPartial} {
@@ -109,7 +109,7 @@ func TestChecksumClass(t *testing.T) {
 	}
 }
 
-// TestRightSenders sends what right senders send seldom: nothing is found.
+// TestRightSenders checks packets that correct senders send rarely: nothing is found.
 func TestRightSenders(t *testing.T) {
 	seg := func(p scenario.Packet, change func(*scenario.Packet)) []byte {
 		change(&p)
@@ -168,8 +168,8 @@ func push(n, i int) func(*scenario.Packet) {
 	}
 }
 
-// TestManyFlows checks that memory is bounded, and that a flow that goes on is
-// still known.
+// TestManyFlows checks that memory is bounded, and that a flow that continues is
+// not forgotten.
 func TestManyFlows(t *testing.T) {
 	c := New(Config{}, func(f Finding) { t.Error(f) })
 	p := scenario.UDP4(10)
@@ -188,7 +188,7 @@ func TestManyFlows(t *testing.T) {
 	}
 }
 
-// TestAnything runs bytes that are no packets, and packets with changed bytes.
+// TestAnything judges random bytes, and packets with changed bytes: nothing panics.
 func TestAnything(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
 	c := New(Config{Wire: true, MTU: 100}, func(Finding) {})

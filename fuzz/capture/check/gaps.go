@@ -4,31 +4,34 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"tunproof/fuzz/record"
 )
 
-// gap is a range of sequence numbers inside a run of full segments that is not
-// there so far.
+// gap is a range of sequence numbers, inside a run of full segments, that no packet
+// has covered so far.
 type gap struct {
-	from, to       uint32
-	packet, behind int // behind which it is seen, and which it is behind
-	size           int // payload of a full segment
-	ids            string
-	on             int // segments in order behind it
+	from, to     uint32
+	after        int // number of the packet before the gap
+	packet       int // number of the packet after the gap
+	size         int // payload of a full segment
+	ids          string
+	continuation int // segments in order after the gap
 }
 
 const (
-	maxGaps = 16     // of a flow that are remembered
-	longGap = 0xFFFF // bytes: what is longer is no superpacket's
-	inRun   = 2      // full segments before a gap
-	goingOn = 128    // segments behind it, by when there is what was only late
+	maxGaps = 16     // remembered of each flow
+	longGap = 0xFFFF // bytes: a longer gap is not part of a superpacket
+	inRun   = 2      // full segments in a row that make a run
+	goingOn = 128    // segments after a gap, by which time late packets have come
 )
 
-// gaps keeps account of what of a flow is not there: a later packet fills it, or
-// the other direction acknowledges it, so that only the capture lacks it.
-func (p *judged) gaps(f *flow, behind bool, payload int) {
+// gaps updates the list of a flow's gaps. A later packet can fill a gap. A gap that
+// the other direction acknowledges is forgotten: only the capture lacks these bytes.
+func (p *judged) gaps(f *flow, follows bool, payload int) {
 	l := &f.last
 	seq, at := p.u32(p.L4Off+4), p.L4Off
-	if c := p.finds; c.open > 0 && p.b[at+13]&0x10 != 0 {
+	if c := p.check; c.open > 0 && p.b[at+13]&0x10 != 0 {
 		if back, is := c.flows.Has(p.Flow(p.b).Reverse()); is {
 			ack := p.u32(at + 8)
 			back.drop(c, func(g *gap) bool { return int32(ack-g.to) >= 0 })
@@ -40,9 +43,9 @@ func (p *judged) gaps(f *flow, behind bool, payload int) {
 	for i := range f.missing {
 		f.missing[i].fill(seq, seq+uint32(payload))
 	}
-	f.drop(p.finds, func(g *gap) bool { return g.from == g.to })
+	f.drop(p.check, func(g *gap) bool { return g.from == g.to })
 	switch {
-	case behind && payload == l.payload:
+	case follows && payload == l.payload:
 		f.full++
 	case f.full >= inRun && payload == l.payload && payload >= fullSize && payload <= longest && f.started && f.frontier == l.seq+uint32(l.payload):
 		if n := int32(seq - f.frontier); n > 0 && n <= longGap && p.b[at+13]&(syn|rst) == 0 {
@@ -53,45 +56,46 @@ func (p *judged) gaps(f *flow, behind bool, payload int) {
 		f.full = 1
 	}
 	for i := range f.missing {
-		if g := &f.missing[i]; behind && int32(seq-g.to) > 0 {
-			g.on++
+		if g := &f.missing[i]; follows && int32(seq-g.to) > 0 {
+			g.continuation++
 		}
 	}
 }
 
-// missing notes a gap before a packet.
+// missing adds the gap between p and the packet before it.
 func (p *judged) missing(f *flow, size int) {
 	l, seq := &f.last, p.u32(p.L4Off+4)
-	if p.finds.alien > l.number {
+	if p.check.alien > l.number {
 		return
 	}
-	g := gap{from: f.frontier, to: seq, packet: p.n, behind: l.number, size: size}
+	g := gap{from: f.frontier, to: seq, packet: p.n, after: l.number, size: size}
 	if p.Version == 4 {
 		n := (int(seq-f.frontier) + size - 1) / size
 		switch skipped := int(p.u16(4) - l.id - 1); skipped {
 		case 0:
-			return // it is told at once, by IDs
+			return // IDs without a gap: tcpRun reports it at once
 		case n:
-			g.ids = fmt.Sprintf("; the IDs skip exactly the %d", n)
+			g.ids = fmt.Sprintf("; the IPv4 IDs skip %d, one for each segment of the gap", n)
 		default:
-			g.ids = fmt.Sprintf("; the IDs skip %d", skipped)
+			g.ids = fmt.Sprintf("; the IPv4 IDs skip %d", skipped)
 		}
 	}
 	if len(f.missing) == maxGaps {
-		f.missing[0].tell(p.finds)
+		f.missing[0].report(p.check)
 		f.missing = f.missing[1:]
-		p.finds.open--
+		p.check.open--
 	}
 	f.missing = append(f.missing, g)
-	p.finds.open++
+	p.check.open++
 }
 
-// fill takes from a gap what a later packet has.
+// fill removes from a gap the range that a later packet covers. If that is in the
+// middle, the part after it is taken as covered too.
 func (g *gap) fill(from, to uint32) {
 	switch {
 	case int32(to-g.from) <= 0 || int32(from-g.to) >= 0:
 	case int32(from-g.from) > 0 && int32(to-g.to) < 0:
-		g.to = from // what is behind it has to come, too
+		g.to = from
 	case int32(from-g.from) <= 0 && int32(to-g.to) >= 0:
 		g.from = g.to
 	case int32(from-g.from) <= 0:
@@ -101,7 +105,7 @@ func (g *gap) fill(from, to uint32) {
 	}
 }
 
-// drop forgets gaps.
+// drop forgets the gaps for which which returns true.
 func (f *flow) drop(c *Checker, which func(*gap) bool) {
 	if len(f.missing) == 0 {
 		return
@@ -111,18 +115,18 @@ func (f *flow) drop(c *Checker, which func(*gap) bool) {
 	c.open -= before - len(f.missing)
 }
 
-// tell reports a gap that nothing filled, if the run went on behind it.
-func (g *gap) tell(c *Checker) {
-	if g.on < goingOn {
+// report emits the finding of a gap that nothing filled, if the run went on after it.
+func (g *gap) report(c *Checker) {
+	if g.continuation < goingOn {
 		return
 	}
-	p := &judged{n: g.packet, finds: c}
+	p := &judged{n: g.packet, check: c}
 	n := g.to - g.from
-	p.found(SeqLost, "tcp.seq", fmt.Sprint(g.to), fmt.Sprint(g.from), "%d bytes, %d segments of %d, are missing behind packet %d and come no more, while the run goes on%s",
-		n, (int(n)+g.size-1)/g.size, g.size, g.behind, g.ids)
+	p.found(SeqLost, "tcp.seq", fmt.Sprint(g.to), fmt.Sprint(g.from), "missing after packet %d: %s (%s of %d), which no later packet brings, while the run goes on%s",
+		g.after, record.Count(int(n), "byte"), record.Count((int(n)+g.size-1)/g.size, "segment"), g.size, g.ids)
 }
 
-// Finish judges what nothing filled until the end of the capture.
+// Finish ends the capture: it reports the gaps that nothing filled.
 func (c *Checker) Finish() {
 	var list []gap
 	for f := range c.flows.Values() {
@@ -131,7 +135,7 @@ func (c *Checker) Finish() {
 	}
 	slices.SortFunc(list, func(a, b gap) int { return cmp.Compare(a.packet, b.packet) })
 	for _, g := range list {
-		g.tell(c)
+		g.report(c)
 	}
 	c.open = 0
 }

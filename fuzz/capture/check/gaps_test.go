@@ -9,9 +9,9 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// TestGaps leaves segments out of a run: what nothing fills is told, with what IDs
-// say of it; what comes late, is sent again, is acknowledged, or is at the end of
-// the capture is not.
+// TestGaps leaves segments out of a run: a gap that nothing fills is
+// reported, with what the IDs show. A gap is not reported if its segments come late,
+// are sent again or are acknowledged, or if it is at the end of the capture.
 func TestGaps(t *testing.T) {
 	segment := func(v6 bool, i int) scenario.Packet {
 		p := scenario.TCP4(1000)
@@ -33,8 +33,8 @@ func TestGaps(t *testing.T) {
 			change func(list [][]byte) [][]byte
 			want   []string
 		}{
-			"lost": {300, func(list [][]byte) [][]byte { return list }, []string{fmt.Sprintf("packet 21: tcp.seq is 23001, want 20001: 3000 bytes, 3 segments of 1000, are missing behind packet 20 "+
-				"and come no more, while the run goes on%s [S4.seq] (suspect)", ids("; the IDs skip exactly the 3"))}},
+			"lost": {300, func(list [][]byte) [][]byte { return list }, []string{fmt.Sprintf("packet 21: tcp.seq is 23001, want 20001: missing after packet 20: 3000 bytes (3 segments of 1000), "+
+				"which no later packet brings, while the run goes on%s [S4.seq] (suspect)", ids("; the IPv4 IDs skip 3, one for each segment of the gap"))}},
 			"other IDs": {300, func(list [][]byte) [][]byte {
 				for i := range list[20:] {
 					p := segment(v6, 23+i)
@@ -42,14 +42,14 @@ func TestGaps(t *testing.T) {
 					list[20+i] = p.Bytes()
 				}
 				return list
-			}, []string{fmt.Sprintf("packet 21: tcp.seq is 23001, want 20001: 3000 bytes, 3 segments of 1000, are missing behind packet 20 "+
-				"and come no more, while the run goes on%s [S4.seq] (suspect)", ids("; the IDs skip 7"))}},
+			}, []string{fmt.Sprintf("packet 21: tcp.seq is 23001, want 20001: missing after packet 20: 3000 bytes (3 segments of 1000), "+
+				"which no later packet brings, while the run goes on%s [S4.seq] (suspect)", ids("; the IPv4 IDs skip 7"))}},
 			"late": {300, func(list [][]byte) [][]byte {
 				return late(late(late(list, segment(v6, 22).Bytes()), segment(v6, 20).Bytes()), segment(v6, 21).Bytes())
 			}, nil},
 			"one of them late": {300, func(list [][]byte) [][]byte { return late(list, segment(v6, 20).Bytes()) },
-				[]string{fmt.Sprintf("packet 21: tcp.seq is 23001, want 21001: 2000 bytes, 2 segments of 1000, are missing behind packet 20 "+
-					"and come no more, while the run goes on%s [S4.seq] (suspect)", ids("; the IDs skip exactly the 3"))}},
+				[]string{fmt.Sprintf("packet 21: tcp.seq is 23001, want 21001: missing after packet 20: 2000 bytes (2 segments of 1000), "+
+					"which no later packet brings, while the run goes on%s [S4.seq] (suspect)", ids("; the IPv4 IDs skip 3, one for each segment of the gap"))}},
 			"sent again": {300, func(list [][]byte) [][]byte {
 				p := segment(v6, 20)
 				p.ID, p.Payload = 9, scenario.Fill(3000, 0)
@@ -61,7 +61,7 @@ func TestGaps(t *testing.T) {
 				return late(list, p.Bytes())
 			}, nil},
 			"left out by the capture": {300, func(list [][]byte) [][]byte { return slices.Insert(list, 20, nil) }, nil},
-			"in a damaged packet":     {300, func(list [][]byte) [][]byte { return slices.Insert(list, 20, []byte{0x46}) }, []string{"packet 21: ip.version_ihl is 46: no whole IPv4 or IPv6 header in 1 bytes [V4.ip_header]"}},
+			"in a damaged packet":     {300, func(list [][]byte) [][]byte { return slices.Insert(list, 20, []byte{0x46}) }, []string{"packet 21: ip.version_ihl is 46: no complete IPv4 or IPv6 header in 1 byte [V4.ip_header]"}},
 			"at the end":              {120, func(list [][]byte) [][]byte { return list }, nil},
 		} {
 			var list [][]byte

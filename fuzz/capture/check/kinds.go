@@ -10,41 +10,41 @@ import (
 // Kind is a kind of finding.
 type Kind struct {
 	Name    string `json:"kind"`
-	Rule    string `json:"rule"`              // of docs/rules.md
-	Suspect bool   `json:"suspect,omitempty"` // right senders may do it too
-	Like    string `json:"like,omitempty"`    // where it was seen
-	Case    string `json:"case,omitempty"`    // of the corpus, that shows what is right
+	Rule    string `json:"rule"`              // its ID in docs/rules.md
+	Suspect bool   `json:"suspect,omitempty"` // correct senders may do it too
+	Like    string `json:"like,omitempty"`    // programs and bugs that cause it
+	Case    string `json:"case,omitempty"`    // the case in corpus/ that shows what is right
 }
 
-// The kinds, in the order of a packet's bytes.
+// The kinds of findings, in the order of the packet's bytes.
 var (
-	RefusedECN         = Kind{"vnet-ecn", "V4.ecn", false, "nebula took UDP_L4 with the ECN bit", "segment/refuse-ecn-bit-udp4"}
-	HdrLen             = Kind{"hdr-len", "V3.hdr_len", true, "early nebula and early wireguard-go believed it", "segment/hdr-len-whole-packet-tcp4"}
-	IPHeader           = Kind{"ip-header", "V4.ip_header", false, "wireguard-go and tailscale leave such headers of IHL 0 or 15", "segment/refuse-ihl-4-tcp4"}
+	RefusedECN         = Kind{"vnet-ecn", "V4.ecn", false, "nebula accepted UDP_L4 with the ECN bit", "segment/refuse-ecn-bit-udp4"}
+	HdrLen             = Kind{"hdr-len", "V3.hdr_len", true, "early nebula and early wireguard-go relied on it", "segment/hdr-len-whole-packet-tcp4"}
+	IPHeader           = Kind{"ip-header", "V4.ip_header", false, "wireguard-go and tailscale leave an IHL of 0 or 15 in the segments", "segment/refuse-ihl-4-tcp4"}
 	IPLength           = Kind{"ip-length", "C1.length", false, "a length that was not updated", "coalesce/ip-length-short-tcp4"}
 	IPLengthWrapped    = Kind{"ip-length-wrapped", "V4.total", false, "wireguard-go joins 66 packets of 1,000 bytes; the kernel loses all", "coalesce/total-66x1000-tcp4"}
-	IPLengthExtensions = Kind{"ip-length-extensions", "S3.extension", false, "wireguard-go, tailscale, and tun-rs before e9a699d, count from the L4 header", "segment/extension-hop-by-hop-tcp6"}
-	Overlong           = Kind{"overlong", "S1.split", false, "a superpacket that was not cut: early nebula believed hdr_len; tun-rs read a device that others had set up", "segment/hdr-len-whole-packet-tcp4"}
-	IPChecksum         = Kind{"ip-checksum", "S2.header", false, "a header changed after its checksum: nebula before 705a8f60 (ECN), or a sender's own", "coalesce/ip-header-checksum-wrong-tcp4"}
-	IDConstant         = Kind{"id-constant", "S2.id", false, "nebula before 72098ce8 left all segments the first's ID", "segment/id-wraps-tcp4"}
-	IDDescending       = Kind{"id-descending", "C5.front", true, "wireguard-go and tailscale join in front: IDs change places", "coalesce/reorder-front-tcp4"}
+	IPLengthExtensions = Kind{"ip-length-extensions", "S3.extension", false, "wireguard-go, tailscale, and tun-rs before e9a699d, count the length from the L4 header", "segment/extension-hop-by-hop-tcp6"}
+	Overlong           = Kind{"overlong", "S1.split", false, "a superpacket that was not cut: early nebula relied on hdr_len; tun-rs read from a device that another program had set up", "segment/hdr-len-whole-packet-tcp4"}
+	IPChecksum         = Kind{"ip-checksum", "S2.header", false, "the header was changed after its checksum was computed: nebula before 705a8f60 (ECN), or the sender itself", "coalesce/ip-header-checksum-wrong-tcp4"}
+	IDConstant         = Kind{"id-constant", "S2.id", false, "nebula before 72098ce8 gave all segments the ID of the first", "segment/id-wraps-tcp4"}
+	IDDescending       = Kind{"id-descending", "C5.front", true, "wireguard-go and tailscale join a packet in front of earlier ones, which swaps IDs", "coalesce/reorder-front-tcp4"}
 	L4Header           = Kind{"l4-header", "V4.l4_header", false, "", "segment/refuse-doff-past-the-end-tcp4"}
-	SeqGap             = Kind{"seq-gap", "S4.seq", false, "lost before the IDs were given, by who counts them packet by packet", "segment/seq-wraps-tcp4"}
+	SeqGap             = Kind{"seq-gap", "S4.seq", false, "segments were lost before IDs were assigned, by a program that counts an ID for each packet", "segment/seq-wraps-tcp4"}
 	SeqLost            = Kind{"seq-lost", "S4.seq", true, "wireguard-go loses the last good segment of a superpacket with more than it has buffers (PR 151); a network may lose them too", "segment/seq-wraps-tcp4"}
 	TCPCWR             = Kind{"tcp-cwr", "S4.cwr", false, "wireguard-go and tailscale leave it on every segment", "segment/cwr-tcp4"}
-	TCPCWRSuspect      = Kind{"tcp-cwr-suspect", "S4.cwr", true, "wireguard-go and tailscale leave it on every segment; a window of one segment, or AccECN, has it so too", "segment/cwr-tcp4"}
-	TCPFIN             = Kind{"tcp-fin", "S4.last", false, "it was copied to every segment", "segment/psh-fin-tcp4"}
-	TCPPSH             = Kind{"tcp-psh", "S4.last", true, "it was copied to every segment; senders that write pieces of exactly this size do it too", "segment/psh-fin-tcp4"}
+	TCPCWRSuspect      = Kind{"tcp-cwr-suspect", "S4.cwr", true, "wireguard-go and tailscale leave it on every segment; so do AccECN and a sender with a window of one segment", "segment/cwr-tcp4"}
+	TCPFIN             = Kind{"tcp-fin", "S4.last", false, "FIN was copied to every segment", "segment/psh-fin-tcp4"}
+	TCPPSH             = Kind{"tcp-psh", "S4.last", true, "PSH was copied to every segment; senders that write pieces of exactly this size set it too", "segment/psh-fin-tcp4"}
 	UDPLength          = Kind{"udp-length", "S5.length", false, "", "coalesce/udp-length-long-udp4"}
-	UDPSurplus         = Kind{"udp-surplus", "C1.udp_length", true, "wireguard-go and tailscale make options payload", "coalesce/udp-surplus-udp4"}
+	UDPSurplus         = Kind{"udp-surplus", "C1.udp_length", true, "wireguard-go and tailscale count the options as payload", "coalesce/udp-surplus-udp4"}
 	L4Checksum         = Kind{"l4-checksum", "S6.partial", false, "", "coalesce/tcp-checksum-wrong-tcp4"}
-	L4Partial          = Kind{"l4-partial", "S6.none", false, "NEEDS_CSUM was not done, or the capture is from before a network card did it", "segment/none-needs-csum-tcp4"}
+	L4Partial          = Kind{"l4-partial", "S6.none", false, "NEEDS_CSUM was ignored, or the capture was taken before a network card completed the checksum", "segment/none-needs-csum-tcp4"}
 	UDPZero            = Kind{"udp-zero", "S6.zero", false, "wireguard-go and tailscale write 0 where the checksum computes to it", "segment/none-needs-csum-zero-udp6"}
 	UDPZeroComputed    = Kind{"udp-zero-computed", "S6.zero", true, "wireguard-go and tailscale write 0 where the checksum computes to it", "segment/none-needs-csum-zero-udp6"}
-	UDPAbsent          = Kind{"udp-absent", "C1.absent", true, "RFC 6935 allows it to tunnels only", "coalesce/udp-checksum-absent-udp6"}
+	UDPAbsent          = Kind{"udp-absent", "C1.absent", true, "RFC 6935 allows it for tunnels only", "coalesce/udp-checksum-absent-udp6"}
 )
 
-// Kinds are all of them.
+// Kinds returns all kinds of findings.
 func Kinds() []Kind {
 	list := []Kind{RefusedECN, HdrLen, IPHeader, IPLength, IPLengthWrapped, IPLengthExtensions, Overlong, IPChecksum, IDConstant, IDDescending,
 		L4Header, SeqGap, SeqLost, TCPCWR, TCPCWRSuspect, TCPFIN, TCPPSH, UDPLength, UDPSurplus, L4Checksum, L4Partial, UDPZero, UDPZeroComputed, UDPAbsent}
@@ -54,19 +54,19 @@ func Kinds() []Kind {
 	return list
 }
 
-// refusals are the kinds of a VnetHdr that is refused, by the model's class.
+// refusals holds the kinds for a superpacket that no kernel cuts, by the model's reason.
 var refusals = map[model.Refusal]Kind{
 	"RSCInfo":    {"vnet-rsc-info", "V4.rsc_info", false, "", "segment/refuse-rsc-info-tcp4"},
-	"GSOType":    {"vnet-type", "V4.type", false, "an error of the read, with which wireguard-go ends the tunnel", "segment/refuse-type-2"},
-	"GSOSize":    {"vnet-gso-size", "V4.gso_size", false, "wireguard-go and tailscale cut a gso_size of 0 to 127 packets of nothing but headers; nebula before 637497b9 wrote it", "segment/refuse-gso-size-zero-tcp4"},
+	"GSOType":    {"vnet-type", "V4.type", false, "wireguard-go's read returns an error, which ends the tunnel", "segment/refuse-type-2"},
+	"GSOSize":    {"vnet-gso-size", "V4.gso_size", false, "wireguard-go and tailscale cut a gso_size of 0 into 127 packets of headers only; nebula before 637497b9 wrote it", "segment/refuse-gso-size-zero-tcp4"},
 	"NoCsum":     {"vnet-needs-csum", "V4.needs_csum", false, "", "segment/refuse-no-needs-csum-udp4"},
 	"TooLong":    {"vnet-total", "V4.total", false, "wireguard-go joins 66 packets of 1,000 bytes; the kernel loses all", "segment/refuse-total-65536-tcp4"},
-	"IPHeader":   {"vnet-ip-header", "V4.ip_header", false, "wireguard-go panics where the header is not whole, and with tailscale leaves an IHL of 0 or 15 in the segments", "segment/refuse-crash-type-1-empty"},
-	"Fragment":   {"vnet-fragment", "V4.fragment", false, "kernels without the fix of CVE-2026-80590 can stop", "segment/refuse-more-fragments-tcp4"},
-	"Protocol":   {"vnet-protocol", "V4.protocol", false, "kernels before 7.2.11 take it without NEEDS_CSUM, and drop the packet", "segment/refuse-other-version-tcp4"},
+	"IPHeader":   {"vnet-ip-header", "V4.ip_header", false, "wireguard-go panics if the header is incomplete; wireguard-go and tailscale leave an IHL of 0 or 15 in the segments", "segment/refuse-crash-type-1-empty"},
+	"Fragment":   {"vnet-fragment", "V4.fragment", false, "kernels without the fix for CVE-2026-80590 can crash", "segment/refuse-more-fragments-tcp4"},
+	"Protocol":   {"vnet-protocol", "V4.protocol", false, "kernels before 7.2.11 accept it without NEEDS_CSUM, then drop the packet", "segment/refuse-other-version-tcp4"},
 	"L4Header":   {"vnet-l4-header", "V4.l4_header", false, "", "segment/refuse-doff-past-the-end-tcp4"},
-	"CsumStart":  {"vnet-csum-start", "V4.csum_start", false, "tailscale panics where it is not the UDP header; wireguard-go, tailscale and nebula cut what is under 40 in IPv6 to garbage", "segment/refuse-csum-start-tcp4"},
-	"CsumOffset": {"vnet-csum-offset", "V4.csum_offset", false, "wireguard-go and tailscale believe it, and a TCP checksum at 6 is written over half of tcp.seq", "segment/refuse-csum-offset-tcp4"},
-	"Segments":   {"vnet-segments", "V4.segments", false, "wireguard-go and tailscale write 129 datagrams of a batch; all are lost", "segment/refuse-segments-129-udp4"},
-	"CsumRange":  {"vnet-csum-range", "V4.csum_range", false, "wireguard-go panics where the checksum field is past the end", "segment/refuse-none-csum-start-1000"},
+	"CsumStart":  {"vnet-csum-start", "V4.csum_start", false, "tailscale panics if it is not the offset of the UDP header; if it is below 40 in IPv6, wireguard-go, tailscale and nebula write garbage", "segment/refuse-csum-start-tcp4"},
+	"CsumOffset": {"vnet-csum-offset", "V4.csum_offset", false, "wireguard-go and tailscale use it unchecked: at 6, a TCP checksum overwrites half of tcp.seq", "segment/refuse-csum-offset-tcp4"},
+	"Segments":   {"vnet-segments", "V4.segments", false, "wireguard-go and tailscale join 129 datagrams of a batch; the kernel loses all", "segment/refuse-segments-129-udp4"},
+	"CsumRange":  {"vnet-csum-range", "V4.csum_range", false, "wireguard-go panics if the checksum field is past the end", "segment/refuse-none-csum-start-1000"},
 }

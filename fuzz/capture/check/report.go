@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"time"
+
 	"tunproof/fuzz/capture"
 	"tunproof/fuzz/record"
 )
@@ -23,8 +24,9 @@ type Report struct {
 	total int
 }
 
-// File judges a capture, and keeps at most most findings of each kind. Without the
-// suspect ones if only certain ones are wanted. With an error the report is of what came before it.
+// File judges a capture. The report has at most most findings of each kind, and no
+// suspect ones if certain is set. If there is an error, the report covers the
+// packets before it.
 func File(ctx context.Context, progress io.Writer, in *capture.Source, cfg Config, certain bool, most int) (*Report, error) {
 	found := record.Findings[Finding]{Most: most, Each: true}
 	start := time.Now()
@@ -34,7 +36,7 @@ func File(ctx context.Context, progress io.Writer, in *capture.Source, cfg Confi
 		}
 		found.Add(f.Name, 1, f)
 	})
-	tell := capture.NewProgress(progress, "check", in)
+	progressed := capture.NewProgress(progress, "check", in)
 	err := func() error {
 		for {
 			p, err := in.Next()
@@ -48,7 +50,7 @@ func File(ctx context.Context, progress io.Writer, in *capture.Source, cfg Confi
 				}
 			}
 			if err == nil {
-				err = tell.Step(ctx, c.Seen.Findings)
+				err = progressed.Step(ctx, c.Seen.Findings)
 			}
 			if err != nil {
 				return err
@@ -64,12 +66,13 @@ func File(ctx context.Context, progress io.Writer, in *capture.Source, cfg Confi
 
 // Print writes the report for people.
 func (r *Report) Print(w io.Writer) {
-	fmt.Fprintf(w, "%s: %d packets: %d TCP, %d UDP, %d other\n", r.File, r.Seen.Packets, r.Seen.TCP, r.Seen.UDP, r.Seen.Other)
+	packets, findings := record.Count(r.Seen.Packets, "packet"), record.Count(r.total, "finding")
+	fmt.Fprintf(w, "%s: %s: %d TCP, %d UDP, %d other\n", r.File, packets, r.Seen.TCP, r.Seen.UDP, r.Seen.Other)
 	for _, n := range r.Notes {
 		fmt.Fprintf(w, "  %s\n", n)
 	}
 	if r.Seen.Partial > 0 {
-		fmt.Fprintf(w, "  %d have a partial checksum, as packets have that an offload is still to finish; -wire takes it for wrong\n", r.Seen.Partial)
+		fmt.Fprintf(w, "  %s with a partial checksum, which an offload still has to complete; with -wire each is a finding\n", record.Count(r.Seen.Partial, "packet"))
 	}
 	shown := map[string]bool{}
 	for _, f := range r.Findings {
@@ -84,14 +87,14 @@ func (r *Report) Print(w io.Writer) {
 	}
 	switch {
 	case r.total == 0 && r.Record.Result == record.NotRun:
-		fmt.Fprintf(w, "stopped: nothing found in %d packets\n", r.Seen.Packets)
+		fmt.Fprintf(w, "stopped: nothing found in %s\n", packets)
 	case r.Seen.Packets == 0:
-		fmt.Fprintln(w, "nothing to judge")
+		fmt.Fprintln(w, "nothing to judge: no packet in the capture")
 	case r.total == 0:
-		fmt.Fprintf(w, "holds: %d packets, nothing found\n", r.Seen.Packets)
+		fmt.Fprintf(w, "holds: %s, nothing found\n", packets)
 	case !slices.ContainsFunc(r.Findings, func(f Finding) bool { return !f.Suspect }):
-		fmt.Fprintf(w, "SUSPECT: %d findings in %d packets, none of them certain; -certain leaves them out\n", r.total, r.Seen.Packets)
+		fmt.Fprintf(w, "SUSPECT: %s in %s, none certain; -certain leaves out what is not certain\n", findings, packets)
 	default:
-		fmt.Fprintf(w, "VIOLATED: %d findings in %d packets\n", r.total, r.Seen.Packets)
+		fmt.Fprintf(w, "VIOLATED: %s in %s\n", findings, packets)
 	}
 }

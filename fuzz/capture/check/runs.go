@@ -4,25 +4,27 @@ import (
 	"fmt"
 	"hash/maphash"
 	"time"
+
 	"tunproof/fuzz/packet"
+	"tunproof/fuzz/record"
 )
 
-// flow is what is known of one direction.
+// flow is the state of one direction of a connection.
 type flow struct {
 	last latest
 
 	checksummed bool   // a datagram had a checksum
-	opened      bool   // its SYN was seen, so that accECN is known
-	accECN      bool   // CWR is part of a counter
+	opened      bool   // its SYN was seen, so accECN is known
+	accECN      bool   // accurate ECN was negotiated: CWR is part of a counter
 	started     bool   // frontier is known
-	frontier    uint32 // the sequence number behind all that was sent
-	pushed      int    // segments in a row that have PSH and look like one superpacket's
-	pushedFirst int    // the first of them
-	full        int    // segments in a row of one size
-	missing     []gap  // in runs of them
+	frontier    uint32 // the sequence number after the last byte sent
+	pushed      int    // segments in a row with PSH that look like those of one superpacket
+	pushedFirst int    // the number of the first of these
+	full        int    // segments in a row with one size
+	missing     []gap  // in runs of full segments
 }
 
-// latest is the flow's latest packet.
+// latest holds the fields of a flow's latest packet.
 type latest struct {
 	number, version  int
 	at               time.Time
@@ -34,10 +36,11 @@ type latest struct {
 	flags            byte
 	window           uint16
 	payload          int
-	sum              uint64 // of all bytes, to know a copy
+	sum              uint64 // hash of all bytes, to recognise a copy
 	gso              bool
 }
 
+// remember makes p the latest packet.
 func (l *latest) remember(p *judged) {
 	*l = latest{number: p.n, at: p.at, version: p.Version, ipLen: p.IPLen, gso: p.gso || p.csum == packet.Partial, sum: sum64(p.b)}
 	if p.Version == 4 {
@@ -63,14 +66,14 @@ func sum64(b []byte) uint64 { return maphash.Bytes(seed, b) }
 const (
 	fin, syn, rst, psh, ece, cwr = 1, 2, 4, 8, 0x40, 0x80
 
-	fullSize  = 512  // payload bytes under which a segment is no superpacket's, for PSH
-	longest   = 9216 // bytes of a segment
-	pushedRun = 3
+	fullSize  = 512  // smallest payload of a segment that may be from a superpacket
+	longest   = 9216 // bytes of a packet that may be one segment
+	pushedRun = 3    // segments in a row with PSH that are a finding
 
-	together = time.Millisecond // segments of one superpacket are not further apart
+	together = time.Millisecond // the longest time between two segments of one superpacket
 )
 
-// tcpRun judges a TCP segment beside the one before it.
+// tcpRun judges a TCP segment together with the one before it in its flow.
 func (p *judged) tcpRun(f *flow) {
 	l := &f.last
 	flags, at := p.b[p.L4Off+13], p.L4Off
@@ -78,27 +81,27 @@ func (p *judged) tcpRun(f *flow) {
 	seq := p.u32(at + 4)
 	if p.b[at+12]&1 != 0 {
 		f.accECN = true
-		p.finds.flow(p.Flow(p.b).Reverse()).accECN = true
+		p.check.flow(p.Flow(p.b).Reverse()).accECN = true
 	}
-	behind := l.number > 0 && l.payload > 0 && payload > 0 && (flags|l.flags)&(syn|rst) == 0 && seq == l.seq+uint32(l.payload)
+	follows := l.number > 0 && l.payload > 0 && payload > 0 && (flags|l.flags)&(syn|rst) == 0 && seq == l.seq+uint32(l.payload)
 	if flags&syn != 0 {
 		f.opened = true
 	}
-	if behind && flags&cwr != 0 && l.flags&cwr != 0 && !f.accECN {
+	if follows && flags&cwr != 0 && l.flags&cwr != 0 && !f.accECN {
 		kind := TCPCWRSuspect
 		if f.opened && p.at.Sub(l.at) <= together && p.u32(at+8) == l.ack && (p.Version == 6 || p.u16(4) == l.id+1) {
 			kind = TCPCWR
 		}
-		p.found(kind, "tcp.flags", "CWR", "", "packet %d, which it follows, has it too; only the first new segment may", l.number)
+		p.found(kind, "tcp.flags", "CWR", "", "packet %d, the segment before it, has it too; only the first segment may", l.number)
 	}
-	if behind && l.flags&fin != 0 {
-		p.found(TCPFIN, "tcp.flags", fmt.Sprintf("FIN in packet %d", l.number), "no FIN", "this packet goes on where it ended")
+	if follows && l.flags&fin != 0 {
+		p.found(TCPFIN, "tcp.flags", fmt.Sprintf("FIN in packet %d", l.number), "no FIN", "this packet goes on where packet %d ended", l.number)
 	}
-	p.pushes(f, behind, flags, payload)
-	p.gaps(f, behind, payload)
+	p.pushes(f, follows, flags, payload)
+	p.gaps(f, follows, payload)
 	if p.Version == 4 && l.number > 0 && l.payload > 0 && payload > 0 && f.started && f.frontier == l.seq+uint32(l.payload) {
 		if gap := int32(seq - f.frontier); gap > 0 && p.u16(4) == l.id+1 && !l.gso {
-			p.found(SeqGap, "tcp.seq", fmt.Sprint(seq), fmt.Sprint(f.frontier), "%d bytes were never sent, while IDs count on from packet %d", gap, l.number)
+			p.found(SeqGap, "tcp.seq", fmt.Sprint(seq), fmt.Sprint(f.frontier), "the sender skipped %s, while the IPv4 IDs count on from packet %d without a gap", record.Count(int(gap), "byte"), l.number)
 		}
 	}
 	end := seq + uint32(payload)
@@ -110,10 +113,10 @@ func (p *judged) tcpRun(f *flow) {
 	}
 }
 
-// pushes looks for PSH on what looks like the inner segments of a superpacket.
-func (p *judged) pushes(f *flow, behind bool, flags byte, payload int) {
+// pushes looks for PSH on segments that look like inner ones of a superpacket.
+func (p *judged) pushes(f *flow, follows bool, flags byte, payload int) {
 	l := &f.last
-	same := behind && payload == l.payload && payload >= fullSize && len(p.b) <= longest && p.csum != packet.Partial && !p.gso &&
+	same := follows && payload == l.payload && payload >= fullSize && len(p.b) <= longest && p.csum != packet.Partial && !p.gso &&
 		p.u32(p.L4Off+8) == l.ack && p.u16(p.L4Off+14) == l.window && (p.Version == 6 || p.u16(4) == l.id+1)
 	switch {
 	case flags&psh == 0:
@@ -126,12 +129,12 @@ func (p *judged) pushes(f *flow, behind bool, flags byte, payload int) {
 	if f.pushed == pushedRun {
 		n := p.n
 		p.n = f.pushedFirst
-		p.found(TCPPSH, "tcp.flags", "PSH", "", "so has each segment of %d bytes from this to packet %d", payload, n)
+		p.found(TCPPSH, "tcp.flags", "PSH", "", "each segment of %d bytes from this one to packet %d has it", payload, n)
 		p.n = n
 	}
 }
 
-// ids judges an IPv4 ID beside that of the packet before it.
+// ids judges an IPv4 ID together with the ID of the packet before it in its flow.
 func (p *judged) ids(f *flow) {
 	l := &f.last
 	payload := p.end - p.PayloadOff
@@ -139,11 +142,11 @@ func (p *judged) ids(f *flow) {
 		return
 	}
 	id, df := p.u16(4), p.b[6]&0x40 != 0
-	behind := p.Proto == 6 && p.u32(p.L4Off+4) == l.seq+uint32(l.payload)
+	follows := p.Proto == 6 && p.u32(p.L4Off+4) == l.seq+uint32(l.payload)
 	switch {
-	case id == l.id && !df && !l.df && (behind || p.Proto == 17 && sum64(p.b) != l.sum):
-		p.found(IDConstant, "ip.id", hex16(id), hex16(l.id+1), "packet %d has it too, and without DF a fragment may be of either", l.number)
-	case behind && id == l.id-1:
-		p.found(IDDescending, "ip.id", hex16(id), hex16(l.id+1), "against the sequence numbers: packet %d was sent later", l.number)
+	case id == l.id && !df && !l.df && (follows || p.Proto == 17 && sum64(p.b) != l.sum):
+		p.found(IDConstant, "ip.id", hex16(id), hex16(l.id+1), "packet %d has the same ID; without DF, fragments of the two can be mixed up", l.number)
+	case follows && id == l.id-1:
+		p.found(IDDescending, "ip.id", hex16(id), hex16(l.id+1), "against the sequence numbers: by its ID, packet %d was sent after this one", l.number)
 	}
 }

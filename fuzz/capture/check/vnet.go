@@ -10,7 +10,7 @@ import (
 	"tunproof/model"
 )
 
-// vnet judges a VnetHdr: whether the superpacket is one.
+// vnet judges the VnetHdr of a packet: a kernel must be able to cut them.
 func (p *judged) vnet(h pkts.VnetHdr) {
 	p.gso = h.GSOType != 0
 	_, err := model.Segment(model.VnetHdr(h), p.b)
@@ -20,12 +20,12 @@ func (p *judged) vnet(h pkts.VnetHdr) {
 		return
 	}
 	if want := packet.DeriveVnet(p.b, h.GSOSize); p.gso && want.HdrLen != 0 && h.HdrLen != want.HdrLen {
-		p.found(HdrLen, "vnet.hdr_len", fmt.Sprint(h.HdrLen), fmt.Sprint(want.HdrLen), "what is read from a kernel may say so; it must not be believed")
+		p.found(HdrLen, "vnet.hdr_len", fmt.Sprint(h.HdrLen), fmt.Sprint(want.HdrLen), "a kernel may hand out such a hdr_len, so no program may rely on it")
 	}
 }
 
-// refused names the field for which no kernel cuts a superpacket, and what it
-// would have to be, where the rest says it.
+// refused emits the finding of a superpacket that no kernel cuts. It names the
+// field that is wrong, and its right value if the rest of the packet shows it.
 func (p *judged) refused(h pkts.VnetHdr, why model.Refusal) {
 	kind, derived := refusals[why], packet.DeriveVnet(p.b, h.GSOSize)
 	field, got, want := "", "", ""
@@ -63,7 +63,8 @@ func (p *judged) refused(h pkts.VnetHdr, why model.Refusal) {
 	p.found(kind, field, got, want, "no kernel cuts %d bytes with %s", len(p.b), h)
 }
 
-// refusedBytes is the field of a packet itself that refuses it.
+// refusedBytes returns the field and its value for a refusal whose reason is in the
+// packet itself, not in its VnetHdr.
 func (p *judged) refusedBytes(why model.Refusal) (field, got string) {
 	switch {
 	case why == "TooLong":

@@ -12,8 +12,8 @@ import (
 	"tunproof/model"
 )
 
-// TestRefused makes superpackets that no kernel cuts, one for each reason: the
-// field, what it should be and the rule are named.
+// TestRefused makes superpackets that no kernel cuts, one for each reason: check
+// names the field, its right value and the rule.
 func TestRefused(t *testing.T) {
 	tcp, udp := scenario.TCP4(3000), scenario.UDP6(3000)
 	type finding struct{ Field, Got, Want, Rule string }
@@ -64,7 +64,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestRefusedAnything judges VnetHdrs beside bytes that are cut anywhere.
+// TestRefusedAnything judges VnetHdrs with packets that are cut anywhere.
 func TestRefusedAnything(t *testing.T) {
 	c := New(Config{}, func(f Finding) {
 		if f.Field == "" || f.Rule == "" {

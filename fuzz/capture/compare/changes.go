@@ -9,8 +9,8 @@ import (
 	"tunproof/fuzz/packet"
 )
 
-// changes pairs what is left of both sides and is the same packet but for some
-// fields.
+// changes pairs units left on both sides that are the same packet except for some
+// fields. Changes of the same fields in one superpacket are one finding.
 func (m *Matcher) changes(ctx context.Context, left [2][]*unit) {
 	index := map[key][]*unit{}
 	for _, w := range left[After] {
@@ -27,7 +27,7 @@ func (m *Matcher) changes(ctx context.Context, left [2][]*unit) {
 		if ctx.Err() != nil {
 			break
 		}
-		w := m.likest(u, index)
+		w := m.closest(u, index)
 		if w == nil {
 			continue
 		}
@@ -49,15 +49,15 @@ func (m *Matcher) changes(ctx context.Context, left [2][]*unit) {
 	}
 }
 
-// key is something that a packet keeps when others of its fields change.
+// key is a property that a packet keeps when other fields change.
 type key struct {
 	what byte
 	flow packet.Flow
 	n    uint64
 }
 
-// keys are a unit's, what is most its own first: where it is in its flow, its end,
-// the start of its payload, its ID, its flow.
+// keys returns the keys of a unit, the most specific first: its place in the flow, its
+// end, the start of its payload, its IPv4 ID, its flow.
 func (m *Matcher) keys(u *unit) []key {
 	var list []key
 	if u.Proto == 6 && u.PayloadOff > 0 && !u.Fragment {
@@ -73,12 +73,12 @@ func (m *Matcher) keys(u *unit) []key {
 	return append(list, key{what: 'f', flow: u.flow.key})
 }
 
-// maxLike bounds how many units with one key are looked at.
+// maxLike bounds how many units with the same key are compared.
 const maxLike = 8
 
-// likest returns the unit that differs least from u, of those that have one of
-// its keys.
-func (m *Matcher) likest(u *unit, index map[key][]*unit) *unit {
+// closest returns the unit that differs least from u among those that share a key
+// with it, or nil.
+func (m *Matcher) closest(u *unit, index map[key][]*unit) *unit {
 	if !u.waiting {
 		return nil
 	}
@@ -104,22 +104,22 @@ func (m *Matcher) likest(u *unit, index map[key][]*unit) *unit {
 	return best
 }
 
-// surelyLike is how unlike two packets with one key may be for no other to be
-// looked at.
+// surelyLike is the difference up to which a unit with the same key is taken without
+// looking at further keys.
 const surelyLike = 2
 
-// mostUnlike is how unlike two packets may be that are taken for the same.
+// mostUnlike is the largest difference of two packets that are taken for the same.
 const mostUnlike = 6
 
-// apart says whether one capture ended before the other started to see such
-// packets: one unit is before all that was matched, the other behind.
+// apart reports whether one unit is before all matched units and the other one after
+// all of them. Then they cannot be the same packet.
 func (m *Matcher) apart(u, w *unit) bool {
 	before := func(u *unit) bool { return u.place() < m.pending[u.side].first }
-	behind := func(u *unit) bool { return u.place() > m.pending[u.side].last }
-	return before(u) && behind(w) || behind(u) && before(w)
+	after := func(u *unit) bool { return u.place() > m.pending[u.side].last }
+	return before(u) && after(w) || after(u) && before(w)
 }
 
-// unlike weighs the fields in which two packets differ.
+// unlike returns how much two packets differ: the sum of a weight for each field.
 func (m *Matcher) unlike(u, w *unit) int {
 	n := 0
 	other := false
@@ -142,7 +142,7 @@ func (m *Matcher) unlike(u, w *unit) int {
 		}
 	}
 	if len(u.payload()) == 0 {
-		n += 2 // there is little to tell it by
+		n += 2 // there is little to recognise it by
 		if other && packet.Checksum(w.b) == packet.Right {
 			n += mostUnlike // it is another acknowledgement
 		}
@@ -150,7 +150,8 @@ func (m *Matcher) unlike(u, w *unit) int {
 	return n
 }
 
-// samePlace says whether two packets have one sequence number, or one ID.
+// samePlace reports whether two packets of one flow have the same sequence number, or
+// the same IPv4 ID.
 func samePlace(u, w *unit) bool {
 	if u.flow != w.flow || u.PayloadOff == 0 {
 		return false
@@ -161,7 +162,8 @@ func samePlace(u, w *unit) bool {
 	return u.Version == 4 && id(u) == id(w) && id(u) != 0
 }
 
-// mostlyEqual says whether three quarters of the bytes are.
+// mostlyEqual reports whether at least three quarters of the bytes are equal, or all
+// up to the end of the shorter slice.
 func mostlyEqual(a, b []byte) bool {
 	n := min(len(a), len(b))
 	if bytes.Equal(a[:n], b[:n]) {

@@ -14,26 +14,26 @@ import (
 	"tunproof/fuzz/packet"
 )
 
-// clock reads two captures by the time of their packets. What is on both sides in
-// their first packets says how far their clocks are apart; else clocks that are an
-// hour and more apart are taken to start together.
+// clock reads the packets of two captures in order of their times. Packets that are
+// in both captures show how far the clocks are apart. If there are none, clocks that
+// are an hour or more apart are taken to start together.
 type clock struct {
 	in     [2]*capture.Source
-	ahead  [2][]pcap.Packet // read, not taken
-	end    [2]error         // of reading ahead
-	taken  [2]int
-	offset time.Duration // of the second clock
-	none   bool          // a capture has no times
-	adrift bool          // the clocks go at different rates
+	ahead  [2][]pcap.Packet // read and not yet taken
+	end    [2]error         // the error that ended reading
+	taken  [2]int           // packets taken
+	offset time.Duration    // the second clock minus the first
+	none   bool             // a capture has no times
+	adrift bool             // the clocks run at different rates
 }
 
 const (
 	clocksApart = time.Hour
-	aheadBytes  = 16 << 20
+	aheadBytes  = 16 << 20 // read ahead at most, of each capture
 )
 
-// newClock reads this many packets of each capture ahead. far is how far apart packets
-// that are on both sides may be read.
+// newClock returns a clock and reads this many packets of each capture ahead. far is
+// the limit of misleads.
 func newClock(in [2]*capture.Source, packets, far int) *clock {
 	c := &clock{in: in}
 	for side := range in {
@@ -49,8 +49,8 @@ func newClock(in [2]*capture.Source, packets, far int) *clock {
 	return c
 }
 
-// misleads reports whether, in the read-ahead, packets that are on both sides would
-// be read further apart than limit if they were read by their times.
+// misleads reports whether reading by time would read packets that are in both
+// captures more than limit packets apart. It looks at the packets read ahead.
 func (c *clock) misleads(limit int) bool {
 	at := map[mark]int{}
 	for i, p := range c.ahead[0] {
@@ -72,7 +72,7 @@ func (c *clock) misleads(limit int) bool {
 	return far >= limit/8
 }
 
-// read reads one packet ahead, and returns its length.
+// read reads one packet ahead and returns its length.
 func (c *clock) read(side int) int {
 	p, err := c.in[side].Next()
 	if err != nil {
@@ -83,9 +83,9 @@ func (c *clock) read(side int) int {
 	return len(p.Data)
 }
 
-// apart estimates the clocks' offset. It is the median time difference of packets seen
-// on both sides: first within the read-ahead, then between one side's read-ahead and
-// all of the other side.
+// apart estimates the clocks' offset. It is the median time difference of packets that
+// are in both captures: first within the read-ahead, then between one side's
+// read-ahead and all of the other side.
 func (c *clock) apart() time.Duration {
 	if len(c.ahead[0]) == 0 || len(c.ahead[1]) == 0 {
 		return 0
@@ -117,12 +117,13 @@ func (c *clock) apart() time.Duration {
 	return 0
 }
 
-// mark is what a packet is known by: its bytes, or where a TCP segment is in its
-// flow, for superpackets that are joined otherwise.
+// mark identifies a packet in both captures: by its bytes, or, in TCP, by its flow and
+// sequence number, which also finds superpackets with other boundaries.
 type mark [2]uint64
 
 var markSeed = maphash.MakeSeed()
 
+// marks returns the marks of a packet.
 func marks(b []byte) []mark {
 	list := []mark{{0, maphash.Bytes(markSeed, b)}}
 	if h := packet.Parse(b); h.Proto == 6 && h.PayloadOff > 0 && h.PayloadOff < len(b) {
@@ -131,11 +132,12 @@ func marks(b []byte) []mark {
 	return list
 }
 
-// enough is the number of differences whose median is taken.
+// enough is how many time differences are collected. Their median is the clocks'
+// offset.
 const enough = 101
 
-// common are the differences of times, the second side's minus the first's, of
-// packets of a side and those whose times are known of the other.
+// common returns time differences, the second side's time minus the first's, of the
+// packets of a side that are among those known from the other side.
 func (c *clock) common(known map[mark]time.Time, packets iter.Seq[pcap.Packet], side int) (differences []time.Duration) {
 	for p := range packets {
 		for _, m := range marks(p.Data) {
@@ -157,7 +159,7 @@ func (c *clock) common(known map[mark]time.Time, packets iter.Seq[pcap.Packet], 
 	return differences
 }
 
-// again reads a capture from its start, as far as it can be read.
+// again reads a capture once more from its start, up to its end or an error.
 func (c *clock) again(side int) iter.Seq[pcap.Packet] {
 	return func(yield func(pcap.Packet) bool) {
 		in, err := capture.Open(c.in[side].Name, nil)
@@ -174,9 +176,9 @@ func (c *clock) again(side int) iter.Seq[pcap.Packet] {
 	}
 }
 
-// take returns the next packet and its side; nil at the end of both. Without times,
-// or where they mislead, the side is next of which fewer packets were read behind
-// the last one that is on both sides.
+// take returns the next packet and its side; nil at the end of both. If there are no
+// times, or they mislead, it takes the side that has read fewer packets since its last
+// matched one.
 func (c *clock) take(m *Matcher) (int, *pcap.Packet, error) {
 	for side := range c.ahead {
 		if len(c.ahead[side]) == 0 && c.end[side] == nil {
@@ -209,10 +211,10 @@ func (c *clock) take(m *Matcher) (int, *pcap.Packet, error) {
 	return side, &p, nil
 }
 
-// note says that times mislead.
+// note returns a note for the report if times mislead, or "".
 func (c *clock) note() string {
 	if !c.adrift || c.none {
 		return ""
 	}
-	return "the clocks of the captures go at different rates, or one has times that were made up: packets are read in the order of what is on both sides"
+	return "the clocks of the captures run at different rates, or one capture has invented times: packets were read in the order of those that are in both captures"
 }

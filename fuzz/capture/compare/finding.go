@@ -7,31 +7,32 @@ import (
 	"slices"
 
 	"tunproof/fuzz/packet"
+	"tunproof/fuzz/record"
 )
 
-// What a finding is of.
+// What may have happened to a packet.
 const (
-	Changed    = "changed"
-	Lost       = "lost"
-	Duplicated = "duplicated"
-	Extra      = "extra" // on no packet of the other capture
-	Reordered  = "reordered"
+	Changed    = "changed"    // it has other bytes after the offload
+	Lost       = "lost"       // it is only in the capture before
+	Duplicated = "duplicated" // it is in the capture after more often than before
+	Extra      = "extra"      // it is only in the capture after
+	Reordered  = "reordered"  // it changed places with packets of its flow
 )
 
-// Finding is a packet that did not come through as it was.
+// Finding is a packet that did not come through unchanged and in its place.
 type Finding struct {
 	What    string              `json:"what"`
 	Packets [2]int              `json:"packets"` // numbers in the captures, before and after; 0 where there is none
-	Segment int                 `json:"segment"` // of what was a superpacket, from 0
-	Count   int                 `json:"count"`   // segments that changed alike, or packets of a flow, if more than one
+	Segment int                 `json:"segment"` // index of the segment if a superpacket was cut, from 0
+	Count   int                 `json:"count"`   // if over 1: the segments that changed alike, or the packets of a flow
 	Fields  []packet.Difference `json:"fields,omitempty"`
 	Rule    string              `json:"rule"`
 	Text    string              `json:"text,omitempty"`
 
-	of [2]int // the packet that changed, as far as it can be told
+	of [2]int // the numbers of the packets that changed; 0 for segments that were cut
 }
 
-// FieldNames are the names of the fields that changed.
+// FieldNames returns the names of the fields that changed.
 func (f Finding) FieldNames() []string {
 	var names []string
 	for _, d := range f.Fields {
@@ -40,6 +41,8 @@ func (f Finding) FieldNames() []string {
 	return names
 }
 
+// String returns the finding as the report shows it: one line, and one for each
+// field that changed.
 func (f Finding) String() string {
 	var s string
 	switch {
@@ -63,19 +66,19 @@ func (f Finding) String() string {
 	return s + " [" + f.Rule + "]"
 }
 
-// blame names the rule that the first field is of which does not follow from
-// another, and what the change looks like.
+// blame returns the rule that a change breaks, and what the change looks like. The
+// rule is that of the first changed field that does not just follow from another.
 func blame(u, w *unit, fields []packet.Difference) (rule, text string) {
 	was, is := packet.Checksum(u.b), packet.Checksum(w.b)
 	if was == packet.Wrong && is == packet.Right {
 		return "C1.l4_checksum", "the checksum was wrong and is right: a receiver can no longer see the damage"
 	}
 	if was == packet.Absent && is == packet.Right {
-		return "C1.absent", "the sender gave no checksum"
+		return "C1.absent", "the sender sent no checksum, and one was added"
 	}
 	for _, d := range fields {
 		if d.Field == "ip.payload_length" && w.Extensions > 0 && len(w.b)-w.IPLen == w.Extensions {
-			return "S3.extension", "short by the extension headers"
+			return "S3.extension", "the extension headers are not counted"
 		}
 		if rule := ruleOf(d); rule != "" && (len(fields) == 1 || d.Field != "ip.checksum" && d.Field != "tcp.checksum" && d.Field != "udp.checksum" && d.Field != "length") {
 			return rule, shortened(u, w)
@@ -84,16 +87,17 @@ func blame(u, w *unit, fields []packet.Difference) (rule, text string) {
 	return "P2", shortened(u, w)
 }
 
-// shortened says how much of a payload's end is gone, if that is what changed it.
+// shortened returns how much of the payload's end is missing, or "" if the payload
+// changed otherwise.
 func shortened(u, w *unit) string {
 	n := len(u.payload()) - len(w.payload())
 	if n <= 0 || len(w.payload()) == 0 || !bytes.HasPrefix(u.payload(), w.payload()) {
 		return ""
 	}
-	return fmt.Sprintf("its last %d bytes are gone", n)
+	return "missing at the end of the payload: " + record.Count(n, "byte")
 }
 
-// ruleOf is the rule of package offload that a field is kept by.
+// ruleOf returns the rule in docs/rules.md that protects a field, or "".
 func ruleOf(d packet.Difference) string {
 	switch d.Field {
 	case "ip.id":
@@ -147,9 +151,9 @@ func ruleOf(d packet.Difference) string {
 	return ""
 }
 
-// Nothing is the finding of a side with n packets beside an empty one.
-func Nothing(side, n int) Finding {
-	f := Finding{What: Lost, Count: n, Rule: "P2", Text: "all that is in this capture; the other is empty"}
+// otherEmpty returns the finding for a capture of n packets if the other is empty.
+func otherEmpty(side, n int) Finding {
+	f := Finding{What: Lost, Count: n, Rule: "P2", Text: "every packet of this capture; the other one is empty"}
 	if side == After {
 		f.What = Extra
 	}
@@ -157,8 +161,8 @@ func Nothing(side, n int) Finding {
 	return f
 }
 
-// Sort puts findings in the order of the packets that they are of.
-func Sort(list []Finding) {
+// sortFindings puts findings in the order of their packets.
+func sortFindings(list []Finding) {
 	slices.SortStableFunc(list, func(x, y Finding) int {
 		return cmp.Compare(max(x.Packets[Before], x.Packets[After]), max(y.Packets[Before], y.Packets[After]))
 	})

@@ -10,8 +10,8 @@ import (
 	"tunproof/model"
 )
 
-// wait keeps a unit until its counterpart comes, and gives up the oldest if
-// there are too many.
+// wait keeps a unit until its counterpart comes. If too many units wait, it gives up
+// the oldest.
 func (m *Matcher) wait(u *unit) {
 	p := &m.pending[u.side]
 	p.put(u)
@@ -20,7 +20,7 @@ func (m *Matcher) wait(u *unit) {
 	}
 	m.resolve()
 	left := [2][]*unit{m.pending[Before].all(), m.pending[After].all()}
-	for side, list := range left { // of the later half the counterparts may still come
+	for side, list := range left { // the counterparts of the later half may still come
 		left[side] = list[:(len(list)+1)/2]
 	}
 	m.changes(context.Background(), left)
@@ -29,21 +29,21 @@ func (m *Matcher) wait(u *unit) {
 	}
 }
 
-// given are the units of a side that were given up behind all that was matched so
-// far: they are missing if something behind them is matched, and else were when
-// the other capture did not run.
-type given struct {
+// givenUp holds the units of a side that were given up after its last matched unit.
+// If a later unit is matched, they are missing. If none is, the other capture was not
+// running when they passed.
+type givenUp struct {
 	list []Finding
-	more int // beyond maxGiven
+	more int // the number of units beyond maxGivenUp
 	last Finding
 	at   int64 // place of the last
 }
 
-const maxGiven = 1000
+const maxGivenUp = 1000 // findings that are kept
 
-func (g *given) add(u *unit, f Finding) {
+func (g *givenUp) add(u *unit, f Finding) {
 	g.at = u.place()
-	if len(g.list) < maxGiven {
+	if len(g.list) < maxGivenUp {
 		g.list = append(g.list, f)
 		return
 	}
@@ -51,9 +51,10 @@ func (g *given) add(u *unit, f Finding) {
 	g.last = f
 }
 
-// tell reports what was given up before a place at which a unit was matched.
-func (m *Matcher) tell(side int, place int64) {
-	g := &m.given[side]
+// reportGivenUp reports the units that were given up before the place of a unit that
+// was matched.
+func (m *Matcher) reportGivenUp(side int, place int64) {
+	g := &m.givenUp[side]
 	if len(g.list) == 0 || place < g.at {
 		return
 	}
@@ -64,11 +65,11 @@ func (m *Matcher) tell(side int, place int64) {
 		g.last.Count = g.more
 		m.emit(g.last)
 	}
-	*g = given{}
+	*g = givenUp{}
 }
 
-// Finish judges what is left when both captures are at their end. It is cut short
-// by ctx.
+// Finish judges the units that still wait when both captures are at their end. It
+// returns early, with an error, if ctx ends.
 func (m *Matcher) Finish(ctx context.Context) error {
 	m.resolve()
 	m.joined(ctx)
@@ -100,14 +101,14 @@ func (m *Matcher) Finish(ctx context.Context) error {
 			m.flowLeft(f, side, units)
 		}
 	}
-	for side, g := range m.given {
+	for side, g := range m.givenUp {
 		m.Summary.Outside[side] += len(g.list) + g.more
 	}
 	return nil
 }
 
-// flowLeft reports what is left of a flow. If nothing of the flow is on the other
-// side, that is said once.
+// flowLeft reports the units of a flow that still wait. If no packet of the flow is
+// on the other side, that is one finding.
 func (m *Matcher) flowLeft(f *flow, side int, units []*unit) {
 	if len(units) == 0 {
 		return
@@ -117,7 +118,7 @@ func (m *Matcher) flowLeft(f *flow, side int, units []*unit) {
 			m.pending[side].remove(u)
 		}
 		x := m.missing(units[0])
-		x.Count, x.Text = len(units), "nothing of this flow is on the other side: "+packet.Line(units[0].b)
+		x.Count, x.Text = len(units), "no packet of this flow is in the other capture: "+packet.Line(units[0].b)
 		m.emit(x)
 		return
 	}
@@ -126,22 +127,22 @@ func (m *Matcher) flowLeft(f *flow, side int, units []*unit) {
 	}
 }
 
-// missing is the finding of a unit without a counterpart.
+// missing returns the finding of a unit without a counterpart.
 func (m *Matcher) missing(u *unit) Finding {
 	f := Finding{What: Lost, Segment: u.segment, Rule: "P2", Text: packet.Line(u.b)}
 	f.Packets[u.side] = u.number
 	if u.side == After {
 		f.What = Extra
 		if n, was := m.copies.Has(u.hash); was {
-			f.What, f.Text = Duplicated, fmt.Sprintf("packet %d is the same", n[After])
+			f.What, f.Text = Duplicated, fmt.Sprintf("packet %d of the same capture is a copy of it", n[After])
 			f.Packets[Before] = n[Before]
 		}
 	}
 	return f
 }
 
-// giveUp reports a unit without a counterpart, unless the other capture did not
-// run then.
+// giveUp reports a unit without a counterpart, unless the other capture was not
+// running when it passed.
 func (m *Matcher) giveUp(u *unit) {
 	p := &m.pending[u.side]
 	p.remove(u)
@@ -149,14 +150,14 @@ func (m *Matcher) giveUp(u *unit) {
 	case m.inside(u):
 		m.emit(m.missing(u))
 	case p.first != 0 && u.place() > p.last:
-		m.given[u.side].add(u, m.missing(u))
+		m.givenUp[u.side].add(u, m.missing(u))
 	default:
 		m.Summary.Outside[u.side]++
 	}
 }
 
-// changed is the finding of two units that are the same packet, but for some
-// fields. They wait no longer.
+// changed returns the finding of two units that are the same packet except for some
+// fields. They no longer wait.
 func (m *Matcher) changed(u, w *unit) Finding {
 	if u.side == After {
 		u, w = w, u
@@ -170,7 +171,7 @@ func (m *Matcher) changed(u, w *unit) Finding {
 	f := Finding{What: Changed, Packets: [2]int{u.number, w.number}, Segment: max(u.segment, w.segment), Fields: m.differences(u.b, w.b)}
 	f.Rule, f.Text = blame(u, w, f.Fields)
 	f.of = [2]int{u.number, w.number}
-	switch { // a change of all segments of a superpacket is one
+	switch { // a change in all segments of a superpacket is one finding
 	case w.cut:
 		f.of[Before] = 0
 	case u.cut:
@@ -179,8 +180,8 @@ func (m *Matcher) changed(u, w *unit) Finding {
 	return f
 }
 
-// joined looks for superpackets that no kernel cuts, and whose packets wait on
-// the other side: it names what is wrong with the superpacket.
+// joined looks for superpackets that no kernel cuts and whose packets wait on the
+// other side. The finding names the wrong fields of the superpacket.
 func (m *Matcher) joined(ctx context.Context) {
 	tries := 0
 	for side := range m.pending {
@@ -203,7 +204,7 @@ func (m *Matcher) joined(ctx context.Context) {
 			if len(want) == len(got) {
 				packet.Fix(want, packet.FixL4Csum)
 			}
-			f := Finding{What: Changed, Fields: m.differences(want, got), Count: 1, Text: fmt.Sprintf("a superpacket of %d packets that no kernel cuts to them", len(members))}
+			f := Finding{What: Changed, Fields: m.differences(want, got), Count: 1, Text: fmt.Sprintf("a superpacket of %d packets, but no kernel cuts it into them", len(members))}
 			f.Rule, _ = blame(members[0], u, f.Fields)
 			f.Packets[side], f.Packets[1-side] = u.number, members[0].number
 			for _, x := range append(members, u) {
@@ -216,8 +217,8 @@ func (m *Matcher) joined(ctx context.Context) {
 	}
 }
 
-// members are the waiting units of the other side whose payloads, one after
-// another, are u's.
+// members returns the waiting units of the other side whose payloads, one after
+// another, are the payload of u; nil if there are none.
 func (m *Matcher) members(u *unit) []*unit {
 	rest := u.payload()
 	var list []*unit

@@ -1,7 +1,7 @@
-// Package match compares two captures from both sides of somebody's offload. It
-// knows that superpackets stand for segments: what one side has joined is cut, as
-// the kernel cuts, by the size that the other side shows, and then each segment
-// of one side must be on the other, byte for byte and in its flow's order.
+// Package compare compares two captures, taken before and after an offload. A
+// superpacket stands for segments, so it is cut as the kernel cuts it, with the
+// segment size that the other capture shows. Then each segment of one capture must
+// be in the other, byte for byte, and in the order of its flow.
 package compare
 
 import (
@@ -13,14 +13,12 @@ import (
 	"slices"
 
 	"tunproof/fuzz/capture/pcap"
-	"tunproof/fuzz/packet"
-
 	"tunproof/fuzz/internal/bounded"
-
+	"tunproof/fuzz/packet"
 	"tunproof/model"
 )
 
-// The sides of an offload.
+// Before and After are the sides of an offload, and the indices of their captures.
 const (
 	Before = iota
 	After
@@ -28,27 +26,28 @@ const (
 
 // Config is how captures are compared.
 type Config struct {
-	Ignore []string // fields that may differ, as package compare names them
-	Size   int      // payload bytes of a full segment; 0: as the captures show
+	Ignore []string // fields that may differ, by the names of package packet
+	Size   int      // payload bytes of a full segment; 0 takes it from the captures
 
-	Pending int // packets of a side that may wait for their counterpart; 0 is DefaultPending
+	Pending int // packets of each side that may wait for their counterpart; 0 is DefaultPending
 	Ahead   int // packets of each capture that Files reads ahead to compare clocks; 0 is DefaultAhead
 }
 
-// DefaultPending is more than what a queue between two captures holds.
+// DefaultPending is the default of Config.Pending. It is more than a queue between
+// two captures holds.
 const DefaultPending = 1 << 16
 
-// DefaultAhead is how many packets of each capture are read ahead to compare clocks.
+// DefaultAhead is the default of Config.Ahead.
 const DefaultAhead = 20_000
 
 func (c Config) pending() int { return cmp.Or(c.Pending, DefaultPending) }
 
-// FarBehind returns how many packets may wait on a side before its being read too
-// early does harm.
+// FarBehind returns how many packets of a side may wait before that side counts as
+// read too early.
 func (c Config) FarBehind() int { return c.pending() / 8 }
 
-// Matcher takes the packets of both captures, in the order of each, and keeps
-// those that have no counterpart so far: up to Config.Pending and maxBytes a side.
+// Matcher takes the packets of both captures, each in its order, and keeps those
+// that have no counterpart so far: up to Config.Pending and maxBytes of each side.
 type Matcher struct {
 	cfg     Config
 	emit    func(Finding)
@@ -59,9 +58,9 @@ type Matcher struct {
 	end     [2]int64 // the place of the last packet, or of its last segment
 	flows   bounded.Map[packet.Flow, *flow]
 	orders  bounded.Map[packet.Flow, *order]
-	placed  int                         // in all orders
-	copies  bounded.Map[uint64, [2]int] // by hash, the numbers of the packets that were matched
-	given   [2]given
+	placed  int                         // segments in all orders
+	copies  bounded.Map[uint64, [2]int] // the numbers of matched packets, by hash
+	givenUp [2]givenUp
 	seed    maphash.Seed
 	pace
 }
@@ -74,11 +73,11 @@ const (
 
 // Summary counts what was compared.
 type Summary struct {
-	Packets    [2]int `json:"packets"`    // read
-	Segments   int    `json:"segments"`   // found on both sides
-	Cut        [2]int `json:"cut"`        // superpackets
-	Outside    [2]int `json:"outside"`    // packets before the other side's first or behind its last
-	Unresolved int    `json:"unresolved"` // superpackets of both sides of which no size is known
+	Packets    [2]int `json:"packets"`    // packets read
+	Segments   int    `json:"segments"`   // segments found in both captures
+	Cut        [2]int `json:"cut"`        // superpackets that were cut
+	Outside    [2]int `json:"outside"`    // packets before the first or after the last one found in both captures
+	Unresolved int    `json:"unresolved"` // superpackets whose segment size is unknown
 }
 
 // New returns a Matcher that calls emit for each finding.
@@ -93,11 +92,11 @@ func New(cfg Config, emit func(Finding)) *Matcher {
 	return m
 }
 
-// unit is a packet, or a segment that one was cut to.
+// unit is a packet, or a segment that was cut from one.
 type unit struct {
 	side    int
 	number  int // of the packet in its capture
-	segment int // of a superpacket; 0 of others
+	segment int // index in its superpacket; 0 if it was not cut
 	cut     bool
 	b       []byte // checksum complete
 	packet.Header
@@ -105,14 +104,15 @@ type unit struct {
 	hash    uint64
 	derived bool                // its checksum was partial
 	waiting bool                // in pending
-	flaw    []packet.Difference // of the first segment: of the superpacket that it is of
+	flaw    []packet.Difference // set in a first segment: the wrong header fields of its superpacket
 }
 
-// place orders the units of a side.
+// place returns a number that orders the units of a side.
 func (u *unit) place() int64 { return int64(u.number)<<placeBits | int64(u.segment) }
 
 const placeBits = 17 // a superpacket has at most 65,535 segments
 
+// payload returns the TCP or UDP payload.
 func (u *unit) payload() []byte {
 	if u.PayloadOff == 0 {
 		return nil
@@ -120,17 +120,18 @@ func (u *unit) payload() []byte {
 	return u.b[u.PayloadOff:]
 }
 
-// flow is one direction of a connection, or what goes between two addresses.
+// flow is one direction of a connection, or of the traffic between two addresses if
+// there are no ports.
 type flow struct {
 	key     packet.Flow
 	id      int
-	waiting [2]queue // of the units that have no counterpart so far
-	size    int      // payload bytes of a full segment, 0 if not known
-	sizes   []int    // the latest of them, all different
-	edges   [2]edges // of what was matched
+	waiting [2]queue // the units that have no counterpart so far
+	size    int      // payload bytes of a full segment; 0 if unknown
+	sizes   []int    // the latest distinct segment sizes
+	edges   [2]edges // the first and the last matched unit
 }
 
-// Add takes the next packet of a side.
+// Add takes the next packet of a side. It keeps p.Data and does not change it.
 func (m *Matcher) Add(side int, p pcap.Packet) error {
 	m.Summary.Packets[side]++
 	m.read[side] = p.Number
@@ -153,7 +154,7 @@ func (m *Matcher) Add(side int, p pcap.Packet) error {
 	return nil
 }
 
-// unit makes a unit of a packet.
+// unit returns the unit of a packet. A partial checksum is completed in a copy.
 func (m *Matcher) unit(side, number int, b []byte) *unit {
 	u := &unit{side: side, number: number, b: b, Header: packet.Parse(b)}
 	key := u.Header.Flow(b)
@@ -178,7 +179,7 @@ func (m *Matcher) add(u *unit) {
 	m.wait(u)
 }
 
-// hash is of all bytes but the fields that may differ.
+// hash returns a hash of all bytes except the fields that may differ.
 func (m *Matcher) hash(b []byte) uint64 {
 	if len(m.cfg.Ignore) == 0 {
 		return maphash.Bytes(m.seed, b)
@@ -188,6 +189,7 @@ func (m *Matcher) hash(b []byte) uint64 {
 	return maphash.Bytes(m.seed, b)
 }
 
+// mask clears the fields that may differ.
 func (m *Matcher) mask(b []byte) {
 	for _, f := range packet.Fields(b) {
 		if slices.Contains(m.cfg.Ignore, f.Name) {
@@ -196,8 +198,8 @@ func (m *Matcher) mask(b []byte) {
 	}
 }
 
-// exact pairs u with what is equal to it, the oldest first. Of a checksum that
-// was partial, both forms of zero are right.
+// exact pairs u with the oldest equal unit of the other side, if there is one. Where
+// a checksum was partial, both forms of zero are right.
 func (m *Matcher) exact(u *unit) bool {
 	other := &m.pending[1-u.side]
 	if w := other.take(u.hash); w != nil {
@@ -221,7 +223,8 @@ func (m *Matcher) exact(u *unit) bool {
 	return false
 }
 
-// pair counts two units as one and the same.
+// pair records that two equal units, one of each side, are the same packet. They no
+// longer wait.
 func (m *Matcher) pair(u, w *unit) {
 	if u.side == After {
 		u, w = w, u
@@ -231,31 +234,32 @@ func (m *Matcher) pair(u, w *unit) {
 	m.pending[w.side].remove(w)
 	m.bothSides(u, w)
 	if w.flaw != nil && fmt.Sprint(u.flaw) != fmt.Sprint(w.flaw) {
-		m.emit(Finding{What: Changed, Packets: [2]int{u.number, w.number}, Fields: w.flaw, Rule: "C3.header", Text: "the headers of the superpacket are not right"})
+		m.emit(Finding{What: Changed, Packets: [2]int{u.number, w.number}, Fields: w.flaw, Rule: "C3.header", Text: "the superpacket has wrong headers"})
 	}
 	m.copies.Put(u.hash, [2]int{u.number, w.number})
 }
 
-// bothSides notes where two units are that are the same packet.
+// bothSides records the places of two units that are the same packet.
 func (m *Matcher) bothSides(u, w *unit) {
 	for _, x := range []*unit{u, w} {
 		m.pending[x.side].add(x.place())
 		x.flow.edges[x.side].add(x.place())
-		m.tell(x.side, x.place())
+		m.reportGivenUp(x.side, x.place())
 	}
 	m.keepPace(u, w)
 	m.orderOf(w).add(m, placed{before: u.place(), after: w.place(), flow: w.flow.id, ports: w.flow.key.HasPorts(), b: u.number, a: w.number, hash: w.hash})
 }
 
-// orderOf is what must keep its order with a unit's flow: all that goes between
-// its addresses.
+// orderOf returns the order that a unit is part of: that of all traffic between its
+// addresses.
 func (m *Matcher) orderOf(u *unit) *order {
 	return m.orders.Get(u.flow.key.Pair(), func(int) *order { return &order{} })
 }
 
-// related looks for a waiting unit of the other side that covers the same bytes
-// with other boundaries, and cuts what is longer. Of several it takes the one that
-// starts nearest to u, which shows best how long a segment is.
+// related looks for a waiting unit of the other side that covers some of the same
+// bytes with other boundaries, and cuts the longer one, or both. Of several units it
+// takes the one that starts nearest to u, which shows the segment size best. It
+// reports whether u was dealt with.
 func (m *Matcher) related(u *unit) bool {
 	if !u.flow.key.HasPorts() || len(u.payload()) == 0 {
 		return false
@@ -305,6 +309,7 @@ func id(u *unit) uint16 { return binary.BigEndian.Uint16(u.b[4:]) }
 
 func seq(u *unit) uint32 { return binary.BigEndian.Uint32(u.b[u.L4Off+4:]) }
 
+// canCut reports whether u is a packet that can be cut with this size.
 func (m *Matcher) canCut(u *unit, size int) bool {
 	if size == 0 || len(u.payload()) <= size || u.cut || u.surplus() {
 		return false
@@ -313,15 +318,16 @@ func (m *Matcher) canCut(u *unit, size int) bool {
 	return ok
 }
 
-// surplus says whether bytes are behind a datagram.
+// surplus reports whether bytes follow the end of a datagram.
 func (u *unit) surplus() bool {
 	return u.Proto == 17 && !u.derived && int(binary.BigEndian.Uint16(u.b[u.L4Off+4:])) < len(u.b)-u.L4Off
 }
 
-// maxSizes is how many sizes of segments are remembered of a flow.
+// maxSizes is how many segment sizes are remembered for a flow.
 const maxSizes = 8
 
-// cut adds the segments of a superpacket instead of it.
+// cut adds the segments of a superpacket in its place. It reports whether the
+// superpacket could be cut.
 func (m *Matcher) cut(u *unit, size int) bool {
 	list, ok := segments(u, size)
 	if !ok || len(list) < 2 {
@@ -340,13 +346,13 @@ func (m *Matcher) cut(u *unit, size int) bool {
 	}
 	for i, b := range list {
 		m.add(&unit{side: u.side, number: u.number, segment: i, cut: true, b: b, Header: packet.Parse(b), flow: u.flow, flaw: flaw})
-		flaw = nil // it is told once
+		flaw = nil // reported once
 	}
 	return true
 }
 
-// segments are what the kernel cuts u to. A checksum that is wrong is so in all
-// of them, by as much.
+// segments returns the segments into which the kernel cuts u. If u's checksum is
+// wrong, theirs are wrong by as much.
 func segments(u *unit, size int) ([][]byte, bool) {
 	b := bytes.Clone(u.b)
 	right := bytes.Clone(u.b)
@@ -370,14 +376,15 @@ func segments(u *unit, size int) ([][]byte, bool) {
 	return list, err == nil
 }
 
-// flaw is what cutting a superpacket repairs: its lengths and header checksum.
+// flaw returns the wrong fields of a superpacket that cutting repairs: its lengths
+// and the header checksum.
 func (m *Matcher) flaw(u *unit) []packet.Difference {
 	right := bytes.Clone(u.b)
 	packet.Fix(right, packet.FixIPLen|packet.FixUDPLen|packet.FixIPCsum)
 	return m.differences(right, u.b)
 }
 
-// differences are those that count.
+// differences returns the fields that differ and may not.
 func (m *Matcher) differences(want, got []byte) []packet.Difference {
 	return slices.DeleteFunc(packet.Diff(want, got), func(d packet.Difference) bool { return slices.Contains(m.cfg.Ignore, d.Field) })
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -12,11 +11,12 @@ import (
 	"tunproof/corpus"
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/packet"
+	"tunproof/fuzz/record"
 	"tunproof/fuzz/scenario"
 	"tunproof/offload"
 )
 
-// compared feeds two captures as they would come by time: the sides by turns.
+// compared compares two captures, reading the sides in turn.
 func compared(t *testing.T, cfg Config, before, after []pcap.Packet) ([]Finding, Summary) {
 	t.Helper()
 	var found []Finding
@@ -39,11 +39,11 @@ func compared(t *testing.T, cfg Config, before, after []pcap.Packet) ([]Finding,
 	if err := m.Finish(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	Sort(found)
+	sortFindings(found)
 	return found, m.Summary
 }
 
-// numbered makes a capture of packets.
+// numbered returns a capture of packets.
 func numbered(list [][]byte) []pcap.Packet {
 	var packets []pcap.Packet
 	for i, b := range list {
@@ -52,7 +52,7 @@ func numbered(list [][]byte) []pcap.Packet {
 	return packets
 }
 
-// joined is what Coalesce makes of packets, in batches of n, as a capture without
+// joined returns a capture of what Coalesce makes of packets, in batches of n, without
 // VnetHdrs.
 func joined(t *testing.T, packets []pcap.Packet, n int) []pcap.Packet {
 	t.Helper()
@@ -73,8 +73,8 @@ func joined(t *testing.T, packets []pcap.Packet, n int) []pcap.Packet {
 	return numbered(list)
 }
 
-// TestCaptures compares each capture with itself, and with what becomes of it
-// when it is joined, on either side and on both: nothing is found.
+// TestCaptures compares each capture with itself, and with its superpackets on either
+// side or on both: nothing is found.
 func TestCaptures(t *testing.T) {
 	list, err := corpus.Captures()
 	if err != nil {
@@ -104,7 +104,7 @@ func TestCaptures(t *testing.T) {
 	}
 }
 
-// traffic is n packets of twelve flows, in runs.
+// traffic returns n packets of twelve flows, in runs.
 func traffic(r *rand.Rand, n int) []pcap.Packet {
 	var flows []scenario.Packet
 	for i := range 12 {
@@ -134,13 +134,13 @@ func traffic(r *rand.Rand, n int) []pcap.Packet {
 	return numbered(list[:n])
 }
 
-// alteration is what was done to a capture, and must be found.
+// alteration is a change to a capture, which must be found.
 type alteration struct {
 	what   string
 	before int
 }
 
-// alter does n random things to packets, far from each other.
+// alter makes n random changes to packets, far from each other.
 func alter(r *rand.Rand, packets []pcap.Packet, n int) ([]pcap.Packet, []alteration) {
 	var list [][]byte
 	var done []alteration
@@ -180,14 +180,15 @@ func alter(r *rand.Rand, packets []pcap.Packet, n int) ([]pcap.Packet, []alterat
 	return numbered(list), done
 }
 
-// TestDefaults checks what waits without a Config that says otherwise.
+// TestDefaults checks how many packets may wait by default.
 func TestDefaults(t *testing.T) {
 	if m := New(Config{}, nil); m.cfg.pending() != 65_536 || m.cfg.FarBehind() != 8_192 {
-		t.Errorf("%d packets may wait, %d are far behind", m.cfg.pending(), m.cfg.FarBehind())
+		t.Errorf("%d packets may wait; a side with %d waiting counts as early", m.cfg.pending(), m.cfg.FarBehind())
 	}
 }
 
-// TestAlterations does 20 random things to 5,000 packets, and finds exactly them, whether the other side has packets or superpackets.
+// TestAlterations makes 20 random changes to 5,000 packets, and finds exactly these,
+// whether the other side has packets or superpackets.
 func TestAlterations(t *testing.T) {
 	n, seeds := 5_000, uint64(6)
 	if testing.Short() {
@@ -250,13 +251,13 @@ func TestMoved(t *testing.T) {
 	}
 }
 
-// same says whether two packets are of one flow.
+// same reports whether two packets are of one flow.
 func same(a, b []byte) bool {
 	u, w := New(Config{}, nil).unit(0, 1, a), New(Config{}, nil).unit(0, 1, b)
 	return u.flow.key == w.flow.key
 }
 
-// TestSuperpackets changes superpackets in ways that no cutting hides.
+// TestSuperpackets changes superpackets in ways that cutting does not hide.
 func TestSuperpackets(t *testing.T) {
 	first := scenario.TCP4(1000)
 	packets := [][]byte{scenario.UDP4(9).Bytes()}
@@ -292,7 +293,7 @@ func TestSuperpackets(t *testing.T) {
 	}
 }
 
-// TestExtensions takes the extension headers out of payload lengths: the rule is
+// TestExtensions leaves the extension headers out of payload lengths: the rule is
 // the one that check names.
 func TestExtensions(t *testing.T) {
 	p := scenario.TCP6(1000)
@@ -315,7 +316,7 @@ func TestExtensions(t *testing.T) {
 	}
 }
 
-// run is n packets of a flow, of size payload bytes, as nothing else has them.
+// run returns n packets of a flow with size random payload bytes each.
 func run(p scenario.Packet, n, size int) [][]byte {
 	r := rand.New(rand.NewPCG(uint64(n), uint64(size)))
 	var list [][]byte
@@ -328,9 +329,9 @@ func run(p scenario.Packet, n, size int) [][]byte {
 	return list
 }
 
-// TestShortened takes bytes from the end of packets, with lengths and checksums
-// as they were and updated: no packet is taken for a superpacket of which the rest
-// is lost. What has a complete checksum and stands for several is cut all the same.
+// TestShortened cuts bytes off the end of packets, with and without updating lengths
+// and checksums: no packet is taken for a superpacket whose rest is lost. Superpackets
+// with a complete checksum are still cut.
 func TestShortened(t *testing.T) {
 	for _, p := range []scenario.Packet{scenario.TCP4(1000), scenario.TCP6(1000), scenario.UDP4(1000), scenario.UDP6(1000)} {
 		before := run(p, 20, 1000)
@@ -360,7 +361,7 @@ func TestShortened(t *testing.T) {
 			var got [][2]int
 			for _, f := range found {
 				got = append(got, f.Packets)
-				if f.What != Changed || f.FieldNames()[0] != test.field || f.Rule != "C1.length" || f.Text != fmt.Sprintf("its last %d bytes are gone", test.cut) {
+				if f.What != Changed || f.FieldNames()[0] != test.field || f.Rule != "C1.length" || f.Text != "missing at the end of the payload: "+record.Count(test.cut, "byte") {
 					t.Errorf("%s: %v", name, f)
 				}
 			}

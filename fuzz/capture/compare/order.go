@@ -2,31 +2,31 @@ package compare
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"sort"
 )
 
-// placed is a segment that is on both sides, and where.
+// placed is a segment that is in both captures, with its places.
 type placed struct {
 	before, after int64
 	flow          int
 	ports         bool
-	b, a          int // numbers of the packets
+	b, a          int // numbers of the packets, before and after
 	hash          uint64
 }
 
-// order is what of one pair of addresses is on both sides, and not yet judged.
+// order holds the matched segments between two addresses whose order is not judged yet.
 type order struct{ list []placed }
 
 const (
-	orderMost = 8192 // of a pair that are kept
-	orderKeep = 2048 // of these, when the others are judged
+	orderMost = 8192 // segments of a pair of addresses that are kept
+	orderKeep = 2048 // those that stay when the others are judged
 
-	placedMost = 1 << 19 // of all pairs
-	orderLeast = 4       // of each, when these are too many
+	placedMost = 1 << 19 // segments of all pairs that are kept
+	orderLeast = 4       // those of each pair that stay when there are too many
 )
 
+// add takes a matched segment, and judges the oldest ones if there are too many.
 func (o *order) add(m *Matcher, p placed) {
 	o.list = append(o.list, p)
 	m.placed++
@@ -40,9 +40,10 @@ func (o *order) add(m *Matcher, p placed) {
 	}
 }
 
-// settle finds the segments that changed places: in each flow, together with
-// what may be of it, the fewest without which the order is the same on both
-// sides. It keeps the latest ones, with which others may still change places.
+// settle reports the segments that changed places. In each flow, together with the
+// packets without ports, these are the fewest whose removal leaves the same order in
+// both captures. It keeps the latest segments, because later ones may still change
+// places with them.
 func (o *order) settle(m *Matcher, keep int) {
 	list := o.list
 	slices.SortFunc(list, func(x, y placed) int { return cmp.Compare(x.after, y.after) })
@@ -74,17 +75,17 @@ func (o *order) settle(m *Matcher, keep int) {
 			continue
 		}
 		if w := m.pending[After].peek(p.hash); w != nil {
-			w.number, w.segment = p.a, 0 // a copy of it is in its place
+			w.number, w.segment = p.a, 0 // a copy of it is in its place, so the copy is the duplicate
 		} else {
 			m.emit(Finding{What: Reordered, Packets: [2]int{p.b, p.a}, Rule: "C4.conflict",
-				Text: fmt.Sprintf("it is packet %d of the other capture, and has changed places with others of its flow", p.a)})
+				Text: "it changed places with other packets of its flow"})
 		}
 	}
 	o.list = slices.Clone(list[cut:])
 	m.placed -= cut
 }
 
-// uncross pairs copies of one packet, which cannot be told apart, in their order.
+// uncross pairs copies of one packet in their order, because they look alike.
 func uncross(list []placed) {
 	copies := map[uint64][]int{}
 	for i, p := range list {
@@ -105,14 +106,14 @@ func uncross(list []placed) {
 	}
 }
 
-// outOfOrder returns all but the longest part of list whose places before are in
-// order.
+// outOfOrder returns the segments that are not in the longest subsequence of list
+// whose places in the capture before are in order.
 func outOfOrder(list []placed) []placed {
 	sorted := slices.IsSortedFunc(list, func(x, y placed) int { return cmp.Compare(x.before, y.before) })
 	if sorted {
 		return nil
 	}
-	var tails []int // by length, the index at which the best part so long ends
+	var tails []int // for each length, the index of the last segment of the best subsequence
 	previous := make([]int, len(list))
 	for i, p := range list {
 		n := sort.Search(len(tails), func(k int) bool { return list[tails[k]].before >= p.before })

@@ -2,13 +2,14 @@ package compare
 
 import "slices"
 
-// queue is units in the order in which they came. Those that wait no longer stay
-// until they are more than those that do.
+// queue holds units in the order in which they came. Those that no longer wait are
+// dropped when they are more than those that do.
 type queue struct {
 	units []*unit
-	n     int // that wait
+	n     int // how many wait
 }
 
+// put adds a unit that waits.
 func (q *queue) put(u *unit) {
 	if len(q.units) > 2*q.n+64 {
 		q.units = slices.DeleteFunc(q.units, func(u *unit) bool { return !u.waiting })
@@ -17,7 +18,7 @@ func (q *queue) put(u *unit) {
 	q.n++
 }
 
-// pending are the units of a side that have no counterpart so far.
+// pending holds the units of a side that have no counterpart so far.
 type pending struct {
 	byHash map[uint64][]*unit
 	queue
@@ -25,7 +26,7 @@ type pending struct {
 	edges
 }
 
-// peek returns the oldest unit of a hash; take takes it out.
+// peek returns the oldest unit with a hash, or nil.
 func (p *pending) peek(hash uint64) *unit {
 	if list := p.byHash[hash]; len(list) > 0 {
 		return list[0]
@@ -33,6 +34,7 @@ func (p *pending) peek(hash uint64) *unit {
 	return nil
 }
 
+// take removes the oldest unit with a hash and returns it, or nil.
 func (p *pending) take(hash uint64) *unit {
 	u := p.peek(hash)
 	if u != nil {
@@ -41,6 +43,7 @@ func (p *pending) take(hash uint64) *unit {
 	return u
 }
 
+// put makes a unit wait.
 func (p *pending) put(u *unit) {
 	u.waiting = true
 	p.byHash[u.hash] = append(p.byHash[u.hash], u)
@@ -49,7 +52,7 @@ func (p *pending) put(u *unit) {
 	p.bytes += len(u.b)
 }
 
-// remove takes a unit out, if it is there.
+// remove removes a unit if it waits.
 func (p *pending) remove(u *unit) {
 	if !u.waiting {
 		return
@@ -71,7 +74,7 @@ func (p *pending) remove(u *unit) {
 	p.byHash[u.hash] = slices.Delete(list, i, i+1)
 }
 
-// oldest returns the unit that waits for the longest.
+// oldest returns the unit that has waited longest. One must wait.
 func (p *pending) oldest() *unit {
 	for !p.units[0].waiting {
 		p.units = p.units[1:]
@@ -79,10 +82,11 @@ func (p *pending) oldest() *unit {
 	return p.units[0]
 }
 
-// edges are the places of the first and the last unit that was matched; 0 if none
+// edges holds the places of the first and the last unit that were matched; 0 if none
 // was.
 type edges struct{ first, last int64 }
 
+// add takes the place of a matched unit.
 func (e *edges) add(place int64) {
 	if e.first == 0 || place < e.first {
 		e.first = place
@@ -90,7 +94,7 @@ func (e *edges) add(place int64) {
 	e.last = max(e.last, place)
 }
 
-// all are the units that wait, oldest first.
+// all returns the units that wait, oldest first.
 func (p *pending) all() []*unit {
 	var list []*unit
 	for _, u := range p.units {
@@ -101,13 +105,13 @@ func (p *pending) all() []*unit {
 	return list
 }
 
-// blur is how many packets flows may be apart in where a capture of superpackets
-// starts and ends: they are written when their first packet was read.
+// blur is by how many packets the edges of flows may differ in a capture of
+// superpackets, because a superpacket takes the place of its first packet.
 const blur = 128
 
-// inside says whether the other capture ran when a unit passed: it is not before
-// the first that was matched, nor behind the last. Where superpackets were cut,
-// flows that are near an edge have edges of their own.
+// inside reports whether the other capture was running when a unit passed: the unit
+// is neither before the first matched unit nor after the last. If superpackets were
+// cut, then near an edge the edges of the unit's flow count.
 func (m *Matcher) inside(u *unit) bool {
 	p, flow := &m.pending[u.side], u.flow.edges[u.side]
 	at := u.place()

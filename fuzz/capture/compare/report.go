@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"time"
+
 	"tunproof/fuzz/capture"
 	"tunproof/fuzz/record"
 )
@@ -17,7 +18,7 @@ type Report struct {
 	After    string         `json:"after"`
 	Notes    []string       `json:"notes,omitempty"`
 	Summary  Summary        `json:"summary"`
-	What     map[string]int `json:"what,omitempty"` // findings by what happened
+	What     map[string]int `json:"what,omitempty"` // the number of findings, by what happened
 	Findings []Finding      `json:"findings,omitempty"`
 	Record   record.Result  `json:"record"`
 
@@ -26,15 +27,15 @@ type Report struct {
 }
 
 const (
-	sameChanges  = 20 // so many changes in the same fields are worth a note
-	maxFieldSets = 1000
+	sameChanges  = 20   // least changes in the same fields that get a note
+	maxFieldSets = 1000 // sets of fields that are counted
 )
 
-// Files compares two captures, and keeps at most most findings. With an error the report is of what came
-// before it.
+// Files compares two captures. The report has at most most findings. If there is an
+// error, the report covers the packets before it.
 func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg Config, most int) (*Report, error) {
 	found := record.Findings[Finding]{Most: most}
-	fields := map[string]int{} // changes by what they are in
+	fields := map[string]int{} // the number of changes, by the fields that changed
 	start := time.Now()
 	m := New(cfg, func(f Finding) {
 		n := 1
@@ -46,7 +47,7 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 			fields[strings.Join(names, ",")]++
 		}
 	})
-	tell := capture.NewProgress(progress, "compare", in[0], in[1])
+	progressed := capture.NewProgress(progress, "compare", in[0], in[1])
 	c := newClock(in, cmp.Or(cfg.Ahead, DefaultAhead), cfg.FarBehind())
 	err := func() error {
 		for {
@@ -57,7 +58,7 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 			if err := m.Add(side, *p); err != nil {
 				return fmt.Errorf("%s: packet %d: %w", in[side].Name, p.Number, err)
 			}
-			if err := tell.Step(ctx, found.Total()); err != nil {
+			if err := progressed.Step(ctx, found.Total()); err != nil {
 				return err
 			}
 		}
@@ -69,11 +70,11 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 	}
 	for side, n := range m.Summary.Packets {
 		if n > 0 && m.Summary.Packets[1-side] == 0 && err == nil && found.Total() == 0 {
-			f := Nothing(side, n)
+			f := otherEmpty(side, n)
 			found.Add(f.What, n, f)
 		}
 	}
-	Sort(found.Kept)
+	sortFindings(found.Kept)
 	r := &Report{Before: in[0].Name, After: in[1].Name, Summary: m.Summary, What: found.Kinds, Findings: found.Kept, total: found.Total(), stopped: err != nil,
 		Record: record.New("compare", "P2", "captures", "model", m.Summary.Segments, "segments", start)}
 	for _, i := range in {
@@ -86,37 +87,45 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 	}
 	for side, n := range m.Summary.Outside {
 		if n > 0 {
-			r.Notes = append(r.Notes, fmt.Sprintf("%s: %d packets or segments are before the other's first or behind its last, and not compared; if both captures ran then, they are %s", in[side].Name, n, [...]string{Lost, Extra}[side]))
+			r.Notes = append(r.Notes, fmt.Sprintf("%s: not compared: %s before the first or after the last one that is in both captures; if both captures were running then, count this as %s", in[side].Name, units(n), [...]string{Lost, Extra}[side]))
 		}
 	}
 	for names, n := range fields {
 		if n >= sameChanges && 2*n > found.Kinds[Changed] {
-			r.Notes = append(r.Notes, fmt.Sprintf("%d of %d changes are in %s, as of a hop between the captures; -ignore %s leaves them out", n, found.Kinds[Changed], names, names))
+			r.Notes = append(r.Notes, fmt.Sprintf("%d of %d changes are in %s, as if a router between the captures had made them; -ignore %s leaves them out", n, found.Kinds[Changed], names, names))
 		}
 	}
 	if n := m.Summary.Unresolved; n > 0 {
-		r.Notes = append(r.Notes, fmt.Sprintf("%d superpackets of both sides have other boundaries, nothing shows how long their segments are, and they are not compared; -size says it", n))
+		r.Notes = append(r.Notes, fmt.Sprintf("not compared: %s that the other capture has with other boundaries, where nothing shows how long a segment is; -size N sets that", record.Count(n, "superpacket")))
 	}
 	switch n := r.leftOut(); {
 	case m.Summary.Segments == 0:
 		r.Record.Result, r.Record.Detail = record.NotRun, "no packet is in both captures"
 	case n > m.Summary.Segments:
-		r.Record.Result, r.Record.Detail = record.NotRun, fmt.Sprintf("%d segments came through as they were, but %d packets were not compared", m.Summary.Segments, n)
+		r.Record.Result, r.Record.Detail = record.NotRun, fmt.Sprintf("%s came through unchanged, but %s were not compared", record.Count(m.Summary.Segments, "segment"), units(n))
 	}
 	found.Judge(&r.Record, err)
 	return r, err
 }
 
-// leftOut is how many packets and segments were not compared. Where these are more
-// than what was, nothing is claimed of the captures.
+// units returns a number of packets or segments as text.
+func units(n int) string {
+	if n == 1 {
+		return "1 packet or segment"
+	}
+	return fmt.Sprint(n, " packets or segments")
+}
+
+// leftOut returns how many packets and segments were not compared. If they are more
+// than those that were compared, there is no verdict.
 func (r *Report) leftOut() int {
 	return r.Summary.Outside[0] + r.Summary.Outside[1] + r.Summary.Unresolved
 }
 
 // Print writes the report for people.
 func (r *Report) Print(w io.Writer) {
-	fmt.Fprintf(w, "before: %s: %d packets, %d of them superpackets that were cut\n", r.Before, r.Summary.Packets[0], r.Summary.Cut[0])
-	fmt.Fprintf(w, "after:  %s: %d packets, %d of them superpackets that were cut\n", r.After, r.Summary.Packets[1], r.Summary.Cut[1])
+	fmt.Fprintf(w, "before: %s: %s, %s cut into segments\n", r.Before, record.Count(r.Summary.Packets[0], "packet"), record.Count(r.Summary.Cut[0], "superpacket"))
+	fmt.Fprintf(w, "after:  %s: %s, %s cut into segments\n", r.After, record.Count(r.Summary.Packets[1], "packet"), record.Count(r.Summary.Cut[1], "superpacket"))
 	for _, n := range r.Notes {
 		fmt.Fprintf(w, "  %s\n", n)
 	}
@@ -126,6 +135,7 @@ func (r *Report) Print(w io.Writer) {
 	if r.total > len(r.Findings) {
 		fmt.Fprintf(w, "and %d more; -max shows more\n", r.total-len(r.Findings))
 	}
+	segments := record.Count(r.Summary.Segments, "segment")
 	switch {
 	case r.total > 0:
 		var list []string
@@ -134,17 +144,17 @@ func (r *Report) Print(w io.Writer) {
 				list = append(list, fmt.Sprint(n, " ", what))
 			}
 		}
-		fmt.Fprintf(w, "VIOLATED: %s; %d segments are on both sides\n", strings.Join(list, ", "), r.Summary.Segments)
+		fmt.Fprintf(w, "VIOLATED: %s; %s in both captures\n", strings.Join(list, ", "), segments)
 	case r.stopped:
-		fmt.Fprintf(w, "stopped: %d segments came through as they were, what is missing was not looked for\n", r.Summary.Segments)
+		fmt.Fprintf(w, "stopped: %s came through unchanged; there was no search for lost or extra packets\n", segments)
 	case r.Summary.Segments == 0:
 		fmt.Fprintln(w, "nothing to judge: no packet is in both captures")
 	case r.Record.Result == record.NotRun:
-		fmt.Fprintf(w, "not judged: %s, which is more\n", r.Record.Detail)
+		fmt.Fprintf(w, "no verdict: %s, which is more\n", r.Record.Detail)
 	default:
-		fmt.Fprintf(w, "holds: %d segments came through as they were, in order", r.Summary.Segments)
+		fmt.Fprintf(w, "holds: %s came through unchanged, in order", segments)
 		if n := r.leftOut(); n > 0 {
-			fmt.Fprintf(w, "; %d were not compared", n)
+			fmt.Fprintf(w, "; %s not compared", units(n))
 		}
 		fmt.Fprintln(w)
 	}

@@ -6,8 +6,9 @@ import (
 	"slices"
 )
 
-// resolve cuts superpackets that are joined otherwise on the other side to the
-// size that fits the boundaries of both, and leaves out those of which none does.
+// resolve cuts the superpackets that have other boundaries on the other side, with
+// a segment size that fits the boundaries of both. Those that no size fits are left
+// out.
 func (m *Matcher) resolve() {
 	seen := map[*flow]bool{}
 	for _, u := range m.pending[Before].all() {
@@ -25,14 +26,14 @@ func (m *Matcher) resolve() {
 				m.pending[u.side].remove(u)
 			}
 		}
-		slices.SortStableFunc(list, func(g, h *group) int { return cmp.Compare(h.said(), g.said()) })
-		for _, g := range list { // those first that say a size, for the others
+		slices.SortStableFunc(list, func(g, h *group) int { return cmp.Compare(h.sized(), g.sized()) })
+		for _, g := range list { // groups that show a size come first, for the others
 			m.cutAlike(g)
 		}
 	}
 }
 
-// cutAlike cuts all superpackets of a group.
+// cutAlike cuts the superpackets of a group, each with its size.
 func (m *Matcher) cutAlike(g *group) {
 	slices.SortFunc(g.units, func(u, w *unit) int { return cmp.Or(u.side-w.side, cmp.Compare(u.place(), w.place())) })
 	for _, u := range g.units {
@@ -45,22 +46,22 @@ func (m *Matcher) cutAlike(g *group) {
 	}
 }
 
-// whole says whether a unit waits that may be a superpacket.
+// whole reports whether u waits and may be a superpacket.
 func (u *unit) whole() bool { return u.waiting && u.derived && !u.cut && len(u.payload()) > 0 }
 
-// overlapped are two superpackets, of different sides, of which one starts in the
-// other's payload.
+// overlapped is a pair of superpackets, of different sides, of which y starts in the
+// payload of x.
 type overlapped struct {
 	x, y *unit
-	at   int // where y starts in x
+	at   int // offset of y in x's payload
 }
 
-// maxMisses is how many superpackets in a row may not start in one that others
-// start in.
+// maxMisses bounds the search of overlaps: it ends after as many superpackets in a
+// row that do not overlap.
 const maxMisses = 32
 
-// overlaps are those of the units of ys that start in one of xs. Both are in the
-// order of their flow.
+// overlaps returns the pairs of a unit of xs and a unit of ys that starts in it. Both
+// lists are in the order of their flow.
 func overlaps(xs, ys []*unit) (list []overlapped) {
 	from, misses := 0, 2*maxMisses
 	for _, x := range xs {
@@ -75,7 +76,7 @@ func overlaps(xs, ys []*unit) (list []overlapped) {
 	return list
 }
 
-// position is where y starts in x's payload, -1 if it does not.
+// position returns the offset of y in x's payload, or -1 if y does not start there.
 func position(x, y *unit) int {
 	p, q := x.payload(), y.payload()
 	if x.Proto == 6 {
@@ -91,15 +92,15 @@ func position(x, y *unit) int {
 	return at
 }
 
-// group is superpackets that overlap, one with the next: each starts and ends in
-// others at a multiple of a segment's size.
+// group is a set of superpackets of both sides that overlap, one with the next. Each
+// starts and ends in others at a multiple of the segment size.
 type group struct {
 	units   []*unit
-	divisor int           // the greatest of all distances
-	byID    map[*unit]int // the size that IPv4 IDs say; -1 if they say several
+	divisor int           // greatest common divisor of the distances between boundaries
+	byID    map[*unit]int // the size that IPv4 IDs show; -1 if they contradict each other
 }
 
-// groups are those of overlapping superpackets.
+// groups returns the groups that overlapping superpackets form.
 func groups(list []overlapped) []*group {
 	of := map[*unit]*group{}
 	for _, o := range list {
@@ -133,7 +134,7 @@ func groups(list []overlapped) []*group {
 	return all
 }
 
-// add takes the distances of boundaries that two superpackets show.
+// add takes the distances between the boundaries of two superpackets of the group.
 func (g *group) add(o overlapped) {
 	all, end := len(o.x.payload()), o.at+len(o.y.payload())
 	g.divisor = gcd(g.divisor, o.at)
@@ -155,8 +156,8 @@ func (g *group) add(o overlapped) {
 	g.byID[o.x] = size
 }
 
-// said is in how many superpackets IDs say a size.
-func (g *group) said() int {
+// sized returns in how many superpackets IPv4 IDs show a size.
+func (g *group) sized() int {
 	n := 0
 	for _, size := range g.byID {
 		if size > 0 {
@@ -166,10 +167,10 @@ func (g *group) said() int {
 	return n
 }
 
-// size is the payload of a full segment of a unit, 0 if it cannot be told. In IPv4
-// the IDs say it: its own, else those of its flow or group if they fit. Without IDs
-// it is what divides all that lies between boundaries, by which both sides are cut
-// alike, be it one segment or several.
+// size returns the payload length of u's full segments, or 0 if it is unknown. In
+// IPv4 the IDs show it: those of u, or else those of its flow or group, if they fit.
+// Without IDs it is the divisor of all distances between boundaries. That may be one
+// segment or several, but both sides are cut alike.
 func (g *group) size(u *unit) int {
 	size, most := g.divisor, maxSegments
 	if u.Proto == 17 {
@@ -196,10 +197,11 @@ func (g *group) size(u *unit) int {
 	return size
 }
 
-// maxSegments is how many segments a TCP superpacket has at most that is cut by
-// its boundaries alone.
+// maxSegments is the largest number of segments into which a TCP superpacket is cut
+// by its boundaries alone.
 const maxSegments = 256
 
+// gcd returns the greatest common divisor.
 func gcd(a, b int) int {
 	for b != 0 {
 		a, b = b, a%b

@@ -10,8 +10,8 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// otherwise is a capture of superpackets on each side, of packets whose sizes no
-// usual MTU gives, joined by a and by b.
+// otherwise returns two captures of superpackets, with batches of a and of b packets.
+// No usual MTU gives the sizes of the packets.
 func otherwise(t *testing.T, p scenario.Packet, a, b int) (before, after []pcap.Packet, n int) {
 	t.Helper()
 	packets := run(p, 96, 777)
@@ -26,9 +26,8 @@ func otherwise(t *testing.T, p scenario.Packet, a, b int) (before, after []pcap.
 	return joined(t, list, a), joined(t, list, b), len(packets)
 }
 
-// TestOtherwise compares superpackets with superpackets that are joined at other
-// places: their boundaries say how long a segment is, whatever it is, so that
-// what is changed or lost is found.
+// TestOtherwise compares superpackets with superpackets of other boundaries. The
+// boundaries show how long a segment is, so changes and losses are found.
 func TestOtherwise(t *testing.T) {
 	for _, p := range []scenario.Packet{scenario.TCP4(777), scenario.TCP6(777), scenario.UDP4(777), scenario.UDP6(777)} {
 		for _, by := range [][2]int{{40, 7}, {7, 40}, {12, 11}} {
@@ -52,8 +51,8 @@ func TestOtherwise(t *testing.T) {
 	}
 }
 
-// TestOtherwiseUnclear joins packets whose IDs do not count: nothing says how long
-// they are, and nothing is claimed.
+// TestOtherwiseUnclear joins packets whose IDs do not count up: nothing shows how long
+// they are, and nothing is found.
 func TestOtherwiseUnclear(t *testing.T) {
 	before, after, _ := otherwise(t, scenario.UDP4(777), 40, 7)
 	for _, list := range [][]pcap.Packet{before, after} {

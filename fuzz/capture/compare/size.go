@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// overlap says whether two units of a flow cover some of the same payload with
+// overlap reports whether two units of a flow cover some of the same payload with
 // other boundaries, and how far apart they start.
 func overlap(u, w *unit) (distance int, is bool) {
 	a, b := u.payload(), w.payload()
@@ -26,10 +26,11 @@ func overlap(u, w *unit) (distance int, is bool) {
 	return at, at >= 0
 }
 
-// maxDatagrams is how many segments a UDP superpacket has at most.
+// maxDatagrams is the largest number of segments in a UDP superpacket.
 const maxDatagrams = 128
 
-// offset is where datagram b is among the equal ones of a, -1 if nowhere.
+// offset returns the offset of datagram b in a, which consists of datagrams of one
+// length, or -1 if it is not there.
 func offset(a, b []byte) int {
 	if len(a) > maxDatagrams*len(b) {
 		return -1
@@ -40,12 +41,13 @@ func offset(a, b []byte) int {
 		}
 	}
 	if at := len(a) - len(b); bytes.Equal(a[at:], b) {
-		return at // the last one, shorter
+		return at // the last one, which may be shorter
 	}
 	return -1
 }
 
-// start is where a unit starts in another's payload; of UDP -1 if nowhere.
+// start returns the offset of short in long's payload. In TCP it may be outside the
+// payload; in UDP it is -1 if short is not in long.
 func start(long, short *unit) int {
 	if long.Proto == 6 {
 		return int(int32(seq(short) - seq(long)))
@@ -53,9 +55,9 @@ func start(long, short *unit) int {
 	return offset(long.payload(), short.payload())
 }
 
-// divisible says whether a packet is known to stand for several, next to a unit
-// that covers a part of it: if that is all that is there of the longer one, and
-// starts where it does, it may as well be the same packet without its end.
+// divisible reports whether long surely stands for several packets. short covers a
+// part of it. If short starts where long does, and no other unit covers the rest, then
+// short may be the same packet without its end.
 func (m *Matcher) divisible(long, short *unit) bool {
 	n, all := len(short.payload()), len(long.payload())
 	switch {
@@ -75,8 +77,8 @@ func (m *Matcher) divisible(long, short *unit) bool {
 	})
 }
 
-// size is the payload of a full segment by which a superpacket is to be cut,
-// next to a unit that covers a part of it; 0 if it cannot be told.
+// size returns the payload length of full segments with which long is to be cut, as
+// shown by short, which covers a part of it; 0 if it is unknown.
 func (m *Matcher) size(long, short *unit) int {
 	n, known := len(short.payload()), long.flow.size
 	if m.cfg.Size > 0 {
@@ -84,8 +86,8 @@ func (m *Matcher) size(long, short *unit) int {
 	}
 	at := start(long, short)
 	whole := n
-	if said := short.IPLen - short.PayloadOff; said > n && at+said <= len(long.payload()) {
-		n = said // its end is missing
+	if claimed := short.IPLen - short.PayloadOff; claimed > n && at+claimed <= len(long.payload()) {
+		n = claimed // its end is missing
 	}
 	if short.derived && (long.derived || n > likelySizes[0]) { // it may be a superpacket too
 		return m.sizeOfBoth(long, short, at, n)
@@ -102,16 +104,16 @@ func (m *Matcher) size(long, short *unit) int {
 	case known > 0 && at%known == 0 && n <= known:
 		return known
 	case at == 0 && n != whole:
-		return 0 // its length field alone does not tell
+		return 0 // its length field alone proves nothing
 	case at%n == 0:
 		return n
 	}
 	return known
 }
 
-// sizeByLast is the size of a superpacket's segments next to its last one, which
-// is n bytes long and may be shorter: what is before it must be full segments, and
-// in IPv4 the IDs say how many; 0 if it cannot be told.
+// sizeByLast returns the segment size of long if short is its last segment, which has
+// n bytes of payload and may be shorter than the others. The at bytes before it must
+// be full segments; in IPv4 the IDs show how many. It returns 0 if the size is unknown.
 func (m *Matcher) sizeByLast(long, short *unit, at, n int) int {
 	fits := func(size int) bool { return size >= n && at%size == 0 }
 	if fits(long.flow.size) {
@@ -136,19 +138,18 @@ func (m *Matcher) sizeByLast(long, short *unit, at, n int) int {
 	return 0
 }
 
-// leastFull is the smallest payload that, at the end of a superpacket, is taken
-// for a full segment's.
+// leastFull is the smallest payload of a last segment that is taken for a full one.
 const leastFull = 536
 
-// likelySizes are the MTUs that most networks and tunnels have.
+// likelySizes holds the MTUs of most networks and tunnels.
 var likelySizes = []int{1500, 1420, 1492, 1480, 1440, 1400, 1380, 1350, 1280, 9000, 8920}
 
-// sizeOfBoth is the size by which two packets are to be cut that may both be
-// superpackets, of which one starts at at in the other's payload, or before it, and
-// is n bytes long: each boundary that lies in the other is a segment's. 0 if it
-// cannot be told from these two.
+// sizeOfBoth returns the segment size with which to cut two packets that may both be
+// superpackets. short starts at offset at of long's payload, which may be negative,
+// and is n bytes long. Each boundary of one that lies in the other is the boundary of
+// a segment. It returns 0 if these two do not show the size.
 func (m *Matcher) sizeOfBoth(long, short *unit, at, n int) int {
-	var inside []int // the distances of boundaries
+	var inside []int // the distances between boundaries
 	all, end := len(long.payload()), at+n
 	if at != 0 {
 		inside = append(inside, abs(at))
@@ -177,9 +178,11 @@ func (m *Matcher) sizeOfBoth(long, short *unit, at, n int) int {
 	return 0
 }
 
+// abs returns the absolute value.
 func abs(n int) int { return max(n, -n) }
 
-// startsWith says whether long, cut by the size of short, starts with it.
+// startsWith reports whether the first segment of long is equal to short, if long is
+// cut with the size of short.
 func (m *Matcher) startsWith(long, short *unit) bool {
 	segments, ok := segments(long, len(short.payload()))
 	return ok && m.hash(segments[0]) == short.hash

@@ -8,7 +8,7 @@ import (
 
 const maxDumpLine = 1024 // bytes; xxd's widest has 899
 
-// offset splits a line of a dump.
+// offset splits a line of a dump into its offset and the rest.
 func offset(line []byte) (off int64, rest []byte, ok bool) {
 	line = bytes.TrimLeft(line, " \t")
 	if len(line) > 1 && line[0] == '0' && line[1] == 'x' {
@@ -26,7 +26,7 @@ func offset(line []byte) (off int64, rest []byte, ok bool) {
 	return off, rest, err == nil && (len(rest) == 0 || rest[0] == ' ' || rest[0] == '\t')
 }
 
-// startsDump says whether a line is the first one of a packet in a dump.
+// startsDump reports whether a line is the first line of a packet in a dump.
 func startsDump(line []byte) bool {
 	off, rest, ok := offset(line)
 	if !ok || off != 0 {
@@ -36,7 +36,7 @@ func startsDump(line []byte) bool {
 	return isGroup(word)
 }
 
-// firstWord returns what is before the first space, and what is from there.
+// firstWord splits s before its first space or tab.
 func firstWord(s []byte) (word, rest []byte) {
 	if i := bytes.IndexAny(s, " \t"); i >= 0 {
 		return s[:i], s[i:]
@@ -44,7 +44,7 @@ func firstWord(s []byte) (word, rest []byte) {
 	return s, nil
 }
 
-// isGroup says whether a word is a byte or two.
+// isGroup reports whether a word is one byte or two in hex.
 func isGroup(word []byte) bool {
 	for _, c := range word {
 		if !isDigit(c) {
@@ -57,11 +57,11 @@ func isGroup(word []byte) bool {
 // dump reads an offset dump.
 func (p *parser) dump() error {
 	var (
-		open    bool   // the last packet may go on
-		last    []byte // its last line's bytes
-		width   int    // bytes of its first line
-		star    int    // line of a "*" that was not filled in yet
-		heading int    // line that was taken for the heading of a packet to come
+		open    bool   // the last packet may continue
+		last    []byte // the bytes of its last line
+		width   int    // the number of bytes in its first line
+		star    int    // the line of a "*" that is not filled in yet
+		heading int    // the line taken for the heading of the next packet
 	)
 	for line, ok := p.next(); ok; line, ok = p.next() {
 		if len(line) == 0 || p.comment(line) {
@@ -80,7 +80,7 @@ func (p *parser) dump() error {
 			continue
 		}
 		if len(line) > maxDumpLine {
-			return errorf(p.line, "a dump's line of over %d bytes", maxDumpLine)
+			return errorf(p.line, "a line of a dump with more than %d bytes", maxDumpLine)
 		}
 		if off == 0 && star == 0 {
 			if err := p.begin(p.line); err != nil {
@@ -100,7 +100,7 @@ func (p *parser) dump() error {
 		if off != at {
 			return errorf(p.line, "offset %04x, but the packet has %#04x bytes so far", off, at)
 		}
-		if len(rest) == 0 && off > 0 { // hexdump tells the length so
+		if len(rest) == 0 && off > 0 { // the last line of hexdump: the length alone
 			open = false
 			continue
 		}
@@ -120,7 +120,7 @@ func (p *parser) dump() error {
 		}
 	}
 	if star != 0 {
-		return errorf(star, "no offset behind the *")
+		return errorf(star, "no offset after the *")
 	}
 	if heading != 0 {
 		return errorf(heading, "neither an offset and bytes, nor the heading of a packet")
@@ -128,7 +128,7 @@ func (p *parser) dump() error {
 	return nil
 }
 
-// nextOffset returns the offset of the next line.
+// nextOffset returns the offset of the next line, without taking the line.
 func (p *parser) nextOffset() (int64, bool) {
 	ahead := p.cursor
 	line, _ := ahead.data()
@@ -136,17 +136,17 @@ func (p *parser) nextOffset() (int64, bool) {
 	return off, ok
 }
 
-// fill repeats a line up to an offset.
+// fill repeats the bytes of a line up to an offset.
 func (p *parser) fill(off int64, line []byte) error {
 	n := off - int64(len(p.list[len(p.list)-1].Data))
 	if n <= 0 || n > int64(p.most.packet) {
-		return errorf(p.line, "offset %04x behind a *: the packet would have 1 to %d bytes more", off, p.most.packet)
+		return errorf(p.line, "offset %04x after a *: the lines it stands for have 1 to %d bytes", off, p.most.packet)
 	}
 	return p.add(p.line, bytes.Repeat(line, int(n)/len(line)+1)[:n]...)
 }
 
-// dumpLine returns the bytes behind an offset. There are want, exactly or at most, if
-// it is not 0.
+// dumpLine returns the bytes after an offset. If want is not 0, there are want bytes:
+// exactly as many if exact is set, or else at most as many.
 func (p *parser) dumpLine(line, rest []byte, want int, exact bool) ([]byte, error) {
 	var b []byte
 	for {
@@ -158,37 +158,37 @@ func (p *parser) dumpLine(line, rest []byte, want int, exact bool) ([]byte, erro
 		if gap && len(b) > 0 && (want > 0 && len(b) == want || !exact && isText(rest, b)) {
 			break
 		}
-		word, behind := firstWord(s)
+		word, after := firstWord(s)
 		if !isGroup(word) {
 			if gap && len(b) > 0 {
 				break
 			}
-			return nil, errorf(p.line, "%q is not a byte, or two, in hex", shown(word))
+			return nil, errorf(p.line, "%q is not one byte or two in hex", shown(word))
 		}
 		if len(word) == 4 && len(b) == 0 && swapped(line) {
-			return nil, errorf(p.line, "words in the byte order of a machine, which is not known: use hexdump -C")
+			return nil, errorf(p.line, "16-bit words in an unknown byte order: use hexdump -C")
 		}
 		b, _ = hex.AppendDecode(b, word) // a group is hex
 		if want > 0 && len(b) > want {
-			return nil, errorf(p.line, "over %d bytes, which the offsets and the lines before leave room for", want)
+			return nil, errorf(p.line, "more bytes than the offsets and the lines before allow: %d", want)
 		}
-		rest = behind
+		rest = after
 	}
 	if len(b) == 0 {
-		return nil, errorf(p.line, "no bytes behind the offset")
+		return nil, errorf(p.line, "no bytes after the offset")
 	}
 	return b, nil
 }
 
-// swapped says whether a line has the offset of hexdump without -C, which has seven
-// digits and nothing around them.
+// swapped reports whether a line has an offset like those of hexdump without -C: seven
+// digits without 0x or a colon.
 func swapped(line []byte) bool {
 	word, _ := firstWord(line)
 	return len(word) == 7 && word[6] != ':' && word[1] != 'x'
 }
 
-// isText says whether what is behind bytes is white space and the same as text, with
-// a dot for any byte. Spaces at the end may be missing.
+// isText reports whether s, which follows the bytes b, is white space and then b as
+// text. A dot stands for any byte. Spaces at the end may be missing.
 func isText(s, b []byte) bool {
 	for from := 1; from < len(s) && (s[from-1] == ' ' || s[from-1] == '\t'); from++ {
 		if matches(s[from:], b) {
@@ -198,6 +198,7 @@ func isText(s, b []byte) bool {
 	return false
 }
 
+// matches reports whether text is b as text.
 func matches(text, b []byte) bool {
 	if len(text) > len(b) {
 		return false

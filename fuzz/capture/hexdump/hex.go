@@ -5,7 +5,7 @@ import (
 	"encoding/hex"
 )
 
-// isHex says whether a line has nothing that lines of hex digits do not have.
+// isHex reports whether a line has only characters of hex digits and separators.
 func isHex(line []byte) bool {
 	for _, c := range line {
 		if !isDigit(c) && c != ' ' && c != '\t' && c != ':' && c != ',' && c != 'x' && c != 'X' {
@@ -15,6 +15,7 @@ func isHex(line []byte) bool {
 	return true
 }
 
+// isDigit reports whether c is a hex digit.
 func isDigit(c byte) bool {
 	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f'
 }
@@ -40,6 +41,7 @@ func (p *parser) hex() error {
 	return nil
 }
 
+// hexLine reads the bytes of one line.
 func (p *parser) hexLine(line []byte) error {
 	const separators = " \t:,"
 	comma := bytes.IndexByte(line, ',') >= 0
@@ -57,7 +59,7 @@ func (p *parser) hexLine(line []byte) error {
 		if len(word) > 1 && word[0] == '0' && word[1]|0x20 == 'x' {
 			digits = word[2:]
 		} else if comma {
-			return errorf(p.line, "%q in a list with commas: in decimal it must be in braces, in hex behind 0x", shown(word))
+			return errorf(p.line, "%q in a list with commas: decimal numbers need braces around the list, hex needs 0x", shown(word))
 		}
 		if len(digits) == 0 {
 			return errorf(p.line, "%q has no digit", shown(word))
@@ -70,7 +72,7 @@ func (p *parser) hexLine(line []byte) error {
 		if len(digits)%2 != 0 {
 			return errorf(p.line, "%q has an odd number of hex digits", shown(word))
 		}
-		b, _ := hex.AppendDecode(nil, digits[:min(len(digits), 2*p.most.packet+2)]) // they are hex
+		b, _ := hex.AppendDecode(nil, digits[:min(len(digits), 2*p.most.packet+2)]) // checked above
 		if err := p.add(p.line, b...); err != nil {
 			return err
 		}
@@ -78,5 +80,5 @@ func (p *parser) hexLine(line []byte) error {
 	return nil
 }
 
-// shown is the start of a word, for an error.
+// shown returns the start of a word, for an error text.
 func shown(word []byte) []byte { return word[:min(len(word), 40)] }

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// sample is 38 bytes, whose text is partly hex digits and has a bar.
+// sample is 38 bytes. As text they have hex digits and a bar.
 var sample = []byte("E\x00\x00\x2c\x00\x01\x00\x00@\x06\x00\x00\x0a\x00\x00\x01\x0a\x00\x00\x02\x00\x01\x00\x02abcdefghij|klm")
 
 const (
@@ -70,7 +70,7 @@ unsigned int x_bin_len = 38;
 `
 )
 
-// What tools print of one packet, once, and twice with a comment.
+// TestTools reads what tools print of one packet, once, and twice with a comment.
 func TestTools(t *testing.T) {
 	for name, text := range map[string]string{"xxd": xxdText, "xxd -p": xxdPlain, "xxd -g1": xxdBytes, "xxd -c8": xxdNarrow, "xxd -i": xxdInclude, "hexdump -C": hexdumpC,
 		"od": odText, "tcpdump -x": tcpdumpX, "tcpdump -v -X": tcpdumpText, "tshark -x": tsharkX, "text2pcap": text2pcap} {
@@ -113,7 +113,7 @@ func TestForms(t *testing.T) {
 		{"plain, later zeros are no offset", "4500 002c\n0000 0001", "1:4500002c00000001"},
 
 		{"dump, zeros first are an offset", "0000 4500", "1:4500"},
-		{"dump, one line, text behind", "0000: 4142  AB", "1:4142"},
+		{"dump, one line, then text", "0000: 4142  AB", "1:4142"},
 		{"dump, text like bytes", "0000  61 62 63 64 65 66 67 68  abcdefgh", "1:6162636465666768"},
 		{"dump, text of groups", "00000000: 6162 6364 2065  abcd e", "1:616263642065"},
 		{"dump, text that starts with spaces", "00000000: 2020 3132  " + "  12", "1:20203132"},
@@ -157,9 +157,9 @@ func TestForms(t *testing.T) {
 func TestErrors(t *testing.T) {
 	long := strings.Repeat("45", 262_144)
 	for _, test := range []struct{ text, want string }{
-		{"", "line 1: neither hex digits, nor an offset and bytes, nor a slice of Go"},
-		{"\n# x\n", "line 2: neither hex digits, nor an offset and bytes, nor a slice of Go"},
-		{"\nhello", "line 2: neither hex digits, nor an offset and bytes, nor a slice of Go"},
+		{"", "line 1: neither hex digits, nor an offset and bytes, nor a Go byte slice"},
+		{"\n# x\n", "line 2: neither hex digits, nor an offset and bytes, nor a Go byte slice"},
+		{"\nhello", "line 2: neither hex digits, nor an offset and bytes, nor a Go byte slice"},
 		{"func main() {", "line 1: a list that is not closed"},
 		{"func main() { return }", "line 1: no packet in the text"},
 
@@ -168,44 +168,44 @@ func TestErrors(t *testing.T) {
 		{"45\n4g", `line 2: "4g" is not hex`},
 		{"45\n{ 45", `line 2: "{" is not hex`},
 		{"45\n::", `line 2: no hex digits`},
-		{"69, 0", `line 1: "69" in a list with commas: in decimal it must be in braces, in hex behind 0x`},
-		{"45\n" + long + "45", "line 2: a packet of over 262144 bytes"},
+		{"69, 0", `line 1: "69" in a list with commas: decimal numbers need braces around the list, hex needs 0x`},
+		{"45\n" + long + "45", "line 2: a packet of more than 262144 bytes"},
 
 		{"0000 45\n0010 00", "line 2: offset 0010, but the packet has 0x0001 bytes so far"},
-		{"0000 45 00  E.\n0001 00", "line 1: over 1 bytes, which the offsets and the lines before leave room for"},
-		{"0000 45 zz", `line 1: "zz" is not a byte, or two, in hex`},
-		{"0000 45\n0001  zz", `line 2: "zz" is not a byte, or two, in hex`},
-		{"0000 4500\n0002 450000", `line 2: "450000" is not a byte, or two, in hex`},
-		{"0000 45\n0000", "line 2: no bytes behind the offset"},
+		{"0000 45 00  E.\n0001 00", "line 1: more bytes than the offsets and the lines before allow: 1"},
+		{"0000 45 zz", `line 1: "zz" is not one byte or two in hex`},
+		{"0000 45\n0001  zz", `line 2: "zz" is not one byte or two in hex`},
+		{"0000 4500\n0002 450000", `line 2: "450000" is not one byte or two in hex`},
+		{"0000 45\n0000", "line 2: no bytes after the offset"},
 		{"0000 45\ntrailing", "line 2: neither an offset and bytes, nor the heading of a packet"},
 		{"0000 45\nheading\n0001 00", "line 3: offset 0001 where a packet starts: it must be 0"},
 		{"0000 45\n00000001\n0001 00", "line 3: offset 0001 where a packet starts: it must be 0"},
-		{"0000000 0045 2c00\n0000004", "line 1: words in the byte order of a machine, which is not known: use hexdump -C"},
-		{"0000 45\n*", "line 2: no offset behind the *"},
-		{"0000 45\n*\n*\n0003", "line 2: no offset behind the *"},
-		{"*\n0000 45\n*\n0000 45", "line 4: offset 0000 behind a *: the packet would have 1 to 262144 bytes more"},
-		{"0000 45\n*\nffffffff", "line 3: offset ffffffff behind a *: the packet would have 1 to 262144 bytes more"},
-		{"0000 45\n*\n40001", "line 3: a packet of over 262144 bytes"},
-		{"0000 45\n0001 " + long[:1024], "line 2: a dump's line of over 1024 bytes"},
+		{"0000000 0045 2c00\n0000004", "line 1: 16-bit words in an unknown byte order: use hexdump -C"},
+		{"0000 45\n*", "line 2: no offset after the *"},
+		{"0000 45\n*\n*\n0003", "line 2: no offset after the *"},
+		{"*\n0000 45\n*\n0000 45", "line 4: offset 0000 after a *: the lines it stands for have 1 to 262144 bytes"},
+		{"0000 45\n*\nffffffff", "line 3: offset ffffffff after a *: the lines it stands for have 1 to 262144 bytes"},
+		{"0000 45\n*\n40001", "line 3: a packet of more than 262144 bytes"},
+		{"0000 45\n0001 " + long[:1024], "line 2: a line of a dump with more than 1024 bytes"},
 
-		{"[]byte{1, 256}", `line 1: "256" is not a byte, in decimal or behind 0x`},
-		{"[]byte{1,\nx}", `line 2: "x" is not a byte, in decimal or behind 0x`},
+		{"[]byte{1, 256}", `line 1: "256" is not a byte, in decimal or in hex after 0x`},
+		{"[]byte{1,\nx}", `line 2: "x" is not a byte, in decimal or in hex after 0x`},
 		{"[]byte{1, -1}", `line 1: "-" in a list of bytes`},
 		{"[]byte{1 2}", "line 1: no comma between the bytes of a list"},
 		{"[]byte{'é', 'ab'}", "line 1: a character that is not a byte"},
 		{"[]byte{'\\u0100'}", "line 1: a character that is not a byte"},
 		{"[]byte{'", "line 1: a character that is not a byte"},
-		{"[]byte{}", "line 1: a packet of no byte"},
+		{"[]byte{}", "line 1: a packet without bytes"},
 		{"\n[]byte{1,\n2,\n", "line 2: a list that is not closed"},
-		{"[45 00 10]", `line 1: "00" could be octal or hex: write it in decimal or behind 0x`},
+		{"[45 00 10]", `line 1: "00" could be octal or hex: write it in decimal, or in hex after 0x`},
 		{"[69 0", "line 1: a list that is not closed"},
-		{"[]byte(\"\")", "line 1: a packet of no byte"},
-		{"[]byte(\"a\nb\")", "line 1: a string that is not closed, or is not Go's"},
-		{"\n[]byte(\"\\q\")", "line 2: a string that is not closed, or is not Go's"},
-		{"[]byte(`a", "line 1: a string that is not closed, or is not Go's"},
-		{"[]byte(\"" + long + "\")", "line 1: a packet of over 262144 bytes"},
-		{"[]byte{" + strings.Repeat("1,", 262_145) + "}", "line 1: a packet of over 262144 bytes"},
-		{"\"" + long[:262_144] + "\" + \"a\"", "line 1: a packet of over 262144 bytes"},
+		{"[]byte(\"\")", "line 1: a packet without bytes"},
+		{"[]byte(\"a\nb\")", "line 1: a string that is not closed, or is not valid in Go"},
+		{"\n[]byte(\"\\q\")", "line 2: a string that is not closed, or is not valid in Go"},
+		{"[]byte(`a", "line 1: a string that is not closed, or is not valid in Go"},
+		{"[]byte(\"" + long + "\")", "line 1: a packet of more than 262144 bytes"},
+		{"[]byte{" + strings.Repeat("1,", 262_145) + "}", "line 1: a packet of more than 262144 bytes"},
+		{"\"" + long[:262_144] + "\" + \"a\"", "line 1: a packet of more than 262144 bytes"},
 	} {
 		list, err := Parse([]byte(test.text))
 		if err == nil || err.Error() != test.want || list != nil {
@@ -221,22 +221,22 @@ func TestLimits(t *testing.T) {
 	dump := "0000 " + strings.Repeat("45 ", most.packet) + "\n"
 	elements := strings.Repeat("1,", most.packet)
 	for _, test := range []struct{ text, over, want string }{
-		{strings.Repeat("45\n\n", 5), "45", "line 11: over 5 packets"},
-		{strings.Repeat("0000 45\n", 5), "0000 45", "line 6: over 5 packets"},
-		{strings.Repeat("[1]", 5), "[1]", "line 1: over 5 packets"},
-		{strings.Repeat("\"a\"\n", 5), "\"a\"", "line 6: over 5 packets"},
+		{strings.Repeat("45\n\n", 5), "45", "line 11: more than 5 packets"},
+		{strings.Repeat("0000 45\n", 5), "0000 45", "line 6: more than 5 packets"},
+		{strings.Repeat("[1]", 5), "[1]", "line 1: more than 5 packets"},
+		{strings.Repeat("\"a\"\n", 5), "\"a\"", "line 6: more than 5 packets"},
 
-		{full, "45", "line 1: a packet of over 16 bytes"},
-		{full + "\n", "45", "line 2: a packet of over 16 bytes"},
-		{dump, "0010 45", "line 2: a packet of over 16 bytes"},
-		{"0000 45\n*\n0010\n", "0000 45\n*\n0011", "line 6: a packet of over 16 bytes"},
-		{"0000 45\n*\n0010\n", "0000 45\n*\n0012", "line 6: offset 0012 behind a *: the packet would have 1 to 16 bytes more"},
-		{"[]byte{" + elements + "}\n", "[]byte{" + elements + "1}", "line 2: a packet of over 16 bytes"},
-		{"[]byte(\"" + full[:16] + "\")\n", "[]byte(\"" + full[:16] + "4\")", "line 2: a packet of over 16 bytes"},
+		{full, "45", "line 1: a packet of more than 16 bytes"},
+		{full + "\n", "45", "line 2: a packet of more than 16 bytes"},
+		{dump, "0010 45", "line 2: a packet of more than 16 bytes"},
+		{"0000 45\n*\n0010\n", "0000 45\n*\n0011", "line 6: a packet of more than 16 bytes"},
+		{"0000 45\n*\n0010\n", "0000 45\n*\n0012", "line 6: offset 0012 after a *: the lines it stands for have 1 to 16 bytes"},
+		{"[]byte{" + elements + "}\n", "[]byte{" + elements + "1}", "line 2: a packet of more than 16 bytes"},
+		{"[]byte(\"" + full[:16] + "\")\n", "[]byte(\"" + full[:16] + "4\")", "line 2: a packet of more than 16 bytes"},
 
-		{full + "\n\n" + full + "\n\n" + full[:16] + "\n", "\n45", "line 7: over 40 bytes of packets"},
-		{dump + dump + "0000 45 45 45 45 45 45 45 45\n", "0000 45", "line 4: over 40 bytes of packets"},
-		{"[]byte(\"" + full[:16] + "\")\n[]byte(\"" + full[:16] + "\")\n[]byte(\"45454545\")\n", "[1]", "line 4: over 40 bytes of packets"},
+		{full + "\n\n" + full + "\n\n" + full[:16] + "\n", "\n45", "line 7: more than 40 bytes of packets"},
+		{dump + dump + "0000 45 45 45 45 45 45 45 45\n", "0000 45", "line 4: more than 40 bytes of packets"},
+		{"[]byte(\"" + full[:16] + "\")\n[]byte(\"" + full[:16] + "\")\n[]byte(\"45454545\")\n", "[1]", "line 4: more than 40 bytes of packets"},
 	} {
 		if _, err := parse([]byte(test.text), most); err != nil {
 			t.Errorf("%q: %v", test.text, err)
@@ -257,7 +257,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil || len(list) != 1 || len(list[0].Data) != 262_144 {
 		t.Errorf("%d packets, %v", len(list), err)
 	}
-	const want = "line 769: over 67108864 bytes of packets"
+	const want = "line 769: more than 67108864 bytes of packets"
 	if _, err := Parse([]byte(strings.Repeat("0000 45\n*\n40000\n", 257))); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

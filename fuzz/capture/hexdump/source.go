@@ -5,14 +5,14 @@ import (
 	"strconv"
 )
 
-// scanner walks a text of Go.
+// scanner walks Go source.
 type scanner struct {
 	text []byte
 	at   int
 	line int
 }
 
-// source reads slices of Go.
+// source reads byte slices and strings from Go source.
 func (p *parser) source(text []byte) error {
 	s := &scanner{text: text, line: 1}
 	for s.at < len(s.text) {
@@ -35,14 +35,15 @@ func (p *parser) source(text []byte) error {
 	return nil
 }
 
-// step moves n bytes on.
+// step moves forward by n bytes.
 func (s *scanner) step(n int) {
 	n = min(n, len(s.text)-s.at)
 	s.line += bytes.Count(s.text[s.at:s.at+n], []byte{'\n'})
 	s.at += n
 }
 
-// upTo moves to the next such end, or of the text, and returns what is before it.
+// upTo moves to the next place where end is, or to the end of the text. It returns the
+// text in between.
 func (s *scanner) upTo(end string) []byte {
 	from := s.at
 	if i := bytes.Index(s.text[s.at:], []byte(end)); i >= 0 {
@@ -53,13 +54,13 @@ func (s *scanner) upTo(end string) []byte {
 	return s.text[from:s.at]
 }
 
-// first says whether only space is before the scanner on its line.
+// first reports whether only white space is before the scanner on its line.
 func (s *scanner) first() bool {
 	before := s.before()
 	return len(before) == 0 || before[len(before)-1] == '\n'
 }
 
-// before is the text before the scanner without spaces and tabs at its end.
+// before returns the text before the scanner, without spaces and tabs at its end.
 func (s *scanner) before() []byte {
 	i := s.at
 	for i > 0 && (s.text[i-1] == ' ' || s.text[i-1] == '\t') {
@@ -68,9 +69,10 @@ func (s *scanner) before() []byte {
 	return s.text[:i]
 }
 
+// has reports whether prefix is at the scanner.
 func (s *scanner) has(prefix string) bool { return bytes.HasPrefix(s.text[s.at:], []byte(prefix)) }
 
-// skipComment moves behind a comment, if there is one.
+// skipComment moves past a comment. It reports whether there was one.
 func (s *scanner) skipComment() bool {
 	switch {
 	case s.has("//"):
@@ -85,7 +87,7 @@ func (s *scanner) skipComment() bool {
 	return true
 }
 
-// space moves behind white space and comments.
+// space moves past white space and comments.
 func (s *scanner) space() {
 	for s.at < len(s.text) {
 		switch s.text[s.at] {
@@ -99,8 +101,8 @@ func (s *scanner) space() {
 	}
 }
 
-// literal reads strings joined by "+": a packet if they are converted to bytes, or if
-// the first one starts its line.
+// literal reads strings joined by "+". They are a packet if they are converted to
+// bytes, or if the first one starts its line.
 func (p *parser) literal(s *scanner) error {
 	line := s.line
 	packet := s.first() || bytes.HasSuffix(s.before(), []byte("byte("))
@@ -109,11 +111,11 @@ func (p *parser) literal(s *scanner) error {
 		quoted := s.quoted()
 		text, err := strconv.Unquote(string(quoted))
 		if err != nil {
-			return errorf(s.line, "a string that is not closed, or is not Go's")
+			return errorf(s.line, "a string that is not closed, or is not valid in Go")
 		}
 		s.step(len(quoted))
 		if data = append(data, text...); len(data) > p.most.packet {
-			return errorf(line, "a packet of over %d bytes", p.most.packet)
+			return errorf(line, "a packet of more than %d bytes", p.most.packet)
 		}
 		s.space()
 		if !s.has("+") {
@@ -129,7 +131,7 @@ func (p *parser) literal(s *scanner) error {
 		return nil
 	}
 	if len(data) == 0 {
-		return errorf(line, "a packet of no byte")
+		return errorf(line, "a packet without bytes")
 	}
 	if err := p.begin(line); err != nil {
 		return err
@@ -137,7 +139,7 @@ func (p *parser) literal(s *scanner) error {
 	return p.add(line, data...)
 }
 
-// quoted returns the string that starts here, as far as its closing quote.
+// quoted returns the string that starts here, with its quotes; nil if it is not closed.
 func (s *scanner) quoted() []byte {
 	rest := s.text[s.at:]
 	for i := 1; i < len(rest); i++ {
@@ -153,7 +155,7 @@ func (s *scanner) quoted() []byte {
 	return nil
 }
 
-// bracket reads a list of numbers, or moves behind a bracket that opens none.
+// bracket reads a list of numbers, or moves past a bracket that opens none.
 func (p *parser) bracket(s *scanner) error {
 	line, open := s.line, s.text[s.at]
 	closing := byte('}')
@@ -171,7 +173,7 @@ func (p *parser) bracket(s *scanner) error {
 	}
 	c := s.text[s.at]
 	if open == '{' && slice && c == '}' {
-		return errorf(line, "a packet of no byte")
+		return errorf(line, "a packet without bytes")
 	}
 	nested := c == '{' || c == '['
 	if (c < '0' || c > '9') && c != '\'' && (nested || open == '[' || !slice) {
@@ -203,7 +205,7 @@ func (p *parser) bracket(s *scanner) error {
 	return errorf(line, "a list that is not closed")
 }
 
-// isArrayType says whether an opening bracket is that of [20]byte.
+// isArrayType reports whether an opening bracket is that of a type such as [20]byte.
 func (s *scanner) isArrayType(open byte) bool {
 	i := s.at
 	for i < len(s.text) && i < s.at+10 && s.text[i] >= '0' && s.text[i] <= '9' {
@@ -233,10 +235,10 @@ func (s *scanner) number() (byte, error) {
 	word := string(rest[:n])
 	v, err := strconv.ParseUint(word, 0, 8)
 	if err != nil {
-		return 0, errorf(s.line, "%q is not a byte, in decimal or behind 0x", word)
+		return 0, errorf(s.line, "%q is not a byte, in decimal or in hex after 0x", word)
 	}
 	if n > 1 && word[0] == '0' && word[1] <= '9' {
-		return 0, errorf(s.line, "%q could be octal or hex: write it in decimal or behind 0x", word)
+		return 0, errorf(s.line, "%q could be octal or hex: write it in decimal, or in hex after 0x", word)
 	}
 	s.step(n)
 	return byte(v), nil

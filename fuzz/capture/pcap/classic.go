@@ -6,6 +6,7 @@ import (
 	"time"
 )
 
+// The magic numbers of classic files, by their time stamps. Modified is another format.
 const (
 	magicMicro    = 0xa1b2c3d4
 	magicNano     = 0xa1b23c4d
@@ -25,23 +26,23 @@ func (p *Reader) readHeader() error {
 		case magicNano:
 			p.order, p.nano = order, true
 		case magicModified:
-			return errorf(0, "magic %x: the modified pcap format is not read: convert it to pcapng", h[:4])
+			return errorf(0, "magic %x: the modified pcap format is not supported: convert the file to pcapng", h[:4])
 		}
 	}
 	if p.order == nil {
-		return errorf(0, "magic %x is neither a classic pcap file's nor a pcapng file's", h[:4])
+		return errorf(0, "magic %x is neither that of a classic pcap file nor that of a pcapng file", h[:4])
 	}
-	// The high bits of the word tell the checksum behind each frame, in 16-bit words.
+	// The high bits hold the length of the checksum after each frame, in 16-bit words.
 	word := p.order.Uint32(h[20:])
 	l := link{kind: uint16(word), fcs: word>>26&1 == 1 && word>>28 == 2}
 	if !l.supported() {
-		return errorf(20, "link type %d is not read, only %s", l.kind, linkNames)
+		return errorf(20, "link type %d is not supported, only %s", l.kind, linkNames)
 	}
 	p.ports = []port{{link: l}}
 	return nil
 }
 
-// nextClassic reads a record; without ok it was left out.
+// nextClassic reads a record. ok is false if it was left out.
 func (p *Reader) nextClassic() (packet Packet, ok bool, err error) {
 	off := p.in.off
 	h, err := p.in.take(16)
@@ -68,8 +69,8 @@ func (p *Reader) nextClassic() (packet Packet, ok bool, err error) {
 	return Packet{Number: p.n, Time: time.Unix(int64(seconds), 0).Add(frac), Data: data}, ok, nil
 }
 
-// packet returns a copy of the IP packet in a record that was length bytes long on
-// the wire, or leaves it out.
+// packet returns a copy of the IP packet in the record b, which had length bytes on the
+// wire. If there is none, it counts the record as left out and returns false.
 func (p *Reader) packet(from *port, b []byte, length uint32) ([]byte, bool) {
 	if uint32(len(b)) < length {
 		p.skip(reason{"cut by the capture to %d of %d bytes", uint32(len(b)), length})

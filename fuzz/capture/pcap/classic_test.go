@@ -71,13 +71,13 @@ func TestClassicErrors(t *testing.T) {
 	huge := bytes.Clone(good)
 	binary.LittleEndian.PutUint32(huge[24+8:], 1<<30)
 	for want, b := range map[string][]byte{
-		"offset 0: no pcap file header: unexpected EOF":                                        good[:20],
-		"offset 0: magic 0a0d0d0b is neither a classic pcap file's nor a pcapng file's":        append([]byte{0x0a, 0x0d, 0x0d, 0x0b}, good[4:]...),
-		"offset 0: magic 34cdb2a1: the modified pcap format is not read: convert it to pcapng": classicFile(binary.LittleEndian, magicModified, 101),
-		"offset 20: link type 105 is not read, only " + linkNames:                              classicFile(binary.BigEndian, magicMicro, 105),
-		"offset 24: record header cut short":                                                   good[:30],
-		"offset 24: record of 2 bytes has only 1":                                              good[:len(good)-1],
-		"offset 24: record of 1073741824 bytes: the limit is 262144":                           huge,
+		"offset 0: no pcap file header: unexpected EOF":                                                   good[:20],
+		"offset 0: magic 0a0d0d0b is neither that of a classic pcap file nor that of a pcapng file":       append([]byte{0x0a, 0x0d, 0x0d, 0x0b}, good[4:]...),
+		"offset 0: magic 34cdb2a1: the modified pcap format is not supported: convert the file to pcapng": classicFile(binary.LittleEndian, magicModified, 101),
+		"offset 20: link type 105 is not supported, only " + linkNames:                                    classicFile(binary.BigEndian, magicMicro, 105),
+		"offset 24: record header cut short":                                                              good[:30],
+		"offset 24: record of 2 bytes has only 1":                                                         good[:len(good)-1],
+		"offset 24: record of 1073741824 bytes: the limit is 262144":                                      huge,
 	} {
 		fails(t, b, want)
 	}

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// clock is how an interface of a pcapng file counts time.
+// clock describes the time stamps of a pcapng interface.
 type clock struct {
-	resolution byte  // if_tsresol: units of 10^-n seconds, or of 2^-n with the high bit
-	offset     int64 // if_tsoffset: seconds that are added
+	resolution byte  // if_tsresol: the unit is 10^-n seconds, or 2^-n if the high bit is set
+	offset     int64 // if_tsoffset: seconds to add
 }
 
-// time converts a time stamp, down to nanoseconds. A time that no file can mean
-// comes out as some other time.
+// time converts a time stamp, with nanosecond precision. For a time outside the range
+// of time.Time the result is arbitrary.
 func (c clock) time(ts uint64) time.Time {
 	seconds, nanos := uint64(0), uint64(0)
 	switch n := int(c.resolution & 0x7f); {
@@ -31,13 +31,13 @@ func (c clock) time(ts uint64) time.Time {
 		} else {
 			nanos /= pow10(n - 9)
 		}
-	case n-9 <= 19: // a unit is so short that there is no whole second
+	case n-9 <= 19: // the unit is so short that a time stamp is less than a second
 		nanos = ts / pow10(n-9)
 	}
 	return time.Unix(int64(seconds)+c.offset, int64(nanos))
 }
 
-// shift returns the low half of hi:lo >> n, for n of up to 127.
+// shift returns the low half of hi:lo >> n, for n up to 127.
 func shift(hi, lo uint64, n int) uint64 {
 	if n >= 64 {
 		return hi >> (n - 64)
@@ -45,7 +45,7 @@ func shift(hi, lo uint64, n int) uint64 {
 	return hi<<(64-n) | lo>>n
 }
 
-// pow10 returns 10^n, for n of up to 19.
+// pow10 returns 10^n, for n up to 19.
 func pow10(n int) uint64 {
 	v := uint64(1)
 	for range n {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// The link types that are read, by their numbers in a file.
+// The link types that are supported, by their numbers in a file.
 const (
 	linkNull     = 0
 	linkEthernet = 1
@@ -23,17 +23,18 @@ const (
 )
 
 const (
-	maxTags        = 8  // of a VLAN
-	shortEthernet  = 46 // payload bytes of the shortest frame, tags not counted
+	maxTags        = 8  // VLAN tags of a frame
+	shortEthernet  = 46 // payload bytes of the shortest Ethernet frame, without tags
 	deviceEthernet = 1  // ARPHRD_ETHER, in a cooked header
 )
 
-// link is a link type.
+// link is the link type of an interface, and whether its frames end in a checksum.
 type link struct {
 	kind uint16
 	fcs  bool // 4 bytes of checksum follow each Ethernet frame
 }
 
+// supported reports whether frames of this link type can be read.
 func (l link) supported() bool {
 	switch l.kind {
 	case linkNull, linkEthernet, linkRaw, linkRawBSD, linkRawOpen, linkLoop, linkSLL, linkIPv4, linkIPv6, linkSLL2:
@@ -42,19 +43,20 @@ func (l link) supported() bool {
 	return false
 }
 
-// reason is why a record is left out: a format of up to two numbers.
+// reason is why a record is left out: a format string and its arguments, up to two.
 type reason struct {
 	format string
 	a, b   uint32
 }
 
+// String returns the reason as text.
 func (r reason) String() string {
 	args := []any{r.a, r.b}
 	return fmt.Sprintf(r.format, args[:strings.Count(r.format, "%")]...)
 }
 
-// ip returns the IP packet in a frame, a part of b, or why there is none. Only
-// where a link header tells the protocol it is looked at: RAW is taken for IP.
+// ip returns the IP packet in a frame, as a part of b, or the reason why there is none.
+// If the link header has a protocol field, it must be IP. RAW is taken to be IP.
 func (l link) ip(b []byte) ([]byte, reason) {
 	header := 0
 	switch l.kind {
@@ -69,13 +71,13 @@ func (l link) ip(b []byte) ([]byte, reason) {
 	case linkSLL2:
 		header = 20
 	default:
-		return nil, reason{format: "link type %d is not read", a: uint32(l.kind)}
+		return nil, reason{format: "link type %d is not supported", a: uint32(l.kind)}
 	}
 	if l.fcs && l.kind == linkEthernet {
 		b = b[:max(0, len(b)-4)]
 	}
 	if len(b) < header {
-		return nil, reason{"%d bytes, shorter than the link header of %d", uint32(len(b)), uint32(header)}
+		return nil, reason{"shorter than the link header: %d of %d bytes", uint32(len(b)), uint32(header)}
 	}
 	h, b := b[:header], b[header:]
 	switch l.kind {
@@ -91,8 +93,9 @@ func (l link) ip(b []byte) ([]byte, reason) {
 	return payload(b, binary.BigEndian.Uint16(h[12:]), true)
 }
 
-// family returns b if one of two readings of an address family is AF_INET, which
-// is 2 everywhere, or an AF_INET6: of NetBSD and OpenBSD, FreeBSD, Darwin, Linux.
+// family returns b if an address family, read in one byte order or the other, is
+// AF_INET or AF_INET6. AF_INET is 2 everywhere. AF_INET6 is 24 on NetBSD and OpenBSD, 28
+// on FreeBSD, 30 on Darwin and 10 on Linux.
 func family(b []byte, one, other uint32) ([]byte, reason) {
 	for _, f := range [2]uint32{one, other} {
 		switch f {
@@ -103,10 +106,9 @@ func family(b []byte, one, other uint32) ([]byte, reason) {
 	return nil, reason{format: "address family %d is not IP", a: min(one, other)}
 }
 
-// payload takes off VLAN tags, and an Ethernet's padding behind an IP packet that is
-// shorter than a frame must be. A switch that tags a padded frame leaves the padding
-// where it is, so tags add to the length of the frame, not of the payload, up to
-// which bytes behind the packet are padding.
+// payload removes VLAN tags, and the padding after an IP packet that is shorter than the
+// payload of the shortest Ethernet frame. Tags do not count: a switch that tags a padded
+// frame leaves the padding, and the frame gets longer.
 func payload(b []byte, etherType uint16, ethernet bool) ([]byte, reason) {
 	for tags := 0; etherType == 0x8100 || etherType == 0x88a8 || etherType == 0x9100; tags++ {
 		if tags == maxTags {
@@ -128,7 +130,7 @@ func payload(b []byte, etherType uint16, ethernet bool) ([]byte, reason) {
 			b = b[:n]
 		}
 	default:
-		return nil, reason{format: "EtherType %#04x is not IP, or the packet is cut", a: uint32(etherType)}
+		return nil, reason{format: "EtherType %#04x is not IP, or the IP header is incomplete", a: uint32(etherType)}
 	}
 	return b, reason{}
 }

@@ -8,15 +8,16 @@ import (
 	"strings"
 )
 
-// The types of the pcapng blocks that are read. Others are discarded.
+// The pcapng block types that are read. Blocks of other types are discarded.
 const (
 	blockSection   = 0x0a0d0d0a // the same in either byte order
 	blockInterface = 1
-	blockOldPacket = 2 // obsolete, of files before 2012
+	blockOldPacket = 2 // obsolete, in files from before 2012
 	blockSimple    = 3
 	blockEnhanced  = 6
 )
 
+// The options that are read, and limits.
 const (
 	byteOrderMagic = 0x1a2b3c4d
 
@@ -35,10 +36,10 @@ type block struct {
 	off    int64
 	kind   uint32
 	length uint32
-	left   int64 // bytes of the body not taken yet
+	left   int64 // bytes of the body that are not read yet
 }
 
-// nextNG reads a block; without ok it was no packet, or was left out.
+// nextNG reads a block. ok is false if it holds no packet or was left out.
 func (p *Reader) nextNG() (packet Packet, ok bool, err error) {
 	b, err := p.openBlock()
 	if err != nil {
@@ -60,7 +61,7 @@ func (p *Reader) nextNG() (packet Packet, ok bool, err error) {
 	return packet, ok, err
 }
 
-// openBlock reads what all blocks start with; of a section also its byte order.
+// openBlock reads the start of a block, and in a section header also the byte order.
 func (p *Reader) openBlock() (block, error) {
 	b := block{off: p.in.off}
 	h, err := p.in.take(8)
@@ -83,7 +84,7 @@ func (p *Reader) openBlock() (block, error) {
 			}
 		}
 		if p.order == nil {
-			return b, errorf(b.off+8, "byte-order magic %x of a section is unknown", magic)
+			return b, errorf(b.off+8, "the section has an unknown byte-order magic %x", magic)
 		}
 		least = 28
 	}
@@ -92,16 +93,16 @@ func (p *Reader) openBlock() (block, error) {
 	}
 	b.kind, b.length = kind, length
 	if b.length < least || b.length%4 != 0 {
-		return b, errorf(b.off, "block of %d bytes: it must be a multiple of 4, and %d at least", b.length, least)
+		return b, errorf(b.off, "block of %d bytes: the length must be a multiple of 4, and at least %d", b.length, least)
 	}
 	b.left = b.off + int64(b.length) - 4 - p.in.off
 	return b, nil
 }
 
-// body takes n bytes of a block's body, which hold until the next call.
+// body reads n bytes of a block's body. They are valid until the next call.
 func (p *Reader) body(b *block, n int) ([]byte, error) {
 	if int64(n) > b.left {
-		return nil, errorf(b.off, "block of type %d and %d bytes is too short for what it holds", b.kind, b.length)
+		return nil, errorf(b.off, "block of type %d and %d bytes is too short for its contents", b.kind, b.length)
 	}
 	body, err := p.in.take(n)
 	b.left -= int64(len(body))
@@ -111,7 +112,7 @@ func (p *Reader) body(b *block, n int) ([]byte, error) {
 	return body, nil
 }
 
-// closeBlock discards what is left of a block and checks its end.
+// closeBlock discards the rest of a block and checks the length at its end.
 func (p *Reader) closeBlock(b *block) error {
 	if err := p.in.discard(b.left); err != nil {
 		return p.cutBlock(b, err)
@@ -121,38 +122,40 @@ func (p *Reader) closeBlock(b *block) error {
 		return p.cutBlock(b, err)
 	}
 	if n := p.order.Uint32(end); n != b.length {
-		return errorf(b.off, "block of %d bytes says %d bytes at its end", b.length, n)
+		return errorf(b.off, "block of %d bytes has another length at its end: %d", b.length, n)
 	}
 	return nil
 }
 
+// cutBlock returns the error of a block that came out short.
 func (p *Reader) cutBlock(b *block, err error) error {
 	return cut(b.off, err, "block of %d bytes has only %d", b.length, p.in.off-b.off)
 }
 
-// readSection starts a section, which has interfaces of its own. Its length is not
-// needed: sections end where the next one starts.
+// readSection starts a section, which has its own interfaces. The section's length is
+// ignored: a section ends where the next one starts.
 func (p *Reader) readSection(b *block) error {
 	h, err := p.body(b, 12)
 	if err != nil {
 		return err
 	}
 	if major, minor := p.order.Uint16(h), p.order.Uint16(h[2:]); major != 1 {
-		return errorf(b.off, "pcapng version %d.%d is not read, only 1", major, minor)
+		return errorf(b.off, "pcapng version %d.%d is not supported, only 1", major, minor)
 	}
 	p.ports = p.ports[:0]
 	return nil
 }
 
+// readInterface adds an interface to the section.
 func (p *Reader) readInterface(b *block) error {
 	if len(p.ports) == maxPorts {
-		return errorf(b.off, "over %d interfaces in a section", maxPorts)
+		return errorf(b.off, "more than %d interfaces in a section", maxPorts)
 	}
 	h, err := p.body(b, 8)
 	if err != nil {
 		return err
 	}
-	// What is not supported is told packet by packet.
+	// A link type that is not supported is reported packet by packet.
 	to := port{link: link{kind: p.order.Uint16(h)}, snapLen: p.order.Uint32(h[4:]), clock: clock{resolution: 6}}
 	err = p.options(b, func(code uint16, value []byte) error {
 		switch {
@@ -161,7 +164,7 @@ func (p *Reader) readInterface(b *block) error {
 		case code == optionTsoffset && len(value) == 8:
 			to.offset = int64(p.order.Uint64(value))
 		case code == optionFCSLen && len(value) == 1:
-			to.fcs = value[0] == 32 || value[0] == 4 // bits, and what writers took for bytes
+			to.fcs = value[0] == 32 || value[0] == 4 // in bits; some writers take it for bytes
 		}
 		return nil
 	})
@@ -176,7 +179,7 @@ func (p *Reader) readPacket(b *block) (Packet, bool, error) {
 		return Packet{}, false, err
 	}
 	iface := p.order.Uint32(h)
-	if b.kind == blockOldPacket { // a count of packets lost follows
+	if b.kind == blockOldPacket { // a count of lost packets follows in the same word
 		iface = uint32(p.order.Uint16(h))
 	}
 	ts := uint64(p.order.Uint32(h[4:]))<<32 | uint64(p.order.Uint32(h[8:]))
@@ -192,7 +195,7 @@ func (p *Reader) readPacket(b *block) (Packet, bool, error) {
 			return nil
 		}
 		if size += len(value) + 1; size > maxComments {
-			return errorf(b.off, "comments of over %d bytes", maxComments)
+			return errorf(b.off, "comments of more than %d bytes", maxComments)
 		}
 		comments = append(comments, string(value))
 		return nil
@@ -200,8 +203,8 @@ func (p *Reader) readPacket(b *block) (Packet, bool, error) {
 	return Packet{Number: p.n, Time: from.time(ts), Data: data, Comment: strings.Join(comments, "\n")}, true, err
 }
 
-// readSimple reads a packet of the first interface, which has no time: it is the
-// Unix epoch. How much was captured follows from the interface's snap length.
+// readSimple reads a packet of the first interface. It has no time, so its time is the
+// Unix epoch. The captured length follows from the interface's snap length.
 func (p *Reader) readSimple(b *block) (Packet, bool, error) {
 	h, err := p.body(b, 4)
 	if err != nil {
@@ -216,11 +219,11 @@ func (p *Reader) readSimple(b *block) (Packet, bool, error) {
 	return Packet{Number: p.n, Time: clock{}.time(0), Data: data}, ok, err
 }
 
-// data takes the data of a packet, and what fills it up to 4 bytes, off a block.
+// data reads the data of a packet, padded to a multiple of 4 bytes, from a block.
 func (p *Reader) data(b *block, iface, captured, length uint32) (*port, []byte, bool, error) {
 	p.n++
 	if int64(iface) >= int64(len(p.ports)) {
-		return nil, nil, false, errorf(b.off, "packet of interface %d: the section has %d so far", iface, len(p.ports))
+		return nil, nil, false, errorf(b.off, "packet of interface %d: the section has defined %d so far", iface, len(p.ports))
 	}
 	if captured > maxRecord {
 		return nil, nil, false, errorf(b.off, "record of %d bytes: the limit is %d", captured, maxRecord)
@@ -234,10 +237,10 @@ func (p *Reader) data(b *block, iface, captured, length uint32) (*port, []byte, 
 	return from, data, ok, nil
 }
 
-// options calls f with the options of a block. The value is the Reader's.
+// options calls f for each option of a block. The value belongs to the Reader.
 func (p *Reader) options(b *block, f func(code uint16, value []byte) error) error {
 	for b.left > 0 {
-		h, err := p.body(b, 4) // what is left is a multiple of 4
+		h, err := p.body(b, 4) // left is a multiple of 4
 		if err != nil {
 			return err
 		}

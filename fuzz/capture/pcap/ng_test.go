@@ -48,7 +48,8 @@ func oldNG(o appendOrder, iface uint16, ts uint64, length int, b []byte, options
 		o.AppendUint32(nil, uint32(len(b))), o.AppendUint32(nil, uint32(length)), aligned(b), join(options...))
 }
 
-// exampleNG has all that a pcapng file can have, in two sections of either order.
+// exampleNG returns a pcapng file with everything that the format allows, in two
+// sections, one of each byte order.
 func exampleNG(o appendOrder) []byte {
 	other := appendOrder(binary.BigEndian)
 	if o == other {
@@ -94,10 +95,10 @@ func TestNG(t *testing.T) {
 			t.Errorf("%v (-want +got):\n%s", order, diff)
 		}
 		wantSkipped := []Skipped{
-			{3, "link type 195 is not read"},
+			{3, "link type 195 is not supported"},
 			{4, "cut by the capture to 24 of 1500 bytes"},
 			{8, "cut by the capture to 28 of 60 bytes"},
-			{9, "EtherType 0x0800 is not IP, or the packet is cut"},
+			{9, "EtherType 0x0800 is not IP, or the IP header is incomplete"},
 		}
 		if diff := cmp.Diff(wantSkipped, skipped); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", order, diff)
@@ -108,7 +109,7 @@ func TestNG(t *testing.T) {
 	}
 }
 
-// A section that tells its length is read like one that does not.
+// A section with a length is read like one without.
 func TestSectionLength(t *testing.T) {
 	le := binary.LittleEndian
 	body := join(interfaceNG(le, 101, 0), packetNG(le, 0, 0, len(ip4), ip4))
@@ -148,36 +149,36 @@ func TestNGErrors(t *testing.T) {
 		ports = append(ports, i...)
 	}
 	for want, b := range map[string][]byte{
-		"offset 0: block header cut short":                                          s[:7],
-		"offset 0: section header cut short":                                        s[:11],
-		"offset 0: block of 28 bytes has only 12":                                   s[:12],
-		"offset 0: block of 28 bytes has only 24":                                   s[:24],
-		"offset 8: byte-order magic 1a2b3c4e of a section is unknown":               join(s[:8], be.AppendUint32(nil, byteOrderMagic+1), s[12:]),
-		"offset 0: pcapng version 2.0 is not read, only 1":                          join(s[:12], []byte{2, 0, 0, 0}, s[16:]),
-		"offset 0: block of 24 bytes: it must be a multiple of 4, and 28 at least":  with(s, 4, 24),
-		"offset 0: block of 28 bytes says 32 bytes at its end":                      with(s, 24, 32),
-		"offset 28: block header cut short":                                         join(s, i[:3]),
-		"offset 28: block of 8 bytes: it must be a multiple of 4, and 12 at least":  join(s, with(i, 4, 8)),
-		"offset 28: block of 21 bytes: it must be a multiple of 4, and 12 at least": join(s, with(i, 4, 21)),
-		"offset 28: block of type 1 and 16 bytes is too short for what it holds":    join(s, blockNG(le, blockInterface, i[8:12])),
-		"offset 28: option 2 of 5 bytes: the block has 4 left":                      join(s, interfaceNG(le, 101, 0, []byte{2, 0, 5, 0, 1, 2, 3, 4})),
-		"offset 28: block of 20 bytes has only 19":                                  join(s, i[:19]),
-		"offset 28: block of 1073741824 bytes has only 64":                          join(s, with(with(blockNG(le, 7, make([]byte, 52)), 4, 1<<30), 60, 1<<30)),
-		"offset 28: packet of interface 0: the section has 0 so far":                join(s, p),
-		"offset 48: packet of interface 1: the section has 1 so far":                join(s, i, with(p, 8, 1)),
-		"offset 132: packet of interface 0: the section has 0 so far":               join(s, i, p, s, simpleNG(le, 4, ip4[:4])),
-		"offset 48: record of 262145 bytes: the limit is 262144":                    join(s, i, with(p, 20, maxRecord+1)),
-		"offset 48: block of type 6 and 56 bytes is too short for what it holds":    join(s, i, with(p, 20, 29)),
-		"offset 48: block of type 6 and 28 bytes is too short for what it holds":    join(s, i, blockNG(le, 6, p[8:24])),
-		"offset 48: block of type 2 and 28 bytes is too short for what it holds":    join(s, i, blockNG(le, 2, p[8:24])),
-		"offset 48: block of type 3 and 12 bytes is too short for what it holds":    join(s, i, blockNG(le, 3)),
-		"offset 48: block of type 3 and 20 bytes is too short for what it holds":    join(s, i, simpleNG(le, 5, ip4[:4])),
-		"offset 48: block of 56 bytes has only 50":                                  join(s, i, p[:50]),
-		"offset 48: block of 56 bytes has only 54":                                  join(s, i, p[:54]),
-		"offset 48: option 1 of 65535 bytes: the block has 4 left":                  join(s, i, packetNG(le, 0, 0, len(ip4), ip4, []byte{1, 0, 0xff, 0xff, 1, 2, 3, 4})),
-		"offset 48: comments of over 262144 bytes":                                  join(s, i, packetNG(le, 0, 0, len(ip4), ip4, comments)),
-		"offset 1310748: over 65536 interfaces in a section":                        join(s, ports),
-		"offset 104: block of 28 bytes has only 27":                                 join(s, i, p, s[:27]),
+		"offset 0: block header cut short":                                                  s[:7],
+		"offset 0: section header cut short":                                                s[:11],
+		"offset 0: block of 28 bytes has only 12":                                           s[:12],
+		"offset 0: block of 28 bytes has only 24":                                           s[:24],
+		"offset 8: the section has an unknown byte-order magic 1a2b3c4e":                    join(s[:8], be.AppendUint32(nil, byteOrderMagic+1), s[12:]),
+		"offset 0: pcapng version 2.0 is not supported, only 1":                             join(s[:12], []byte{2, 0, 0, 0}, s[16:]),
+		"offset 0: block of 24 bytes: the length must be a multiple of 4, and at least 28":  with(s, 4, 24),
+		"offset 0: block of 28 bytes has another length at its end: 32":                     with(s, 24, 32),
+		"offset 28: block header cut short":                                                 join(s, i[:3]),
+		"offset 28: block of 8 bytes: the length must be a multiple of 4, and at least 12":  join(s, with(i, 4, 8)),
+		"offset 28: block of 21 bytes: the length must be a multiple of 4, and at least 12": join(s, with(i, 4, 21)),
+		"offset 28: block of type 1 and 16 bytes is too short for its contents":             join(s, blockNG(le, blockInterface, i[8:12])),
+		"offset 28: option 2 of 5 bytes: the block has 4 left":                              join(s, interfaceNG(le, 101, 0, []byte{2, 0, 5, 0, 1, 2, 3, 4})),
+		"offset 28: block of 20 bytes has only 19":                                          join(s, i[:19]),
+		"offset 28: block of 1073741824 bytes has only 64":                                  join(s, with(with(blockNG(le, 7, make([]byte, 52)), 4, 1<<30), 60, 1<<30)),
+		"offset 28: packet of interface 0: the section has defined 0 so far":                join(s, p),
+		"offset 48: packet of interface 1: the section has defined 1 so far":                join(s, i, with(p, 8, 1)),
+		"offset 132: packet of interface 0: the section has defined 0 so far":               join(s, i, p, s, simpleNG(le, 4, ip4[:4])),
+		"offset 48: record of 262145 bytes: the limit is 262144":                            join(s, i, with(p, 20, maxRecord+1)),
+		"offset 48: block of type 6 and 56 bytes is too short for its contents":             join(s, i, with(p, 20, 29)),
+		"offset 48: block of type 6 and 28 bytes is too short for its contents":             join(s, i, blockNG(le, 6, p[8:24])),
+		"offset 48: block of type 2 and 28 bytes is too short for its contents":             join(s, i, blockNG(le, 2, p[8:24])),
+		"offset 48: block of type 3 and 12 bytes is too short for its contents":             join(s, i, blockNG(le, 3)),
+		"offset 48: block of type 3 and 20 bytes is too short for its contents":             join(s, i, simpleNG(le, 5, ip4[:4])),
+		"offset 48: block of 56 bytes has only 50":                                          join(s, i, p[:50]),
+		"offset 48: block of 56 bytes has only 54":                                          join(s, i, p[:54]),
+		"offset 48: option 1 of 65535 bytes: the block has 4 left":                          join(s, i, packetNG(le, 0, 0, len(ip4), ip4, []byte{1, 0, 0xff, 0xff, 1, 2, 3, 4})),
+		"offset 48: comments of more than 262144 bytes":                                     join(s, i, packetNG(le, 0, 0, len(ip4), ip4, comments)),
+		"offset 1310748: more than 65536 interfaces in a section":                           join(s, ports),
+		"offset 104: block of 28 bytes has only 27":                                         join(s, i, p, s[:27]),
 	} {
 		fails(t, b, want)
 	}

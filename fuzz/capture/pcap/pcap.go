@@ -1,7 +1,7 @@
-// Package pcap streams captures of IP packets: it reads classic pcap and pcapng
-// files of the usual link types and writes both. A file is not trusted: what is
-// wrong with its structure is an error that names the offset, and memory follows
-// the bytes that were read, never a length that a file claims.
+// Package pcap reads and writes captures of IP packets as streams. It reads classic
+// pcap and pcapng files of the usual link types, and writes both formats. A file is not
+// trusted: an error in its structure is returned with the offset, and memory depends on
+// the bytes read, never on a length that the file claims.
 package pcap
 
 import (
@@ -16,26 +16,26 @@ import (
 
 // Packet is an IP packet of a capture, without its link header.
 type Packet struct {
-	Number  int // from 1: of the record, or of the block among those of packets
+	Number  int // of the record, or of the block among packet blocks, from 1
 	Time    time.Time
 	Data    []byte // owned by the caller
-	Comment string // of pcapng; several are joined by "\n"
+	Comment string // pcapng only; several comments are joined by "\n"
 }
 
-// Skipped is a record that is no whole IP packet.
+// Skipped is a record that was left out: it does not hold a complete IP packet.
 type Skipped struct {
 	Number int
 	Why    string
 }
 
 const (
-	maxRecord  = 1 << 18 // captured bytes; IP's limit is 65,575
-	maxSkipped = 100     // that a Reader keeps
+	maxRecord  = 1 << 18 // captured bytes of a record; IP's limit is 65,575
+	maxSkipped = 100     // skipped records that a Reader keeps
 	bufferLen  = 1 << 17
 )
 
-// Reader reads a capture. It keeps one buffer, the interfaces of the section and
-// the first records left out, however long the file is.
+// Reader reads a capture. However long the file is, a Reader keeps only one buffer, the
+// interfaces of the section, and the first records left out.
 type Reader struct {
 	in    source
 	order binary.ByteOrder // of the file, or of the section
@@ -44,10 +44,10 @@ type Reader struct {
 	ports []port // the interfaces; a classic file has one
 
 	n       int // records so far
-	keep    int // how many of skipped are told
-	left    int // records left out
+	keep    int // how many skipped records to keep
+	left    int // records left out so far
 	skipped []Skipped
-	err     error // of the last Next; it stays
+	err     error // the error that ended reading
 }
 
 // port is an interface of a capture.
@@ -57,8 +57,8 @@ type port struct {
 	clock
 }
 
-// IsPcap says whether a file that starts with b is a capture, classic or pcapng.
-// Four bytes are enough. It holds for the modified format too, which NewReader
+// IsPcap reports whether a file that starts with b is a capture, classic or pcapng.
+// Four bytes are enough. It is true for the modified pcap format too, which NewReader
 // refuses by name.
 func IsPcap(b []byte) bool {
 	if len(b) < 4 {
@@ -78,13 +78,13 @@ func IsPcap(b []byte) bool {
 
 var orders = [2]binary.ByteOrder{binary.LittleEndian, binary.BigEndian}
 
-// NewReader reads the file header: of a pcapng file, the first section's. Errors
-// say at which offset. It reads ahead from r.
+// NewReader returns a Reader and reads the file header; in pcapng, the header of the
+// first section. Errors name the offset. The Reader reads ahead from r.
 func NewReader(r io.Reader) (*Reader, error) { return newReader(r, bufferLen) }
 
 func newReader(r io.Reader, buffer int) (*Reader, error) {
 	p := &Reader{in: source{b: bufio.NewReaderSize(r, buffer)}, keep: maxSkipped}
-	magic, _ := p.in.b.Peek(4) // a short file is told by what reads it
+	magic, _ := p.in.b.Peek(4) // a short file is reported by the reader below
 	var err error
 	if len(magic) == 4 && binary.LittleEndian.Uint32(magic) == blockSection {
 		p.ng = true
@@ -98,9 +98,9 @@ func newReader(r io.Reader, buffer int) (*Reader, error) {
 	return p, nil
 }
 
-// Next returns the next IP packet, or io.EOF at the end. Records that the capture
-// cut and frames that are not IP are left out, and told by Skipped. After an error
-// every Next returns it again.
+// Next returns the next IP packet, or io.EOF at the end. Records that the capture cut
+// and frames that are not IP are left out; Skipped returns them. After an error, every
+// call returns that error.
 func (p *Reader) Next() (Packet, error) {
 	for p.err == nil {
 		var packet Packet
@@ -117,16 +117,17 @@ func (p *Reader) Next() (Packet, error) {
 	return Packet{}, p.err
 }
 
-// Offset returns how many bytes of the file were taken so far.
+// Offset returns the number of bytes of the file that were used so far.
 func (p *Reader) Offset() int64 { return p.in.off }
 
-// NG says whether the file is pcapng.
+// NG reports whether the file is pcapng.
 func (p *Reader) NG() bool { return p.ng }
 
-// Skipped returns the first 100 records left out so far, and how many there are in
-// all. The slice is the Reader's.
+// Skipped returns the first 100 records left out so far, and the number of all records
+// left out. The slice belongs to the Reader.
 func (p *Reader) Skipped() (first []Skipped, n int) { return p.skipped, p.left }
 
+// skip counts a record that is left out.
 func (p *Reader) skip(why reason) {
 	p.left++
 	if len(p.skipped) < p.keep {
@@ -134,7 +135,7 @@ func (p *Reader) skip(why reason) {
 	}
 }
 
-// ReadAll returns every IP packet of a capture, and every record left out.
+// ReadAll returns all IP packets of a capture, and all records left out.
 func ReadAll(r io.Reader) ([]Packet, []Skipped, error) { return readAll(r, bufferLen) }
 
 func readAll(r io.Reader, buffer int) ([]Packet, []Skipped, error) {
@@ -156,7 +157,7 @@ func readAll(r io.Reader, buffer int) ([]Packet, []Skipped, error) {
 	}
 }
 
-// errorf is an error of the file's structure.
+// errorf returns an error in the file's structure.
 func errorf(off int64, format string, args ...any) error {
 	return fmt.Errorf("offset %d: %w", off, fmt.Errorf(format, args...))
 }

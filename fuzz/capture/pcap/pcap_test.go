@@ -23,7 +23,7 @@ var (
 // join returns its arguments in one slice of its own.
 func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
-// read is ReadAll for files that must be taken.
+// read is ReadAll for files that must be accepted.
 func read(t *testing.T, file []byte) ([]Packet, []Skipped) {
 	t.Helper()
 	if !IsPcap(file) {
@@ -44,7 +44,7 @@ func fails(t *testing.T, file []byte, want string) {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 	if packets != nil || skipped != nil {
-		t.Errorf("%d packets, %d left out beside an error", len(packets), len(skipped))
+		t.Errorf("%d packets, %d left out, besides an error", len(packets), len(skipped))
 	}
 }
 
@@ -69,7 +69,7 @@ func TestIsPcap(t *testing.T) {
 	}
 }
 
-// A reader keeps the first records left out and counts the others; ReadAll tells
+// A reader keeps the first records left out and counts the others; ReadAll returns
 // them all.
 func TestSkipped(t *testing.T) {
 	var records [][]byte
@@ -89,7 +89,7 @@ func TestSkipped(t *testing.T) {
 		t.Errorf("%+v, %v", p, err)
 	}
 	first, n := r.Skipped()
-	want := Skipped{100, "1 bytes, shorter than the link header of 14"}
+	want := Skipped{100, "shorter than the link header: 1 of 14 bytes"}
 	if n != 150 || len(first) != 100 || first[99] != want {
 		t.Errorf("%d of %d left out: %v", len(first), n, first)
 	}
@@ -106,7 +106,7 @@ func TestSkipped(t *testing.T) {
 	}
 }
 
-// An error of the reader below is told as such, with the offset, and stays.
+// An error of the reader below is returned with the offset, again and again.
 func TestReadError(t *testing.T) {
 	broken := errors.New("disk on fire")
 	for name, file := range map[string][]byte{"classic": classicFile(binary.LittleEndian, magicMicro, 101, ip4), "pcapng": exampleNG(binary.BigEndian)} {
@@ -149,7 +149,7 @@ func TestTruncated(t *testing.T) {
 				}
 			}
 			if err == io.EOF && r.Offset() != int64(n) || err != io.EOF && !strings.HasPrefix(err.Error(), "offset ") {
-				t.Fatalf("%s cut at %d, behind %d: %v", name, n, start, err)
+				t.Fatalf("%s cut at %d, after %d: %v", name, n, start, err)
 			}
 		}
 	}

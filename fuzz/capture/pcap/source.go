@@ -7,15 +7,15 @@ import (
 	"io"
 )
 
-// source counts the bytes that are taken from a file.
+// source reads a file and counts the bytes.
 type source struct {
 	b    *bufio.Reader
 	off  int64
-	long []byte // what take returned last, if the buffer is too small for it
+	long []byte // what take returned last, if that is larger than the buffer
 }
 
-// take returns the next n bytes, or what there is and an error. They are the
-// source's and hold until the next call. It allocates only as far as bytes came.
+// take returns the next n bytes, or fewer and an error. They belong to the source and
+// are valid until the next call. It allocates no more than the file has.
 func (s *source) take(n int) ([]byte, error) {
 	if n <= s.b.Size() {
 		return s.step(n)
@@ -31,9 +31,10 @@ func (s *source) take(n int) ([]byte, error) {
 	return s.long, nil
 }
 
+// step returns the next n bytes, or fewer and an error. n is at most the buffer's size.
 func (s *source) step(n int) ([]byte, error) {
 	b, err := s.b.Peek(n)
-	s.b.Discard(len(b)) // what was peeked at can be discarded
+	s.b.Discard(len(b)) // never fails: these bytes are in the buffer
 	s.off += int64(len(b))
 	return b, err
 }
@@ -51,8 +52,8 @@ func (s *source) discard(n int64) error {
 	return nil
 }
 
-// cut is the error of a take that came out short: the end of the file, told by the
-// format, or what reading it failed with.
+// cut returns the error of a read that came out short: at the end of the file the
+// formatted one, or else err.
 func cut(off int64, err error, format string, args ...any) error {
 	if errors.Is(err, io.EOF) {
 		return errorf(off, format, args...)

@@ -3,13 +3,15 @@ package pcap
 import (
 	"fmt"
 	"strings"
+
 	"tunproof/corpus/pkts"
 )
 
-// vnetPrefix starts the line of a comment that has a packet's VnetHdr.
+// vnetPrefix starts the comment line that holds a packet's VnetHdr.
 const vnetPrefix = "vnet "
 
-// Vnet reads the VnetHdr of a packet's comment.
+// Vnet returns the VnetHdr in a packet's comment, and whether there is one. One that
+// cannot be read is an error.
 func Vnet(comment string) (h pkts.VnetHdr, has bool, err error) {
 	for line := range strings.Lines(comment) {
 		if text, is := strings.CutPrefix(strings.TrimSpace(line), vnetPrefix); is {
@@ -23,5 +25,5 @@ func Vnet(comment string) (h pkts.VnetHdr, has bool, err error) {
 	return h, false, nil
 }
 
-// VnetComment is what Vnet reads.
+// VnetComment returns the comment from which Vnet reads h.
 func VnetComment(h pkts.VnetHdr) string { return vnetPrefix + h.String() }

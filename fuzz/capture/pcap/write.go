@@ -9,13 +9,13 @@ import (
 	"unicode/utf8"
 )
 
-// Format is a format of captures. Both are written little-endian, with link type
-// RAW and time stamps in nanoseconds.
+// Format is a file format of captures. A Writer writes both formats little-endian, with
+// link type RAW and time stamps in nanoseconds.
 type Format uint8
 
 const (
 	Classic Format = iota // classic pcap, which has no comments
-	NG                    // pcapng, comments kept
+	NG                    // pcapng, which keeps comments
 )
 
 // Writer writes a capture.
@@ -25,7 +25,8 @@ type Writer struct {
 	b      []byte
 }
 
-// NewWriter writes the header of a capture, in one Write.
+// NewWriter returns a Writer and writes the header of the capture, with one call of
+// w.Write.
 func NewWriter(w io.Writer, f Format) (*Writer, error) {
 	p := &Writer{w: w, format: f}
 	switch f {
@@ -36,7 +37,7 @@ func NewWriter(w io.Writer, f Format) (*Writer, error) {
 		var body []byte
 		body = le.AppendUint32(body, byteOrderMagic)
 		body = append(body, 1, 0, 0, 0)              // version 1.0
-		body = le.AppendUint64(body, math.MaxUint64) // the section's length is not told
+		body = le.AppendUint64(body, math.MaxUint64) // the section's length is left open
 		p.b = appendBlock(nil, blockSection, body)
 		body = le.AppendUint32(body[:0], linkRaw)
 		body = le.AppendUint32(body, maxRecord)
@@ -52,10 +53,10 @@ func NewWriter(w io.Writer, f Format) (*Writer, error) {
 	return p, nil
 }
 
-// Write writes a packet, in one Write of what NewWriter was given. The packet's
-// number is not written. A time before 1970, or behind what the format can say
-// (2106, pcapng 2554), is written as the Unix epoch; of a comment the first 65,535
-// bytes. A packet that no Reader would take is an error, and not written.
+// Write writes a packet, with one call of the io.Writer's Write. The packet's number is
+// not written. A time before 1970, or after the last time of the format (2106, in pcapng
+// 2554), is written as the Unix epoch. A comment is cut to 65,535 bytes. A packet that a
+// Reader would refuse is an error and is not written.
 func (p *Writer) Write(packet Packet) error {
 	if len(packet.Data) > maxRecord {
 		return fmt.Errorf("packet of %d bytes: the limit is %d", len(packet.Data), maxRecord)
@@ -90,8 +91,8 @@ func (p *Writer) Write(packet Packet) error {
 	return err
 }
 
-// Write writes IP packets as a classic capture of link type RAW, little-endian,
-// microseconds.
+// Write writes IP packets as a classic capture, little-endian, with link type RAW and
+// time stamps in microseconds.
 func Write(w io.Writer, packets []Packet) error {
 	h := appendHeader(nil, magicMicro)
 	for _, p := range packets {
@@ -126,6 +127,7 @@ func appendBlock(b []byte, kind uint32, body []byte) []byte {
 	return binary.LittleEndian.AppendUint32(b, n)
 }
 
+// appendOption appends a pcapng option.
 func appendOption(b []byte, code uint16, value string) []byte {
 	b = binary.LittleEndian.AppendUint16(b, code)
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(value)))
@@ -135,7 +137,7 @@ func appendOption(b []byte, code uint16, value string) []byte {
 // pad fills b up to a multiple of 4 bytes.
 func pad(b []byte) []byte { return append(b, make([]byte, -len(b)&3)...) }
 
-// within returns t if it is from the epoch up to a second, or else the epoch.
+// within returns t if it is between the epoch and the second last, or else the epoch.
 func within(t time.Time, last uint64) time.Time {
 	if s := t.Unix(); s < 0 || uint64(s) > last {
 		return time.Unix(0, 0)
@@ -143,7 +145,7 @@ func within(t time.Time, last uint64) time.Time {
 	return t
 }
 
-// cutText returns the first n bytes of s, or fewer so as not to cut a character.
+// cutText returns at most the first n bytes of s, without cutting a character.
 func cutText(s string, n int) string {
 	if len(s) <= n {
 		return s

@@ -82,7 +82,7 @@ var checked = []broken{
 		rewrite: each([]int{10, 11, 12, 13}, func(b []byte) { l4(b)[13] |= scenario.CWR; fixed(b) })},
 	{name: "PSH on every segment", capture: "tcp4-bulk", packets: []int{10}, field: "tcp.flags", rule: "S4.last", text: "to packet 12",
 		rewrite: each([]int{10, 11, 12, 13, 14}, func(b []byte) { l4(b)[13] |= scenario.PSH; fixed(b) })},
-	{name: "FIN on every segment", capture: "tcp6-bulk", packets: []int{11, 12}, field: "tcp.flags", rule: "S4.last", text: "goes on where it ended",
+	{name: "FIN on every segment", capture: "tcp6-bulk", packets: []int{11, 12}, field: "tcp.flags", rule: "S4.last", text: "goes on where packet 1",
 		rewrite: each([]int{10, 11}, func(b []byte) { l4(b)[13] |= scenario.FIN; fixed(b) })},
 	{name: "UDP checksum 0 where it computes to 0", capture: "udp6-quic-like", packets: []int{7}, field: "udp.checksum", rule: "S6.zero", text: "computes to 0",
 		rewrite: each([]int{7}, func(b []byte) {
@@ -109,7 +109,7 @@ var checked = []broken{
 			}
 			return list
 		}},
-	{name: "pseudo-header without a length", capture: "tcp4-bulk", packets: []int{20}, field: "tcp.checksum", rule: "S6.partial", text: "the length is not in the pseudo-header",
+	{name: "pseudo-header without a length", capture: "tcp4-bulk", packets: []int{20}, field: "tcp.checksum", rule: "S6.partial", text: "the pseudo-header was summed without the length",
 		rewrite: each([]int{20}, func(b []byte) {
 			sum := model.Sum(b[36:38], []byte{byte((len(b) - 20) >> 8), byte(len(b) - 20)})
 			binary.BigEndian.PutUint16(b[36:], uint16(sum))
@@ -132,7 +132,7 @@ var checked = []broken{
 			fixed(b)
 			return list
 		}},
-	{name: "a segment left out, IDs counting on", capture: "tcp4-bulk", packets: []int{31}, field: "tcp.seq", rule: "S4.seq", text: "1448 bytes were never sent",
+	{name: "a segment left out, IDs counting on", capture: "tcp4-bulk", packets: []int{31}, field: "tcp.seq", rule: "S4.seq", text: "the sender skipped 1448 bytes",
 		rewrite: func(t *testing.T, list [][]byte) [][]byte {
 			list = slices.Delete(list, 30, 31)
 			for _, b := range list[30:] {
@@ -141,11 +141,11 @@ var checked = []broken{
 			}
 			return list
 		}},
-	{name: "the last segments of a superpacket left out", capture: "tcp6-bulk", packets: []int{42}, field: "tcp.seq", rule: "S4.seq", text: "5 segments of 1428, are missing behind packet 41",
+	{name: "the last segments of a superpacket left out", capture: "tcp6-bulk", packets: []int{42}, field: "tcp.seq", rule: "S4.seq", text: "missing after packet 41: 7140 bytes (5 segments of 1428)",
 		rewrite: func(_ *testing.T, list [][]byte) [][]byte { return slices.Delete(list, 41, 46) }},
-	{name: "the same, IDs counted by the kernel", capture: "tcp4-bulk", packets: []int{42}, field: "tcp.seq", rule: "S4.seq", text: "the IDs skip exactly the 5",
+	{name: "the same, IDs counted by the kernel", capture: "tcp4-bulk", packets: []int{42}, field: "tcp.seq", rule: "S4.seq", text: "the IPv4 IDs skip 5, one for each segment of the gap",
 		rewrite: func(_ *testing.T, list [][]byte) [][]byte { return slices.Delete(list, 41, 46) }},
-	{name: "Ethernet's padding counted as payload", capture: "tcp4-bulk", packets: []int{2}, field: "ip.total_length", rule: "C1.length", text: "6 bytes are behind the packet",
+	{name: "Ethernet's padding counted as payload", capture: "tcp4-bulk", packets: []int{2}, field: "ip.total_length", rule: "C1.length", text: "the packet is 6 bytes longer than this field says",
 		rewrite: func(t *testing.T, list [][]byte) [][]byte {
 			list[1] = append(list[1], 0, 0, 0, 0, 0, 0)
 			return list
@@ -200,7 +200,7 @@ var compared = []broken{
 		rewrite: each(nil, nil)},
 	{name: "csum_offset of UDP in TCP", capture: "tcp4-bulk", packets: []int{30}, field: "tcp.seq", rule: "E.seq",
 		rewrite: each([]int{30}, func(b []byte) { b[26], b[27] = b[26]^0x5A, b[27]^0xA5 })},
-	{name: "doubled", capture: "tcp6-bulk", packets: []int{30}, rule: "P2", text: "is the same",
+	{name: "doubled", capture: "tcp6-bulk", packets: []int{30}, rule: "P2", text: "of the same capture is a copy of it",
 		rewrite: func(_ *testing.T, list [][]byte) [][]byte { return slices.Insert(list, 33, slices.Clone(list[29])) }},
 	{name: "a wrong header checksum repaired", capture: "tcp4-bulk", packets: []int{40}, field: "ip.checksum", rule: "C1.ip_checksum",
 		rewrite: each(nil, nil)},
@@ -358,7 +358,7 @@ func TestClean(t *testing.T) {
 		if out, stderr, code := call(t, "check", "-wire", "-mtu", "1500", name); code != record.ExitHolds || !strings.Contains(out, "nothing found") {
 			t.Errorf("check %s: exit code %d\n%s%s", name, code, out, stderr)
 		}
-		if out, stderr, code := call(t, "compare", name, name); code != record.ExitHolds || !strings.Contains(out, "came through as they were") {
+		if out, stderr, code := call(t, "compare", name, name); code != record.ExitHolds || !strings.Contains(out, "came through unchanged") {
 			t.Errorf("compare %s: exit code %d\n%s%s", name, code, out, stderr)
 		}
 	}

@@ -47,7 +47,7 @@ func checkCommand(ctx context.Context, s streams, args []string) (int, error) {
 			r.Print(s.out)
 		}
 		if err != nil {
-			return 0, fmt.Errorf("%w; what is said is of the %d packets before", err, r.Seen.Packets)
+			return 0, fmt.Errorf("%w; the report covers the %s before that", err, record.Count(r.Seen.Packets, "packet"))
 		}
 	}
 	if packets == 0 && code == record.ExitHolds {

@@ -54,7 +54,7 @@ func compareCommand(ctx context.Context, s streams, args []string) (int, error) 
 	}
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("%w; what is said is of the %d and %d packets before", err, r.Summary.Packets[0], r.Summary.Packets[1])
+		return 0, fmt.Errorf("%w; the report covers %s of BEFORE and %s of AFTER", err, record.Count(r.Summary.Packets[0], "packet"), record.Count(r.Summary.Packets[1], "packet"))
 	case r.Record.Result == record.Violated:
 		return record.ExitViolation, nil
 	case r.Record.Result == record.NotRun:

@@ -318,7 +318,7 @@ func TestCompareClocks(t *testing.T) {
 		late := write(shift, packets[ahead+500:])
 		for _, names := range [][2]string{{all, late}, {late, all}} {
 			out, stderr, code := compareAhead(t, names, ahead, compare.Config{})
-			if code != record.ExitNothing || !strings.Contains(out, "not judged: 1500 segments came through as they were, but 3500 packets were not compared") {
+			if code != record.ExitNothing || !strings.Contains(out, "no verdict: 1500 segments came through unchanged, but 3500 packets or segments were not compared") {
 				t.Errorf("shift %v: exit code %d\n%.1000s%s", shift, code, out, stderr)
 			}
 		}
@@ -336,8 +336,8 @@ func TestCompareClocks(t *testing.T) {
 		want  string
 	}{
 		{"a flow", one, record.ExitViolation, "VIOLATED: 999 lost"},
-		{"nearly all", packets[:5], record.ExitNothing, "2995 packets or segments are before the other's first or behind its last, and not compared; if both captures ran then, they are lost"},
-		{"the end", packets[:2990], record.ExitHolds, "2990 segments came through as they were, in order; 10 were not compared"},
+		{"nearly all", packets[:5], record.ExitNothing, "not compared: 2995 packets or segments before the first or after the last one that is in both captures; if both captures were running then, count this as lost"},
+		{"the end", packets[:2990], record.ExitHolds, "2990 segments came through unchanged, in order; 10 packets or segments not compared"},
 		{"everything", nil, record.ExitViolation, "VIOLATED: 3000 lost"},
 	} {
 		out, stderr, code := call(t, "compare", write(0, packets[:3000]), write(0, test.after))
@@ -395,7 +395,7 @@ func TestCompareRates(t *testing.T) {
 	before := write(1, -1)
 	for _, rate := range []float64{1, 1.0001, 0.5, 0.001, 0.00001, 10} {
 		out, stderr, code := compareAhead(t, [2]string{before, write(rate, n-ahead)}, ahead, compare.Config{Pending: pending})
-		said := strings.Contains(out, "the clocks of the captures go at different rates")
+		said := strings.Contains(out, "the clocks of the captures run at different rates")
 		if code != record.ExitViolation || !strings.Contains(out, fmt.Sprintf("VIOLATED: 1 lost; %d segments", n-1)) || said != (rate < 0.9 || rate > 1.1) {
 			t.Errorf("rate %g: exit code %d\n%.1000s%s", rate, code, out, stderr)
 		}
