@@ -70,7 +70,7 @@ writes only the seeds that reach code which the others do not; this needs clang.
 Prints the number of inputs for each target.
 `
 
-// corpusExport writes inputs as engines read them.
+// corpusExport writes seeds, and a campaign's inputs, as files that fuzzing engines read.
 func corpusExport(c *corpora, args []string) (int, error) {
 	var out, form string
 	var merge bool

@@ -48,7 +48,8 @@ func liveProcess(t *testing.T, env []string, args ...string) (stdout, stderr str
 	return stdout, stderr, state.ExitCode()
 }
 
-// canAsk skips the test if the kernel cannot be asked over a veth, which needs the least.
+// canAsk skips the test if this machine's kernel cannot be asked over a veth pair, the way
+// that needs the fewest permissions. With TUNLIVE=require it fails instead.
 func canAsk(t *testing.T) {
 	t.Helper()
 	out, stderr, code := liveProcess(t, nil, "-time", "1s", "-run", "K1 corpus, veth")

@@ -82,8 +82,8 @@ func TestOutputPlaces(t *testing.T) {
 	}
 }
 
-// TestOutputThrough writes packets to a FIFO and to standard output, by both of its names.
-// The report does not mix with the packets.
+// TestOutputThrough writes packets to a FIFO and to standard output, named "-" and
+// /dev/stdout. The report is not written among the packets.
 func TestOutputThrough(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {

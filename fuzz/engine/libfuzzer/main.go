@@ -28,7 +28,7 @@ import (
 // name is the target's name, set by the linker or find.
 var name string
 
-// body is the target's function.
+// body is the function that checks one input: the Body of the target called name.
 var body = find()
 
 // find returns the Body of the target. It ends the process if there is no such target.

@@ -54,7 +54,7 @@ func Serve(in io.Reader, out io.Writer, body func([]byte, *law.Tally) error) err
 	}
 }
 
-// outcome returns the Outcome of an input for which a Body returned err.
+// outcome returns the Outcome of an input for which the target's Body returned err.
 func outcome(err error) Outcome {
 	var v *law.Violation
 	switch {
