@@ -1,11 +1,11 @@
 #!/bin/bash
-# Builds every fuzz target with its seeds, for ClusterFuzzLite, OSS-Fuzz and any farm that
-# sets their environment variables: OUT, CXX, CXXFLAGS, LIB_FUZZING_ENGINE, SANITIZER. It
-# runs in the module's directory, needs Go, clang and python3, and downloads the root
-# module's requirements.
+# Builds every fuzz target and its seeds into $OUT, for ClusterFuzzLite, OSS-Fuzz and other
+# farms that set the same variables: OUT, CXX, CXXFLAGS, LIB_FUZZING_ENGINE, SANITIZER. It
+# must run in the module's directory. It needs Go, clang and python3, and downloads the
+# requirements of the root module.
 set -eu
 
-# What is instrumented: as campaign.Instrument has it, a test compares.
+# The instrumented packages. TestBuildScript checks that the list equals campaign.Instrument.
 instrument=(
 	-gcflags=tunproof/offload=-d=libfuzzer
 	-gcflags=tunproof/fuzz/scenario=-d=libfuzzer
@@ -33,7 +33,7 @@ for seeds in "$work"/seeds/*; do
 		names="$names${names:+, }\"$f\": \"TestCorpusDir\""
 	else
 		go build -buildmode=c-archive -tags=libfuzzer -trimpath "${instrument[@]}" -ldflags="-X main.name=$target" -o "$work/$f.a" ./fuzz/engine/libfuzzer
-		# shellcheck disable=SC2086 # flags
+		# shellcheck disable=SC2086 # these are lists of flags
 		$CXX $CXXFLAGS $LIB_FUZZING_ENGINE "$work/$f.a" -o "$OUT/$f"
 	fi
 	(cd "$seeds" && python3 -m zipfile -c "$OUT/${f}_seed_corpus.zip" ./*)

@@ -18,19 +18,30 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// anonymiseCommand writes captures again without what is private in them.
+const anonymiseHelp = `
+Writes a copy of each CAPTURE, in which addresses and payload are replaced, so that it can
+be posted. Lengths, flags, ports, IDs, checksums (right, partial or wrong) and the flow of
+each packet stay as they were, so check, compare and replay work on the copies. Equal
+addresses and payload stay equal within one run: give all captures of a report at once.
+CAPTURE is a pcap or pcapng file, a .pkts case, or packets as text; - is standard input.
+
+Prints the number of packets in each copy. No existing file is overwritten.
+`
+
+const anonymiseExits = "Exit codes: 0 copied, 2 usage, infrastructure or an unreadable capture, 3 no capture has a packet."
+
 func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("anonymise", flag.ContinueOnError)
-	dir := flags.String("o", "", "directory to write to; what is equal in captures of one run stays equal")
-	size := flags.Int("size", 0, "UDP segment size, so that a superpacket and its datagrams are enciphered alike")
+	dir := flags.String("o", "", "write the copies into `DIR`, which is made if need be")
+	size := flags.Int("size", 0, "UDP datagrams have `N` bytes of payload, so that superpackets and their datagrams are enciphered alike")
 	if err := parse(flags, args); err != nil {
 		return 0, err
 	}
 	switch {
 	case *dir == "" || *dir == "-":
-		return 0, fmt.Errorf("%w: where to? -o DIR", errUsage)
+		return 0, fmt.Errorf("%w: no directory given: -o DIR", errUsage)
 	case flags.NArg() == 0:
-		return 0, fmt.Errorf("%w: which capture?", errUsage)
+		return 0, fmt.Errorf("%w: no capture given", errUsage)
 	case *size < 0:
 		return 0, fmt.Errorf("%w: -size must not be negative", errUsage)
 	}
@@ -45,10 +56,10 @@ func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error
 	for _, name := range flags.Args() {
 		to := anonymisedName(name, *dir)
 		if _, err := os.Lstat(to); err == nil {
-			return 0, fmt.Errorf("%w: %s is there already", errUsage, to)
+			return 0, fmt.Errorf("%w: %s exists already", errUsage, to)
 		}
 		if other, twice := targets[to]; twice {
-			return 0, fmt.Errorf("%w: %s and %s would both be %s", errUsage, other, name, to)
+			return 0, fmt.Errorf("%w: %s and %s would both be written to %s", errUsage, other, name, to)
 		}
 		targets[to] = name
 	}
@@ -61,7 +72,7 @@ func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error
 		total += n
 	}
 	if a.Whole > 0 {
-		fmt.Fprintf(s.out, "%d UDP superpackets no longer have the bytes of their datagrams, by which compare knows them: say with -size how long these are, or with a VnetHdr in each one's comment\n", a.Whole)
+		fmt.Fprintf(s.out, "%d UDP superpackets were enciphered as one piece, so compare cannot match them with their datagrams: state the datagrams' payload length with -size, or a VnetHdr in the comment of each superpacket\n", a.Whole)
 	}
 	if total == 0 {
 		return record.ExitNothing, nil
@@ -69,7 +80,8 @@ func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error
 	return record.ExitHolds, nil
 }
 
-// anonymisedName is where a capture is written to. What was a text becomes one.
+// anonymisedName returns the file that the copy of a capture is written to. The copy of
+// a text is a pcapng file.
 func anonymisedName(name, dir string) string {
 	if name == "-" {
 		name = "stdin.pcapng"
@@ -80,7 +92,8 @@ func anonymisedName(name, dir string) string {
 	return filepath.Join(dir, filepath.Base(name))
 }
 
-// anonymiseFile writes one capture. With an error nothing is written.
+// anonymiseFile writes the copy of one capture and returns the number of its packets.
+// After an error there is no copy.
 func anonymiseFile(ctx context.Context, s streams, a *anonymise.Anonymiser, name, to string) (n int, err error) {
 	in, err := capture.Open(name, s.in)
 	if err != nil {

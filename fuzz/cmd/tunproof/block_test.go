@@ -13,7 +13,7 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// TestBlocks checks that what commands write into documents is what stands there.
+// TestBlocks checks that the tables in the documents are those that the commands write.
 func TestBlocks(t *testing.T) {
 	root, err := record.Root(".")
 	if err != nil {
@@ -45,7 +45,7 @@ func TestBlocks(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(got, want.Bytes()) {
-			t.Errorf("%s: the block %s is another: make docs writes it", b.file, b.name)
+			t.Errorf("%s: the block %s is out of date: make docs writes it", b.file, b.name)
 		}
 	}
 }

@@ -21,31 +21,31 @@ import (
 	"tunproof/model"
 )
 
-// broken is a bug of others, done to a capture of the corpus.
+// broken is a bug of another implementation, applied to a capture of the corpus.
 type broken struct {
 	name    string
 	capture string
 	// rewrite changes packets in place, or returns others.
 	rewrite func(t *testing.T, list [][]byte) [][]byte
 	args    []string
-	packets []int // in which it is, as rewritten; of compare, as they were before
+	packets []int // numbers of the packets with the bug: after rewriting for check, before it for compare
 	field   string
 	rule    string
-	text    string // in what is said of it
+	text    string // part of the finding's text
 }
 
-// l4 is the TCP or UDP header of a packet, and what is behind.
+// l4 returns the TCP or UDP header of a packet and everything after it.
 func l4(b []byte) []byte { return b[packet.Parse(b).L4Off:] }
 
 func payloadLen(b []byte) int { return len(b) - packet.Parse(b).PayloadOff }
 
-// fixed puts lengths and checksums right.
+// fixed corrects the lengths and checksums of b in place.
 func fixed(b []byte) []byte {
 	packet.Fix(b, packet.FixAll)
 	return b
 }
 
-// each does the same to some packets, numbered from 1.
+// each applies f to the packets with these numbers, from 1.
 func each(numbers []int, f func(b []byte)) func(*testing.T, [][]byte) [][]byte {
 	return func(_ *testing.T, list [][]byte) [][]byte {
 		for _, n := range numbers {
@@ -55,7 +55,7 @@ func each(numbers []int, f func(b []byte)) func(*testing.T, [][]byte) [][]byte {
 	}
 }
 
-// join makes one superpacket, as on a TUN, of some packets.
+// join returns the superpacket, as on a TUN, that joins packets from to to.
 func join(list [][]byte, from, to int) []byte {
 	var members []int
 	for i := from - 1; i < to; i++ {
@@ -65,7 +65,7 @@ func join(list [][]byte, from, to int) []byte {
 	return b
 }
 
-// checked are bugs that one capture shows.
+// checked are the bugs that check finds in one capture.
 var checked = []broken{
 	{name: "payload length short by the extension headers", capture: "tcp6-bulk", packets: []int{3, 4, 5}, field: "ip.payload_length", rule: "S3.extension", text: "extension headers",
 		rewrite: func(t *testing.T, list [][]byte) [][]byte {
@@ -93,7 +93,7 @@ var checked = []broken{
 		})},
 	{name: "header checksum not updated after an ECN mark", capture: "tcp4-ecn", packets: []int{9}, field: "ip.checksum", rule: "S2.header", text: "as if the ECN bits were 10",
 		rewrite: each([]int{9}, func(b []byte) { b[1] |= 3 })},
-	{name: "header checksum not updated by who forwards", capture: "udp4-bulk-connected", packets: []int{5}, field: "ip.checksum", rule: "S2.header", text: "the TTL were one more",
+	{name: "header checksum not updated by a forwarder", capture: "udp4-bulk-connected", packets: []int{5}, field: "ip.checksum", rule: "S2.header", text: "the TTL were one more",
 		rewrite: each([]int{5}, func(b []byte) { b[8]-- })},
 	{name: "66 packets whose length wraps", capture: "tcp4-bulk", packets: []int{3}, field: "ip.total_length", rule: "V4.total", text: "do not fit",
 		rewrite: func(t *testing.T, list [][]byte) [][]byte {
@@ -114,7 +114,7 @@ var checked = []broken{
 			sum := model.Sum(b[36:38], []byte{byte((len(b) - 20) >> 8), byte(len(b) - 20)})
 			binary.BigEndian.PutUint16(b[36:], uint16(sum))
 		})},
-	{name: "checksum of before PSH was taken off", capture: "tcp6-bulk", packets: []int{20}, field: "tcp.checksum", rule: "S6.partial", text: "as if PSH were set",
+	{name: "checksum from before PSH was cleared", capture: "tcp6-bulk", packets: []int{20}, field: "tcp.checksum", rule: "S6.partial", text: "as if PSH were set",
 		rewrite: each([]int{20}, func(b []byte) { b[53] |= scenario.PSH; fixed(b); b[53] &^= scenario.PSH })},
 	{name: "a partial checksum that nobody finished", capture: "udp6-quic-like", args: []string{"-wire"}, packets: []int{30}, field: "udp.checksum", rule: "S6.none", text: "pseudo-header's sum",
 		rewrite: each([]int{30}, func(b []byte) { packet.Fix(b, packet.FixPartial) })},
@@ -152,13 +152,13 @@ var checked = []broken{
 		}},
 	{name: "a datagram's length not updated", capture: "udp4-quic-like", packets: []int{12}, field: "udp.length", rule: "S5.length",
 		rewrite: each([]int{12}, func(b []byte) { binary.BigEndian.PutUint16(b[24:], 2408) })},
-	{name: "IHL of nobody", capture: "tcp4-bulk", packets: []int{12}, field: "ip.version_ihl", rule: "V4.ip_header",
+	{name: "IHL 0", capture: "tcp4-bulk", packets: []int{12}, field: "ip.version_ihl", rule: "V4.ip_header",
 		rewrite: each([]int{12}, func(b []byte) { b[0] = 0x40 })},
 }
 
-// compared are bugs that two captures show, of both sides.
+// compared are the bugs that compare finds in captures of both sides.
 var compared = []broken{
-	{name: "IDs that do not count come back counting", capture: "udp4-quic-like", packets: []int{2, 3, 4}, field: "ip.id", rule: "E.id",
+	{name: "constant IDs come back counting", capture: "udp4-quic-like", packets: []int{2, 3, 4}, field: "ip.id", rule: "E.id",
 		rewrite: func(t *testing.T, list [][]byte) [][]byte {
 			for i := 1; i < 4; i++ {
 				binary.BigEndian.PutUint16(list[i][4:], uint16(i))
@@ -166,11 +166,11 @@ var compared = []broken{
 			}
 			return list
 		}},
-	{name: "the first window for all", capture: "tcp6-bulk", packets: []int{15}, field: "tcp.window", rule: "E.window",
+	{name: "the first packet's window in all", capture: "tcp6-bulk", packets: []int{15}, field: "tcp.window", rule: "E.window",
 		rewrite: each([]int{15}, func(b []byte) { b[55]--; fixed(b) })},
 	{name: "no urgent pointer", capture: "tcp4-bulk", packets: []int{15}, field: "tcp.urgent_pointer", rule: "E.urgent",
 		rewrite: each([]int{15}, func(b []byte) { b[39]++; fixed(b) })},
-	{name: "the first flow label for all", capture: "udp6-quic-like", packets: []int{15}, field: "ip.version_tc_label", rule: "E.label",
+	{name: "the first packet's flow label in all", capture: "udp6-quic-like", packets: []int{15}, field: "ip.version_tc_label", rule: "E.label",
 		rewrite: each([]int{15}, func(b []byte) { b[3]++ })},
 	{name: "PSH lost", capture: "tcp4-small-writes", packets: []int{15}, field: "tcp.flags", rule: "E.last",
 		rewrite: each([]int{15}, func(b []byte) { l4(b)[13] &^= scenario.PSH; fixed(b) })},
@@ -210,7 +210,7 @@ var compared = []broken{
 		rewrite: each(nil, nil)},
 }
 
-// sentWrong is what was wrong before already, in the bugs that repair it.
+// sentWrong damages the packets of both sides, for the bugs that repair damage.
 var sentWrong = map[string]func(list [][]byte){
 	"a surplus area deleted": func(list [][]byte) {
 		list[4] = append(list[4], 1, 2, 3, 4)
@@ -227,7 +227,7 @@ var sentWrong = map[string]func(list [][]byte){
 	},
 }
 
-// repaired is what an offload makes of it.
+// repaired undoes the damage of sentWrong, as the bug does.
 var repaired = map[string]func(list [][]byte){
 	"a surplus area deleted": func(list [][]byte) {
 		list[4] = list[4][:len(list[4])-4]
@@ -245,7 +245,7 @@ func sequence(from, to int) (list []int) {
 	return list
 }
 
-// packetsOf reads a capture of the corpus.
+// packetsOf returns the packets of a capture of the corpus.
 func packetsOf(t *testing.T, name string) [][]byte {
 	t.Helper()
 	captures, err := corpus.Captures()
@@ -270,7 +270,7 @@ func packetsOf(t *testing.T, name string) [][]byte {
 	return nil
 }
 
-// captureFile writes a capture.
+// captureFile writes packets to a pcap file and returns its path.
 func captureFile(t *testing.T, name string, list [][]byte) string {
 	t.Helper()
 	var packets []pcap.Packet
@@ -288,8 +288,8 @@ func captureFile(t *testing.T, name string, list [][]byte) string {
 	return path
 }
 
-// TestCheckBroken runs check on captures with the bugs of others: each is found,
-// in its packets and field, under its rule, and nothing else.
+// TestCheckBroken runs check on captures with the bugs of other implementations. It must
+// find each in its packets and field and under its rule, and nothing else.
 func TestCheckBroken(t *testing.T) {
 	for _, x := range checked {
 		t.Run(x.name, func(t *testing.T) {
@@ -313,8 +313,8 @@ func TestCheckBroken(t *testing.T) {
 	}
 }
 
-// TestCompareBroken runs compare on both sides of an offload with the bugs of
-// others.
+// TestCompareBroken runs compare on both sides of an offload with the bugs of other
+// implementations.
 func TestCompareBroken(t *testing.T) {
 	for _, x := range compared {
 		t.Run(x.name, func(t *testing.T) {
@@ -348,7 +348,7 @@ func TestCompareBroken(t *testing.T) {
 	}
 }
 
-// TestClean runs both commands on all captures as they are: nothing is found.
+// TestClean runs both commands on all captures as they are. Nothing is found.
 func TestClean(t *testing.T) {
 	captures, err := filepath.Glob(corpusDir + "captures/*.pcap")
 	if err != nil || len(captures) != 12 {

@@ -19,7 +19,7 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// corpora are the flags of the parts of tunproof corpus that are about fuzzing.
+// corpora holds the arguments of the parts of tunproof corpus that are about fuzzing.
 type corpora struct {
 	ctx     context.Context
 	streams streams
@@ -28,10 +28,15 @@ type corpora struct {
 	args    []string
 }
 
-// parse parses flags; needsDir says that there is nothing to do without a store.
+// parse parses the flags of the part name, and those that more adds. With needsDir, a
+// directory must be given.
 func (c *corpora) parse(name string, args []string, needsDir bool, more func(*flag.FlagSet)) error {
 	flags := flag.NewFlagSet("corpus "+name, flag.ContinueOnError)
-	dir := flags.String("dir", "", "directory of tunproof fuzz; without it only the seeds")
+	usage := "use the inputs in `DIR`, the directory of a campaign; without it only the seeds"
+	if needsDir {
+		usage = "the directory of the campaign is `DIR`"
+	}
+	dir := flags.String("dir", "", usage)
 	targets := targetFlag(flags)
 	if more != nil {
 		more(flags)
@@ -46,7 +51,7 @@ func (c *corpora) parse(name string, args []string, needsDir bool, more func(*fl
 	c.args = flags.Args()
 	switch {
 	case *dir == "" && needsDir:
-		return fmt.Errorf("%w: corpus %s: which -dir?", errUsage, name)
+		return fmt.Errorf("%w: no directory given: -dir DIR", errUsage)
 	case *dir != "":
 		c.store = &campaign.Store{Dir: *dir}
 		if _, err := os.Stat(*dir); err != nil && name != "import" {
@@ -56,20 +61,29 @@ func (c *corpora) parse(name string, args []string, needsDir bool, more func(*fl
 	return nil
 }
 
-// corpusExport writes inputs as engines read them.
+const corpusExportHelp = `
+Writes inputs of each fuzz target as files that fuzzing engines read, DIR/TARGET/HASH: the
+seeds, which are made from the cases of the corpus, and with -dir the inputs that a
+campaign found. The form raw is for libFuzzer, native for Go's engine. With -merge it
+writes only the seeds that reach code which the others do not; this needs clang.
+
+Prints the number of inputs for each target.
+`
+
+// corpusExport writes seeds, and a campaign's inputs, as files that fuzzing engines read.
 func corpusExport(c *corpora, args []string) (int, error) {
 	var out, form string
 	var merge bool
 	err := c.parse("export", args, false, func(f *flag.FlagSet) {
-		f.BoolVar(&merge, "merge", false, "write only the seeds that reach what others do not, by libFuzzer")
-		f.StringVar(&out, "o", "", "directory to write to: TARGET/HASH")
-		f.StringVar(&form, "form", "raw", "raw bytes, or native, as Go's engine has them")
+		f.BoolVar(&merge, "merge", false, "write only the seeds that reach what the others do not, as libFuzzer finds")
+		f.StringVar(&out, "o", "", "write the inputs into `DIR`")
+		f.StringVar(&form, "form", "raw", "`FORM` of the files: raw or native")
 	})
 	switch {
 	case err != nil:
 		return 0, err
 	case out == "" || form != "raw" && form != "native" || len(c.args) > 0 || merge && (form != "raw" || c.store != nil):
-		return 0, fmt.Errorf("%w: corpus export -o DIR [-form raw|native] [-dir DIR], or corpus export -o DIR -merge", errUsage)
+		return 0, fmt.Errorf("%w: -o is needed, -form must be raw or native, and -merge excludes -dir and -form native", errUsage)
 	case merge:
 		return mergeSeeds(c, out)
 	}
@@ -86,7 +100,7 @@ func corpusExport(c *corpora, args []string) (int, error) {
 	return record.ExitHolds, nil
 }
 
-// merger compiles what merges.
+// merger compiles the program that finds out which inputs are needed.
 func merger(ctx context.Context) (*campaign.Merger, error) {
 	root, err := record.Root(".")
 	if err != nil {
@@ -95,7 +109,7 @@ func merger(ctx context.Context) (*campaign.Merger, error) {
 	return campaign.NewMerger(ctx, root)
 }
 
-// mergeSeeds writes as few seeds as reach what all do.
+// mergeSeeds writes a few seeds that together reach what all seeds reach.
 func mergeSeeds(c *corpora, out string) (int, error) {
 	m, err := merger(c.ctx)
 	if err != nil {
@@ -107,22 +121,30 @@ func mergeSeeds(c *corpora, out string) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		fmt.Fprintf(c.streams.out, "%-11s %6d seeds, of which %d reach what all do\n", t.Name, r.Before, r.After)
+		fmt.Fprintf(c.streams.out, "%-11s %6d seeds, %d of them reach as much as all\n", t.Name, r.Before, r.After)
 	}
 	return record.ExitHolds, nil
 }
 
-// corpusImport keeps inputs of other engines and machines.
+const corpusImportHelp = `
+Adds inputs to the directory of a campaign. FILE is an input of Go's engine, raw bytes as
+libFuzzer keeps them, a .pkts case, or a directory that is searched for such files. The
+name of the directory that a file is in names its fuzz target, unless -target does.
+
+Prints for each target how many inputs were read and how many of them are new.
+`
+
+// corpusImport adds inputs of other engines and machines to the store.
 func corpusImport(c *corpora, args []string) (int, error) {
 	var name string
 	err := c.parse("import", args, true, func(f *flag.FlagSet) {
-		f.StringVar(&name, "target", "", "target that reads the inputs; by default the name of their directory")
+		f.StringVar(&name, "target", "", "the inputs are of the fuzz target `NAME`; without it the name of their directory counts")
 	})
 	if err != nil {
 		return 0, err
 	}
 	if len(c.args) == 0 {
-		return 0, fmt.Errorf("%w: corpus import -dir DIR [-target NAME]: of which files or directories?", errUsage)
+		return 0, fmt.Errorf("%w: no file or directory given", errUsage)
 	}
 	read, added := map[string]int{}, map[string]int{}
 	for _, arg := range c.args {
@@ -144,11 +166,11 @@ func corpusImport(c *corpora, args []string) (int, error) {
 			t, known := targets.Named(of)
 			switch {
 			case strings.HasSuffix(file, ".new"):
-				return nil // half-written by somebody who was killed
+				return nil // left half-written by a process that was killed
 			case !known:
-				return fmt.Errorf("%s: no fuzz target %q; -target says which it is of", file, of)
+				return fmt.Errorf("%s: no fuzz target %q; -target names the right one", file, of)
 			case !slices.ContainsFunc(c.targets, func(t targets.Target) bool { return t.Name == of }):
-				return nil // not asked for
+				return nil // -run excludes it
 			}
 			isNew, err := c.importFile(t, file)
 			if err != nil {
@@ -177,7 +199,8 @@ func corpusImport(c *corpora, args []string) (int, error) {
 	return record.ExitHolds, nil
 }
 
-// importFile keeps a file: a case, an input of Go's engine, else raw bytes.
+// importFile adds one file to the store and reports whether its input is new. The file is
+// a case, an input of Go's engine, or else raw bytes.
 func (c *corpora) importFile(t targets.Target, file string) (added bool, err error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -190,7 +213,7 @@ func (c *corpora) importFile(t targets.Target, file string) (added bool, err err
 		}
 	case capture.Case:
 		if t.Form == targets.Raw {
-			break // a text that the target reads
+			break // the target reads the text itself
 		}
 		k, err := pkts.Parse(file, b)
 		if err != nil {
@@ -202,13 +225,21 @@ func (c *corpora) importFile(t targets.Target, file string) (added bool, err err
 	return added, err
 }
 
-// corpusMinimise leaves of the inputs of a directory those that are needed.
+const corpusMinimiseHelp = `
+Removes inputs from the directory of a campaign, so that the rest still reaches all code
+that the inputs reached and the seeds do not. Inputs that fail are kept. Needs clang:
+libFuzzer measures what an input reaches.
+
+Prints for each target how many inputs there were and how many are left.
+`
+
+// corpusMinimise removes the inputs of a directory that are not needed.
 func corpusMinimise(c *corpora, args []string) (int, error) {
 	if err := c.parse("minimise", args, true, nil); err != nil {
 		return 0, err
 	}
 	if len(c.args) > 0 {
-		return 0, fmt.Errorf("%w: corpus minimise -dir DIR [-run REGEXP]", errUsage)
+		return 0, fmt.Errorf("%w: it takes no arguments", errUsage)
 	}
 	m, err := merger(c.ctx)
 	if err != nil {
@@ -223,9 +254,9 @@ func corpusMinimise(c *corpora, args []string) (int, error) {
 		}
 		before, failing = before+r.Before, failing+r.Failing
 		if r.Failing > 0 {
-			fmt.Fprintf(c.streams.out, "%-11s %6d of its inputs FAIL, and are kept: a campaign on the directory confirms them\n", t.Name, r.Failing)
+			fmt.Fprintf(c.streams.out, "%-11s %6d inputs FAIL and are kept; a campaign on this directory confirms them\n", t.Name, r.Failing)
 		}
-		fmt.Fprintf(c.streams.out, "%-11s %6d inputs, of which %d reach what seeds and others do not (%d edges beyond the seeds')\n", t.Name, r.Before, r.After, r.Edges)
+		fmt.Fprintf(c.streams.out, "%-11s %6d inputs, %d kept, which reach %d edges beyond those of the seeds\n", t.Name, r.Before, r.After, r.Edges)
 	}
 	switch {
 	case failing > 0:
@@ -236,16 +267,23 @@ func corpusMinimise(c *corpora, args []string) (int, error) {
 	return record.ExitHolds, nil
 }
 
-// corpusCoverage says what of a package inputs reach.
+const corpusCoverageHelp = `
+Runs all seeds, and with -dir the inputs of a campaign, and measures which statements of a
+package they reach.
+
+Prints each place that is not reached, and the share of statements that are.
+`
+
+// corpusCoverage prints which statements of a package the inputs reach.
 func corpusCoverage(c *corpora, args []string) (int, error) {
 	var pkg string
 	if err := c.parse("coverage", args, false, func(f *flag.FlagSet) {
-		f.StringVar(&pkg, "of", "offload", "package of the module")
+		f.StringVar(&pkg, "of", "offload", "measure this `PACKAGE` of the module")
 	}); err != nil {
 		return 0, err
 	}
 	if len(c.args) > 0 {
-		return 0, fmt.Errorf("%w: corpus coverage [-dir DIR] [-run REGEXP] [-of PACKAGE]", errUsage)
+		return 0, fmt.Errorf("%w: it takes no arguments", errUsage)
 	}
 	root, err := record.Root(".")
 	if err != nil {

@@ -16,25 +16,70 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// corpusCommand runs one of its parts.
-func corpusCommand(ctx context.Context, s streams, args []string) (int, error) {
-	c := &corpora{ctx: ctx, streams: s}
-	parts := map[string]func(args []string) (int, error){
-		"record":   func(args []string) (int, error) { return corpusRecord(ctx, s, args) },
-		"check":    func(args []string) (int, error) { return corpusCases(ctx, s, args, false) },
-		"fmt":      func(args []string) (int, error) { return corpusCases(ctx, s, args, true) },
-		"import":   func(args []string) (int, error) { return corpusImport(c, args) },
-		"export":   func(args []string) (int, error) { return corpusExport(c, args) },
-		"minimise": func(args []string) (int, error) { return corpusMinimise(c, args) },
-		"coverage": func(args []string) (int, error) { return corpusCoverage(c, args) },
+// corpusParts returns the parts of the command corpus.
+func corpusParts() []command {
+	campaign := func(f func(*corpora, []string) (int, error)) func(context.Context, streams, []string) (int, error) {
+		return func(ctx context.Context, s streams, args []string) (int, error) {
+			return f(&corpora{ctx: ctx, streams: s}, args)
+		}
 	}
-	if len(args) == 0 || parts[args[0]] == nil {
-		return 0, fmt.Errorf("%w: corpus what? check, fmt, record, import, export, minimise or coverage", errUsage)
+	cases := func(write bool) func(context.Context, streams, []string) (int, error) {
+		return func(ctx context.Context, s streams, args []string) (int, error) {
+			return corpusCases(ctx, s, args, write)
+		}
 	}
-	return parts[args[0]](args[1:])
+	return []command{
+		{"corpus check", "[CASE...]", "check that .pkts cases state what the model gives",
+			corpusCheckHelp, "Exit codes: 0 all cases are right, 1 a case differs, 2 usage, infrastructure or a malformed case, 3 there is no case.", cases(false)},
+		{"corpus fmt", "[CASE...]", "complete and format .pkts cases by the model",
+			corpusFmtHelp, "Exit codes: 0 done, 2 usage, infrastructure or a malformed case, 3 there is no case.", cases(true)},
+		{"corpus record", "-o DIR [NAME...]", "record captures of traffic between sockets",
+			corpusRecordHelp, "Exit codes: 0 recorded, 1 a property is violated, 2 usage or infrastructure, 3 the machine cannot make namespaces.", corpusRecord},
+		{"corpus import", "-dir DIR [-target NAME] [-run REGEXP] FILE...", "add inputs of other engines and machines to a campaign's directory",
+			corpusImportHelp, "Exit codes: 0 imported, 2 usage, infrastructure or an unreadable input, 3 there was no input.", campaign(corpusImport)},
+		{"corpus export", "-o DIR [-form raw|native] [-dir DIR] [-run REGEXP]\n       tunproof corpus export -o DIR -merge [-run REGEXP]", "write the seeds, and a campaign's inputs, for fuzzing engines",
+			corpusExportHelp, "Exit codes: 0 exported, 2 usage or infrastructure.", campaign(corpusExport)},
+		{"corpus minimise", "-dir DIR [-run REGEXP]", "remove the inputs of a campaign's directory that reach nothing more",
+			corpusMinimiseHelp, "Exit codes: 0 done, 1 an input fails, 2 usage or infrastructure, 3 there was no input.", campaign(corpusMinimise)},
+		{"corpus coverage", "[-dir DIR] [-run REGEXP] [-of PACKAGE]", "list the statements that seeds and inputs do not reach",
+			corpusCoverageHelp, "Exit codes: 0 measured, 2 usage or infrastructure, 3 the package has no statements.", campaign(corpusCoverage)},
+	}
 }
 
-// corpusCases checks case files, or completes them.
+// corpusCommand runs one of its parts.
+func corpusCommand(ctx context.Context, s streams, args []string) (int, error) {
+	parts := corpusParts()
+	if len(args) == 0 {
+		return 0, fmt.Errorf("%w: no part given\n%s", errUsage, list(parts))
+	}
+	if slices.Contains([]string{"-h", "-help", "--help"}, args[0]) {
+		fmt.Fprintf(s.out, "usage: tunproof corpus PART [ARGUMENTS]\n\n%s\n\"tunproof corpus PART -h\" describes a part.\n", list(parts))
+		return record.ExitHolds, nil
+	}
+	for _, c := range parts {
+		if c.name == "corpus "+args[0] {
+			return c.call(ctx, s, args[1:]), nil
+		}
+	}
+	return 0, fmt.Errorf("%w: corpus has no part %q\n%s", errUsage, args[0], list(parts))
+}
+
+const corpusCheckHelp = `
+Checks that each .pkts CASE is complete, is formatted as corpus fmt formats it, and states
+what the model makes of its input. Without arguments it checks every case of the checkout.
+
+Prints each case that differs, and the number of cases.
+`
+
+const corpusFmtHelp = `
+Rewrites each .pkts CASE: the expected outcome becomes what the model makes of the input,
+and the text gets its standard form. Without arguments it does so for every case of the
+checkout. corpus/README.md describes the format.
+
+Prints each case that it changed, and the number of cases.
+`
+
+// corpusCases checks case files or, with write, completes and formats them.
 func corpusCases(ctx context.Context, s streams, args []string, write bool) (int, error) {
 	flags := flag.NewFlagSet("corpus", flag.ContinueOnError)
 	if err := parse(flags, args); err != nil {
@@ -58,14 +103,18 @@ func corpusCases(ctx context.Context, s streams, args []string, write bool) (int
 		}
 		if changed {
 			off++
-			verb := "is not what the model gives; corpus fmt changes it"
+			verb := "differs from what the model gives; corpus fmt rewrites it"
 			if write {
 				verb = "written"
 			}
 			fmt.Fprintf(s.out, "%s: %s\n", name, verb)
 		}
 	}
-	fmt.Fprintf(s.out, "%d cases, %d changed\n", len(files), off)
+	did := "differ"
+	if write {
+		did = "changed"
+	}
+	fmt.Fprintf(s.out, "%d cases, %d %s\n", len(files), off, did)
 	switch {
 	case len(files) == 0:
 		return record.ExitNothing, nil
@@ -75,7 +124,7 @@ func corpusCases(ctx context.Context, s streams, args []string, write bool) (int
 	return record.ExitHolds, nil
 }
 
-// corpusFiles returns every case of the checkout.
+// corpusFiles returns the files of all cases in the checkout.
 func corpusFiles() ([]string, error) {
 	root, err := record.Root(".")
 	if err != nil {
@@ -92,8 +141,8 @@ func corpusFiles() ([]string, error) {
 	return files, err
 }
 
-// completeCase reports whether a file states something other than what the model
-// gives. With write it makes the file state that.
+// completeCase reports whether the case in a file differs from what the model gives.
+// With write it also rewrites the file.
 func completeCase(name string, write bool) (changed bool, err error) {
 	text, err := os.ReadFile(name)
 	if err != nil {

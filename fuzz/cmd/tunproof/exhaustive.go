@@ -10,21 +10,30 @@ import (
 	"tunproof/fuzz/record"
 )
 
+const exhaustiveHelp = `
+Checks offload against the model on all inputs of small scopes: every batch of packets
+from an alphabet, up to a length, and every superpacket of small sizes or with two header
+fields at their edges. An alphabet is a list of packets that were chosen to differ where
+coalescing looks; -list prints it. With the default flags it takes about 15 seconds.
+
+Prints a table with one row for each enumeration and a verdict.
+`
+
 func exhaustiveCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("exhaustive", flag.ContinueOnError)
-	letters := flags.Int("letters", exhaustive.Small, "letters of the alphabet of packets, at most 100")
-	size := flags.Int("size", 4, "packets of the longest batch")
-	ask := flags.Bool("kernel", false, "ask this machine's kernel about every superpacket too")
-	stride := flags.Int("stride", 1, "ask the kernel about every Nth superpacket")
-	list := flags.Bool("list", false, "print the alphabet, and run nothing")
+	letters := flags.Int("letters", exhaustive.Small, fmt.Sprintf("use the first `N` packets of the alphabet, at most %d", exhaustive.Large))
+	size := flags.Int("size", 4, "check batches of up to `N` packets")
+	ask := flags.Bool("kernel", false, "compare superpackets with this machine's kernel too")
+	stride := flags.Int("stride", 1, "with -kernel, compare every `N`th superpacket")
+	list := flags.Bool("list", false, "only print the alphabet")
 	r := &exhaustive.Job{}
-	flags.StringVar(&r.State, "state", "", "file that keeps how far it is, to resume from")
-	var rows rowFlags
+	flags.StringVar(&r.State, "state", "", "keep the progress in `FILE` and resume from it")
+	rows := rowFlags{unused: []string{"seed"}}
 	if err := rows.parse(flags, args); err != nil {
 		return 0, err
 	}
 	if *letters < 1 || *letters > exhaustive.Large || *size < 2 || *size > 8 {
-		return 0, fmt.Errorf("%w: -letters is from 1 to %d, -size from 2 to 8", errUsage, exhaustive.Large)
+		return 0, fmt.Errorf("%w: -letters must be from 1 to %d, -size from 2 to 8", errUsage, exhaustive.Large)
 	}
 	if *stride < 1 {
 		return 0, fmt.Errorf("%w: -stride must be positive", errUsage)

@@ -12,12 +12,13 @@ import (
 	"tunproof/fuzz/engine/targets"
 )
 
-// helpError carries the flag help that -h asked for.
+// helpError carries the description of the flags that -h asked for.
 type helpError string
 
 func (h helpError) Error() string { return string(h) }
 
-// parse parses a command's flags. Errors are of usage.
+// parse parses a command's flags. It returns a helpError for -h, and errUsage for a
+// flag that is wrong.
 func parse(flags *flag.FlagSet, args []string) error {
 	var help strings.Builder
 	flags.SetOutput(&help)
@@ -31,14 +32,15 @@ func parse(flags *flag.FlagSet, args []string) error {
 	return nil
 }
 
-// rowFlags are those of the commands that check properties.
+// rowFlags holds the flags of the commands that check properties.
 type rowFlags struct {
-	seed   uint64 // never 0 once parsed
+	seed   uint64 // never 0 after parse
 	only   *regexp.Regexp
 	asJSON bool
+	unused []string // names of flags that the command accepts and ignores
 }
 
-// runFlag is the flag -run, in *only, which matches all without it.
+// runFlag adds the flag -run, which sets *only. Without the flag *only matches everything.
 func runFlag(flags *flag.FlagSet, only **regexp.Regexp, about string) {
 	*only = regexp.MustCompile("")
 	flags.Func("run", about, func(s string) (err error) {
@@ -47,11 +49,11 @@ func runFlag(flags *flag.FlagSet, only **regexp.Regexp, about string) {
 	})
 }
 
-// targetFlag is -run of the commands that are about fuzz targets; call what it returns
-// when the flags are parsed.
+// targetFlag adds the flag -run of the commands that are about fuzz targets. The
+// function that it returns gives the selected targets, once the flags are parsed.
 func targetFlag(flags *flag.FlagSet) func() ([]targets.Target, error) {
 	var only *regexp.Regexp
-	runFlag(flags, &only, "only targets whose \"property name\" matches")
+	runFlag(flags, &only, "only fuzz targets whose property and name match `REGEXP`, such as \"P4 Agree\"")
 	return func() ([]targets.Target, error) {
 		list := slices.DeleteFunc(targets.All(), func(t targets.Target) bool { return !only.MatchString(t.ID + " " + t.Name) })
 		if len(list) == 0 {
@@ -61,10 +63,15 @@ func targetFlag(flags *flag.FlagSet) func() ([]targets.Target, error) {
 	}
 }
 
+// parse adds the flags of f to flags and parses all of them. The command takes no
+// other arguments.
 func (f *rowFlags) parse(flags *flag.FlagSet, args []string) error {
-	flags.Uint64Var(&f.seed, "seed", 0, "seed of generated input; 0 draws one")
-	flags.BoolVar(&f.asJSON, "json", false, "write result records, one a line")
-	runFlag(flags, &f.only, "only rows whose \"property method\" matches")
+	flags.Uint64Var(&f.seed, "seed", 0, "generate inputs from seed `N`, which makes a run repeatable; 0 draws a seed and prints it")
+	flags.BoolVar(&f.asJSON, "json", false, "write one result record a line, in JSON, instead of the table")
+	runFlag(flags, &f.only, "only rows of the table whose property and method match `REGEXP`, such as \"P2 rapid\" or \"K3\"")
+	for _, name := range f.unused {
+		flags.Lookup(name).Usage = "has no effect here"
+	}
 	if err := parse(flags, args); err != nil {
 		return err
 	}

@@ -15,25 +15,39 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// fuzzCommand is a fuzzing campaign.
+const fuzzHelp = `
+Runs the fuzz targets by turns, each for up to a minute, until the time is over or the
+command is interrupted. Each property is a target, and so is each parser. Inputs and
+findings are kept in a directory, and the next campaign on it continues from there. A
+failing input is a finding if it fails three times more; it is then minimised. Before it
+starts, a campaign must find a planted bug, which shows that it can find one.
+
+Prints a line for each running target every ten seconds on standard error, and at the
+end a table and the findings. docs/fuzzing.md explains the fields of the lines and the
+files of the directory. "tunproof replay" shows what is wrong in a finding.
+`
+
+const fuzzExits = "Exit codes: 0 no finding (an interrupt ends a campaign without -time), 1 a finding,\n" +
+	"2 usage or infrastructure, an interrupt before -time is over, or the planted bug was not found, 3 nothing ran."
+
 func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 	c := campaign.Config{}
 	flags := flag.NewFlagSet("fuzz", flag.ContinueOnError)
-	flags.StringVar(&c.Dir, "dir", ".cache/campaign", "directory that keeps inputs and findings; several campaigns may share it")
-	flags.StringVar(&c.Engine, "engine", "native", "native or libfuzzer")
-	flags.DurationVar(&c.Time, "time", 0, "how long to fuzz; 0 until interrupted")
-	flags.IntVar(&c.AtOnce, "at-once", 1, "targets that run at the same time")
-	flags.IntVar(&c.Workers, "workers", 0, "processes per target; by default one per core in all")
-	flags.BoolVar(&c.Empty, "empty", false, "start without the seeds, from what the directory has")
-	flags.BoolVar(&c.Blind, "no-canary", false, "do not begin with the search for a planted bug")
+	flags.StringVar(&c.Dir, "dir", ".cache/campaign", "keep inputs and findings in `DIR`; several campaigns may share it")
+	flags.StringVar(&c.Engine, "engine", "native", "fuzzing `ENGINE`: native (Go's own) or libfuzzer (needs clang)")
+	flags.DurationVar(&c.Time, "time", 0, "stop after this `TIME`; 0 runs until interrupted")
+	flags.IntVar(&c.AtOnce, "at-once", 1, "run `N` targets at the same time")
+	flags.IntVar(&c.Workers, "workers", 0, "run `N` processes for each target; 0 shares the cores among the targets")
+	flags.BoolVar(&c.Empty, "empty", false, "start only from the inputs in the directory, without those of the corpus")
+	flags.BoolVar(&c.Blind, "no-canary", false, "skip the test at the start that the campaign can find a planted bug")
 	flags.BoolVar(&c.First, "first", false, "stop at the first finding")
-	flags.DurationVar(&c.Limits.Time, "timeout", 10*time.Second, "an input that runs longer is a finding")
-	flags.IntVar(&c.Limits.Memory, "memory", 2048, "an input that needs more megabytes is a finding")
-	plant := flags.String("plant", "", "plant this bug first: a name of tunproof mutants, or of -bugs")
-	bugs := flags.String("bugs", "", "JSON file of bugs, in the form of tunproof mutants -bugs")
-	asJSON := flags.Bool("json", false, "write result records, one a line")
-	report := flags.String("report", "", "write how fast the targets of a file of result records were, and run nothing")
-	into := flags.String("into", "", "document to write that table into, between its lines <!-- rates --> and <!-- /rates -->")
+	flags.DurationVar(&c.Limits.Time, "timeout", 10*time.Second, "an input that runs longer than this `TIME` is a finding")
+	flags.IntVar(&c.Limits.Memory, "memory", 2048, "an input that needs more than `MB` megabytes of memory is a finding")
+	plant := flags.String("plant", "", "plant the bug with this `NAME` first: one of tunproof mutants, or of -bugs")
+	bugs := flags.String("bugs", "", "`FILE` of bugs for -plant, in the form of tunproof mutants -bugs")
+	asJSON := flags.Bool("json", false, "write one result record a line, in JSON, instead of the table")
+	report := flags.String("report", "", "only print how fast the targets were according to the result records in `FILE`")
+	into := flags.String("into", "", "with -report, replace the table in the document `DOC`, between the lines <!-- rates --> and <!-- /rates -->")
 	targets := targetFlag(flags)
 	if err := parse(flags, args); err != nil {
 		return 0, err
@@ -53,7 +67,7 @@ func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 	case flags.NArg() > 0:
 		return 0, fmt.Errorf("%w: it takes no arguments", errUsage)
 	case c.Engine != "native" && c.Engine != "libfuzzer":
-		return 0, fmt.Errorf("%w: -engine is native or libfuzzer, not %q", errUsage, c.Engine)
+		return 0, fmt.Errorf("%w: -engine must be native or libfuzzer, not %q", errUsage, c.Engine)
 	case c.Time < 0 || c.AtOnce < 1 || c.Workers < 1 || c.Limits.Time < time.Second || c.Limits.Memory < 256:
 		return 0, fmt.Errorf("%w: -time must not be negative, -at-once and -workers positive, -timeout at least 1s, -memory at least 256", errUsage)
 	}
@@ -74,7 +88,7 @@ func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 	if c.Dir, err = filepath.Abs(c.Dir); err != nil {
 		return 0, err
 	}
-	if c.Plant != nil { // its findings are no one's else
+	if c.Plant != nil { // keep its findings apart from real ones
 		c.Dir = filepath.Join(c.Dir, "planted", c.Plant.Name)
 	}
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {

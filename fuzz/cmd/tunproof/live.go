@@ -12,15 +12,30 @@ import (
 	"tunproof/fuzz/record"
 )
 
+const liveHelp = `
+Asks the kernel of this machine whether offload is right, in network namespaces that the
+command makes for itself, over TUN devices and veth pairs:
+
+  K1  the kernel cuts superpackets into the same segments
+  K2  coalesced packets come out of the kernel as they went in
+  K3  the kernel's GRO makes the same superpackets
+  K4  the kernel refuses what offload refuses
+  K5  sockets at both ends of a tunnel receive every byte
+
+Stops at the first difference. Prints a table with one row for each property and method,
+what the inputs had in common, and a verdict. Rows are reported as not run if the machine
+lacks what they need; with TUNLIVE=require in the environment that is an error.
+`
+
 func liveCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("live", flag.ContinueOnError)
 	r := &kernel.Run{}
-	flags.DurationVar(&r.Time, "time", time.Minute, "total time, roughly")
-	flags.IntVar(&r.Count, "count", 0, "random batches for each of K2 and K3, however long it takes")
-	flags.IntVar(&r.Supers, "superpackets", 0, "with -count, random superpackets for K1, refused ones included; 0 is 5 times -count")
-	flags.IntVar(&r.Share, "traffic", 100, "percent of K5's traffic to send")
-	flags.StringVar(&r.State, "state", "", "file in which -count keeps how far it is, to resume from")
-	user := flags.Int("user", 0, "user ID to run as (root only)")
+	flags.DurationVar(&r.Time, "time", time.Minute, "run for about this `TIME` in all")
+	flags.IntVar(&r.Count, "count", 0, "check `N` random batches for each of K2 and K3, however long it takes, instead of -time")
+	flags.IntVar(&r.Supers, "superpackets", 0, "with -count, check `N` random superpackets for K1, refused ones included; 0 is 5 times -count")
+	flags.IntVar(&r.Share, "traffic", 100, "send this `PERCENT` of the traffic of K5")
+	flags.StringVar(&r.State, "state", "", "with -count, keep the progress in `FILE` and resume from it")
+	user := flags.Int("user", 0, "run as the user with this `UID` (root only)")
 	var rows rowFlags
 	if err := rows.parse(flags, args); err != nil {
 		return 0, err
@@ -29,7 +44,7 @@ func liveCommand(ctx context.Context, s streams, args []string) (int, error) {
 	case r.Time <= 0 || r.Count < 0 || r.Supers < 0 || *user < 0 || r.Share < 1:
 		return 0, fmt.Errorf("%w: -time and -traffic must be positive, -count, -superpackets and -user not negative", errUsage)
 	case (r.State != "" || r.Supers > 0) && r.Count == 0:
-		return 0, fmt.Errorf("%w: -state and -superpackets go with -count", errUsage)
+		return 0, fmt.Errorf("%w: -state and -superpackets need -count", errUsage)
 	case r.Supers == 0:
 		r.Supers = 5 * r.Count
 	}

@@ -13,8 +13,8 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// TestMain lets the test binary be the command: live puts its process into
-// namespaces, and what a process takes is to be measured.
+// TestMain makes the test binary act as the command if its first argument is one, for
+// tests that need a process of their own: live enters namespaces, and memory is measured.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && slices.ContainsFunc(commands, func(c command) bool { return c.name == os.Args[1] }) {
 		main()
@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// ownProcess runs the command in a process of its own; stdout is what it wrote.
+// ownProcess runs the command line in a process of its own.
 func ownProcess(t *testing.T, env []string, args ...string) (stdout, stderr string, state *os.ProcessState) {
 	t.Helper()
 	self, err := os.Executable()
@@ -41,14 +41,15 @@ func ownProcess(t *testing.T, env []string, args ...string) (stdout, stderr stri
 	return out.String(), errs.String(), c.ProcessState
 }
 
-// liveProcess runs live.
+// liveProcess runs tunproof live in a process of its own.
 func liveProcess(t *testing.T, env []string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	stdout, stderr, state := ownProcess(t, env, append([]string{"live"}, args...)...)
 	return stdout, stderr, state.ExitCode()
 }
 
-// canAsk skips where the kernel cannot be asked over a veth, which takes least.
+// canAsk skips the test if this machine's kernel cannot be asked over a veth pair, the way
+// that needs the fewest permissions. With TUNLIVE=require it fails instead.
 func canAsk(t *testing.T) {
 	t.Helper()
 	out, stderr, code := liveProcess(t, nil, "-time", "1s", "-run", "K1 corpus, veth")
@@ -63,7 +64,7 @@ func canAsk(t *testing.T) {
 
 func TestLive(t *testing.T) {
 	canAsk(t)
-	t.Run("time", func(t *testing.T) { // that it ends is all that is asked of the clock
+	t.Run("time", func(t *testing.T) { // the clock decides only when it ends
 		t.Parallel()
 		out, stderr, code := liveProcess(t, nil, "-time", "1s", "-seed", "9", "-run", "veth|gate", "-json")
 		if code != record.ExitHolds {
@@ -76,10 +77,10 @@ func TestLive(t *testing.T) {
 			}
 		}
 	})
-	t.Run("goes on", func(t *testing.T) {
+	t.Run("resumes", func(t *testing.T) {
 		t.Parallel()
 		state := filepath.Join(t.TempDir(), "state")
-		for i, n := range []int{500, 1000} { // all of K2 is one part here
+		for i, n := range []int{500, 1000} { // -run leaves one part of K2
 			out, stderr, code := liveProcess(t, nil, "-count", strconv.Itoa(n), "-state", state, "-run", "K2 random, veth")
 			b, err := os.ReadFile(state)
 			if code != record.ExitHolds || err != nil || !strings.Contains(string(b), `"scenarios":`+strconv.Itoa(500*(i+1))) {
@@ -122,7 +123,7 @@ func TestLive(t *testing.T) {
 			t.Fatal(err)
 		}
 		seen, buf := "", make([]byte, 4096)
-		for !strings.Contains(seen, "a second") { // it is at work
+		for !strings.Contains(seen, "a second") { // it has started
 			n, err := errs.Read(buf)
 			if err != nil {
 				t.Fatalf("%v after %s", err, seen)

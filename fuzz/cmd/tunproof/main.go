@@ -1,8 +1,9 @@
-// Command tunproof checks that package offload is right, and shows what it makes
-// of packets.
+// Command tunproof checks packet offload against a model, the Linux kernel and real
+// traffic, and shows what package offload makes of packets.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,10 +16,14 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// command is one of tunproof's.
+// command is a command of tunproof, or a part of its command corpus.
 type command struct {
-	name, args, about string
-	run               func(ctx context.Context, io streams, args []string) (int, error)
+	name  string
+	args  string // what follows the name in the usage line
+	about string // one line for the list of commands
+	help  string // what the command does and prints
+	exits string // the exit codes, "" for exitCodes
+	run   func(ctx context.Context, io streams, args []string) (int, error)
 }
 
 // streams are where a command reads and writes.
@@ -27,45 +32,74 @@ type streams struct {
 	out, err io.Writer
 }
 
+// exitCodes are the exit codes of a command that states no others.
+const exitCodes = "Exit codes: 0 holds, 1 a property is violated, 2 usage or infrastructure,\n3 inconclusive: nothing ran, or most was not compared."
+
+// commands are listed in this order. The two nested programs describe themselves.
 var commands = []command{
 	{"verify", "[-seed N] [-checks N] [-fuzz N] [-live TIME] [-cache DIR] [-run REGEXP] [-json]",
-		"the corpus, the captures, each property, this machine's kernel and each fuzz target, then a table", verifyCommand},
-	{"live", "[-time 60s] [-count N [-superpackets N] [-state FILE]] [-traffic PERCENT] [-seed N] [-run REGEXP] [-user UID] [-json]",
-		"ask the kernel of this machine, in network namespaces of its own, then a table", liveCommand},
-	{"kernels", "[-series NAMES] [-count N] [-stride N] [-seed N] [-at-once N] [-cache DIR] [-state FILE] [-o FILE] [-report FILE [-into DOC [-block NAME]]] [-json]",
-		"ask the kernels that people run, in virtual machines: K1 to K5, the device's tests, what each is expected to do", kernelsCommand},
-	{"conformance", "[-time TIME] [-seed N] [-impl NAMES] [-corpus] [-found] [-o FILE] [-report FILE] [-svg FILE] [-json]",
-		"the same properties asked of other implementations, and of the kernel's GRO: which each holds, and what it does instead", conformanceCommand},
-	{"evidence", "[-run-missing] [-version NAME] [-o DIR] [-json]",
-		"gather what all of these found of this tree into docs/evidence: claims, report, results, pictures", evidenceCommand},
-	{"fuzz", "[-time TIME] [-engine native|libfuzzer] [-dir DIR] [-run REGEXP] [-at-once N] [-workers N] [-empty] [-first] [-plant NAME] [-json]",
-		"a fuzzing campaign, until it is interrupted or its time is up; it goes on with what its directory has", fuzzCommand},
-	{"detect", "[-run REGEXP] [-o FILE] [-report FILE]",
-		"how soon each engine finds bugs that are planted, from the seeds and from nothing", detectCommand},
-	{"exhaustive", "[-letters N] [-size N] [-kernel [-stride N]] [-state FILE] [-run REGEXP] [-list] [-json]",
-		"every batch of a small alphabet of packets, and every superpacket of small sizes and of pairs of fields at their edges", exhaustiveCommand},
-	{"mutants", "[-of planted|offload|model] [-deep] [-first] [-run REGEXP] [-draw N -by TEXT] [-state FILE] [-o FILE] [-workers N] [-report page|rows] [-json]",
-		"what the harness would notice: bugs planted, one at a time, and what notices each", mutantsCommand},
+		"check everything once: corpus, captures, properties, this machine's kernel, fuzz targets",
+		verifyHelp, "", verifyCommand},
+	{"live", "[-time TIME | -count N [-superpackets N] [-state FILE]] [-traffic PERCENT] [-seed N] [-run REGEXP] [-user UID] [-json]",
+		"check offload against this machine's kernel",
+		liveHelp, "", liveCommand},
+	{"kernels", "[-series NAMES] [-count N] [-stride N] [-seed N] [-at-once N] [-cache DIR] [-state FILE] [-o FILE] [-run REGEXP] [-json]\n" +
+		"       tunproof kernels -report FILE [-into DOC [-block NAME]]",
+		"check offload against kernels of several versions, in virtual machines",
+		kernelsHelp, "", kernelsCommand},
+	{"conformance", "[FLAGS]", "check the same properties of other implementations and of the kernel's GRO",
+		"", "", conformanceCommand},
+	{"evidence", "[FLAGS]", "collect the results of all commands for this source tree in docs/evidence",
+		"", "", evidenceCommand},
+	{"fuzz", "[-time TIME] [-engine native|libfuzzer] [-dir DIR] [-run REGEXP] [-at-once N] [-workers N] [-timeout TIME] [-memory MB]\n" +
+		"       [-empty] [-first] [-no-canary] [-plant NAME [-bugs FILE]] [-json]\n" +
+		"       tunproof fuzz -report FILE [-into DOC]",
+		"run a fuzzing campaign, or resume the one in its directory",
+		fuzzHelp, fuzzExits, fuzzCommand},
+	{"detect", "[-run REGEXP] [-o FILE]\n       tunproof detect -report FILE [-into DOC]",
+		"measure how soon each fuzzing engine finds planted bugs",
+		detectHelp, detectExits, detectCommand},
+	{"exhaustive", "[-letters N] [-size N] [-kernel [-stride N]] [-state FILE] [-run REGEXP] [-json]\n       tunproof exhaustive -list [-letters N]",
+		"check every batch of a small set of packets, and every small superpacket",
+		exhaustiveHelp, "", exhaustiveCommand},
+	{"mutants", "[-of planted|offload|model] [-bugs FILE] [-deep] [-first] [-run REGEXP] [-draw N -by TEXT] [-workers N]\n" +
+		"       [-state FILE] [-o FILE] [-json]\n       tunproof mutants -report page|rows",
+		"plant bugs, one at a time, and report which tests detect each",
+		mutantsHelp, mutantsExits, mutantsCommand},
 	{"check", "[-wire] [-mtu N] [-certain] [-max N] [-json] CAPTURE...",
-		"what is wrong with packets that somebody's code made: packet, field, rule, and the known bug that it is like", checkCommand},
+		"find what is wrong with the packets of a capture",
+		checkHelp, checkExits, checkCommand},
 	{"compare", "[-ignore FIELDS] [-size N] [-max N] [-json] BEFORE AFTER",
-		"what somebody's offload changed, lost, doubled or put in another order, from captures on both sides of it", compareCommand},
-	{"replay", "[-batch N] [-order reorder] [-atomic] [-complete] [-target NAME] [-kernel] [-q] [-pcap OUT] [-o CASE] [-json] FILE...",
-		"what offload makes of a .pkts case, a capture, packets as text or a fuzz crasher, and whether it is right", replayCommand},
-	{"anonymise", "-o DIR [-size N] CAPTURE...", "write captures without addresses and payload, built as they were", anonymiseCommand},
-	{"corpus", "check|fmt [FILE...]\n  tunproof corpus record -o DIR [NAME...]\n  tunproof corpus import|export|minimise|coverage [-dir DIR] ...", "check that cases are complete and well written, or make them so by the model; " +
-		"inputs of engines: to and from a campaign's directory, fewer that reach as much, what of offload they reach", corpusCommand},
-	{"rules", "", "print docs/rules.md: each rule and its cases", rulesCommand},
+		"find what an offload changed, lost, duplicated or reordered, from captures on both sides",
+		compareHelp, compareExits, compareCommand},
+	{"replay", "[-batch N] [-order inorder|reorder] [-atomic] [-complete] [-target NAME] [-kernel] [-q] [-pcap OUT] [-o CASE] [-json] FILE...",
+		"show what offload makes of a capture, a case, packets as text or a crasher, and whether it is right",
+		replayHelp, replayExits, replayCommand},
+	{"anonymise", "-o DIR [-size N] CAPTURE...",
+		"copy captures without their addresses and payload",
+		anonymiseHelp, anonymiseExits, anonymiseCommand},
+	{"corpus", "PART [ARGUMENTS]",
+		"check, format, record, import, export, minimise or measure test inputs",
+		"", "", corpusCommand},
+	{"rules", "", "print docs/rules.md: every rule with its cases", rulesHelp, "Exit codes: 0 printed, 2 usage or infrastructure.", rulesCommand},
+}
+
+// list returns one line for each command.
+func list(commands []command) string {
+	var b strings.Builder
+	width := 0
+	for _, c := range commands {
+		width = max(width, len(c.name))
+	}
+	for _, c := range commands {
+		fmt.Fprintf(&b, "  %-*s  %s\n", width, c.name, c.about)
+	}
+	return b.String()
 }
 
 func usage() string {
-	var b strings.Builder
-	b.WriteString("usage: tunproof COMMAND [ARGUMENTS]\n\n")
-	for _, c := range commands {
-		fmt.Fprintf(&b, "  tunproof %s %s\n        %s\n", c.name, c.args, c.about)
-	}
-	b.WriteString("\nExit codes: 0 holds, 1 a property is violated, 2 usage or infrastructure, 3 nothing ran, or most was not compared.\n")
-	return b.String()
+	return "usage: tunproof COMMAND [ARGUMENTS]\n\n" + list(commands) +
+		"\n\"tunproof COMMAND -h\" describes a command, its flags and its output.\n\n" + exitCodes + "\n"
 }
 
 // keptError remembers the first write error, so that a report is printed without
@@ -84,7 +118,7 @@ func (k *keptError) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// errUsage is an error in how the command was called.
+// errUsage is the error of a command that was called in a wrong way.
 var errUsage = errors.New("usage")
 
 func main() {
@@ -105,35 +139,44 @@ func run(ctx context.Context, s streams, args []string) int {
 		return record.ExitHolds
 	}
 	for _, c := range commands {
-		if c.name != args[0] {
-			continue
+		if c.name == args[0] {
+			return c.call(ctx, s, args[1:])
 		}
-		out := &keptError{w: s.out}
-		s.out = out
-		code, err := c.run(ctx, s, args[1:])
-		var help helpError
-		if errors.As(err, &help) {
-			fmt.Fprintf(s.out, "usage: tunproof %s %s\n  %s\n%v", c.name, c.args, c.about, help)
-			return record.ExitHolds
-		}
-		if err == nil {
-			err = out.err
-		}
-		if err != nil {
-			fmt.Fprintf(s.err, "tunproof %s: %v\n", c.name, err)
-			if errors.Is(err, errUsage) {
-				fmt.Fprintf(s.err, "usage: tunproof %s %s\n", c.name, c.args)
-			}
-			return record.ExitUsage
-		}
-		return code
 	}
 	fmt.Fprintf(s.err, "tunproof: unknown command %q\n\n%s", args[0], usage())
 	return record.ExitUsage
 }
 
-// finish shows what a command collected: records, or a table and the verdict. It
-// returns the exit code.
+// call runs the command, prints its help or its error, and returns the exit code.
+func (c command) call(ctx context.Context, s streams, args []string) int {
+	out := &keptError{w: s.out}
+	s.out = out
+	code, err := c.run(ctx, s, args)
+	line := strings.TrimSpace("usage: tunproof "+c.name+" "+c.args) + "\n"
+	var help helpError
+	if errors.As(err, &help) {
+		fmt.Fprint(s.out, line, c.help)
+		if help != "" {
+			fmt.Fprintf(s.out, "\nFlags:\n%v", help)
+		}
+		fmt.Fprintf(s.out, "\n%s\n", cmp.Or(c.exits, exitCodes))
+		return record.ExitHolds
+	}
+	if err == nil {
+		err = out.err
+	}
+	if err != nil {
+		fmt.Fprintf(s.err, "tunproof %s: %v\n", c.name, err)
+		if errors.Is(err, errUsage) {
+			fmt.Fprintf(s.err, "%s\"tunproof %s -h\" describes it.\n", line, c.name)
+		}
+		return record.ExitUsage
+	}
+	return code
+}
+
+// finish writes what a command collected, as records or as a table with the verdict,
+// and returns the exit code.
 func finish(s streams, r *record.Collector, asJSON bool, print func(io.Writer)) (int, error) {
 	code, verdict := r.Verdict()
 	if asJSON {

@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/record"
@@ -29,14 +32,14 @@ func call(t *testing.T, args ...string) (stdout, stderr string, code int) {
 
 const corpusDir = "../../../corpus/"
 
-// absent is a UDP packet over IPv6 without a checksum, as text.
+// absent is a UDP packet over IPv6 without a checksum, in hex.
 var absent = func() string {
 	b := scenario.UDP6(20).Bytes()
 	b[46], b[47] = 0, 0
 	return hex.EncodeToString(b)
 }()
 
-// edited writes a copy of a case with one string changed.
+// edited writes a copy of a case with one string replaced, and returns its path.
 func edited(t *testing.T, id, from, to string) string {
 	t.Helper()
 	b, err := os.ReadFile(corpusDir + id + ".pkts")
@@ -53,6 +56,7 @@ func edited(t *testing.T, id, from, to string) string {
 	return name
 }
 
+// testFile writes a file and returns its path.
 func testFile(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -65,7 +69,7 @@ func testFile(t *testing.T, name, text string) string {
 	return path
 }
 
-// TestExitCodes runs every kind of outcome.
+// TestExitCodes checks the exit code and the output of each kind of outcome.
 func TestExitCodes(t *testing.T) {
 	crasher := func(target, input string) string {
 		return testFile(t, "Fuzz"+target+"/0123", "go test fuzz v1\n[]byte("+input+")\n")
@@ -74,9 +78,9 @@ func TestExitCodes(t *testing.T) {
 		name string
 		args []string
 		code int
-		want string // in what is written
+		want string // part of the output
 	}{
-		{"nothing said", nil, 2, "usage: tunproof COMMAND"},
+		{"no command", nil, 2, "usage: tunproof COMMAND"},
 		{"help", []string{"help"}, 0, "Exit codes: 0 holds"},
 		{"unknown command", []string{"prove"}, 2, `unknown command "prove"`},
 		{"unknown flag", []string{"verify", "-x"}, 2, "usage: tunproof verify"},
@@ -85,10 +89,10 @@ func TestExitCodes(t *testing.T) {
 		{"verify nothing", []string{"verify", "-run", "no such row"}, 3, "nothing ran"},
 		{"verify not run only", []string{"verify", "-live", "0", "-run", "K1"}, 3, "not run: K1 (live)"},
 		{"bad time", []string{"live", "-time", "0s"}, 2, "-time and -traffic must be positive"},
-		{"state without count", []string{"live", "-state", "x"}, 2, "-state and -superpackets go with -count"},
-		{"live of something", []string{"live", "x"}, 2, "it takes no arguments"},
+		{"state without count", []string{"live", "-state", "x"}, 2, "-state and -superpackets need -count"},
+		{"live with an argument", []string{"live", "x"}, 2, "it takes no arguments"},
 		{"verify one", []string{"verify", "-seed", "1", "-checks", "50", "-fuzz", "0", "-run", "P2 rapid"}, 0, "all that ran holds (1 rows)"},
-		{"replay nothing", []string{"replay"}, 2, "which file?"},
+		{"replay nothing", []string{"replay"}, 2, "no file given"},
 		{"replay no file", []string{"replay", "/nonexistent"}, 2, "no such file"},
 		{"replay an odd file", []string{"replay", testFile(t, "x", "hello")}, 2, "x: neither a capture, nor packets as text: line 1: "},
 		{"replay a bad case", []string{"replay", testFile(t, "x.pkts", "# format: 1\n# colour: red\n")}, 2, "x.pkts:2: key \"colour\" before the head"},
@@ -104,7 +108,7 @@ func TestExitCodes(t *testing.T) {
 		{"a wrong error class", []string{"replay", edited(t, "segment/refuse-segments-129-udp4", "error: Segments", "error: Fragment")}, 1, `the case says "Fragment", the model "Segments"`},
 		{"a wrong sum", []string{"replay", edited(t, "checksum/rfc1071-example", "sum: 0xddf2", "sum: 0xddf3")}, 1, "the case says sum 0xddf3"},
 		{"check an empty file", []string{"check", testFile(t, "x", "")}, 2, "x: neither a capture"},
-		{"check nothing", []string{"check"}, 2, "which capture?"},
+		{"check nothing", []string{"check"}, 2, "no capture given"},
 		{"check no file", []string{"check", "/nonexistent"}, 2, "no such file"},
 		{"check a directory", []string{"check", "."}, 2, "is a directory"},
 		{"check a bad MTU", []string{"check", "-mtu", "-1", "x"}, 2, "must not be negative"},
@@ -113,35 +117,36 @@ func TestExitCodes(t *testing.T) {
 		{"check with a small MTU", []string{"check", "-mtu", "1499", corpusDir + "captures/tcp4-bulk.pcap"}, 1, "length is 1500 bytes, want at most 1499"},
 		{"check without what is suspect", []string{"check", "-certain", testFile(t, "x", absent)}, 0, "nothing found"},
 		{"check what is suspect", []string{"check", testFile(t, "x", absent)}, 1, "[C1.absent] (suspect)"},
-		{"compare one", []string{"compare", "x"}, 2, "two captures"},
-		{"compare a field of nobody", []string{"compare", "-ignore", "ip.colour", "x", "y"}, 2, `no field "ip.colour"`},
-		{"compare strangers", []string{"compare", corpusDir + "captures/tcp4-bulk.pcap", corpusDir + "captures/tcp6-bulk.pcap"}, 3, "no packet is in both captures"},
+		{"compare one", []string{"compare", "x"}, 2, "give two captures"},
+		{"compare an unknown field", []string{"compare", "-ignore", "ip.colour", "x", "y"}, 2, `no field "ip.colour"`},
+		{"compare unrelated captures", []string{"compare", corpusDir + "captures/tcp4-bulk.pcap", corpusDir + "captures/tcp6-bulk.pcap"}, 3, "no packet is in both captures"},
 		{"compare the same", []string{"compare", corpusDir + "captures/tcp4-bulk.pcap", corpusDir + "captures/tcp4-bulk.pcap"}, 0, "holds: 261 segments"},
-		{"anonymise to nowhere", []string{"anonymise", "x"}, 2, "where to? -o DIR"},
-		{"anonymise nothing", []string{"anonymise", "-o", t.TempDir()}, 2, "which capture?"},
+		{"anonymise to nowhere", []string{"anonymise", "x"}, 2, "no directory given: -o DIR"},
+		{"anonymise nothing", []string{"anonymise", "-o", t.TempDir()}, 2, "no capture given"},
 		{"anonymise an empty capture", []string{"anonymise", "-o", t.TempDir(), captureFile(t, "x", nil)}, 3, "0 packets"},
-		{"replay to a case without a name", []string{"replay", "-o", "-", "x"}, 2, "-o writes to files"},
-		{"anonymise to no directory", []string{"anonymise", "-o", "-", "x"}, 2, "where to? -o DIR"},
+		{"replay to a case without a name", []string{"replay", "-o", "-", "x"}, 2, "-o writes to a file"},
+		{"anonymise to no directory", []string{"anonymise", "-o", "-", "x"}, 2, "no directory given: -o DIR"},
 		{"replay a bad batch", []string{"replay", "-batch", "0", "x"}, 2, "-batch must be positive"},
 		{"replay to nowhere", []string{"replay", "-pcap", "/nonexistent/x", "x"}, 2, "no such file"},
-		{"corpus is complete", []string{"corpus", "check"}, 0, "0 changed"},
-		{"corpus of a wrong case", []string{"corpus", "check", edited(t, "coalesce/id-gap-tcp4", "in: Mismatch", "in: Joined")}, 1, "is not what the model gives"},
+		{"corpus check of all cases", []string{"corpus", "check"}, 0, "0 differ"},
+		{"corpus of a wrong case", []string{"corpus", "check", edited(t, "coalesce/id-gap-tcp4", "in: Mismatch", "in: Joined")}, 1, "differs from what the model gives"},
 		{"corpus of a bad case", []string{"corpus", "check", testFile(t, "x.pkts", "x\n")}, 2, "x.pkts:1:"},
-		{"corpus what", []string{"corpus"}, 2, "corpus what?"},
-		{"corpus of an unknown part", []string{"corpus", "shuffle"}, 2, "corpus what?"},
+		{"corpus without a part", []string{"corpus"}, 2, "no part given"},
+		{"corpus of an unknown part", []string{"corpus", "shuffle"}, 2, `corpus has no part "shuffle"`},
+		{"corpus help", []string{"corpus", "-h"}, 0, "corpus minimise"},
 		{"export to nowhere", []string{"corpus", "export"}, 2, "corpus export -o DIR"},
-		{"export in no form", []string{"corpus", "export", "-o", "x", "-form", "xml"}, 2, "corpus export -o DIR"},
-		{"import into nothing", []string{"corpus", "import", "x"}, 2, "which -dir?"},
-		{"import of no target", []string{"corpus", "import", "-dir", t.TempDir(), testFile(t, "FuzzNone/x", "x")}, 2, `x: no fuzz target "None"`},
+		{"export in an unknown form", []string{"corpus", "export", "-o", "x", "-form", "xml"}, 2, "corpus export -o DIR"},
+		{"import into nothing", []string{"corpus", "import", "x"}, 2, "no directory given: -dir DIR"},
+		{"import of an unknown target", []string{"corpus", "import", "-dir", t.TempDir(), testFile(t, "FuzzNone/x", "x")}, 2, `x: no fuzz target "None"`},
 		{"import a cut input", []string{"corpus", "import", "-dir", t.TempDir(), testFile(t, "FuzzPkts/x", "go test fuzz v1\n[]byte(")}, 2, "x:2: want one line"},
 		{"import a bad case", []string{"corpus", "import", "-dir", t.TempDir(), testFile(t, "FuzzAgree/x", "# format: 1\n# op: dance\n")}, 2, "x:2:"},
 		{"minimise nothing", []string{"corpus", "minimise", "-dir", t.TempDir(), "-run", "none"}, 2, "matches no target"},
-		{"fuzz with no engine", []string{"fuzz", "-engine", "steam"}, 2, `-engine is native or libfuzzer, not "steam"`},
+		{"fuzz with no engine", []string{"fuzz", "-engine", "steam"}, 2, `-engine must be native or libfuzzer, not "steam"`},
 		{"fuzz no target", []string{"fuzz", "-run", "none"}, 2, "-run matches no target"},
 		{"fuzz with no bug", []string{"fuzz", "-plant", "none"}, 2, `no bug "none"`},
 		{"fuzz for a negative time", []string{"fuzz", "-time", "-1s"}, 2, "must not be negative"},
 		{"detect nothing", []string{"detect", "-run", "none"}, 3, ""},
-		{"rules of something", []string{"rules", "x"}, 2, "it takes no arguments"},
+		{"rules with an argument", []string{"rules", "x"}, 2, "it takes no arguments"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			stdout, stderr, code := call(t, test.args...)
@@ -149,6 +154,43 @@ func TestExitCodes(t *testing.T) {
 				t.Errorf("exit code %d, want %d with %q in\n%s%s", code, test.code, test.want, stdout, stderr)
 			}
 		})
+	}
+}
+
+// TestHelp checks the help of each command and of each part of corpus: it states the exit
+// codes, and the usage line has exactly the flags that are listed. Nested programs print
+// their own help.
+func TestHelp(t *testing.T) {
+	flagName := regexp.MustCompile(`(?:^|[\[ ])-([a-z-]+)`)
+	names := func(text string) []string {
+		var list []string
+		for _, m := range flagName.FindAllStringSubmatch(text, -1) {
+			list = append(list, m[1])
+		}
+		slices.Sort(list)
+		return slices.Compact(list)
+	}
+	unused := regexp.MustCompile(`(?m)^  -.*\n.*has no effect here\n`)
+	for _, c := range slices.Concat(commands, corpusParts()) {
+		if c.help == "" {
+			continue
+		}
+		out, stderr, code := call(t, append(strings.Fields(c.name), "-h")...)
+		if code != record.ExitHolds || stderr != "" || !strings.HasPrefix(out, "usage: tunproof "+c.name) || !strings.Contains(out, "Exit codes: 0 ") {
+			t.Errorf("%s: exit code %d\n%s%s", c.name, code, out, stderr)
+		}
+		_, flags, _ := strings.Cut(out, "\nFlags:\n")
+		flags, _, _ = strings.Cut(unused.ReplaceAllString(flags, ""), "\n\nExit codes")
+		var listed []string
+		for line := range strings.Lines(flags) {
+			if strings.HasPrefix(line, "  -") {
+				listed = append(listed, names(line)...)
+			}
+		}
+		slices.Sort(listed)
+		if diff := cmp.Diff(names(c.args), listed, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s: flags (-usage line +listed):\n%s", c.name, diff)
+		}
 	}
 }
 
@@ -184,7 +226,7 @@ func resultsOf(t *testing.T, out string) map[string]record.Result {
 	return rows
 }
 
-// TestJSON reads the records and reports back.
+// TestJSON checks the records of verify and the report of replay.
 func TestJSON(t *testing.T) {
 	out, _, _ := call(t, "verify", "-seed", "7", "-checks", "20", "-fuzz", "0", "-live", "0", "-run", "P3|K2", "-json")
 	results := resultsOf(t, out)
@@ -208,7 +250,8 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// TestInterrupted checks that an interrupt ends with what ran and says so.
+// TestInterrupted checks that an interrupted run ends with the rows that ran, and reports
+// the interrupt.
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -219,7 +262,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestRulesDoc checks that docs/rules.md is what the command prints.
+// TestRulesDoc checks that docs/rules.md is the page that the command prints.
 func TestRulesDoc(t *testing.T) {
 	want, _, _ := call(t, "rules")
 	got, err := os.ReadFile("../../../docs/rules.md")
@@ -250,8 +293,9 @@ func TestTree(t *testing.T) {
 	}
 }
 
-// TestExplainClosed replays a batch whose latest superpacket was never open: a
-// packet that ends in its header, then one that matches nothing.
+// TestExplainClosed replays a batch in which a packet that ends inside its header comes
+// before a packet that does not match. The explanation must name the first packet, since
+// the short one never opened a superpacket.
 func TestExplainClosed(t *testing.T) {
 	a := scenario.TCP4(100)
 	b := a.Next(100)
@@ -264,7 +308,7 @@ func TestExplainClosed(t *testing.T) {
 	}
 }
 
-// TestCorpora takes inputs out, in both forms, and in again.
+// TestCorpora exports inputs in both forms and imports them again.
 func TestCorpora(t *testing.T) {
 	for _, form := range []string{"raw", "native"} {
 		out, dir := t.TempDir(), t.TempDir()

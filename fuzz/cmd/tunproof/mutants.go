@@ -9,24 +9,38 @@ import (
 	"tunproof/fuzz/record"
 )
 
+const mutantsHelp = `
+Shows which bugs the tests would detect. A mutant is a copy of the code with one change:
+a planted bug, modelled on a real one where there is one, or a mutation such as < for <=.
+Each mutant is compiled and run against the properties, offload's own tests, and the
+kernel. The default set takes about 20 minutes; the kernel needs network namespaces.
+The checkout itself is never changed.
+
+Prints a line for each mutant on standard error, and at the end a summary: how many were
+detected, by which method, and which survived. docs/mutation.md has the results.
+`
+
+const mutantsExits = "Exit codes: 0 all mutants were detected (with -deep: none), 1 some were not (with -deep: some were),\n" +
+	"2 usage, infrastructure or an interrupt, 3 nothing ran."
+
 func mutantsCommand(ctx context.Context, s streams, args []string) (int, error) {
 	r := mutants.Job{Ctx: ctx, Out: s.out, Progress: s.err, Only: regexp.MustCompile("")}
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
-	flags.StringVar(&r.Of, "of", "planted", "planted, offload or model: planted bugs, or the mutations of a package")
-	flags.StringVar(&r.Bugs, "bugs", "", "file of bugs to plant instead of the harness's own: a JSON array of objects with name, from, file, old, new")
-	flags.StringVar(&r.State, "state", "", "file that keeps outcomes, to resume from")
-	flags.StringVar(&r.Write, "o", "", "file to write results to, once every mutant has run")
-	flags.BoolVar(&r.Deep, "deep", false, "with -of offload: only those that are listed as equivalent, against all small inputs")
-	flags.BoolVar(&r.First, "first", false, "stop at the first test program that detects a mutant")
-	flags.IntVar(&r.Workers, "workers", 0, "mutants that run at the same time; 0 for one per core")
-	flags.IntVar(&r.Draw, "draw", 0, "run only N mutants, drawn by -by")
-	flags.StringVar(&r.By, "by", "", "text that determines what -draw draws, such as a commit hash")
-	report := flags.String("report", "", "run nothing and print a page from the newest records: page is docs/mutation.md, rows has each mutant")
-	flags.Func("run", "only mutants whose ID matches", func(t string) (err error) {
+	flags.StringVar(&r.Of, "of", "planted", "`SET` of mutants: planted (a list of bugs), offload or model (every mutation of that package)")
+	flags.StringVar(&r.Bugs, "bugs", "", "plant the bugs of `FILE`, a JSON array of objects with name, from, file, old and new, instead of the built-in list")
+	flags.StringVar(&r.State, "state", "", "keep the outcomes in `FILE` and resume from it")
+	flags.StringVar(&r.Write, "o", "", "write the results to `FILE` once every mutant has run")
+	flags.BoolVar(&r.Deep, "deep", false, "with -of offload, run only mutants that are listed as equivalent, against all small inputs; none may be detected")
+	flags.BoolVar(&r.First, "first", false, "for each mutant, stop at the first test program that detects it")
+	flags.IntVar(&r.Workers, "workers", 0, "run `N` mutants at the same time; 0 is one for each core")
+	flags.IntVar(&r.Draw, "draw", 0, "run only `N` mutants, which -by selects")
+	flags.StringVar(&r.By, "by", "", "`TEXT` that determines which mutants -draw selects, such as a commit hash")
+	report := flags.String("report", "", "only print a `PAGE` made from the newest results: page is docs/mutation.md, rows has each mutant")
+	flags.Func("run", "only mutants whose ID matches `REGEXP`", func(t string) (err error) {
 		r.Only, err = regexp.Compile(t)
 		return err
 	})
-	flags.BoolVar(&r.JSON, "json", false, "write the result record")
+	flags.BoolVar(&r.JSON, "json", false, "write the result record, in JSON, instead of the summary")
 	if err := parse(flags, args); err != nil {
 		return 0, err
 	}
@@ -34,18 +48,18 @@ func mutantsCommand(ctx context.Context, s streams, args []string) (int, error) 
 	case flags.NArg() > 0:
 		return 0, fmt.Errorf("%w: it takes no arguments", errUsage)
 	case mutants.Suites[r.Of] == "":
-		return 0, fmt.Errorf("%w: -of is planted, offload or model", errUsage)
+		return 0, fmt.Errorf("%w: -of must be planted, offload or model", errUsage)
 	case r.Bugs != "" && r.Of != "planted":
-		return 0, fmt.Errorf("%w: -bugs goes with -of planted", errUsage)
+		return 0, fmt.Errorf("%w: -bugs needs -of planted", errUsage)
 	case r.Deep && r.Of != "offload":
-		return 0, fmt.Errorf("%w: -deep goes with -of offload", errUsage)
+		return 0, fmt.Errorf("%w: -deep needs -of offload", errUsage)
 	case r.Write != "" && (r.First || r.Draw != 0 || r.Bugs != "" || r.Only.String() != ""):
-		return 0, fmt.Errorf("%w: -o is for all that there are: without -first, -draw, -bugs, -run", errUsage)
+		return 0, fmt.Errorf("%w: -o needs all mutants: it excludes -first, -draw, -bugs and -run", errUsage)
 	case (r.Draw != 0) != (r.By != "") || r.Draw < 0 || r.Workers < 0:
-		return 0, fmt.Errorf("%w: -draw goes with -by, and neither it nor -workers is negative", errUsage)
+		return 0, fmt.Errorf("%w: -draw and -by need each other, and -draw and -workers must not be negative", errUsage)
 	}
 	if *report != "" && *report != "page" && *report != "rows" {
-		return 0, fmt.Errorf("%w: -report is page or rows, not %q", errUsage, *report)
+		return 0, fmt.Errorf("%w: -report must be page or rows, not %q", errUsage, *report)
 	}
 	var err error
 	if r.Root, err = record.Root("."); err != nil {

@@ -12,14 +12,14 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// Commands that are modules of their own: one needs the implementations that it judges,
-// the other a plotting library.
+// These commands are modules of their own. The first needs the implementations that it
+// judges, the second a plotting library.
 var (
 	conformanceCommand = nested("fuzz/peers", "conformance", "./conformance")
 	evidenceCommand    = nested("fuzz/evidence", "evidence", ".")
 )
 
-// nested builds and runs the command of a package of a nested module.
+// nested returns a command that builds a program of a nested module and runs it.
 func nested(module, name, pkg string) func(context.Context, streams, []string) (int, error) {
 	return func(ctx context.Context, s streams, args []string) (int, error) {
 		root, err := record.Root(".")
@@ -37,7 +37,7 @@ func nested(module, name, pkg string) func(context.Context, streams, []string) (
 		build.Env = append(os.Environ(), "GOTOOLCHAIN=auto")
 		build.Stdout, build.Stderr = s.err, s.err
 		if err := build.Run(); err != nil {
-			return 0, fmt.Errorf("go build of %s, a module of its own: %w", module, err)
+			return 0, fmt.Errorf("go build in the nested module %s: %w", module, err)
 		}
 		c := process.Command(ctx, program, args...)
 		c.Stdin, c.Stdout, c.Stderr = s.in, s.out, s.err

@@ -15,7 +15,7 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// packetsIn counts the packets of a capture.
+// packetsIn returns the number of packets in a capture.
 func packetsIn(t *testing.T, b []byte) int {
 	t.Helper()
 	list, _, err := pcap.ReadAll(bytes.NewReader(b))
@@ -25,7 +25,7 @@ func packetsIn(t *testing.T, b []byte) int {
 	return len(list)
 }
 
-// written calls replay -pcap and returns what is at a name then.
+// written runs replay -pcap and returns the file that it wrote.
 func written(t *testing.T, name string) (fs.FileInfo, []byte) {
 	t.Helper()
 	if out, stderr, code := call(t, "replay", "-q", "-pcap", name, corpusDir+"captures/tcp4-ecn.pcap"); code != record.ExitHolds {
@@ -42,8 +42,9 @@ func written(t *testing.T, name string) (fs.FileInfo, []byte) {
 	return info, b
 }
 
-// TestOutputPlaces writes where there is nothing, a file, a symbolic link to one:
-// each stays what it is, with the mode it has or what the umask leaves.
+// TestOutputPlaces writes to a new name, to a file, and to a symbolic link to a file. A
+// file keeps its mode, a link stays a link, and a new file has the mode that the umask
+// leaves.
 func TestOutputPlaces(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o027))
 	dir := t.TempDir()
@@ -66,7 +67,7 @@ func TestOutputPlaces(t *testing.T) {
 		}
 	}
 	if info, err := os.Lstat(target); err != nil || info.Mode() != 0o600 || info.Size() < 100 {
-		t.Errorf("what the link leads to: %v %v", info, err)
+		t.Errorf("the target of the link: %v %v", info, err)
 	}
 	if err := os.Remove(target); err != nil {
 		t.Fatal(err)
@@ -81,8 +82,8 @@ func TestOutputPlaces(t *testing.T) {
 	}
 }
 
-// TestOutputThrough writes to a FIFO, and to the standard output by both names:
-// packets go through, and what is said of them stays apart.
+// TestOutputThrough writes packets to a FIFO and to standard output, named "-" and
+// /dev/stdout. The report is not written among the packets.
 func TestOutputThrough(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {

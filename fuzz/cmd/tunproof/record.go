@@ -16,15 +16,23 @@ import (
 	"tunproof/tunlive"
 )
 
+const corpusRecordHelp = `
+Records traffic between sockets in network namespaces that the command makes, and checks
+every property on it. NAME is a recording, such as tcp4-bulk; without one all are made.
+
+Writes DIR/NAME.pcap for each, and prints its packets, bytes, and the mean number of
+packets in a superpacket.
+`
+
 // corpusRecord records traffic between sockets in namespaces of its own.
 func corpusRecord(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("corpus record", flag.ContinueOnError)
-	dir := flags.String("o", "", "directory to write to")
+	dir := flags.String("o", "", "write the captures into `DIR`")
 	if err := parse(flags, args); err != nil {
 		return 0, err
 	}
 	if *dir == "" || *dir == "-" {
-		return 0, fmt.Errorf("%w: where to? -o DIR", errUsage)
+		return 0, fmt.Errorf("%w: no directory given: -o DIR", errUsage)
 	}
 	var missing *tunlive.Missing
 	if err := tunlive.Enter(); errors.As(err, &missing) {

@@ -11,37 +11,50 @@ import (
 	"tunproof/tunlive"
 )
 
+const replayHelp = `
+Runs packets through package offload and checks every property on them. FILE is a pcap or
+pcapng capture, a .pkts case, packets as text (hex, a dump, a Go slice) or a crasher (an
+input file of Go's fuzzing engine); - is standard input. A packet whose comment states a
+VnetHdr is segmented; the others are coalesced in batches. A case must come out as it
+states.
+
+Prints each packet, whether it joined and if not why, each superpacket with its VnetHdr,
+each segment, the violations, and a verdict.
+`
+
+const replayExits = "Exit codes: 0 holds, 1 a property is violated, 2 usage, infrastructure or an unreadable file, 3 there was nothing to judge."
+
 func replayCommand(ctx context.Context, s streams, args []string) (int, error) {
 	r := &replay.Run{Ctx: ctx, In: s.in, Out: s.out, Err: s.err}
 	flags := flag.NewFlagSet("replay", flag.ContinueOnError)
-	flags.IntVar(&r.Batch, "batch", 64, "packets of a capture to a batch")
-	order := flags.String("order", "inorder", "for captures: inorder or reorder")
-	flags.BoolVar(&r.Config.AtomicIDs, "atomic", false, "for captures: Config.AtomicIDs")
-	flags.StringVar(&r.Target, "target", "", "fuzz target of a crasher; by default the name of its directory")
-	flags.BoolVar(&r.Complete, "complete", false, "fill in partial checksums of packets without a VnetHdr, which a receiver with offload takes for right")
-	flags.BoolVar(&r.Quiet, "q", false, "show only violations and counts, no packets")
-	flags.BoolVar(&r.JSON, "json", false, "write JSON objects, one a line: one for each batch of a capture, then one for each file")
-	ask := flags.Bool("kernel", false, "ask this machine's kernel too, in network namespaces made for it")
-	out := flags.String("pcap", "", "write the packets that offload makes to a pcapng file; with - they go to the standard output, and the report to the standard error")
-	flags.StringVar(&r.CaseFile, "o", "", "write a case: of the violation, with as few packets as show it, or of all packets if nothing is violated")
+	flags.IntVar(&r.Batch, "batch", 64, "for captures: `N` packets make a batch")
+	order := flags.String("order", "inorder", "for captures: `ORDER` of packets within a TCP flow, inorder (kept) or reorder (out-of-order segments may join)")
+	flags.BoolVar(&r.Config.AtomicIDs, "atomic", false, "for captures: set Config.AtomicIDs, so that the IDs of packets with DF may change")
+	flags.StringVar(&r.Target, "target", "", "a crasher is an input of the fuzz target `NAME`; without it the name of its directory counts")
+	flags.BoolVar(&r.Complete, "complete", false, "complete partial checksums of packets without a VnetHdr first, as a sender's offload would")
+	flags.BoolVar(&r.Quiet, "q", false, "print violations and counts only, no packets")
+	flags.BoolVar(&r.JSON, "json", false, "write one JSON object a line instead of text: one for each batch of a capture, then one for each file")
+	ask := flags.Bool("kernel", false, "compare with this machine's kernel too, in network namespaces that the command makes")
+	out := flags.String("pcap", "", "write the packets that offload makes to the pcapng file `OUT`; - is standard output, and then the report goes to standard error")
+	flags.StringVar(&r.CaseFile, "o", "", "write the file `CASE`: the violation with as few packets as show it, or all packets if nothing is violated")
 	if err := parse(flags, args); err != nil {
 		return 0, err
 	}
 	r.Config.Reorder = *order == "reorder"
 	switch {
 	case *order != "reorder" && *order != "inorder":
-		return 0, fmt.Errorf("%w: -order is inorder or reorder, not %q", errUsage, *order)
+		return 0, fmt.Errorf("%w: -order must be inorder or reorder, not %q", errUsage, *order)
 	case r.Batch < 1:
 		return 0, fmt.Errorf("%w: -batch must be positive", errUsage)
 	case r.CaseFile == "-":
-		return 0, fmt.Errorf("%w: -o writes to files, not to the standard output", errUsage)
+		return 0, fmt.Errorf("%w: -o writes to a file, not to standard output", errUsage)
 	case flags.NArg() == 0:
-		return 0, fmt.Errorf("%w: which file? - is the standard input", errUsage)
+		return 0, fmt.Errorf("%w: no file given; - is standard input", errUsage)
 	}
 	for _, name := range flags.Args() {
 		for _, to := range []string{*out, r.CaseFile} {
 			if to != "" && file.Same(name, to) {
-				return 0, fmt.Errorf("%w: %s would be written over what is read", errUsage, to)
+				return 0, fmt.Errorf("%w: %s is an input and would be overwritten", errUsage, to)
 			}
 		}
 	}

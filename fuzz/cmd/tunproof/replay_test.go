@@ -26,7 +26,7 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// piped runs the command with a text on the standard input.
+// piped runs the command line with a text on standard input.
 func piped(t *testing.T, in string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, err bytes.Buffer
@@ -34,7 +34,7 @@ func piped(t *testing.T, in string, args ...string) (stdout, stderr string, code
 	return out.String(), err.String(), code
 }
 
-// captureNG writes a pcapng file of packets with comments.
+// captureNG writes packets with their comments to a pcapng file and returns its path.
 func captureNG(t *testing.T, packets ...pcap.Packet) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -50,8 +50,8 @@ func captureNG(t *testing.T, packets ...pcap.Packet) string {
 	return testFile(t, "x.pcapng", b.String())
 }
 
-// TestReplayText replays packets as text: what xxd writes, a dump with a VnetHdr,
-// a slice of Go.
+// TestReplayText replays packets as text: plain hex, a dump, a Go slice, and a superpacket
+// with a VnetHdr.
 func TestReplayText(t *testing.T) {
 	p := scenario.TCP4(30)
 	b := p.Bytes()
@@ -76,8 +76,8 @@ func TestReplayText(t *testing.T) {
 	}
 }
 
-// TestReplayWrites writes superpackets to a file, cuts them from it again, and
-// has the packets that it started with.
+// TestReplayWrites writes superpackets to a file and replays that file. The segments are
+// the packets of the original capture.
 func TestReplayWrites(t *testing.T) {
 	dir := t.TempDir()
 	supers, segments := filepath.Join(dir, "supers.pcapng"), filepath.Join(dir, "segments.pcapng")
@@ -116,8 +116,8 @@ func TestReplayWrites(t *testing.T) {
 	}
 }
 
-// TestReplayCase plants a property that one packet of a capture breaks: the case
-// that is written has nothing else.
+// TestReplayCase replays a capture with a property that two packets with PSH violate. The
+// case that is written has only two packets.
 func TestReplayCase(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "found.pkts")
 	r := &replay.Run{Ctx: context.Background(), Out: &bytes.Buffer{}, Err: &bytes.Buffer{}, Batch: 64, CaseFile: name, Quiet: true,
@@ -149,7 +149,7 @@ func TestReplayCase(t *testing.T) {
 	}
 }
 
-// TestVnetComments checks superpackets of a pcapng file, wrong ones too.
+// TestVnetComments checks superpackets of a pcapng file, some with a wrong VnetHdr.
 func TestVnetComments(t *testing.T) {
 	h, b := scenario.TCP4(3000).Super(1000)
 	wrong, hint := h, h
@@ -174,8 +174,9 @@ func TestVnetComments(t *testing.T) {
 	}
 }
 
-// TestCutShort reads captures that end in the middle of a record, or have records
-// that the capture cut: what is there is judged, and where it ends is said.
+// TestCutShort reads a capture that ends in the middle of a record, and one with a record
+// that was cut when it was captured. Complete packets are judged, and the place of the cut
+// is reported.
 func TestCutShort(t *testing.T) {
 	b, err := os.ReadFile(corpusDir + "captures/tcp4-bulk.pcap")
 	if err != nil {
@@ -208,8 +209,8 @@ func TestCutShort(t *testing.T) {
 	}
 }
 
-// TestAnonymiseFiles anonymises both sides of an offload in one run: they compare
-// as before.
+// TestAnonymiseFiles anonymises both sides of an offload in one run. Comparing the copies
+// gives the same result.
 func TestAnonymiseFiles(t *testing.T) {
 	dir := t.TempDir()
 	supers := filepath.Join(dir, "supers.pcapng")
@@ -225,7 +226,7 @@ func TestAnonymiseFiles(t *testing.T) {
 	if stdout, stderr, code := call(t, "compare", a, b); code != record.ExitHolds || !strings.Contains(stdout, "261 segments") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
-	if _, stderr, code := call(t, "anonymise", "-o", out, a); code != record.ExitUsage || !strings.Contains(stderr, "is there already") {
+	if _, stderr, code := call(t, "anonymise", "-o", out, a); code != record.ExitUsage || !strings.Contains(stderr, "exists already") {
 		t.Errorf("over itself: exit code %d: %s", code, stderr)
 	}
 	if left, err := filepath.Glob(filepath.Join(out, "*.new")); err != nil || left != nil {
@@ -233,7 +234,7 @@ func TestAnonymiseFiles(t *testing.T) {
 	}
 }
 
-// TestReports reads the JSON of each command.
+// TestReports checks the JSON of each command that reads captures.
 func TestReports(t *testing.T) {
 	name := corpusDir + "captures/tcp4-bulk.pcap"
 	for _, args := range [][]string{{"check", "-json", name}, {"compare", "-json", name, name}, {"replay", "-json", "-batch", "100", name}} {
@@ -255,7 +256,7 @@ func TestReports(t *testing.T) {
 	}
 }
 
-// TestStopped interrupts commands that read captures.
+// TestStopped interrupts each command that reads captures.
 func TestStopped(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -273,7 +274,7 @@ func TestStopped(t *testing.T) {
 	}
 }
 
-// TestReplayKernel asks the kernel about a capture and a case.
+// TestReplayKernel replays a capture and a case with -kernel.
 func TestReplayKernel(t *testing.T) {
 	canAsk(t)
 	out, stderr, state := ownProcess(t, nil, "replay", "-kernel", "-q", corpusDir+"captures/udp6-quic-like.pcap", corpusDir+"segment/cwr-tcp4.pkts")
@@ -282,9 +283,9 @@ func TestReplayKernel(t *testing.T) {
 	}
 }
 
-// TestCompareClocks compares captures whose clocks differ, one of which starts
-// later than anything that is read ahead: what both have came through, the rest is
-// not compared. Then it loses a flow, the end of one, and everything.
+// TestCompareClocks compares captures whose clocks differ, where one starts later than
+// compare reads ahead. Packets of both captures came through, and the rest is not compared.
+// Then it compares captures from which a flow, nearly all, the end, or all packets are lost.
 func TestCompareClocks(t *testing.T) {
 	const ahead = 3_000
 	var packets []pcap.Packet
@@ -347,8 +348,8 @@ func TestCompareClocks(t *testing.T) {
 	}
 }
 
-// compareAhead compares two captures with limits of its own: how many packets are read
-// ahead, and how many may wait.
+// compareAhead compares two captures, reading at most ahead packets ahead, with the limits
+// of cfg.
 func compareAhead(t *testing.T, names [2]string, ahead int, cfg compare.Config) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -369,10 +370,10 @@ func compareAhead(t *testing.T, names [2]string, ahead int, cfg compare.Config) 
 	return out.String(), errs.String(), map[string]int{record.Holds: record.ExitHolds, record.Violated: record.ExitViolation, record.NotRun: record.ExitNothing}[r.Record.Result]
 }
 
-// TestCompareRates compares captures of which one has times at another rate: it is
-// said, and what is lost is found and nothing else.
+// TestCompareRates compares captures whose clocks run at different rates. The difference is
+// reported, and the only finding is the packet that is lost.
 func TestCompareRates(t *testing.T) {
-	n, pending, ahead := 4_700, 1<<11, 625 // far more than what waits and what is read ahead
+	n, pending, ahead := 4_700, 1<<11, 625 // n is far more than the other two, which limit memory
 	if os.Getenv("LONG") == "1" {
 		n, pending, ahead = 150_000, 0, compare.DefaultAhead
 	}
@@ -402,8 +403,8 @@ func TestCompareRates(t *testing.T) {
 	}
 }
 
-// TestCompareHop compares captures before and behind a hop: what it changes in
-// all packets is told, and can be left out.
+// TestCompareHop compares captures from before and after a hop. The fields that it changes
+// in all packets are named in a note, and -ignore leaves them out.
 func TestCompareHop(t *testing.T) {
 	list := packetsOf(t, "tcp4-bulk")
 	for _, b := range list {
@@ -420,8 +421,8 @@ func TestCompareHop(t *testing.T) {
 	}
 }
 
-// TestAnonymiseCase checks that of a case, such as a recorder writes, the VnetHdr stays:
-// what becomes of it is cut and joined as before.
+// TestAnonymiseCase checks that the copy of a case keeps the VnetHdr, so that its packets
+// are cut and joined as before.
 func TestAnonymiseCase(t *testing.T) {
 	for name, want := range map[string]string{"segment/all-flags-tcp4": "segment 2", "coalesce/data-same-tcp4": "gso_size=100"} {
 		out := t.TempDir()

@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// maxRSS is the most memory that a process had, in bytes.
+// maxRSS returns the largest resident size of a process, in bytes.
 func maxRSS(s *os.ProcessState) int64 {
 	return int64(s.SysUsage().(*syscall.Rusage).Maxrss) << 10
 }

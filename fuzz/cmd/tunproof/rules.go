@@ -2,15 +2,24 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 
 	"tunproof/fuzz/law"
 	"tunproof/fuzz/record"
 )
 
-// rulesCommand prints docs/rules.md.
+const rulesHelp = `
+Prints the page docs/rules.md: each rule of segmentation and coalescing, its reason, and
+the cases of the corpus on both sides of it.
+`
+
 func rulesCommand(_ context.Context, s streams, args []string) (int, error) {
-	if len(args) > 0 {
+	flags := flag.NewFlagSet("rules", flag.ContinueOnError)
+	if err := parse(flags, args); err != nil {
+		return 0, err
+	}
+	if flags.NArg() > 0 {
 		return 0, fmt.Errorf("%w: it takes no arguments", errUsage)
 	}
 	text, err := law.RulesPage()

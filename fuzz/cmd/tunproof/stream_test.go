@@ -14,12 +14,11 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// streamLimit is the memory that a command may take, whatever the size of a
-// capture: 256 MB.
+// streamLimit is the memory that a command may use whatever the size of a capture: 256 MB.
 const streamLimit = 256 << 20
 
-// writeStream writes a capture of about so many MB: bulk TCP, UDP and small
-// packets of 50 flows.
+// writeStream writes a capture of about mb megabytes, with large and small TCP and UDP
+// packets of 50 flows, and returns the number of packets.
 func writeStream(t *testing.T, name string, mb int) (packets int) {
 	t.Helper()
 	f, err := os.Create(name)
@@ -66,9 +65,9 @@ func writeStream(t *testing.T, name string, mb int) (packets int) {
 	return packets
 }
 
-// TestStreams runs each command that reads captures on a long one, as a process
-// of its own, and bounds its memory. TUNPROOF_STREAM_MB=1024 is TUNPROOF_STREAM_MB=1024 go test ./fuzz/cmd/tunproof -run TestStreams -v; with
-// LONG=1 the capture is longer than the limit.
+// TestStreams runs each command that reads captures on a long capture, in a process of its
+// own, and checks that its memory stays below streamLimit. With LONG=1 the capture is
+// larger than the limit. TUNPROOF_STREAM_MB sets the size.
 func TestStreams(t *testing.T) {
 	mb := 8
 	switch {
@@ -77,7 +76,7 @@ func TestStreams(t *testing.T) {
 	case testing.Short():
 		mb = 1
 	default:
-		t.Log("a capture of 8 MB shows little of the memory that a long one takes: LONG=1 reads 300 MB")
+		t.Log("8 MB are too few to show a leak: LONG=1 reads 300 MB")
 	}
 	if s := os.Getenv("TUNPROOF_STREAM_MB"); s != "" {
 		var err error
@@ -106,8 +105,8 @@ func TestStreams(t *testing.T) {
 			t.Fatalf("%v: exit code %d\n%.2000s%.2000s", args, state.ExitCode(), stdout, stderr)
 		}
 		t.Logf("%s: %d MB, %d packets in %.1f s, %d MB of memory", args[0], mb, packets, took.Seconds(), memory>>20)
-		if memory > streamLimit && !testing.Short() { // a detector of races takes its own
-			t.Errorf("%s takes %d MB", args[0], memory>>20)
+		if memory > streamLimit && !testing.Short() { // the race detector needs memory of its own, and its runs are short
+			t.Errorf("%s uses %d MB of memory", args[0], memory>>20)
 		}
 	}
 }

@@ -17,13 +17,25 @@ import (
 	"tunproof/fuzz/verify"
 )
 
+const verifyHelp = `
+Runs everything once: the cases of the corpus, the recorded captures, each property on
+generated scenarios, every input of small scopes, this machine's kernel, and each fuzz
+target. A scenario is a set of packets to join and superpackets to cut. The parts that
+need a checkout of tunproof, the Go command or network namespaces are reported as not
+run where these are missing.
+
+Prints a table with one row for each property and method (how many inputs, which judge,
+the result), what the inputs had in common, and a verdict. docs/properties.md explains
+the properties. Progress goes to standard error.
+`
+
 func verifyCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("verify", flag.ContinueOnError)
 	v := &verify.Run{Kernel: askKernel}
-	flags.IntVar(&v.Checks, "checks", 3_000, "scenarios of each property")
-	flags.IntVar(&v.Execs, "fuzz", 20_000, "executions of each fuzz target; 0 for none")
-	flags.DurationVar(&v.Live, "live", 15*time.Second, "time for asking this machine's kernel, roughly; 0 to leave it out")
-	flags.StringVar(&v.Cache, "cache", "", "directory in which fuzz targets keep their inputs for the next run; by default they start afresh")
+	flags.IntVar(&v.Checks, "checks", 3_000, "generate `N` scenarios for each property")
+	flags.IntVar(&v.Execs, "fuzz", 20_000, "execute each fuzz target `N` times; 0 leaves them out")
+	flags.DurationVar(&v.Live, "live", 15*time.Second, "spend about this `TIME` on this machine's kernel; 0 leaves it out")
+	flags.StringVar(&v.Cache, "cache", "", "keep the inputs of fuzz targets in `DIR` for the next run; without it they start afresh")
 	var rows rowFlags
 	if err := rows.parse(flags, args); err != nil {
 		return 0, err
@@ -48,7 +60,8 @@ func verifyCommand(ctx context.Context, s streams, args []string) (int, error) {
 	return finish(s, &v.Collector, rows.asJSON, v.Print)
 }
 
-// askKernel asks the kernel in a process of its own, which is put into namespaces.
+// askKernel runs "tunproof live" in a process of its own, which enters namespaces, and
+// returns its records.
 func askKernel(v *verify.Run) ([]record.Result, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -68,7 +81,7 @@ func askKernel(v *verify.Run) ([]record.Result, error) {
 	}
 	rows, err := record.Read(bytes.NewReader(out))
 	if err != nil {
-		return nil, fmt.Errorf("what live wrote: %w", err)
+		return nil, fmt.Errorf("the output of live: %w", err)
 	}
 	return rows, nil
 }

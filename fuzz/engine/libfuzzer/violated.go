@@ -4,8 +4,8 @@
 
 package main
 
-// violated has a function of its own for each property. Engines tell findings apart
-// by the innermost functions of the stack.
+// violated maps each property to a function that panics. Engines distinguish findings
+// by the innermost functions of the stack, so each property has its own.
 var violated = map[string]func(error){
 	"P1":      violatedTotal,
 	"P2":      violatedEquation,

@@ -10,13 +10,13 @@ import (
 	"tunproof/fuzz/engine/targets"
 )
 
-// only is the target that TestCorpusDir runs, linked in (-ldflags "-X
-// tunproof/fuzz/engine/native.only=Agree"); without it each target runs the directory of its
-// name.
+// only is the name of the target that TestCorpusDir runs. It is set when the program is
+// linked (-ldflags "-X tunproof/fuzz/engine/native.only=Agree"). If it is empty, each
+// target runs the inputs in the directory of its name.
 var only string
 
-// TestCorpusDir runs the inputs below the directory FUZZ_CORPUS_DIR, raw bytes each, as
-// engines do that ask for coverage.
+// TestCorpusDir runs the inputs in the directory that FUZZ_CORPUS_DIR names, files of raw
+// bytes. OSS-Fuzz and ClusterFuzzLite run it to measure coverage.
 func TestCorpusDir(t *testing.T) {
 	dir := os.Getenv("FUZZ_CORPUS_DIR")
 	if dir == "" {

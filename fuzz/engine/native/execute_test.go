@@ -10,8 +10,9 @@ import (
 	"tunproof/fuzz/engine/targets"
 )
 
-// TestMain lets the collector wait: an execution leaves little behind. Asked by the
-// environment it serves inputs of a target instead of testing.
+// TestMain runs the tests or, if the environment names a target to serve (serve.Env),
+// executes inputs of that target. The garbage collector runs less often than usual, since
+// an execution leaves little garbage.
 func TestMain(m *testing.M) {
 	debug.SetGCPercent(400)
 	env := serve.FromEnviron()

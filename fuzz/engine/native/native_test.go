@@ -1,5 +1,5 @@
-// Package native holds the native fuzz functions, apart from what else is
-// tested: an engine instruments all that is linked.
+// Package native has the fuzz functions for Go's own engine. They are apart from other
+// tests because the engine instruments every package that is linked.
 package native
 
 import (
@@ -15,7 +15,8 @@ import (
 	"tunproof/fuzz/law"
 )
 
-// fuzz runs a target natively, from the corpus unless serve.Env.NoSeeds is set.
+// fuzz runs a target in Go's engine. The seeds come from the corpus, unless
+// serve.Env.NoSeeds is set.
 func fuzz(f *testing.F, name string) {
 	t, ok := targets.Named(name)
 	if !ok {
@@ -34,7 +35,7 @@ func fuzz(f *testing.F, name string) {
 	reach := newReach(name, env.Reach)
 	f.Fuzz(func(t2 *testing.T, b []byte) {
 		if env.Time > 0 {
-			late := time.AfterFunc(env.Time, func() { panic("it takes too long") })
+			late := time.AfterFunc(env.Time, func() { panic("the execution takes too long") })
 			defer late.Stop()
 		}
 		if err := t.Body(b, reach.tally); err != nil {
@@ -44,8 +45,9 @@ func fuzz(f *testing.F, name string) {
 	})
 }
 
-// reach counts what the executions of one process met, and writes it into the
-// directory serve.Env.Reach. Engines run in several processes, and kill them.
+// reach counts the batches, Reasons and refusals that the executions of one process met,
+// and writes the counts to a file in the directory serve.Env.Reach. An engine runs several
+// processes and kills them, so each has a file of its own.
 type reach struct {
 	file  string
 	tally *law.Tally // nil without a directory
@@ -59,13 +61,13 @@ func newReach(name, dir string) *reach {
 	return &reach{file: filepath.Join(dir, fmt.Sprintf("%s-%d.json", name, os.Getpid())), tally: law.NewTally()}
 }
 
-// executed writes the tally now and then; what came after the last time is lost.
+// executed writes the tally after every 1,000 executions. Later counts are lost.
 func (r *reach) executed() {
 	if r.n++; r.tally == nil || r.n%1000 != 0 {
 		return
 	}
-	// Beside it first: a process that is killed leaves a whole file or none. A
-	// count that is missing changes no verdict.
+	// Write a second file and rename it, so that a killed process leaves a complete
+	// file or none. Errors are ignored: a missing count changes no verdict.
 	if b, err := json.Marshal(r.tally); err == nil && os.WriteFile(r.file+".new", b, 0o644) == nil {
 		_ = os.Rename(r.file+".new", r.file)
 	}

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// Env is the whole protocol by which a process of an engine is started: it travels in
-// the environment. The zero Env is that of a process that a person starts.
+// Env is the configuration of a process that a campaign or tunproof verify starts. It is
+// passed in environment variables. The zero Env is that of a process started by hand.
 type Env struct {
-	Serve   string        // TUNPROOF_EXECUTE: the target whose inputs the process serves instead of testing
-	Target  string        // TUNPROOF_TARGET: the target that libFuzzer's program runs
-	Memory  int           // TUNPROOF_MEMORY: how much memory the process may take, in MB; 0 for any
-	Time    time.Duration // TUNPROOF_TIME: how long an execution may take; 0 for the engine's own limit
-	NoSeeds bool          // TUNPROOF_SEEDS=none: start without the corpus
-	Reach   string        // TUNPROOF_REACH: directory in which the process writes what its inputs met
+	Serve   string        // TUNPROOF_EXECUTE: the target whose inputs the process executes (see Serve) instead of testing
+	Target  string        // TUNPROOF_TARGET: the target that command libfuzzer runs
+	Memory  int           // TUNPROOF_MEMORY: limit of the process's memory, in MB; 0 for none
+	Time    time.Duration // TUNPROOF_TIME: limit of one execution's time; 0 for the engine's own
+	NoSeeds bool          // TUNPROOF_SEEDS=none: start without the seeds
+	Reach   string        // TUNPROOF_REACH: directory for the process's law.Tally; "" for none
 }
 
 // Environ returns the environment of this process with e added.
@@ -34,8 +34,8 @@ func (e Env) Environ() []string {
 	return list
 }
 
-// FromEnviron returns the Env that this process was started with. A value that cannot
-// be read is as if it were not set.
+// FromEnviron returns the Env that this process was started with. A malformed number or
+// duration counts as not set.
 func FromEnviron() Env {
 	e := Env{Serve: os.Getenv("TUNPROOF_EXECUTE"), Target: os.Getenv("TUNPROOF_TARGET"),
 		NoSeeds: os.Getenv("TUNPROOF_SEEDS") == "none", Reach: os.Getenv("TUNPROOF_REACH")}

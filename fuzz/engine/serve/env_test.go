@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// TestEnv checks that an Env comes through the environment as it was, whole and empty.
+// TestEnv checks that an Env is the same after it was passed in environment variables, with
+// no field set and with all.
 func TestEnv(t *testing.T) {
 	for _, want := range []Env{{}, {Serve: "Agree", Target: "Order", Memory: 512, Time: 3 * time.Second, NoSeeds: true, Reach: "/a b"}} {
 		for _, v := range want.Environ() {

@@ -16,17 +16,17 @@ import (
 	"tunproof/fuzz/internal/process"
 )
 
-// Limits are those of one input.
+// Limits bounds the execution of one input.
 type Limits struct {
 	Time   time.Duration
-	Memory int // MB
+	Memory int // in MB
 }
 
-// Process executes inputs of one target. It starts when the first is run, and again
-// after one that ended it.
+// Process executes inputs of one target in a separate process. That process is started by
+// Run, and started again by the next Run if an input ended it. Close must be called.
 type Process struct {
 	Program string // the test program of fuzz/engine/native
-	Target  string // its name
+	Target  string // the target's name
 	Limits  Limits
 
 	cmd    *exec.Cmd
@@ -35,7 +35,8 @@ type Process struct {
 	stderr bytes.Buffer
 }
 
-// Run executes one input. An error is of the infrastructure, or ctx's.
+// Run executes one input. Whatever the input does is an Outcome. An error means that the
+// process could not be run, or is the cause of ctx's end.
 func (p *Process) Run(ctx context.Context, input []byte) (Outcome, error) {
 	if p.cmd == nil {
 		if err := p.start(); err != nil {
@@ -64,19 +65,20 @@ func (p *Process) Run(ctx context.Context, input []byte) (Outcome, error) {
 	case ctx.Err() != nil:
 		return Outcome{}, context.Cause(ctx)
 	case hung.Load():
-		return Outcome{"P1", "hang", fmt.Sprintf("P1 violated: it takes more than %v", p.Limits.Time)}, nil
+		return Outcome{"P1", "hang", fmt.Sprintf("P1 violated: the input runs for more than %v", p.Limits.Time)}, nil
 	}
 	var exit *exec.ExitError
 	switch {
 	case !errors.As(err, &exit):
-		return Outcome{}, fmt.Errorf("%s ended without an answer: %v\n%s", p.Program, err, p.stderr.Bytes())
+		return Outcome{}, fmt.Errorf("%s exited without an answer: %v\n%s", p.Program, err, p.stderr.Bytes())
 	case exit.ExitCode() == exitMemory:
-		return Outcome{"P1", "memory", fmt.Sprintf("P1 violated: it takes more than %d MB of memory", p.Limits.Memory)}, nil
+		return Outcome{"P1", "memory", fmt.Sprintf("P1 violated: the input needs more than %d MB of memory", p.Limits.Memory)}, nil
 	}
 	text := p.stderr.Bytes()
 	return Outcome{"P1", crash(string(text)), fmt.Sprintf("P1 violated: the process ended: %v\n%s", exit, text[:min(len(text), 4000)])}, nil
 }
 
+// start starts the process.
 func (p *Process) start() error {
 	cmd := exec.Command(p.Program)
 	cmd.Env = Env{Serve: p.Target, Memory: p.Limits.Memory}.Environ()
@@ -98,7 +100,7 @@ func (p *Process) start() error {
 	return nil
 }
 
-// end waits for the process after its input was closed.
+// end closes the input of the process and waits for it to exit.
 func (p *Process) end() error {
 	p.in.Close()
 	err := p.cmd.Wait()
@@ -106,7 +108,7 @@ func (p *Process) end() error {
 	return err
 }
 
-// Close ends the process.
+// Close ends the process, if it runs.
 func (p *Process) Close() {
 	if p.cmd != nil {
 		_ = process.Kill(p.cmd)

@@ -1,7 +1,7 @@
-// Package execute runs inputs of fuzz targets in a process apart, so that one that
-// hangs, takes all memory or crashes is an outcome and not the end. The process is the
-// test program of fuzz/engine/native without instrumentation; it serves inputs that are written
-// to it, each behind its length, and answers each with a line of JSON.
+// Package serve runs inputs of fuzz targets in a separate process, so that an input which
+// hangs, crashes or takes all memory has an Outcome and does not end the caller. The process
+// is the test program of fuzz/engine/native, without instrumentation. It reads inputs from
+// standard input, each preceded by its length, and answers each with a line of JSON.
 package serve
 
 import (
@@ -19,20 +19,22 @@ import (
 	"tunproof/fuzz/law"
 )
 
-// Outcome is what became of an input. It holds if Property is "".
+// Outcome is the result of executing one input.
 type Outcome struct {
+	// Property is the ID of the violated property, "" if none is violated.
 	Property string `json:"property"`
-	// Where is what is alike in findings that have one cause: the first field that
-	// differs, the function that panics, "hang", "memory", else the message without
-	// its numbers.
+	// Where is the same for findings with the same cause: the first field that
+	// differs, the function that panics, "hang", "memory", or else the message
+	// without its numbers.
 	Where string `json:"where"`
 	Msg   string `json:"msg"`
 }
 
-// Key is the property and the place.
+// Key identifies the cause of a finding: Property and Where.
 func (o Outcome) Key() string { return o.Property + " " + o.Where }
 
-// Serve runs body on inputs until they end.
+// Serve runs body on the inputs that it reads from in, and writes an Outcome for each to
+// out. It returns at the end of in.
 func Serve(in io.Reader, out io.Writer, body func([]byte, *law.Tally) error) error {
 	answer := json.NewEncoder(out)
 	for {
@@ -52,6 +54,7 @@ func Serve(in io.Reader, out io.Writer, body func([]byte, *law.Tally) error) err
 	}
 }
 
+// outcome returns the Outcome of an input for which the target's Body returned err.
 func outcome(err error) Outcome {
 	var v *law.Violation
 	switch {
@@ -74,9 +77,9 @@ var (
 	frame   = regexp.MustCompile(`(?m)^(tunproof/\S+)\(`)
 )
 
-// panicking is the innermost function of the module on the stack of a panic.
+// panicking returns the innermost function of the module on the stack of a panic.
 func panicking(text string) string {
-	if _, after, ok := strings.Cut(text, "\npanic("); ok { // what recovered is above
+	if _, after, ok := strings.Cut(text, "\npanic("); ok { // the frames before it are of the recovery
 		text = after
 	}
 	if m := frame.FindStringSubmatch(text); m != nil {
@@ -85,8 +88,8 @@ func panicking(text string) string {
 	return "panic"
 }
 
-// crash is what is alike in what a process says at its end for one cause: addresses are
-// not.
+// crash returns the part of a crashed process's last output that is the same whenever it
+// crashes for the same reason: no numbers or addresses.
 func crash(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	where := "crash: " + numbers.ReplaceAllString(line, "N")
@@ -96,11 +99,12 @@ func crash(text string) string {
 	return where
 }
 
-// exitMemory is the exit code of a process that took more memory than it may.
+// exitMemory is the exit code of a process that exceeded its limit of memory.
 const exitMemory = 86
 
-// LimitMemory ends the process when it has more than this many MB of memory, sampled:
-// an engine takes that for a crash of the input that it runs.
+// LimitMemory starts a goroutine that ends the process when it uses more than mb MB of
+// memory, which it samples every 20 ms. An engine treats this as a crash of the input that
+// it is running.
 func LimitMemory(mb int) {
 	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	go func() {

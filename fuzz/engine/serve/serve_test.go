@@ -13,11 +13,11 @@ import (
 
 var eaten [][]byte
 
-// body does what the input says.
+// body does what the input names.
 func body(b []byte, _ *law.Tally) error {
 	switch string(b) {
 	case "hang":
-		select {} // as long as the watch of the memory runs
+		select {} // no deadlock: the goroutine of LimitMemory runs
 	case "eat":
 		for {
 			eaten = append(eaten, make([]byte, 1<<20))
@@ -36,7 +36,7 @@ func body(b []byte, _ *law.Tally) error {
 	return nil
 }
 
-// TestMain serves what TestProcess asks of it.
+// TestMain runs the tests, or serves inputs for TestProcess if the environment asks for it.
 func TestMain(m *testing.M) {
 	if FromEnviron().Serve == "" {
 		os.Exit(m.Run())
@@ -47,8 +47,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// TestProcess checks that each end of an input is told from the others, and that the
-// next input is executed whatever the one before did.
+// TestProcess checks that each way in which an input can end has its own Outcome, and that
+// the next input is executed after each.
 func TestProcess(t *testing.T) {
 	p := &Process{Program: os.Args[0], Target: "body", Limits: Limits{Time: time.Second, Memory: 256}}
 	defer p.Close()
@@ -74,8 +74,8 @@ func TestProcess(t *testing.T) {
 	}
 }
 
-// TestInterrupt checks that an input that is running ends with the context, and is no
-// finding.
+// TestInterrupt checks that the end of the context ends a running input, and that this is
+// an error and not a finding.
 func TestInterrupt(t *testing.T) {
 	p := &Process{Program: os.Args[0], Target: "body", Limits: Limits{Time: time.Minute, Memory: 256}}
 	defer p.Close()

@@ -7,23 +7,25 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// Form says what a target takes its bytes for, and so how its inputs are kept.
+// Form is the meaning that a target gives to its bytes. It decides how inputs are kept.
 type Form int
 
-// The forms. The zero Form is none: a target without one keeps nothing.
+// These are the forms. The zero Form is invalid.
 const (
-	// Raw bytes are a text, a capture, data. They are kept as they are.
+	// Raw means that the target reads the bytes themselves, such as a text or a
+	// capture. They are kept unchanged.
 	Raw Form = iota + 1
-	// Scenario bytes are decoded. A scenario is kept as a case, which means the
-	// same when the byte form of scenarios changes.
+	// Scenario means that the bytes decode to a scenario. It is kept as a case, which
+	// stays valid when the encoding of scenarios changes.
 	Scenario
-	// ScenarioAndRaw bytes are decoded, and read as they are too.
+	// ScenarioAndRaw means both: the bytes are decoded, and also read themselves.
 	ScenarioAndRaw
 )
 
-// Kept returns an input of the target as it is kept, and the extension of its file.
-// A scenario that no case can hold (packets too long, a batch without any) is kept
-// as its bytes. An input that says nothing to the target is nil.
+// Kept returns the text that is stored for the input b of the target, and the extension of
+// its file. A scenario is stored as a case, or as b itself if no case can hold it (a packet
+// is too long, or a batch has none). The text is nil for an input without content, which
+// is not stored. Kept panics if the target has no form.
 func (t Target) Kept(b []byte) (text []byte, ext string) {
 	switch t.Form {
 	case Raw:
@@ -46,8 +48,8 @@ func (t Target) Kept(b []byte) (text []byte, ext string) {
 	return b, ".raw"
 }
 
-// Input returns the input that Kept was given, in the byte form of today. file is a
-// name for errors. Its extension says what text is.
+// Input returns the input that Kept stored as text, in the current encoding. file is the
+// name of the stored file: its extension is that of Kept, and errors begin with it.
 func Input(file string, text []byte) ([]byte, error) {
 	if !strings.HasSuffix(file, ".pkts") {
 		return text, nil

@@ -1,6 +1,6 @@
 //go:build ignore
 
-// Generate writes the files that package targets gives as source.
+// Command generate writes the files that targets.Sources returns.
 package main
 
 import (

@@ -12,18 +12,17 @@ import (
 	"tunproof/fuzz/capture/compare"
 	"tunproof/fuzz/capture/hexdump"
 	"tunproof/fuzz/capture/pcap"
-
 	"tunproof/fuzz/law"
 	"tunproof/fuzz/scenario"
 )
 
-// Hexdump checks that what Parse reads of any text is packets that, written as
-// plain hex, are read the same.
+// Hexdump checks the parser of packets as text on any text. A packet that it reads must
+// read the same when it is written as hex in a case, and an error must name a line.
 func Hexdump(b []byte) error {
 	packets, err := hexdump.Parse(b)
 	if err != nil {
 		if !strings.HasPrefix(err.Error(), "line ") {
-			return law.Violatedf("hexdump", "an error that names no line: %v", err)
+			return law.Violatedf("hexdump", "an error does not name a line: %v", err)
 		}
 		return nil
 	}
@@ -34,19 +33,20 @@ func Hexdump(b []byte) error {
 		text := pkts.Format(&pkts.Case{Op: pkts.OpCoalesce, Why: "w", Source: "s", Batches: []pkts.Batch{{In: []pkts.In{{Data: p.Data}}}}})
 		c, err := pkts.Parse("hexdump", text)
 		if err != nil || !bytes.Equal(c.Batches[0].In[0].Data, p.Data) {
-			return law.Violatedf("hexdump", "packet %d, of line %d, is no packet of a case: %v", i, p.Line, err)
+			return law.Violatedf("hexdump", "packet %d, of line %d, does not read the same from a case: %v", i, p.Line, err)
 		}
 	}
 	return nil
 }
 
-// Judges checks those who judge captures: that they take any packets, that a
-// capture compared with itself shows nothing, and that it can be anonymised.
+// Judges checks the packages check, compare and anonymise on any packets. None may return
+// an error, a capture compared with itself must give no finding, and an anonymised packet
+// must keep its length.
 func Judges(s *scenario.Scenario) error {
 	packets := asCapture(s)
 	c := check.New(check.Config{}, func(check.Finding) {})
 	var err error
-	m := compare.New(compare.Config{}, func(f compare.Finding) { err = law.Violatedf("judges", "a capture compared with itself: %v", f) })
+	m := compare.New(compare.Config{}, func(f compare.Finding) { err = law.Violatedf("judges", "comparing a capture with itself finds: %v", f) })
 	for _, p := range packets {
 		if err := c.Packet(p); err != nil {
 			return law.Violatedf("judges", "check: %v", err)
@@ -67,14 +67,14 @@ func Judges(s *scenario.Scenario) error {
 	}
 	for _, p := range packets {
 		if q, err := a.Packet(p); err != nil || len(q.Data) != len(p.Data) {
-			return law.Violatedf("judges", "anonymise: %d bytes, were %d: %v", len(q.Data), len(p.Data), err)
+			return law.Violatedf("judges", "anonymise: a packet of %d bytes becomes one of %d: %v", len(p.Data), len(q.Data), err)
 		}
 	}
 	return nil
 }
 
-// asCapture is a scenario's packets one after another, superpackets with their
-// VnetHdr.
+// asCapture returns the packets of a scenario one after another. Superpackets have their
+// VnetHdr as comment.
 func asCapture(s *scenario.Scenario) []pcap.Packet {
 	var packets []pcap.Packet
 	add := func(b []byte, comment string) {

@@ -9,7 +9,8 @@ import (
 	"tunproof/fuzz/law"
 )
 
-// Pkts checks that what Parse reads is written so that it reads the same.
+// Pkts checks the parser of cases on any text: a case that it reads must be the same after
+// it is formatted and read again.
 func Pkts(b []byte) error {
 	c, err := pkts.Parse("fuzz", b)
 	if err != nil {
@@ -18,21 +19,22 @@ func Pkts(b []byte) error {
 	text := pkts.Format(c)
 	again, err := pkts.Parse("formatted", text)
 	if err != nil {
-		return law.Violatedf("pkts", "Parse does not read what Format wrote: %v", err)
+		return law.Violatedf("pkts", "Parse refuses the text that Format wrote: %v", err)
 	}
 	if second := pkts.Format(again); string(second) != string(text) {
-		return law.Violatedf("pkts", "Format writes a case that it wrote and Parse read otherwise")
+		return law.Violatedf("pkts", "a formatted case is different after it is parsed and formatted again")
 	}
 	return nil
 }
 
-// Pcap checks that what the reader takes is written, in every form, so that it
-// reads the same.
+// Pcap checks the reader of captures on any bytes: the packets that it reads must be the
+// same after they are written, in each format, and read again. An error must name an
+// offset.
 func Pcap(b []byte) error {
 	packets, _, err := pcap.ReadAll(bytes.NewReader(b))
 	if err != nil {
 		if !strings.HasPrefix(err.Error(), "offset ") {
-			return law.Violatedf("pcap", "an error that names no offset: %v", err)
+			return law.Violatedf("pcap", "an error does not name an offset: %v", err)
 		}
 		return nil
 	}
@@ -45,7 +47,7 @@ func Pcap(b []byte) error {
 			}
 		}
 		if err != nil {
-			return law.Violatedf("pcap", "writing to memory: %v", err)
+			return law.Violatedf("pcap", "the Writer fails in memory: %v", err)
 		}
 		if err := readAs(packets, &file); err != nil {
 			return err
@@ -53,12 +55,12 @@ func Pcap(b []byte) error {
 	}
 	var file bytes.Buffer
 	if err := pcap.Write(&file, packets); err != nil {
-		return law.Violatedf("pcap", "Write to memory: %v", err)
+		return law.Violatedf("pcap", "Write fails in memory: %v", err)
 	}
 	return readAs(packets, &file)
 }
 
-// readAs checks that a capture has these packets.
+// readAs checks that file is a capture of exactly these packets.
 func readAs(packets []pcap.Packet, file io.Reader) error {
 	again, skipped, err := pcap.ReadAll(file)
 	if err != nil || len(skipped) > 0 || len(again) != len(packets) {

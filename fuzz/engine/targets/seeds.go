@@ -9,12 +9,12 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// Large seeds slow an engine down more than they teach it. Of those above maxSeed
-// bytes, or maxPackets bytes as packets, only two kinds are seeds: the shortest
-// batches, and a superpacket that is refused as too long. The corpus test runs
-// them all.
+// These limit the size of a seed in bytes, encoded and as packets: large seeds slow an
+// engine down. The corpus test runs every case, whatever its size.
 const maxSeed, maxPackets = 512, 2048
 
+// quick reports whether a scenario is small enough for a seed. Batches of two packets and
+// superpackets of more than 65,535 bytes, which are refused, may exceed maxPackets.
 func quick(s scenario.Scenario) bool {
 	n, total := 0, 0
 	for _, batch := range s.Batches {
@@ -28,8 +28,8 @@ func quick(s scenario.Scenario) bool {
 	return total <= maxPackets || n == 2 || len(s.Supers) == 1 && total > 65535
 }
 
-// Seeds returns what an engine starts from: the cases of the corpus in the form
-// that the target reads.
+// Seeds returns the inputs that an engine starts from: the cases of the corpus in the form
+// that the target reads. Cases that are too large are left out.
 func (t Target) Seeds() ([][]byte, error) {
 	cases, err := corpus.Cases()
 	if err != nil {
@@ -48,7 +48,7 @@ func (t Target) Seeds() ([][]byte, error) {
 	return list, nil
 }
 
-// scenarioSeed is a case's packets as a scenario.
+// scenarioSeed returns the packets of a case as an encoded scenario.
 func scenarioSeed(c *pkts.Case, _ int) ([]byte, error) {
 	if c.Op == pkts.OpChecksum {
 		return nil, nil
@@ -56,10 +56,10 @@ func scenarioSeed(c *pkts.Case, _ int) ([]byte, error) {
 	return scenario.Encode(scenario.FromCase(c)), nil
 }
 
-// textSeed is a case's text.
+// textSeed returns the text of a case.
 func textSeed(c *pkts.Case, _ int) ([]byte, error) { return pkts.Format(c), nil }
 
-// checksumSeed is a checksum case's bytes, as law.Checksum reads them.
+// checksumSeed returns the data of a checksum case as law.Checksum reads it.
 func checksumSeed(c *pkts.Case, _ int) ([]byte, error) {
 	if c.Op != pkts.OpChecksum {
 		return nil, nil
@@ -68,8 +68,8 @@ func checksumSeed(c *pkts.Case, _ int) ([]byte, error) {
 	return append([]byte{byte(in.Seed), byte(in.Seed >> 8), 0}, in.Data...), nil
 }
 
-// captureSeed is a case's packets as a pcap file, every other one as a pcapng file
-// with comments.
+// captureSeed returns the packets of a case as a capture: a pcapng file with comments if n
+// is even, and a pcap file if it is odd.
 func captureSeed(c *pkts.Case, n int) ([]byte, error) {
 	if c.Op != pkts.OpCoalesce {
 		return nil, nil

@@ -1,5 +1,5 @@
-// Package targets holds the fuzz targets: everything that an engine needs to know
-// of each. A property of scenarios is a target, and so is each parser.
+// Package targets lists the fuzz targets with everything that an engine needs to run them.
+// Each property of scenarios is a target, and so is each parser.
 //
 //go:generate go run generate.go
 package targets
@@ -13,19 +13,20 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// Target is a fuzz target. The zero Target is none: All has every field of each set.
+// Target is a fuzz target: a property and the function of bytes that checks it. All fields
+// of a valid Target are set.
 type Target struct {
 	record.Property
 	Form Form
-	// Seed returns the input that a case of the corpus gives, nil if it gives none.
-	// n is how many seeds the target has already.
+	// Seed returns the input that is made from a case of the corpus, nil if none is. n
+	// is the number of seeds that the target has already.
 	Seed func(c *pkts.Case, n int) ([]byte, error)
-	// Body returns nil or a *law.Violation, and counts what it saw in t, which
-	// may be nil.
+	// Body checks the property on b and returns nil or a *law.Violation. It counts the
+	// batches, Reasons and refusals that it met in t, which may be nil.
 	Body func(b []byte, t *law.Tally) error
 }
 
-// bytesTargets are the targets that are no property of scenarios, by ID.
+// bytesTargets are the targets whose property is about bytes, not scenarios, by ID.
 var bytesTargets = map[string]Target{
 	"P8":      {Form: Raw, Seed: checksumSeed, Body: plain(law.Checksum)},
 	"codec":   {Form: Scenario, Seed: scenarioSeed, Body: plain(law.Codec)},
@@ -53,7 +54,7 @@ func All() []Target {
 	return list
 }
 
-// Named returns the target of a name.
+// Named returns the target with this name and reports whether there is one.
 func Named(name string) (Target, bool) {
 	list := All()
 	at := slices.IndexFunc(list, func(t Target) bool { return t.Name == name })
@@ -63,7 +64,7 @@ func Named(name string) (Target, bool) {
 	return list[at], true
 }
 
-// plain is a body that counts nothing.
+// plain returns a Body that calls f and counts nothing.
 func plain(f func(b []byte) error) func([]byte, *law.Tally) error {
 	return func(b []byte, _ *law.Tally) error { return f(b) }
 }

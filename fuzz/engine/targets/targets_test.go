@@ -13,8 +13,8 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// TestComplete checks that each row of the table with a fuzz target has one, and
-// that every field of each target is set.
+// TestComplete checks that each property with the name of a fuzz target has exactly one
+// target, and that every field of each target is set.
 func TestComplete(t *testing.T) {
 	var want, got []string
 	for _, p := range record.Properties {
@@ -25,7 +25,7 @@ func TestComplete(t *testing.T) {
 	for _, tg := range All() {
 		got = append(got, tg.ID)
 		if v := reflect.ValueOf(tg); v.FieldByName("Form").IsZero() || v.FieldByName("Seed").IsZero() || v.FieldByName("Body").IsZero() || tg.Name == "" {
-			t.Errorf("target %s is not whole: %+v", tg.ID, tg)
+			t.Errorf("target %s lacks a field: %+v", tg.ID, tg)
 		}
 	}
 	for _, id := range want {
@@ -34,11 +34,11 @@ func TestComplete(t *testing.T) {
 		}
 	}
 	if len(got) != len(want) {
-		t.Errorf("targets of %v, want of %v", got, want)
+		t.Errorf("there are targets of %v, want of %v", got, want)
 	}
 }
 
-// TestSources checks that the generated files are those of today's targets.
+// TestSources checks that the generated files are up to date.
 func TestSources(t *testing.T) {
 	files, err := Sources()
 	if err != nil {
@@ -56,8 +56,8 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// TestKept checks that an input of each target is kept so that the target reads
-// the same: scenarios equal, any other form byte for byte.
+// TestKept checks that a stored input of each target means the same when it is read again:
+// an equal scenario, or the same bytes for other forms.
 func TestKept(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 8))
 	cases, raw := 0, 0
@@ -87,7 +87,8 @@ func TestKept(t *testing.T) {
 	}
 }
 
-// roundTrip keeps an input, reads it again and compares. It returns how it was kept.
+// roundTrip stores an input, reads it again and compares. It returns the extension of the
+// stored file.
 func roundTrip(t *testing.T, tg Target, b []byte) (ext string) {
 	t.Helper()
 	text, ext := tg.Kept(b)
@@ -107,8 +108,8 @@ func roundTrip(t *testing.T, tg Target, b []byte) (ext string) {
 	return ext
 }
 
-// TestForms checks what is kept of a target that nobody has heard of: its form alone
-// decides, and a target without a form keeps nothing.
+// TestForms checks that the form alone decides how the inputs of a target are stored, and
+// that a target without a form panics.
 func TestForms(t *testing.T) {
 	scene := scenario.Encode(scenario.Scenario{Batches: [][][]byte{{scenario.TCP4(3).Bytes()}}})
 	for form, want := range map[Form]string{Raw: ".raw", Scenario: ".pkts", ScenarioAndRaw: ".pkts"} {
@@ -125,7 +126,7 @@ func TestForms(t *testing.T) {
 	}
 	defer func() {
 		if recover() == nil {
-			t.Error("a target without a form keeps inputs")
+			t.Error("a target without a form stores inputs")
 		}
 	}()
 	Target{}.Kept(scene)

@@ -1,5 +1,8 @@
-// Command run runs a static program, such as a test binary, on kernels of many
-// versions. It can be used as go test -exec.
+// Command run runs a static program, such as a test binary, on Linux kernels of several
+// versions, each in a QEMU virtual machine. It can be the program of go test -exec.
+//
+// It exits with 0 if the program succeeded on every kernel, 1 if it failed on one, 2 for
+// wrong usage or infrastructure, and 3 if no kernel was available.
 package main
 
 import (
@@ -18,7 +21,7 @@ import (
 	"tunproof/tunlive/kernels"
 )
 
-// These are the exit codes of every command of tunproof.
+// These are the exit codes, the same as those of command tunproof.
 const (
 	holds = iota
 	violation
@@ -26,8 +29,21 @@ const (
 	nothing
 )
 
-// passed are the environment variables that the program inherits, if they are set.
+// passed lists the environment variables that the program inherits, if they are set.
 var passed = []string{"TUNLIVE", "TUNLIVE_USER", "RAPID_SEED", "RAPID_CHECKS", "RAPID_STEPS", "GODEBUG"}
+
+const help = `usage: run [FLAGS] PROGRAM [ARGUMENTS]
+       run [FLAGS] -list | -fetch
+
+Runs a static Linux program on kernels of several versions, each in a QEMU virtual machine,
+and prints its output. Kernels and QEMU are fetched on first use. A series that is not
+available is skipped.
+
+Exit codes: 0 it succeeded on every kernel, 1 it failed on one, 2 usage or infrastructure,
+3 no kernel was available.
+
+Flags:
+`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -40,18 +56,23 @@ func main() {
 	os.Exit(code)
 }
 
+// run runs the command line and returns the exit code.
 func run(ctx context.Context) (int, error) {
 	root, err := checkout()
 	if err != nil {
 		return usage, err
 	}
-	names := flag.String("series", "", "by commas; all of the program's architecture by default")
-	cache := flag.String("cache", filepath.Join(root, ".cache", "kernels"), "where kernels and QEMU are kept")
-	limit := flag.Duration("timeout", 5*time.Minute, "for the program; it gets SIGQUIT then")
-	list := flag.Bool("list", false, "list the series")
-	fetch := flag.Bool("fetch", false, "only fetch")
+	names := flag.String("series", "", "comma-separated `NAMES` of kernel series; without it all of the program's architecture")
+	cache := flag.String("cache", filepath.Join(root, ".cache", "kernels"), "keep kernels and QEMU in `DIR`")
+	limit := flag.Duration("timeout", 5*time.Minute, "send SIGQUIT to a program that runs longer than this `TIME`")
+	list := flag.Bool("list", false, "only list the series of kernels")
+	fetch := flag.Bool("fetch", false, "only fetch kernels and QEMU")
 	var env []string
-	flag.Func("env", "K=V for the program; may be repeated", func(s string) error { env = append(env, s); return nil })
+	flag.Func("env", "set an environment variable, `NAME=VALUE`, for the program; may be repeated", func(s string) error { env = append(env, s); return nil })
+	flag.Usage = func() {
+		fmt.Fprint(flag.CommandLine.Output(), help)
+		flag.PrintDefaults()
+	}
 	flag.Parse()
 	var chosen []string
 	if *names != "" {
@@ -71,7 +92,7 @@ func run(ctx context.Context) (int, error) {
 	case *fetch:
 		return fetchAll(ctx, c, series)
 	case flag.NArg() == 0:
-		return usage, errors.New("which program?")
+		return usage, errors.New("no program given")
 	}
 	program, args := flag.Arg(0), flag.Args()[1:]
 	arch, _, err := kernels.Arch(program)
@@ -120,6 +141,7 @@ func run(ctx context.Context) (int, error) {
 	return code, nil
 }
 
+// fetchAll fetches the kernels of all series and lists their versions.
 func fetchAll(ctx context.Context, c kernels.Cache, series []kernels.Series) (int, error) {
 	n := 0
 	for _, s := range series {
@@ -140,7 +162,7 @@ func fetchAll(ctx context.Context, c kernels.Cache, series []kernels.Series) (in
 	return holds, nil
 }
 
-// checkout returns the module's directory.
+// checkout returns the directory of the module that the process is in.
 func checkout() (string, error) {
 	dir, err := os.Getwd()
 	for err == nil {
