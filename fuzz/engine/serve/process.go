@@ -10,23 +10,23 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"sync/atomic"
 	"time"
 
 	"tunproof/fuzz/internal/process"
 )
 
-// Limits bounds the execution of one input.
+// Limits are the limits of one execution.
 type Limits struct {
 	Time   time.Duration
 	Memory int // in MB
 }
 
-// Process executes inputs of one target in a separate process. That process is started by
-// Run, and started again by the next Run if an input ended it. Close must be called.
+// Process executes inputs of one target in another process. That starts with the first
+// input, and again after an input that ended it. The zero value with its exported fields
+// set is ready to use.
 type Process struct {
 	Program string // the test program of fuzz/engine/native
-	Target  string // the target's name
+	Target  string // name of the target
 	Limits  Limits
 
 	cmd    *exec.Cmd
@@ -35,8 +35,8 @@ type Process struct {
 	stderr bytes.Buffer
 }
 
-// Run executes one input. Whatever the input does is an Outcome. An error means that the
-// process could not be run, or is the cause of ctx's end.
+// Run executes one input. An error is ctx's, or means that the input was not executed: what
+// the input does is an Outcome.
 func (p *Process) Run(ctx context.Context, input []byte) (Outcome, error) {
 	if p.cmd == nil {
 		if err := p.start(); err != nil {
@@ -44,8 +44,7 @@ func (p *Process) Run(ctx context.Context, input []byte) (Outcome, error) {
 		}
 	}
 	cmd := p.cmd
-	var hung atomic.Bool
-	late := time.AfterFunc(p.Limits.Time, func() { hung.Store(true); _ = process.Kill(cmd) })
+	late := time.AfterFunc(p.Limits.Time, func() { _ = process.Kill(cmd) })
 	stop := context.AfterFunc(ctx, func() { _ = process.Kill(cmd) })
 	_, err := p.in.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(input))), input...))
 	var line []byte
@@ -64,13 +63,13 @@ func (p *Process) Run(ctx context.Context, input []byte) (Outcome, error) {
 	switch {
 	case ctx.Err() != nil:
 		return Outcome{}, context.Cause(ctx)
-	case hung.Load():
-		return Outcome{"P1", "hang", fmt.Sprintf("P1 violated: the input runs for more than %v", p.Limits.Time)}, nil
+	case !inTime:
+		return Outcome{"P1", "hang", fmt.Sprintf("P1 violated: the input runs longer than %v", p.Limits.Time)}, nil
 	}
 	var exit *exec.ExitError
 	switch {
 	case !errors.As(err, &exit):
-		return Outcome{}, fmt.Errorf("%s exited without an answer: %v\n%s", p.Program, err, p.stderr.Bytes())
+		return Outcome{}, fmt.Errorf("%s ended with success but did not answer: %v\n%s", p.Program, err, p.stderr.Bytes())
 	case exit.ExitCode() == exitMemory:
 		return Outcome{"P1", "memory", fmt.Sprintf("P1 violated: the input needs more than %d MB of memory", p.Limits.Memory)}, nil
 	}
@@ -100,7 +99,7 @@ func (p *Process) start() error {
 	return nil
 }
 
-// end closes the input of the process and waits for it to exit.
+// end closes the input of the process and waits for its end.
 func (p *Process) end() error {
 	p.in.Close()
 	err := p.cmd.Wait()
@@ -108,7 +107,7 @@ func (p *Process) end() error {
 	return err
 }
 
-// Close ends the process, if it runs.
+// Close kills the process.
 func (p *Process) Close() {
 	if p.cmd != nil {
 		_ = process.Kill(p.cmd)

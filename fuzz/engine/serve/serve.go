@@ -1,7 +1,7 @@
-// Package serve runs inputs of fuzz targets in a separate process, so that an input which
-// hangs, crashes or takes all memory has an Outcome and does not end the caller. The process
-// is the test program of fuzz/engine/native, without instrumentation. It reads inputs from
-// standard input, each preceded by its length, and answers each with a line of JSON.
+// Package serve runs inputs of fuzz targets in another process. An input that hangs,
+// exhausts the memory or crashes is then an outcome like any other, and the caller goes on.
+// The process is the test program of fuzz/engine/native, without instrumentation. It reads inputs,
+// each after its length, and answers each with one line of JSON.
 package serve
 
 import (
@@ -19,22 +19,20 @@ import (
 	"tunproof/fuzz/law"
 )
 
-// Outcome is the result of executing one input.
+// Outcome is the result of one execution. Property is "" if all properties hold.
 type Outcome struct {
-	// Property is the ID of the violated property, "" if none is violated.
 	Property string `json:"property"`
-	// Where is the same for findings with the same cause: the first field that
-	// differs, the function that panics, "hang", "memory", or else the message
-	// without its numbers.
+	// Where is equal for findings that are taken for one: the first field that differs,
+	// the function that panics, "hang" or "memory"; in other cases the message without
+	// its numbers.
 	Where string `json:"where"`
 	Msg   string `json:"msg"`
 }
 
-// Key identifies the cause of a finding: Property and Where.
+// Key is Property and Where. Findings with equal keys are taken for one.
 func (o Outcome) Key() string { return o.Property + " " + o.Where }
 
-// Serve runs body on the inputs that it reads from in, and writes an Outcome for each to
-// out. It returns at the end of in.
+// Serve runs body on each input from in and writes the outcomes to out, until in ends.
 func Serve(in io.Reader, out io.Writer, body func([]byte, *law.Tally) error) error {
 	answer := json.NewEncoder(out)
 	for {
@@ -54,7 +52,7 @@ func Serve(in io.Reader, out io.Writer, body func([]byte, *law.Tally) error) err
 	}
 }
 
-// outcome returns the Outcome of an input for which the target's Body returned err.
+// outcome returns the outcome of an execution that returned err.
 func outcome(err error) Outcome {
 	var v *law.Violation
 	switch {
@@ -79,7 +77,7 @@ var (
 
 // panicking returns the innermost function of the module on the stack of a panic.
 func panicking(text string) string {
-	if _, after, ok := strings.Cut(text, "\npanic("); ok { // the frames before it are of the recovery
+	if _, after, ok := strings.Cut(text, "\npanic("); ok { // the frames before it recovered the panic
 		text = after
 	}
 	if m := frame.FindStringSubmatch(text); m != nil {
@@ -88,8 +86,8 @@ func panicking(text string) string {
 	return "panic"
 }
 
-// crash returns the part of a crashed process's last output that is the same whenever it
-// crashes for the same reason: no numbers or addresses.
+// crash returns the part of a crashed process's output that does not change from one crash
+// to the next: the first line without its numbers, and the function.
 func crash(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	where := "crash: " + numbers.ReplaceAllString(line, "N")
@@ -99,18 +97,17 @@ func crash(text string) string {
 	return where
 }
 
-// exitMemory is the exit code of a process that exceeded its limit of memory.
+// exitMemory is the exit code of a process that exceeds its memory limit.
 const exitMemory = 86
 
-// LimitMemory starts a goroutine that ends the process when it uses more than mb MB of
-// memory, which it samples every 20 ms. An engine treats this as a crash of the input that
-// it is running.
+// LimitMemory starts to sample the memory of this process, and ends the process when it
+// has more than mb MB. An engine takes that for a crash of the input that runs.
 func LimitMemory(mb int) {
 	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	go func() {
 		for range time.Tick(20 * time.Millisecond) {
 			if metrics.Read(sample); sample[0].Value.Uint64()-sample[1].Value.Uint64() > uint64(mb)<<20 {
-				fmt.Fprintf(os.Stderr, "memory: more than %d MB\n", mb)
+				fmt.Fprintf(os.Stderr, "memory: over the limit of %d MB\n", mb)
 				os.Exit(exitMemory)
 			}
 		}
