@@ -13,13 +13,13 @@ import (
 	"tunproof/fuzz/mutants"
 )
 
-// instrumented are the packages that an engine looks into: what is tested, and what
-// makes it of bytes. The model and the properties are not: where they branch says
-// little of offload, and to count it takes several times as long.
+// instrumented are the packages whose branches an engine counts: the packages under test,
+// and those that decode an input for them. The model and the properties are left out:
+// their branches tell little about offload, and counting them takes several times as long.
 var instrumented = []string{"offload", "fuzz/scenario", "corpus/pkts", "fuzz/pcap", "fuzz/hexdump", "fuzz/check", "fuzz/compare", "fuzz/match", "fuzz/anonymise"}
 
-// Instrument returns the flags of go build and go test by which an engine sees which
-// way an input takes.
+// Instrument returns the flags of go build and go test that make an input's path visible
+// to an engine.
 func Instrument() []string {
 	var flags []string
 	for _, p := range instrumented {
@@ -28,15 +28,51 @@ func Instrument() []string {
 	return flags
 }
 
-// programs compiles what a campaign runs.
+// parts are the compiled parts of a campaign.
+type parts struct {
+	engine engine
+	plain  string // program that executes inputs, see package execute
+}
+
+// A builder makes the parts of a campaign with config.Engine and config.Plant, in dir.
+type builder func(ctx context.Context, config Config, dir string) (parts, error)
+
+// compile is the builder of real campaigns.
+func compile(ctx context.Context, config Config, dir string) (parts, error) {
+	p := &programs{root: config.Root, dir: dir}
+	if config.Plant != nil {
+		if err := p.plant(*config.Plant); err != nil {
+			return parts{}, err
+		}
+	}
+	var made parts
+	var program string
+	var err error
+	switch config.Engine {
+	case "native":
+		program, err = p.native(ctx)
+		made.engine = native{program, config.Limits}
+	case "libfuzzer":
+		program, err = p.libfuzzer(ctx)
+		made.engine = libfuzzer{program, config.Limits}
+	default:
+		err = fmt.Errorf("there is no engine %q", config.Engine)
+	}
+	if err == nil {
+		made.plain, err = p.plain(ctx)
+	}
+	return made, err
+}
+
+// programs compiles the programs of a campaign.
 type programs struct {
-	root    string // of the checkout
-	dir     string // where they are put
+	root    string // directory of the checkout
+	dir     string // directory to write them to
 	overlay string // flag of the go command, "" for none
 	env     []string
 }
 
-// plant makes the programs be built with a bug.
+// plant makes the programs contain a bug.
 func (p *programs) plant(b mutants.Bug) error {
 	m, err := b.Plant(p.root)
 	if err != nil {
@@ -47,24 +83,25 @@ func (p *programs) plant(b mutants.Bug) error {
 	return err
 }
 
-// plain compiles the test program of fuzz/native that executes inputs.
+// plain compiles the test program of fuzz/native without instrumentation.
 func (p *programs) plain(ctx context.Context) (string, error) {
 	out := filepath.Join(p.dir, "plain.test")
 	return out, p.run(ctx, "go", "test", "-c", "-o", out, "./fuzz/native")
 }
 
-// BuildNative compiles the test program with the native fuzz functions of a checkout into
-// a directory.
+// BuildNative compiles the native fuzz functions of the checkout in root into dir. It
+// returns the program's file.
 func BuildNative(ctx context.Context, root, dir string) (string, error) {
 	return (&programs{root: root, dir: dir}).native(ctx)
 }
 
+// native compiles the test program of fuzz/native with instrumentation.
 func (p *programs) native(ctx context.Context) (string, error) {
 	out := filepath.Join(p.dir, "native.test")
 	return out, p.run(ctx, "go", append(append([]string{"test", "-c", "-o", out}, Instrument()...), "./fuzz/native")...)
 }
 
-// clang returns the C compiler that links libFuzzer.
+// clang finds the C compiler that links libFuzzer.
 func clang() (string, error) {
 	for _, name := range []string{"clang-19", "clang", "clang-18", "clang-17", "clang-16", "clang-15", "clang-14"} {
 		if path, err := exec.LookPath(name); err == nil {
@@ -74,7 +111,8 @@ func clang() (string, error) {
 	return "", errors.New("libFuzzer needs clang and its runtime library, such as Debian's clang-19 and libclang-rt-19-dev")
 }
 
-// libfuzzer compiles fuzz/libfuzzer, which reads the target's name from the environment.
+// libfuzzer compiles fuzz/libfuzzer, a program that reads the name of its target from the
+// environment.
 func (p *programs) libfuzzer(ctx context.Context) (string, error) {
 	cc, err := clang()
 	if err != nil {
@@ -90,7 +128,7 @@ func (p *programs) libfuzzer(ctx context.Context) (string, error) {
 	return out, p.run(ctx, cc, "-fsanitize=fuzzer", archive, "-o", out)
 }
 
-// run runs a compiler.
+// run runs a compiler. Its output is part of an error.
 func (p *programs) run(ctx context.Context, name string, args ...string) error {
 	if p.overlay != "" && name == "go" {
 		args = append([]string{args[0], p.overlay}, args[1:]...)

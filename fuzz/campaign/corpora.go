@@ -21,8 +21,8 @@ import (
 	"tunproof/fuzz/target"
 )
 
-// Export writes a target's seeds, and the inputs of a store if there is one, into a
-// directory, raw or as Go's engine has them. It returns how many.
+// Export writes a target's seeds, and its inputs in s unless s is nil, to a directory: as
+// raw bytes, or in the form of Go's engine. It returns their number.
 func Export(s *Store, name, dir string, raw bool) (int, error) {
 	list, err := seeds.Of(name)
 	if err != nil {
@@ -54,26 +54,27 @@ func Export(s *Store, name, dir string, raw bool) (int, error) {
 	return len(seen), nil
 }
 
-// Merged is what minimising a target's inputs did.
+// Merged is the result of minimising a target's inputs.
 type Merged struct {
-	Before, After int // inputs
-	Failing       int // of those after, inputs that fail: a merge leaves them out, they are kept
-	Edges         int // that those after reach beyond the seeds' (libFuzzer's count)
+	Before, After int // number of inputs
+	Failing       int // failing inputs in After: a merge drops them, Merge keeps them
+	Edges         int // edges that the seeds do not reach, as libFuzzer counts them
 }
 
 const (
 	mergeTime = 20 * time.Second
-	mergeLen  = 1 << 20 // what is longer is not merged
+	mergeLen  = 1 << 20 // longer inputs are not merged
 )
 
 var mergeLine = regexp.MustCompile(`MERGE-OUTER: (\d+) new files with (\d+) new features added; (\d+) new coverage edges`)
 
-// Merger minimises the inputs of a store by libFuzzer, which it compiles once.
+// Merger minimises the inputs of a store with libFuzzer.
 type Merger struct {
 	program, plain, dir string
 }
 
-// NewMerger compiles libFuzzer's program into a directory that Close removes.
+// NewMerger compiles libFuzzer's program to a temporary directory. The caller must call
+// Close.
 func NewMerger(ctx context.Context, root string) (*Merger, error) {
 	dir, err := os.MkdirTemp("", "tunproof-merge-")
 	if err != nil {
@@ -91,11 +92,11 @@ func NewMerger(ctx context.Context, root string) (*Merger, error) {
 	return m, nil
 }
 
-// Close removes what NewMerger made.
+// Close removes the temporary directory.
 func (m *Merger) Close() { os.RemoveAll(m.dir) }
 
-// Merge removes from a store the inputs of a target that reach nothing that the seeds,
-// or fewer and shorter inputs, do not reach. An error leaves the store as it is.
+// Merge removes those inputs of a target from a store that reach nothing beyond the seeds
+// and the inputs that stay. If libFuzzer fails, the store does not change.
 func (m *Merger) Merge(ctx context.Context, s Store, name string) (Merged, error) {
 	inputs, err := s.Inputs(name, nil)
 	if err != nil {
@@ -134,7 +135,7 @@ func (m *Merger) Merge(ctx context.Context, s Store, name string) (Merged, error
 		needed[string(b)] = true
 	}
 	if len(wanted)-len(given) > len(inputs) {
-		return r, fmt.Errorf("merging %s: %d inputs became %d", name, len(inputs), len(wanted)-len(given))
+		return r, fmt.Errorf("merge %s: %d inputs became %d", name, len(inputs), len(wanted)-len(given))
 	}
 	run := &execute.Process{Program: m.plain, Target: name, Limits: execute.Limits{Time: mergeTime, Memory: 2048}}
 	defer run.Close()
@@ -157,8 +158,8 @@ func (m *Merger) Merge(ctx context.Context, s Store, name string) (Merged, error
 	return r, nil
 }
 
-// MergeSeeds writes into a directory those seeds of a target that reach what the others
-// do not, raw.
+// MergeSeeds writes a target's seeds to a directory, raw, without those that reach nothing
+// that the others do not reach.
 func (m *Merger) MergeSeeds(ctx context.Context, name, dir string) (Merged, error) {
 	all := filepath.Join(m.dir, name, "seeds")
 	n, err := Export(nil, name, all, true)
@@ -176,8 +177,8 @@ func (m *Merger) MergeSeeds(ctx context.Context, name, dir string) (Merged, erro
 	return Merged{Before: n, After: len(list), Edges: edges}, err
 }
 
-// merge adds to the inputs in one directory those of another that reach more. It returns
-// how many edges more.
+// merge copies those inputs from one directory into another that reach more than the
+// inputs there. It returns the number of additional edges.
 func (m *Merger) merge(ctx context.Context, name, into, from string) (edges int, err error) {
 	var dirs []string
 	for _, d := range []string{into, from} {
@@ -197,22 +198,22 @@ func (m *Merger) merge(ctx context.Context, name, into, from string) (edges int,
 	}
 	line := mergeLine.FindSubmatch(out)
 	if err == nil && line == nil {
-		err = errors.New("libFuzzer did not say what it merged")
+		err = errors.New("libFuzzer did not report the result")
 	}
 	if err != nil {
-		return 0, fmt.Errorf("merging %s: %w\n%s", name, err, out[max(0, len(out)-4000):])
+		return 0, fmt.Errorf("merge %s: %w\n%s", name, err, out[max(0, len(out)-4000):])
 	}
 	return strconv.Atoi(string(line[3]))
 }
 
-// Coverage is how much of a package inputs reach.
+// Coverage is the part of a package that inputs reach.
 type Coverage struct {
 	Inputs, Statements, Reached int
 	Missed                      []string // file:line.column,line.column
 }
 
-// Cover runs the seeds, and the inputs of a store if there is one, in each of the
-// targets, and says what of a package of the module they reach.
+// Cover runs the seeds of the targets, and their inputs in s unless s is nil. It returns
+// their coverage of a package, whose path is relative to root.
 func Cover(ctx context.Context, root string, s *Store, targets []target.Target, pkg string) (Coverage, error) {
 	var v Coverage
 	dir, err := os.MkdirTemp("", "tunproof-cover-")
@@ -243,7 +244,7 @@ func Cover(ctx context.Context, root string, s *Store, targets []target.Target, 
 	return v, v.read(text)
 }
 
-// read reads a cover profile.
+// read adds a cover profile.
 func (v *Coverage) read(text []byte) error {
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
 		place, rest, ok := strings.Cut(lines.Text(), " ")

@@ -19,22 +19,24 @@ import (
 
 // engine makes inputs from inputs.
 type engine interface {
-	// inputs is the directory, below a target's work directory, where it reads inputs
-	// and puts those that it keeps; failing, where it puts what fails.
+	// inputs is the directory that the engine reads inputs from and writes new ones to;
+	// failing, the one that it writes failing inputs to. Both are relative to the
+	// target's work directory.
 	inputs(target string) string
 	failing(target string) string
-	// format and parse are the form of its files.
+	// format and parse convert inputs to and from the engine's files.
 	format(b []byte) []byte
 	parse(text []byte) ([]byte, error)
-	// run fuzzes until ctx ends or an input fails, for a slice at most, and tells how
-	// often the target was executed. What it wrote last is part of an error.
-	run(ctx context.Context, target, work string, workers int, slice time.Duration, tell func(execs int64)) error
+	// run fuzzes until ctx ends or an input fails, at most for slice. It reports the
+	// number of executions since it began, again and again. An error has the end of the
+	// engine's output.
+	run(ctx context.Context, target, work string, workers int, slice time.Duration, report func(execs int64)) error
 }
 
-// grace is how long an engine may take to end.
+// grace is the time an engine has to end after it was interrupted.
 const grace = 5 * time.Second
 
-// A native engine; program is the instrumented test program of fuzz/native.
+// native is Go's own engine; program is the instrumented test program of fuzz/native.
 type native struct {
 	program string
 	limits  execute.Limits
@@ -45,26 +47,26 @@ func (native) failing(target string) string      { return filepath.Join("testdat
 func (native) format(b []byte) []byte            { return FormatNative(b) }
 func (native) parse(text []byte) ([]byte, error) { return ParseNative(text) }
 
-// run does without a budget of its own, which could make it fail without a finding
-// (golang/go#75804): it is interrupted. That it has one nevertheless is for the case
-// that nobody is left to interrupt it. Minimising can take most of a run, and is done
-// by the campaign.
-func (e native) run(ctx context.Context, target, work string, workers int, slice time.Duration, tell func(int64)) error {
+// run interrupts the engine at the end, because an engine whose own time is up can fail
+// without a finding (golang/go#75804). The engine gets a longer time of its own in case
+// nobody is left to interrupt it. It does not minimise, as that can take most of a run: the
+// campaign does.
+func (e native) run(ctx context.Context, target, work string, workers int, slice time.Duration, report func(int64)) error {
 	c := exec.Command(e.program, "-test.run=^$", "-test.fuzz=^Fuzz"+target+"$", fmt.Sprintf("-test.fuzztime=%v", slice+time.Minute),
 		"-test.fuzzminimizetime=1x", fmt.Sprintf("-test.parallel=%d", workers), "-test.fuzzcachedir=cache")
 	c.Dir = work
 	c.Env = append(os.Environ(), "TUNPROOF_SEEDS=none", fmt.Sprintf("%s=%d", execute.EnvMemory, e.limits.Memory),
 		fmt.Sprintf("%s=%v", execute.EnvTime, e.limits.Time))
-	return watch(ctx, c, func(line string) {
+	return watch(ctx, c, grace, func(line string) {
 		var elapsed string
 		var execs int64
 		if _, err := fmt.Sscanf(line, "fuzz: elapsed: %s execs: %d", &elapsed, &execs); err == nil {
-			tell(execs)
+			report(execs)
 		}
 	})
 }
 
-// libfuzzer is clang's engine; program has all targets.
+// libfuzzer is clang's engine; program contains all targets.
 type libfuzzer struct {
 	program string
 	limits  execute.Limits
@@ -75,12 +77,13 @@ func (libfuzzer) failing(string) string             { return "failing" }
 func (libfuzzer) format(b []byte) []byte            { return b }
 func (libfuzzer) parse(text []byte) ([]byte, error) { return text, nil }
 
-// maxLen bounds inputs: of those that are longer than all seeds an engine makes little.
+// maxLen is the longest input that libFuzzer tries: it makes little of inputs longer than
+// all seeds.
 const maxLen = 1024
 
-// run lets libFuzzer end by itself, as it says only then how many executions there were;
-// it counts whole seconds.
-func (e libfuzzer) run(ctx context.Context, target, work string, workers int, slice time.Duration, tell func(int64)) error {
+// run lets libFuzzer end by itself, because only then it reports all executions. It counts
+// in whole seconds.
+func (e libfuzzer) run(ctx context.Context, target, work string, workers int, slice time.Duration, report func(int64)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wait sync.WaitGroup
@@ -94,7 +97,7 @@ func (e libfuzzer) run(ctx context.Context, target, work string, workers int, sl
 		c.Dir = work
 		c.Env = append(os.Environ(), "TUNPROOF_TARGET="+target)
 		wait.Go(func() {
-			errs[w] = watch(ctx, c, func(line string) {
+			errs[w] = watch(ctx, c, grace, func(line string) {
 				var n int64
 				if _, err := fmt.Sscanf(line, "#%d", &n); err != nil {
 					if _, err := fmt.Sscanf(line, "stat::number_of_executed_units: %d", &n); err != nil {
@@ -108,12 +111,12 @@ func (e libfuzzer) run(ctx context.Context, target, work string, workers int, sl
 				for _, n := range execs {
 					sum += n
 				}
-				tell(sum)
+				report(sum)
 			})
 			if errors.Is(errs[w], errEnded) {
 				errs[w] = nil
 			} else {
-				cancel() // what fails in one ends all
+				cancel() // a failure in one process ends all
 			}
 		})
 	}
@@ -121,9 +124,10 @@ func (e libfuzzer) run(ctx context.Context, target, work string, workers int, sl
 	return errors.Join(errs...)
 }
 
-// watch runs an engine until ctx ends or it does, and shows each line that it writes.
-// That it was stopped is no error.
-func watch(ctx context.Context, c *exec.Cmd, line func(string)) error {
+// watch runs an engine until ctx or the engine ends, and calls line with each line of its
+// output. When ctx ends it interrupts the engine, kills it after grace, and returns nil.
+// An engine that ends with success is errEnded.
+func watch(ctx context.Context, c *exec.Cmd, grace time.Duration, line func(string)) error {
 	out, to, err := os.Pipe()
 	if err != nil {
 		return err
@@ -138,7 +142,7 @@ func watch(ctx context.Context, c *exec.Cmd, line func(string)) error {
 	}
 	stop := context.AfterFunc(ctx, func() {
 		if c.Process.Signal(os.Interrupt) != nil {
-			_ = child.Kill(c) // systems without signals
+			_ = child.Kill(c) // on systems without signals
 		}
 	})
 	ended := make(chan struct{})
@@ -178,9 +182,9 @@ func watch(ctx context.Context, c *exec.Cmd, line func(string)) error {
 	return fmt.Errorf("%w\n%s", err, last.String())
 }
 
-var errEnded = errors.New("the engine ended by itself")
+var errEnded = errors.New("the engine ended before its time")
 
-// tail keeps the end of what an engine writes.
+// tail holds the last lines of an engine's output.
 type tail struct{ lines []string }
 
 func (t *tail) add(line string) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,11 +16,12 @@ import (
 	"tunproof/fuzz/target"
 )
 
-// confirmations is how often an input must fail again, each time in a new process.
+// confirmations is the number of times that an input must fail again, each time in a new
+// process.
 const confirmations = 3
 
-// judge confirms what the engine says fails, and returns how many were. Of a file that
-// cannot be judged there is an error, and it stays where it is.
+// judge executes the inputs that failed in the engine, and returns how many are confirmed.
+// A file that it cannot judge is an error and stays in place.
 func (c *campaign) judge(st *state) (int, error) {
 	name := st.Target.Name
 	dir := filepath.Join(c.work, name, c.engine.failing(name))
@@ -55,8 +55,8 @@ func (c *campaign) judge(st *state) (int, error) {
 	return n, nil
 }
 
-// withhold takes an input that fails out of what the engine starts from, which it would
-// not get past.
+// withhold removes a failing input from those that the engine starts from: the engine
+// would stop at it each time.
 func (c *campaign) withhold(st *state, text []byte) error {
 	st.syncing.Lock()
 	defer st.syncing.Unlock()
@@ -66,7 +66,7 @@ func (c *campaign) withhold(st *state, text []byte) error {
 	for _, e := range list {
 		file := filepath.Join(dir, e.Name())
 		if b, err := os.ReadFile(file); err == nil && bytes.Equal(b, text) {
-			st.taken[e.Name()] = true
+			st.imported[e.Name()] = true
 			if err := os.Remove(file); err != nil {
 				return err
 			}
@@ -75,10 +75,10 @@ func (c *campaign) withhold(st *state, text []byte) error {
 	return err
 }
 
-// finding confirms an input that failed, minimises it and keeps it.
+// finding confirms an input that failed, minimises it and stores it.
 func (c *campaign) finding(st *state, b []byte) (confirmed bool, err error) {
 	after := time.Since(c.start)
-	// An interrupt loses no finding.
+	// This goes on after an interrupt, which must not lose a finding.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), 4*confirmations*c.Limits.Time+2*minimiseTime)
 	defer cancel()
 	o, ok, err := c.confirm(ctx, st.Target.Name, b)
@@ -89,7 +89,7 @@ func (c *campaign) finding(st *state, b []byte) (confirmed bool, err error) {
 		c.mu.Lock()
 		c.flaky++
 		c.mu.Unlock()
-		c.Say("%s: an input failed, and then not %d times alike: kept under flaky", st.Target.Name, confirmations)
+		c.Say("%s: an input failed, but not in the same way %d times more: stored under flaky", st.Target.Name, confirmations)
 		return false, c.store.AddFlaky(st.Target.Name, b)
 	}
 	text, ext, err := c.minimised(ctx, st.Target, b, o)
@@ -98,18 +98,13 @@ func (c *campaign) finding(st *state, b []byte) (confirmed bool, err error) {
 	}
 	file, isNew, err := c.store.AddFinding(st.Target.Name, o, text, ext, func(file string) bool { return c.still(ctx, st.Target.Name, file, o) })
 	if err != nil {
-		c.Say("%s: a finding could not be kept, here it is:\n%s", st.Target.Name, text)
+		c.Say("%s: a finding could not be stored; here it is:\n%s", st.Target.Name, text)
 		return false, err
 	}
 	c.mu.Lock()
-	at := slices.IndexFunc(st.Findings, func(f Finding) bool { return f.Outcome.Key() == o.Key() })
-	if at >= 0 {
-		st.Findings[at].File = file
-	} else {
-		st.Findings = append(st.Findings, Finding{st.Target, o, file, isNew, after})
-	}
+	first := st.found(Finding{st.Target, o, file, isNew, after})
 	c.mu.Unlock()
-	if at < 0 {
+	if first {
 		c.Say("FINDING after %.1f s: %s: %s\n%s", after.Seconds(), st.Target.Name, file, o.Msg)
 	}
 	if c.First && c.stop != nil {
@@ -118,7 +113,7 @@ func (c *campaign) finding(st *state, b []byte) (confirmed bool, err error) {
 	return true, nil
 }
 
-// still says whether a finding that is kept fails as it is said to.
+// still reports whether the finding in a file still fails with outcome o.
 func (c *campaign) still(ctx context.Context, name, file string, o execute.Outcome) bool {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -137,7 +132,8 @@ func (c *campaign) still(ctx context.Context, name, file string, o execute.Outco
 	return err == nil && ok && got.Key() == o.Key()
 }
 
-// confirm executes an input in new processes and says whether it always fails alike.
+// confirm executes an input in new processes. It returns the first outcome, and whether
+// all are failures with the same key.
 func (c *campaign) confirm(ctx context.Context, name string, b []byte) (first execute.Outcome, ok bool, err error) {
 	for i := range confirmations {
 		p := c.process(name)
@@ -156,15 +152,16 @@ func (c *campaign) confirm(ctx context.Context, name string, b []byte) (first ex
 	return first, true, nil
 }
 
+// process returns a process that executes inputs of a target.
 func (c *campaign) process(name string) *execute.Process {
 	return &execute.Process{Program: c.plain, Target: name, Limits: c.Limits}
 }
 
-// minimiseTime bounds minimising; what hangs is slow to try.
+// minimiseTime limits minimising: an input that hangs takes long to try.
 const minimiseTime = 30 * time.Second
 
-// minimised returns the smallest input found that fails like b, as a case if a case of
-// it fails so, else as the native engine has it.
+// minimised returns the smallest input it finds that fails like b. The input is written as
+// a case if that case fails in the same way, otherwise in the native engine's form.
 func (c *campaign) minimised(ctx context.Context, t target.Target, b []byte, o execute.Outcome) (text []byte, ext string, err error) {
 	p := c.process(t.Name)
 	defer p.Close()
@@ -195,8 +192,8 @@ func (c *campaign) minimised(ctx context.Context, t target.Target, b []byte, o e
 	return FormatNative(b), ".fuzz", broken
 }
 
-// caseOf writes a scenario as a case that says what is violated, with what the model
-// makes of it, unless that could be what does not end.
+// caseOf writes a scenario as a case that states the violation and the model's result. The
+// result is missing if the input hangs or exhausts the memory, as the model might too.
 func (c *campaign) caseOf(s scenario.Scenario, t target.Target, o execute.Outcome) []byte {
 	line, _, _ := strings.Cut(strings.TrimPrefix(o.Msg, o.Property+" violated: "), "\n")
 	list := s.Cases(fmt.Sprintf("%s is violated: %s", o.Property, line), fmt.Sprintf("tunproof fuzz, target %s, engine %s, tree %s", t.Name, c.Engine, c.tree))

@@ -11,7 +11,7 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// Scenarios says whether a target reads scenarios.
+// Scenarios reports whether a target reads scenarios.
 func Scenarios(name string) bool {
 	switch name {
 	case "Checksum", "Pkts", "Pcap", "Hexdump":
@@ -20,17 +20,18 @@ func Scenarios(name string) bool {
 	return true
 }
 
-// Kept returns an input of a target as it is kept, and the extension of its file: a
-// scenario as a case, which stays what it is when its byte form changes, else the bytes.
-// A scenario that no case can hold (of packets too long, a batch without any) is kept as
-// its bytes. What says nothing to the target is nil.
+// Kept returns the form in which an input of a target is stored, and the extension of its
+// file. A scenario is stored as a case, whose meaning does not depend on the byte form of
+// scenarios. Other inputs are stored as they are, and so is a scenario that no case can
+// hold: one with an empty batch or with packets that are too long. An input that means
+// nothing to the target gives nil.
 func Kept(name string, b []byte) (text []byte, ext string) {
 	if !Scenarios(name) {
 		return b, ".raw"
 	}
 	s := scenario.Decode(b)
 	cases := s.Cases("an input that an engine kept", "tunproof fuzz")
-	if cases == nil && name != "Total" { // which reads the bytes as they are, too
+	if cases == nil && name != "Total" { // Total reads the raw bytes too
 		return nil, ""
 	}
 	if len(cases) == 1 {
@@ -42,8 +43,8 @@ func Kept(name string, b []byte) (text []byte, ext string) {
 	return b, ".raw"
 }
 
-// Input returns what Kept was given, in the byte form of today. file is a name for
-// errors, and its extension says what is in it.
+// Input is the inverse of Kept: it returns the input of a stored text, in the present byte
+// form. The name of the file is for errors, and its extension is the form of the text.
 func Input(file string, text []byte) ([]byte, error) {
 	if !strings.HasSuffix(file, ".pkts") {
 		return text, nil
@@ -55,20 +56,20 @@ func Input(file string, text []byte) ([]byte, error) {
 	return scenario.Encode(scenario.FromCase(c)), nil
 }
 
-// fuzzMagic is the first line of a native engine's input file, of its own.
+// fuzzMagic is the first line of a native engine's input file.
 const fuzzMagic = "go test fuzz v1"
 
-// IsNative says whether a file that starts so is a native engine's input file. As Go
-// reads them lines may end in CRLF.
+// IsNative reports whether head starts a native engine's input file. Lines may end in
+// CRLF, as Go reads these files.
 func IsNative(head []byte) bool {
 	line, _, _ := bytes.Cut(head, []byte("\n"))
 	return string(bytes.TrimSuffix(line, []byte("\r"))) == fuzzMagic
 }
 
-// FormatNative and ParseNative are the native engine's form of one []byte.
+// FormatNative returns the native engine's input file for one []byte.
 func FormatNative(b []byte) []byte { return fmt.Appendf(nil, "%s\n[]byte(%q)\n", fuzzMagic, b) }
 
-// ParseNative takes what IsNative does.
+// ParseNative is the inverse of FormatNative.
 func ParseNative(text []byte) ([]byte, error) {
 	if !IsNative(text) {
 		return nil, fmt.Errorf("1: want %q", fuzzMagic)

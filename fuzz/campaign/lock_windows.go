@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// lockFile locks a file for this process; without wait it says at once whether it
-// could. The lock ends with the process, however that ends.
+// lockFile locks a file for this process and reports whether it could. With wait it waits
+// for the lock. The lock ends with the process, even if that is killed.
 func lockFile(f *os.File, wait bool) (bool, error) {
 	how := uint32(windows.LOCKFILE_EXCLUSIVE_LOCK)
 	if !wait {

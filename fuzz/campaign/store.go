@@ -16,21 +16,21 @@ import (
 	"tunproof/fuzz/execute"
 )
 
-// Store is a directory that keeps what campaigns found. Several processes may use it at
-// once, and each may end at any time: a file there is whole.
+// Store is a directory that holds the inputs and findings of campaigns. Several processes
+// may use it at once, and each may be killed at any time: every file is complete.
 //
 //	corpus/TARGET/HASH.pkts, .raw   inputs, named by content
-//	findings/FuzzTARGET/NAME.pkts   the smallest input of each finding, .fuzz if it has no case
-//	flaky/FuzzTARGET/HASH.fuzz      what failed once and not again
-//	runs/NAME.json                  what each campaign executed
-//	work/NAME/                      of a campaign that runs, or was killed: what it had not kept yet
+//	findings/FuzzTARGET/NAME.pkts   the smallest input of each finding; .fuzz if it has no case
+//	flaky/FuzzTARGET/HASH.fuzz      inputs that failed, but not each time
+//	runs/NAME.json                  executions of each campaign
+//	work/NAME/                      files of a campaign that runs or was killed
 type Store struct{ Dir string }
 
-// inputs is where a target's inputs are.
+// inputs is the directory of a target's inputs.
 func (s Store) inputs(name string) string { return filepath.Join(s.Dir, "corpus", name) }
 
-// Add keeps an input, if it is not kept yet, and returns the name of its file, "" if it
-// says nothing to the target.
+// Add stores an input. It returns the name of its file, "" if the input means nothing to
+// the target, and whether the input was not stored before.
 func (s Store) Add(name string, b []byte) (file string, added bool, err error) {
 	text, ext := Kept(name, b)
 	if text == nil {
@@ -44,7 +44,7 @@ func (s Store) Add(name string, b []byte) (file string, added bool, err error) {
 	return file, true, write(path, text)
 }
 
-// Len counts a target's inputs.
+// Len returns the number of a target's inputs.
 func (s Store) Len(name string) int {
 	n := 0
 	list, _ := entries(s.inputs(name))
@@ -56,16 +56,18 @@ func (s Store) Len(name string) int {
 	return n
 }
 
-// kept says whether a file's name is of what is kept: not of one that is written.
+// kept reports whether name is that of a stored input: a file that is being written has
+// another.
 func kept(name string) bool {
 	return strings.HasSuffix(name, ".pkts") || strings.HasSuffix(name, ".raw")
 }
 
-// maxKept bounds the file of an input.
+// maxKept is the size limit of an input's file.
 const maxKept = 1 << 25
 
-// Inputs returns a target's inputs by the names of their files, but for some. A file that
-// is none is an error that names it, beside the inputs.
+// Inputs returns a target's inputs by the names of their files, without those in except. A
+// file that is not an input causes an error that names it; the other inputs are returned
+// all the same.
 func (s Store) Inputs(name string, except map[string]bool) (map[string][]byte, error) {
 	list, err := entries(s.inputs(name))
 	inputs := map[string][]byte{}
@@ -75,11 +77,11 @@ func (s Store) Inputs(name string, except map[string]bool) (map[string][]byte, e
 		}
 		file := filepath.Join(s.inputs(name), e.Name())
 		if info, e := os.Stat(file); e == nil && (!info.Mode().IsRegular() || info.Size() > maxKept) {
-			err = errors.Join(err, fmt.Errorf("%s: no file of at most %d bytes", file, maxKept))
+			err = errors.Join(err, fmt.Errorf("%s: not a regular file of at most %d bytes", file, maxKept))
 			continue
 		}
 		text, e1 := os.ReadFile(file)
-		if errors.Is(e1, fs.ErrNotExist) { // minimised meanwhile
+		if errors.Is(e1, fs.ErrNotExist) { // removed since the directory was read
 			continue
 		}
 		b, e2 := Input(file, text)
@@ -92,14 +94,15 @@ func (s Store) Inputs(name string, except map[string]bool) (map[string][]byte, e
 	return inputs, err
 }
 
-// Remove removes an input by the name of its file.
+// Remove removes the input with a file name.
 func (s Store) Remove(name, file string) error {
 	return os.Remove(filepath.Join(s.inputs(name), file))
 }
 
-// AddFinding keeps the text of a finding, unless one with its key is kept that is as
-// small, or a case where this is none, and still fails. It returns the file, and whether
-// the finding is new.
+// AddFinding stores a finding: of those with the same key the best one, which is a case
+// rather than none, then the smaller one. A stored finding that fails no more, as still
+// reports of its file, is replaced. AddFinding returns the file that stays, and whether
+// there was none before.
 func (s Store) AddFinding(name string, o execute.Outcome, text []byte, ext string, still func(file string) bool) (file string, isNew bool, err error) {
 	base := filepath.Join(s.Dir, "findings", "Fuzz"+name, fileName(o))
 	err = s.locked(func() error {
@@ -127,13 +130,13 @@ func (s Store) AddFinding(name string, o execute.Outcome, text []byte, ext strin
 	return file, isNew, err
 }
 
-// AddFlaky keeps an input that failed once.
+// AddFlaky stores an input that failed, but not each time.
 func (s Store) AddFlaky(name string, b []byte) error {
 	text := FormatNative(b)
 	return write(filepath.Join(s.Dir, "flaky", "Fuzz"+name, hash(text)+".fuzz"), text)
 }
 
-// fileName is a name for a file of a finding.
+// fileName returns the file name of a finding, without its extension.
 func fileName(o execute.Outcome) string {
 	name := []byte(o.Property + "-" + o.Where)
 	for i, c := range name {
@@ -147,7 +150,7 @@ func fileName(o execute.Outcome) string {
 	return string(name)
 }
 
-// locked runs f while no other process is in it.
+// locked runs f while this process holds the lock of the store.
 func (s Store) locked(f func() error) error {
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
 		return err
@@ -163,14 +166,14 @@ func (s Store) locked(f func() error) error {
 	return f()
 }
 
-// Totals are what campaigns executed of a target.
+// Totals counts the executions of a target.
 type Totals struct {
 	Execs   int64   `json:"execs"`
 	Seconds float64 `json:"seconds"`
-	New     int     `json:"new"` // inputs
+	New     int     `json:"new"` // inputs that were not stored before
 }
 
-// Run is what one campaign did.
+// Run is the record of one campaign.
 type Run struct {
 	Start   time.Time         `json:"start"`
 	Seconds float64           `json:"seconds"`
@@ -179,7 +182,7 @@ type Run struct {
 	Targets map[string]Totals `json:"targets"`
 }
 
-// PutRun writes what a campaign did until now; name is its own.
+// PutRun stores the record of a campaign, by a name that no other has.
 func (s Store) PutRun(name string, r Run) error {
 	b, err := json.Marshal(r)
 	if err != nil {
@@ -188,7 +191,8 @@ func (s Store) PutRun(name string, r Run) error {
 	return write(filepath.Join(s.Dir, "runs", name+".json"), b)
 }
 
-// Runs returns what all campaigns did.
+// Runs returns the records of all campaigns. A file that is not a record causes an error
+// that names it; the others are returned all the same.
 func (s Store) Runs() ([]Run, error) {
 	list, err := entries(filepath.Join(s.Dir, "runs"))
 	var runs []Run
@@ -211,7 +215,7 @@ func (s Store) Runs() ([]Run, error) {
 	return runs, err
 }
 
-// entries is what is in a directory; in none there is nothing.
+// entries lists a directory. One that does not exist is empty.
 func entries(dir string) ([]os.DirEntry, error) {
 	list, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -220,12 +224,13 @@ func entries(dir string) ([]os.DirEntry, error) {
 	return list, err
 }
 
+// hash returns the first 10 bytes of b's SHA-256, in hexadecimal.
 func hash(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:10])
 }
 
-// write writes a file beside its place and puts it there when it is whole.
+// write writes a file under a temporary name and renames it when it is complete.
 func write(file string, b []byte) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err

@@ -12,23 +12,23 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"tunproof/fuzz/child"
 )
 
-// Limits are those of one input.
+// Limits are the limits of one execution.
 type Limits struct {
 	Time   time.Duration
-	Memory int // MB
+	Memory int // in MB
 }
 
-// Process executes inputs of one target. It starts when the first is run, and again
-// after one that ended it.
+// Process executes inputs of one target in another process. That starts with the first
+// input, and again after an input that ended it. The zero value with its exported fields
+// set is ready to use.
 type Process struct {
 	Program string // the test program of fuzz/native
-	Target  string // its name
+	Target  string // name of the target
 	Limits  Limits
 
 	cmd    *exec.Cmd
@@ -37,7 +37,8 @@ type Process struct {
 	stderr bytes.Buffer
 }
 
-// Run executes one input. An error is of the infrastructure, or ctx's.
+// Run executes one input. An error is ctx's, or means that the input was not executed: what
+// the input does is an Outcome.
 func (p *Process) Run(ctx context.Context, input []byte) (Outcome, error) {
 	if p.cmd == nil {
 		if err := p.start(); err != nil {
@@ -45,8 +46,7 @@ func (p *Process) Run(ctx context.Context, input []byte) (Outcome, error) {
 		}
 	}
 	cmd := p.cmd
-	var hung atomic.Bool
-	late := time.AfterFunc(p.Limits.Time, func() { hung.Store(true); _ = child.Kill(cmd) })
+	late := time.AfterFunc(p.Limits.Time, func() { _ = child.Kill(cmd) })
 	stop := context.AfterFunc(ctx, func() { _ = child.Kill(cmd) })
 	_, err := p.in.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(input))), input...))
 	var line []byte
@@ -65,20 +65,21 @@ func (p *Process) Run(ctx context.Context, input []byte) (Outcome, error) {
 	switch {
 	case ctx.Err() != nil:
 		return Outcome{}, context.Cause(ctx)
-	case hung.Load():
-		return Outcome{"P1", "hang", fmt.Sprintf("P1 violated: it takes more than %v", p.Limits.Time)}, nil
+	case !inTime:
+		return Outcome{"P1", "hang", fmt.Sprintf("P1 violated: the input runs longer than %v", p.Limits.Time)}, nil
 	}
 	var exit *exec.ExitError
 	switch {
 	case !errors.As(err, &exit):
-		return Outcome{}, fmt.Errorf("%s ended without an answer: %v\n%s", p.Program, err, p.stderr.Bytes())
+		return Outcome{}, fmt.Errorf("%s ended with success but did not answer: %v\n%s", p.Program, err, p.stderr.Bytes())
 	case exit.ExitCode() == exitMemory:
-		return Outcome{"P1", "memory", fmt.Sprintf("P1 violated: it takes more than %d MB of memory", p.Limits.Memory)}, nil
+		return Outcome{"P1", "memory", fmt.Sprintf("P1 violated: the input needs more than %d MB of memory", p.Limits.Memory)}, nil
 	}
 	text := p.stderr.Bytes()
 	return Outcome{"P1", crash(string(text)), fmt.Sprintf("P1 violated: the process ended: %v\n%s", exit, text[:min(len(text), 4000)])}, nil
 }
 
+// start starts the process.
 func (p *Process) start() error {
 	cmd := exec.Command(p.Program)
 	cmd.Env = append(os.Environ(), EnvTarget+"="+p.Target, EnvMemory+"="+strconv.Itoa(p.Limits.Memory))
@@ -100,7 +101,7 @@ func (p *Process) start() error {
 	return nil
 }
 
-// end waits for the process after its input was closed.
+// end closes the input of the process and waits for its end.
 func (p *Process) end() error {
 	p.in.Close()
 	err := p.cmd.Wait()
@@ -108,7 +109,7 @@ func (p *Process) end() error {
 	return err
 }
 
-// Close ends the process.
+// Close kills the process.
 func (p *Process) Close() {
 	if p.cmd != nil {
 		_ = child.Kill(p.cmd)

@@ -1,7 +1,7 @@
-// Package execute runs inputs of fuzz targets in a process apart, so that one that
-// hangs, takes all memory or crashes is an outcome and not the end. The process is the
-// test program of fuzz/native without instrumentation; it serves inputs that are written
-// to it, each behind its length, and answers each with a line of JSON.
+// Package execute runs inputs of fuzz targets in another process. An input that hangs,
+// exhausts the memory or crashes is then an outcome like any other, and the caller goes on.
+// The process is the test program of fuzz/native, without instrumentation. It reads inputs,
+// each after its length, and answers each with one line of JSON.
 package execute
 
 import (
@@ -19,29 +19,27 @@ import (
 	"tunproof/fuzz/target"
 )
 
-// The names of environment variables: of the target to serve, of the memory that a
-// process may take, in MB, and of the time that an execution may take in Go's engine, which
-// itself gives it 10 seconds.
+// The names of environment variables.
 const (
-	EnvTarget = "TUNPROOF_EXECUTE"
-	EnvMemory = "TUNPROOF_MEMORY"
-	EnvTime   = "TUNPROOF_TIME"
+	EnvTarget = "TUNPROOF_EXECUTE" // the target to serve
+	EnvMemory = "TUNPROOF_MEMORY"  // memory limit of the process, in MB
+	EnvTime   = "TUNPROOF_TIME"    // time limit of an execution in Go's engine, which has its own of 10 seconds
 )
 
-// Outcome is what became of an input. It holds if Property is "".
+// Outcome is the result of one execution. Property is "" if all properties hold.
 type Outcome struct {
 	Property string `json:"property"`
-	// Where is what is alike in findings that have one cause: the first field that
-	// differs, the function that panics, "hang", "memory", else the message without
+	// Where is equal for findings that are taken for one: the first field that differs,
+	// the function that panics, "hang" or "memory"; in other cases the message without
 	// its numbers.
 	Where string `json:"where"`
 	Msg   string `json:"msg"`
 }
 
-// Key is the property and the place.
+// Key is Property and Where. Findings with equal keys are taken for one.
 func (o Outcome) Key() string { return o.Property + " " + o.Where }
 
-// Serve runs body on inputs until they end.
+// Serve runs body on each input from in and writes the outcomes to out, until in ends.
 func Serve(in io.Reader, out io.Writer, body func([]byte, *target.Tally) error) error {
 	answer := json.NewEncoder(out)
 	for {
@@ -61,6 +59,7 @@ func Serve(in io.Reader, out io.Writer, body func([]byte, *target.Tally) error) 
 	}
 }
 
+// outcome returns the outcome of an execution that returned err.
 func outcome(err error) Outcome {
 	var v *target.Violation
 	switch {
@@ -83,9 +82,9 @@ var (
 	frame   = regexp.MustCompile(`(?m)^(tunproof/\S+)\(`)
 )
 
-// panicking is the innermost function of the module on the stack of a panic.
+// panicking returns the innermost function of the module on the stack of a panic.
 func panicking(text string) string {
-	if _, after, ok := strings.Cut(text, "\npanic("); ok { // what recovered is above
+	if _, after, ok := strings.Cut(text, "\npanic("); ok { // the frames before it recovered the panic
 		text = after
 	}
 	if m := frame.FindStringSubmatch(text); m != nil {
@@ -94,8 +93,8 @@ func panicking(text string) string {
 	return "panic"
 }
 
-// crash is what is alike in what a process says at its end for one cause: addresses are
-// not.
+// crash returns the part of a crashed process's output that does not change from one crash
+// to the next: the first line without its numbers, and the function.
 func crash(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	where := "crash: " + numbers.ReplaceAllString(line, "N")
@@ -105,17 +104,17 @@ func crash(text string) string {
 	return where
 }
 
-// exitMemory is the exit code of a process that took more memory than it may.
+// exitMemory is the exit code of a process that exceeds its memory limit.
 const exitMemory = 86
 
-// LimitMemory ends the process when it has more than this many MB of memory, sampled:
-// an engine takes that for a crash of the input that it runs.
+// LimitMemory starts to sample the memory of this process, and ends the process when it
+// has more than mb MB. An engine takes that for a crash of the input that runs.
 func LimitMemory(mb int) {
 	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	go func() {
 		for range time.Tick(20 * time.Millisecond) {
 			if metrics.Read(sample); sample[0].Value.Uint64()-sample[1].Value.Uint64() > uint64(mb)<<20 {
-				fmt.Fprintf(os.Stderr, "memory: more than %d MB\n", mb)
+				fmt.Fprintf(os.Stderr, "memory: over the limit of %d MB\n", mb)
 				os.Exit(exitMemory)
 			}
 		}
