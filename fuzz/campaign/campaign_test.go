@@ -18,18 +18,29 @@ import (
 	"tunproof/fuzz/target"
 )
 
-// TestKept checks that an input is kept so that it reads the same.
+// TestKept checks that an input is stored so that it reads the same: each seed, and some
+// changes of it, more with LONG=1.
 func TestKept(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 8))
 	cases, raw := 0, 0
+	var scenarios [][]byte // the seeds of all targets that read them
 	for _, tg := range target.Targets() {
-		list, err := seeds.Of(tg.Name)
-		if err != nil {
-			t.Fatal(err)
+		list, changes := scenarios, 1
+		if !Scenarios(tg.Name) || scenarios == nil {
+			var err error
+			if list, err = seeds.Of(tg.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if Scenarios(tg.Name) {
+			scenarios = slices.Clip(list)
+		}
+		if !Scenarios(tg.Name) || os.Getenv("LONG") != "" {
+			changes = 4
 		}
 		list = append(list, []byte{}, []byte{1}, []byte("\x01\x00\x06\x06"), []byte("\x01\x00\x00\xff\xff\xff\xff\x03"))
 		for _, b := range list {
-			for range 5 {
+			for range 1 + changes {
 				b = append([]byte{}, b...)
 				text, ext := Kept(tg.Name, b)
 				if text == nil {
@@ -56,12 +67,13 @@ func TestKept(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d cases, %d raw", cases, raw)
 	if cases < 10_000 || raw < 1000 {
 		t.Errorf("%d cases, %d raw", cases, raw)
 	}
 }
 
+// TestNativeForm checks that an input survives the form of Go's engine, and that text in
+// another form is an error that names the line.
 func TestNativeForm(t *testing.T) {
 	for _, b := range []string{"", "a\n\"\\\x00\xff", "π"} {
 		got, err := ParseNative(FormatNative([]byte(b)))
@@ -76,8 +88,8 @@ func TestNativeForm(t *testing.T) {
 	}
 }
 
-// TestFindings checks that of findings with one key the smallest is kept, whatever the
-// order, and whoever writes.
+// TestFindings checks that of findings with one key the smallest is stored, in whatever
+// order and from whatever goroutine they come.
 func TestFindings(t *testing.T) {
 	s := Store{t.TempDir()}
 	o := execute.Outcome{Property: "P4", Where: "tcp.flags [segment 2]/" + strings.Repeat("x", 200)}
@@ -127,7 +139,8 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-// TestBuildScript checks that what farms build is instrumented as campaigns are.
+// TestBuildScript checks that the builds of fuzzing farms are instrumented like those of
+// campaigns.
 func TestBuildScript(t *testing.T) {
 	root, err := record.Root(".")
 	if err != nil {
@@ -144,7 +157,7 @@ func TestBuildScript(t *testing.T) {
 	}
 }
 
-// TestEntry checks that each property panics in a function of its own.
+// TestEntry checks that libFuzzer's program panics in another function for each property.
 func TestEntry(t *testing.T) {
 	src, err := os.ReadFile(filepath.Join("..", "libfuzzer", "main.go"))
 	if err != nil {

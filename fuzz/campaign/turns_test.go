@@ -24,7 +24,7 @@ func TestTurns(t *testing.T) {
 	for _, c := range []struct {
 		targets, atOnce int
 		time            time.Duration
-	}{{1, 1, 4 * time.Second}, {1, 4, time.Minute}, {3, 1, time.Minute}, {3, 2, 10 * time.Minute}, {5, 4, 30 * time.Minute}, {14, 14, 90 * time.Second}} {
+	}{{1, 1, 4 * time.Second}, {1, 4, time.Minute}, {3, 1, time.Minute}, {3, 2, 4 * time.Minute}, {5, 4, 5 * time.Minute}, {14, 14, 90 * time.Second}} {
 		bubble(t, fmt.Sprintf("%d targets, %d at once, %v", c.targets, c.atOnce, c.time), func(t *testing.T) {
 			conf, _ := settings(t, t.TempDir())
 			conf.Targets, conf.AtOnce, conf.Time, conf.Workers = target.Targets()[:c.targets], c.atOnce, c.time, 3
