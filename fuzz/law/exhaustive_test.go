@@ -9,8 +9,8 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// TestExhaustiveBatches is P10: every batch of 31 letters to size 4 in both orders,
-// to size 3 with AtomicIDs.
+// TestExhaustiveBatches is P10 for batches: every batch of up to 4 of 31 packets in both
+// orders, and of up to 3 of 40 packets in all modes.
 func TestExhaustiveBatches(t *testing.T) {
 	t.Parallel()
 	size := 4
@@ -34,13 +34,13 @@ func TestExhaustiveBatches(t *testing.T) {
 				n += k
 			}
 			if n != b.Count() {
-				t.Errorf("%d letters to size %d: %d batches of %d", len(b.Letters), b.Size, n, b.Count())
+				t.Errorf("%d letters to size %d: %d batches were checked, want %d", len(b.Letters), b.Size, n, b.Count())
 			}
 		})
 	}
 }
 
-// TestExhaustiveFlips is P10 of every bit and length of the headers, and of every
+// TestExhaustiveFlips is P10 for every bit and every length of the headers, and for every
 // value of a checksum.
 func TestExhaustiveFlips(t *testing.T) {
 	t.Parallel()
@@ -66,21 +66,22 @@ func TestExhaustiveFlips(t *testing.T) {
 				}
 				n += k
 			}
-			if edges := name == "words" && words.Edges; !edges && n != all.Count() { // Count is of all values
-				t.Errorf("%d batches of %d", n, all.Count())
+			if edges := name == "words" && words.Edges; !edges && n != all.Count() { // Count counts all values
+				t.Errorf("%d batches were checked, want %d", n, all.Count())
 			}
 		})
 	}
 }
 
-// logCases prints the cases of what violates P10.
+// logCases logs the scenario that violates P10, as cases.
 func logCases(t *testing.T, s scenario.Scenario) {
 	for _, c := range s.Cases("every batch there is", "P10") {
 		t.Logf("the case:\n%s", pkts.Format(c))
 	}
 }
 
-// TestExhaustiveSupers is P10 of superpackets: every size, every pair of fields.
+// TestExhaustiveSupers is P10 for superpackets: every combination of sizes, and every
+// pair of header fields.
 func TestExhaustiveSupers(t *testing.T) {
 	t.Parallel()
 	sizes := exhaustive.Sizes{MaxGSO: 130, MaxPayload: 260}
