@@ -48,7 +48,7 @@ type Result struct {
 	// Control marks a row that only shows whether the other rows would detect a bug.
 	Control bool   `json:"control,omitempty"`
 	Tree    string `json:"tree"` // the hash of the sources (see Tree), "" if they are not there
-	Env     Env    `json:"env"`  // the machine
+	Env     Env    `json:"env"`  // the machine and the version of Go
 	// Features reports, by name, whether the kernel that was asked has a feature.
 	Features map[string]bool `json:"features,omitempty"`
 }
