@@ -143,7 +143,7 @@ func (v *Run) fuzzOne(t targets.Target) (n int, failed, err error) {
 	c := exec.Command(v.native.program, "-test.run=^$", "-test.fuzz=^Fuzz"+t.Name+"$",
 		"-test.fuzztime="+strconv.Itoa(v.Execs)+"x", "-test.fuzzminimizetime=1x",
 		"-test.fuzzcachedir="+v.native.cache)
-	c.Dir = filepath.Join(v.Root, "fuzz", "native")
+	c.Dir = filepath.Join(v.Root, "fuzz", "engine", "native")
 	c.Env = serve.Env{Reach: v.native.dir}.Environ()
 	process.Group(c) // so that an interrupt reaches it only by way of stop
 	out, err := c.StdoutPipe()
