@@ -3,8 +3,8 @@
 // does not hold. Fuzz targets, random tests, the corpus test and the command tunproof
 // all call these bodies.
 //
-// The package also has the rules of docs/rules.md, and the calls that run production
-// and the model on the same input.
+// The package also has the rules of docs/rules.md, and the calls that run production,
+// which is package offload, and the model on the same input.
 package law
 
 import (

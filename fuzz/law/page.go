@@ -48,7 +48,7 @@ name corpus cases on either side of the rule: "+" if its condition holds, "-" if
 // escape returns s for a cell of a Markdown table.
 func escape(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 
-// few lists the first three IDs and counts the rest.
+// few returns the first three IDs and the number of the others, for a cell of a table.
 func few(ids []string) string {
 	const most = 3
 	if len(ids) <= most {

@@ -51,6 +51,7 @@ type production struct {
 	list []Superpacket
 }
 
+// Coalesce returns the superpackets of the batch.
 func (p *production) Coalesce(batch [][]byte) []Superpacket {
 	out := p.Coalescer.Coalesce(batch)
 	p.list = p.list[:0]

@@ -91,8 +91,9 @@ func Pseudo(proto uint8, length int) []byte {
 // word returns the two bytes of v.
 func word(v uint16) []byte { return binary.BigEndian.AppendUint16(nil, v) }
 
-// End returns the offset at which the packet in b ends: that of the IP length field if the
-// bytes after it can be padding, else len(b).
+// End returns the offset at which the packet in b ends. Bytes after the end that the IP
+// length field gives are padding, if that end is after the headers. Otherwise, or if the
+// field seems to leave out the extension headers, the packet ends at len(b).
 func (h Header) End(b []byte) int {
 	short := len(b) - h.IPLen
 	if short > 0 && len(b) <= 0xFFFF && (short != h.Extensions || h.Extensions == 0) && h.L4Off > 0 && h.IPLen >= max(h.L4Off+8, h.PayloadOff) {

@@ -271,7 +271,7 @@ func (r *Run) check(s *scenario.Scenario) []error {
 	return violations
 }
 
-// askKernel asks the kernel about a scenario, as far as Kernel says.
+// askKernel asks the kernel those questions of r.Kernel that apply to a scenario.
 func (r *Run) askKernel(rep *Report, s scenario.Scenario) error {
 	for _, p := range r.Kernel {
 		if p.Oracle.Missing != nil || p.Supers && s.Supers == nil || !p.Supers && s.Batches == nil {

@@ -89,8 +89,8 @@ func Same(a, b string) bool {
 	return err == nil && os.SameFile(x, y)
 }
 
-// IsStdout reports whether name refers to the standard output. It is "-", or names the file
-// or pipe that the standard output is connected to.
+// IsStdout reports whether name refers to the standard output: whether it is "-", or names
+// the file or pipe that the standard output is connected to.
 func IsStdout(name string) bool {
 	if name == "-" {
 		return true

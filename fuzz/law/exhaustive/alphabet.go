@@ -15,7 +15,7 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// Letter is a packet of the alphabet, with a name for messages.
+// Letter is one of the packets that batches are enumerated from, with a name for messages.
 type Letter struct {
 	Name   string
 	Packet []byte
@@ -28,8 +28,8 @@ const (
 	Large  = 103
 )
 
-// size is the payload of a full packet: the smallest gso_size of a TCP superpacket that
-// packets may join (C2.small_first).
+// size is the payload of a full packet. No TCP packet may join one with less payload than
+// that (C2.small_first).
 const size = 8
 
 // Alphabet returns the first n letters; n is at most Large. The first 31 change the state

@@ -39,7 +39,7 @@ var (
 // longer is the largest number of bytes by which a packet is extended.
 const longer = 8
 
-// Shards returns the number of parts: one for each of the five batches.
+// Shards returns the number of parts that Shard checks: one for each of the five batches.
 func (f Flips) Shards() int { return len(f.bases()) }
 
 // Count returns the number of changed batches.

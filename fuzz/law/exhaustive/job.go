@@ -137,7 +137,7 @@ func (r *Job) Run(list []*Enumeration) error {
 	return nil
 }
 
-// Quick returns enumerations that take seconds.
+// Quick returns enumerations with small scopes, which take a few seconds in all.
 func Quick() []*Enumeration {
 	return []*Enumeration{
 		AllBatches(Small, 3, law.Orders()),
@@ -166,7 +166,7 @@ var AllSizes = Sizes{MaxGSO: 130, MaxPayload: 260}
 // SizesName and PairsName name enumerations of superpackets, in records.
 const SizesName, PairsName = "gso_size to 130, payload to 260, options", "pairs of fields"
 
-// enumerate runs the parts of e that are left, and adds its record.
+// enumerate checks the parts of e that no earlier run has checked, and adds a record.
 func (r *Job) enumerate(e *Enumeration) error {
 	if !r.Wanted(e.property, e.method) || r.Ctx.Err() != nil {
 		return nil

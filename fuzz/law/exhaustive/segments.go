@@ -35,7 +35,7 @@ const maxOptions = 40
 // same superpacket.
 func (s Sizes) Count() int { return s.Shards() * (s.MaxPayload + 1) * (maxOptions/4 + 1) * 4 }
 
-// Shards returns the number of parts: one for each gso_size.
+// Shards returns the number of parts that Shard enumerates: one for each gso_size.
 func (s Sizes) Shards() int { return s.MaxGSO }
 
 // Shard calls f with each superpacket of part i, until f returns an error. The superpacket
@@ -160,7 +160,7 @@ func (Pairs) bases() []scenario.Super {
 	return list
 }
 
-// Shards returns the number of parts: one for each base and first field.
+// Shards returns the number of parts that Shard enumerates: one for each base and first field.
 func (p Pairs) Shards() int { return len(p.bases()) * len(Fields()) }
 
 // Count returns the number of combinations. Some of them give the same superpacket:

@@ -49,8 +49,8 @@ func (Words) sweeps() (list []sweep) {
 	return list
 }
 
-// Shards returns the number of parts: one for each word and upper byte of its value, or
-// with Edges one for each word.
+// Shards returns the number of parts that Shard checks: one for each word and upper byte of
+// its value, or with Edges one for each word.
 func (w Words) Shards() int { return len(w.sweeps()) * len(w.upper()) }
 
 // upper returns a slice with one element for each upper byte that a part stands for.
@@ -96,9 +96,9 @@ func (w Words) Shard(c *Checker, i int) (int, error) {
 	return len(values), nil
 }
 
-// edgesOf returns values of a word at which a checksum of a packet or of the superpacket
-// is near zero. packets is the batch in which the word is 0. A checksum falls by as much
-// as the word rises, so the checksums of that batch are the values to look at.
+// edgesOf returns the values of a word with which a checksum of a packet or of the
+// superpacket is near zero. packets is the batch in which the word is 0. A checksum falls
+// by as much as the word rises, so these values are near the checksums of that batch.
 func edgesOf(packets [][]byte) (values []uint16) {
 	supers, _ := law.CoalesceModel(law.Modes[0].Config, packets)
 	var sums []uint16
