@@ -12,13 +12,13 @@ import (
 	"tunproof/offload"
 )
 
-// contractCoalesce is P1 for batches: Coalesce, Buffers, AppendTo and Packets
-// neither panic nor write to what they borrow, and AppendTo writes only the bytes
-// that it appends.
+// contractCoalesce is P1 for batches: Coalesce, Buffers, AppendTo and Packets neither
+// panic nor write to the packets of the batch. AppendTo writes only the bytes that it
+// appends.
 func contractCoalesce(u Subject, s *scenario.Scenario, t *Tally) error {
 	co := u.NewCoalescer(s.Config)
 	for _, batch := range s.Batches {
-		arena, borrowed := lay(batch, false)
+		arena, borrowed := layOut(batch, false)
 		before, slicesBefore := bytes.Clone(arena), slices.Clone(borrowed)
 		supers := co.Coalesce(borrowed)
 		var reasons []string
@@ -41,8 +41,7 @@ func contractCoalesce(u Subject, s *scenario.Scenario, t *Tally) error {
 	return nil
 }
 
-// appends checks that AppendTo writes its bytes after those that are there, and
-// nothing after its own.
+// appends checks that AppendTo changes no byte before or after those that it appends.
 func appends(i int, p Superpacket) error {
 	const head = 5
 	n := p.Len() + offload.VnetHdrLen
@@ -50,15 +49,14 @@ func appends(i int, p Superpacket) error {
 	got := p.AppendTo(memory[:head])
 	rest := slices.Concat(memory[:head], memory[head+n:])
 	if len(got) != head+n || bytes.Count(rest, []byte{0xA5}) != len(rest) {
-		return Violatedf("P1", "superpacket %d: AppendTo of %d bytes gives %d, or writes elsewhere", i, n, len(got)-head)
+		return Violatedf("P1", "superpacket %d: AppendTo appends %d bytes, want %d, or writes elsewhere", i, len(got)-head, n)
 	}
 	return nil
 }
 
-// lay copies a batch into one piece of memory, packet after packet, with red
-// zones between them unless they are to touch. The capacity of each packet is the
-// rest of the memory.
-func lay(batch [][]byte, touch bool) (arena []byte, laid [][]byte) {
+// layOut copies a batch into one arena, packet after packet. If touch is false there is
+// a red zone after each packet. The capacity of each packet is the rest of the arena.
+func layOut(batch [][]byte, touch bool) (arena []byte, laid [][]byte) {
 	zone := bytes.Repeat([]byte{0xA5}, guardLen)
 	var ends []int
 	for _, b := range batch {
@@ -75,17 +73,17 @@ func lay(batch [][]byte, touch bool) (arena []byte, laid [][]byte) {
 	return arena, laid
 }
 
-// memoryCoalesce is P7 for batches: neither spare capacity nor shared memory nor
-// what the Coalescer did before change a result.
+// memoryCoalesce is P7 for batches: the results are the same with spare capacity, with
+// packets that share memory, and from a Coalescer that was used before.
 func memoryCoalesce(u Subject, s *scenario.Scenario, t *Tally) error {
 	used := u.NewCoalescer(s.Config)
 	for _, batch := range s.Batches {
 		want, reasons := Coalesce(u.NewCoalescer(s.Config), clipped(batch))
 		t.batch(len(batch), len(want), reasons)
-		_, shared := lay(batch, true)
+		_, shared := layOut(batch, true)
 		for i, b := range batch {
 			if j := slices.IndexFunc(batch[:i], func(c []byte) bool { return bytes.Equal(b, c) }); j >= 0 {
-				shared[i] = shared[j] // the very same memory
+				shared[i] = shared[j] // equal packets become one slice
 			}
 		}
 		backwards := slices.Clone(batch)
@@ -114,8 +112,8 @@ func clipped(batch [][]byte) [][]byte {
 	return list
 }
 
-// buffers checks that Buffers and AppendTo give the same bytes after what was
-// there, VnetHdr first, also when another Coalescer worked in between.
+// buffers checks that Buffers and AppendTo keep what was in the slice and add the same
+// bytes: the VnetHdr, then the superpacket. Another Coalescer works in between.
 func buffers(u Subject, co Coalescer, batch [][]byte, want []Super) error {
 	head := []byte("head")
 	supers := co.Coalesce(batch)
@@ -123,7 +121,7 @@ func buffers(u Subject, co Coalescer, batch [][]byte, want []Super) error {
 	for i := range supers {
 		iovs[i] = supers[i].Buffers([][]byte{head})
 	}
-	// All of them are looked at only now, and after another Coalescer's work.
+	// A Coalescer that shares state with others would destroy its results here.
 	if len(batch) > 1 {
 		Coalesce(u.NewCoalescer(pkts.Config{}), batch[1:])
 	}
@@ -131,7 +129,7 @@ func buffers(u Subject, co Coalescer, batch [][]byte, want []Super) error {
 		appended := p.AppendTo(append(make([]byte, 0, 4096), head...))
 		iov := iovs[i]
 		if joined := bytes.Join(iov, nil); !bytes.Equal(appended, joined) {
-			return Violatedf("P7", "superpacket %d: Buffers has %d bytes, AppendTo others, %d", i, len(joined), len(appended))
+			return Violatedf("P7", "superpacket %d: Buffers gives %d bytes, AppendTo %d other ones", i, len(joined), len(appended))
 		}
 		if len(iov) != 2+len(p.Packets()) {
 			return Violatedf("P7", "superpacket %d of %d packets has %d buffers", i, len(p.Packets()), len(iov)-1)
@@ -139,24 +137,24 @@ func buffers(u Subject, co Coalescer, batch [][]byte, want []Super) error {
 		wire := appended[len(head):]
 		h, err := offload.ParseVnetHdr(wire)
 		if err != nil || h != p.VnetHdr() || p.Len() != len(wire)-offload.VnetHdrLen || !bytes.Equal(wire[offload.VnetHdrLen:], want[i].Data) {
-			return Violatedf("P7", "superpacket %d as written is not what it says", i)
+			return Violatedf("P7", "superpacket %d as written differs from VnetHdr, Len or the bytes that a new Coalescer gives", i)
 		}
 	}
 	return nil
 }
 
-// sameSlice reports whether two slices are the same memory, length and capacity.
+// sameSlice reports whether two slices have the same memory, length and capacity.
 func sameSlice(a, b []byte) bool {
 	return len(a) == len(b) && cap(a) == cap(b) && unsafe.SliceData(a) == unsafe.SliceData(b)
 }
 
-// raw is P1 for bytes that are no scenario: as a VnetHdr and a packet, and cut
-// into a batch.
+// raw is P1 for any bytes. It takes them as a VnetHdr and a packet to segment, and cuts
+// them into packets to coalesce.
 func raw(u Subject, b []byte) error {
 	if h, err := offload.ParseVnetHdr(b); (err != nil) != (len(b) < offload.VnetHdrLen) {
 		return Violatedf("P1", "ParseVnetHdr of %d bytes: %v", len(b), err)
 	} else if err == nil && !bytes.Equal(h.AppendTo(nil), b[:offload.VnetHdrLen]) {
-		return Violatedf("P1", "VnetHdr %v is written otherwise than it was read", h)
+		return Violatedf("P1", "VnetHdr %v: AppendTo writes other bytes than ParseVnetHdr read", h)
 	}
 	if len(b) < 12 {
 		return nil
@@ -175,9 +173,8 @@ func raw(u Subject, b []byte) error {
 	return both(contractSegment, contractCoalesce)(u, &s, nil)
 }
 
-// checksum is P8 for one string of bytes, at one alignment and with one seed:
-// the sum of every implementation is the model's, and sums chain at even
-// lengths.
+// checksum is P8 for one string of bytes, at one alignment and with one seed: offload's
+// sums are the model's, and a sum continues from the sum of an even number of bytes.
 func checksum(data []byte, align int, seed uint16) error {
 	memory := append(make([]byte, align, align+len(data)), data...)
 	b := memory[align:]
@@ -192,7 +189,7 @@ func checksum(data []byte, align int, seed uint16) error {
 	}
 	cut := len(b) / 2 &^ 1
 	if got := offload.Sum(b[cut:], offload.Sum(b[:cut], seed)); got != want {
-		return Violatedf("P8", "sums of %d and %d bytes chain to %#04x, want %#04x", cut, len(b)-cut, got, want)
+		return Violatedf("P8", "the sum of %d bytes, continued over %d, is %#04x, want %#04x", cut, len(b)-cut, got, want)
 	}
 	if len(b) < 36 {
 		return nil
@@ -201,7 +198,7 @@ func checksum(data []byte, align int, seed uint16) error {
 		src, dst, proto, l4Len := b[:n], b[n:2*n], b[32], int(binary.BigEndian.Uint16(b[33:]))<<int(b[35]&7)
 		want := model.Sum(src, dst, []byte{0, proto, 0, 0, byte(l4Len >> 24), byte(l4Len >> 16), byte(l4Len >> 8), byte(l4Len)})
 		if got := offload.PseudoHeaderSum(proto, src, dst, l4Len); int(got) != want {
-			return Violatedf("P8", "PseudoHeaderSum of %d bytes of L4: %#04x, want %#04x", l4Len, got, want)
+			return Violatedf("P8", "PseudoHeaderSum for %d bytes of TCP or UDP: %#04x, want %#04x", l4Len, got, want)
 		}
 	}
 	return nil

@@ -6,13 +6,13 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// Mode is a configuration with a name.
+// Mode is a named configuration of Coalesce.
 type Mode struct {
 	Name   string
 	Config pkts.Config
 }
 
-// Modes are the ways of coalescing that captures are run in.
+// Modes are the configurations that captures are run with.
 var Modes = []Mode{
 	{"in order", pkts.Config{}},
 	{"in order, atomic IDs", pkts.Config{AtomicIDs: true}},
@@ -20,10 +20,11 @@ var Modes = []Mode{
 	{"reorder, atomic IDs", pkts.Config{Reorder: true, AtomicIDs: true}},
 }
 
-// Orders are the modes that compare all of every packet.
+// Orders returns the modes without AtomicIDs. In these, packets come back equal in every
+// byte.
 func Orders() []Mode { return []Mode{Modes[0], Modes[2]} }
 
-// Capture returns the packets of a capture as batches of n.
+// Capture returns a scenario with the packets of a capture, in batches of n.
 func Capture(packets []pcap.Packet, n int, c pkts.Config) scenario.Scenario {
 	s := scenario.Scenario{Config: c}
 	for at := 0; at < len(packets); at += n {
@@ -36,8 +37,8 @@ func Capture(packets []pcap.Packet, n int, c pkts.Config) scenario.Scenario {
 	return s
 }
 
-// MeanSegments returns how many packets production puts in a superpacket, on
-// average over all superpackets of the scenario, lone packets too.
+// MeanSegments returns the mean number of packets in a superpacket, as production
+// coalesces the scenario's batches. A lone packet counts as a superpacket of one.
 func MeanSegments(s *scenario.Scenario) float64 {
 	co := NewCoalescer(s.Config)
 	packets, supers := 0, 0

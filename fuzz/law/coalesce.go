@@ -12,7 +12,7 @@ import (
 	"tunproof/offload"
 )
 
-// pairings are the implementations of Coalesce with those of Segment.
+// pairings are the combinations of an implementation of Coalesce with one of Segment.
 var pairings = []struct {
 	name                          string
 	modelCoalesces, modelSegments bool
@@ -36,7 +36,7 @@ func equation(u Subject, s *scenario.Scenario, t *Tally) error {
 			supers := production
 			if p.modelCoalesces {
 				if equal {
-					continue // the very same superpackets were cut already
+					continue // equal superpackets were cut before
 				}
 				supers = reference
 			}
@@ -48,7 +48,8 @@ func equation(u Subject, s *scenario.Scenario, t *Tally) error {
 	return nil
 }
 
-// backTo checks that the superpackets are cut to the packets of the batch.
+// backTo checks that cutting the superpackets gives back the packets of the batch. The
+// model cuts them if useModel is set, else production.
 func backTo(c pkts.Config, seg Segmenter, batch [][]byte, supers []Super, pairing string, useModel bool) error {
 	seen := 0
 	for i, p := range supers {
@@ -64,11 +65,11 @@ func backTo(c pkts.Config, seg Segmenter, batch [][]byte, supers []Super, pairin
 			return Violatedf("P2", "(%s) superpacket %d is refused: %s", pairing, i, refused)
 		}
 		if len(segments) != len(p.Members) {
-			return Violatedf("P2", "(%s) superpacket %d of packets %v is cut to %d", pairing, i, p.Members, len(segments))
+			return Violatedf("P2", "(%s) superpacket %d of packets %v is cut into %d segments", pairing, i, p.Members, len(segments))
 		}
 		for k, m := range p.Members {
 			if m < 0 || m >= len(batch) {
-				return Violatedf("P2", "(%s) superpacket %d has packet %d of %d", pairing, i, m, len(batch))
+				return Violatedf("P2", "(%s) superpacket %d names packet %d in a batch of %d", pairing, i, m, len(batch))
 			}
 			if !Same(c, k, batch[m], segments[k]) {
 				return Mismatchf("P2", batch[m], segments[k], "(%s) packet %d comes back changed as segment %d of superpacket %d", pairing, m, k, i)
@@ -77,14 +78,14 @@ func backTo(c pkts.Config, seg Segmenter, batch [][]byte, supers []Super, pairin
 		seen += len(segments)
 	}
 	if seen != len(batch) {
-		return Violatedf("P2", "(%s) %d packets come back of %d", pairing, seen, len(batch))
+		return Violatedf("P2", "(%s) %d of %d packets come back", pairing, seen, len(batch))
 	}
 	return nil
 }
 
-// Same compares a packet with segment k of its superpacket: byte for byte, but
-// with AtomicIDs and DF the ID, and the header checksum as long as it is right
-// (C6).
+// Same reports whether segment k of a superpacket equals the packet that it stands for,
+// byte for byte. With AtomicIDs, an IPv4 packet with DF may differ in its ID and, if it
+// is right, in its header checksum (C6).
 func Same(c pkts.Config, k int, want, got []byte) bool {
 	if bytes.Equal(want, got) {
 		return true
@@ -98,9 +99,9 @@ func Same(c pkts.Config, k int, want, got []byte) bool {
 	return bytes.Equal(want, masked) && model.Sum(got[:20]) == 0xFFFF
 }
 
-// order is P3: each packet is in one superpacket; in order, no two that conflict
-// change places, and superpackets leave in the order in which they were opened;
-// in Reorder that holds of all but TCP.
+// order is P3: each packet leaves in exactly one superpacket, no two packets that
+// conflict change places, and superpackets leave in the order in which they were opened.
+// With Reorder, TCP packets may change places.
 func order(u Subject, s *scenario.Scenario, t *Tally) error {
 	co := u.NewCoalescer(s.Config)
 	for _, batch := range s.Batches {
@@ -117,10 +118,10 @@ func order(u Subject, s *scenario.Scenario, t *Tally) error {
 		for i, p := range supers {
 			first := p.Members[0]
 			if s.Config.Reorder {
-				first = slices.Min(p.Members) // the one that opened it
+				first = slices.Min(p.Members) // the packet that opened it
 			}
 			if first < last {
-				return Violatedf("P3", "superpacket %d of packets %v leaves behind one that was opened later", i, p.Members)
+				return Violatedf("P3", "superpacket %d of packets %v leaves after one that was opened later", i, p.Members)
 			}
 			last = first
 		}
@@ -128,7 +129,7 @@ func order(u Subject, s *scenario.Scenario, t *Tally) error {
 	return nil
 }
 
-// ordered checks the order out in which the packets of a batch leave.
+// ordered checks the order in which the packets of a batch leave; out has their indices.
 func ordered(c pkts.Config, batch [][]byte, out []int) error {
 	position := make([]int, len(batch))
 	for i := range position {
@@ -136,12 +137,12 @@ func ordered(c pkts.Config, batch [][]byte, out []int) error {
 	}
 	for at, m := range out {
 		if m < 0 || m >= len(batch) || position[m] >= 0 {
-			return Violatedf("P3", "packet %d of %d leaves twice or never came", m, len(batch))
+			return Violatedf("P3", "packet %d leaves twice, or is not in the batch of %d", m, len(batch))
 		}
 		position[m] = at
 	}
 	if len(out) != len(batch) {
-		return Violatedf("P3", "%d packets leave of %d", len(out), len(batch))
+		return Violatedf("P3", "%d of %d packets leave", len(out), len(batch))
 	}
 	ids := make([]model.Identity, len(batch))
 	for j, b := range batch {
@@ -155,7 +156,7 @@ func ordered(c pkts.Config, batch [][]byte, out []int) error {
 	return nil
 }
 
-// isTCP reports whether b can be a TCP packet that Reorder moves.
+// isTCP reports whether b is a TCP packet that Reorder may move.
 func isTCP(b []byte) bool {
 	h := packet.Parse(b)
 	return h.Proto == 6 && h.Extensions == 0
@@ -171,7 +172,7 @@ func agreeCoalesce(u Subject, s *scenario.Scenario, t *Tally) error {
 		t.batch(len(batch), len(got), gotReasons)
 		for i := range batch {
 			if gotReasons[i] != wantReasons[i] {
-				return Violatedf("P4", "packet %d: production says %s, the model %s", i, gotReasons[i], wantReasons[i])
+				return Violatedf("P4", "packet %d: production gives Reason %s, the model %s", i, gotReasons[i], wantReasons[i])
 			}
 		}
 		if err := equalSupers("P4", want, got); err != nil {
@@ -181,6 +182,7 @@ func agreeCoalesce(u Subject, s *scenario.Scenario, t *Tally) error {
 	return nil
 }
 
+// equalSupers returns a violation if got differs from want, the superpackets of a batch.
 func equalSupers(property string, want, got []Super) error {
 	if len(want) != len(got) {
 		return Violatedf(property, "%d superpackets, want %d", len(got), len(want))
@@ -198,8 +200,8 @@ func equalSupers(property string, want, got []Super) error {
 	return nil
 }
 
-// AdmissionReasons are the names of the Reasons of packets that are no candidates:
-// those between Joined and First in offload's own order.
+// AdmissionReasons are the names of the Reasons why a packet is not a candidate for
+// joining (C1, C10): those between Joined and First in the order of package offload.
 var AdmissionReasons = admissionReasons()
 
 func admissionReasons() []string {
@@ -210,8 +212,8 @@ func admissionReasons() []string {
 	return list
 }
 
-// repairCoalesce is P5 for batches: a packet that is no candidate leaves alone
-// and as it came; and so does any packet once it is damaged.
+// repairCoalesce is P5 for batches: a packet that is not a candidate leaves alone and
+// unchanged. It also damages candidates: they must then leave alone and unchanged, too.
 func repairCoalesce(u Subject, s *scenario.Scenario, t *Tally) error {
 	co := u.NewCoalescer(s.Config)
 	for _, batch := range s.Batches {
@@ -228,7 +230,7 @@ func repairCoalesce(u Subject, s *scenario.Scenario, t *Tally) error {
 			}
 			supers, reasons := Coalesce(co, damaged)
 			if r := reasons[k]; !slices.Contains(AdmissionReasons, r) {
-				return Mismatchf("P5", batch[k], damaged[k], "packet %d, damaged so, is taken for a candidate: %s", k, r)
+				return Mismatchf("P5", batch[k], damaged[k], "packet %d is damaged as shown, but still a candidate: its Reason is %s", k, r)
 			}
 			if err := leavesAsItCame(damaged, supers, reasons); err != nil {
 				return err
@@ -238,12 +240,14 @@ func repairCoalesce(u Subject, s *scenario.Scenario, t *Tally) error {
 	return nil
 }
 
+// leavesAsItCame checks that a packet which is not a candidate shares no superpacket, and
+// that a packet alone in its superpacket is unchanged and has a zero VnetHdr.
 func leavesAsItCame(batch [][]byte, supers []Super, reasons []string) error {
 	for i, p := range supers {
 		if len(p.Members) == 1 {
 			m := p.Members[0]
 			if p.Hdr != (pkts.VnetHdr{}) {
-				return Violatedf("P5", "superpacket %d is one packet but has VnetHdr %v", i, p.Hdr)
+				return Violatedf("P5", "superpacket %d has one packet, but its VnetHdr is %v", i, p.Hdr)
 			}
 			if !bytes.Equal(batch[m], p.Data) {
 				return Mismatchf("P5", batch[m], p.Data, "packet %d, alone in its superpacket, is changed", m)
@@ -252,16 +256,16 @@ func leavesAsItCame(batch [][]byte, supers []Super, reasons []string) error {
 		}
 		for _, m := range p.Members {
 			if slices.Contains(AdmissionReasons, reasons[m]) {
-				return Violatedf("P5", "packet %d (%s) shares superpacket %d", m, reasons[m], i)
+				return Violatedf("P5", "packet %d is no candidate (%s), but shares superpacket %d", m, reasons[m], i)
 			}
 		}
 	}
 	return nil
 }
 
-// damage returns a packet with one byte changed, or a byte longer, so that its
-// checksums or lengths are wrong if they were right; nil if they were not or
-// the change cannot be seen.
+// damage returns a copy of b with one byte changed or appended, so that a length or a
+// checksum is wrong. k selects the change. It returns nil if b is not wholesome: the
+// change might then repair it.
 func damage(b []byte, k int) []byte {
 	if !wholesome(b) {
 		return nil
@@ -270,16 +274,16 @@ func damage(b []byte, k int) []byte {
 	switch k % 3 {
 	case 0:
 		return append(d, 0)
-	case 1: // the last payload byte: the L4 checksum
+	case 1: // the last byte: the L4 checksum covers it
 		d[len(d)-1] ^= 0x10
-	case 2: // a byte that each checksum covers
+	case 2: // an address byte: every checksum covers it
 		d[16] ^= 0x04
 	}
 	return d
 }
 
-// wholesome reports whether lengths and checksums of a TCP or UDP packet without IP
-// options, extension headers or a fragment's bits are right.
+// wholesome reports whether b is a TCP or UDP packet with right lengths and checksums,
+// without IP options or extension headers, and not a fragment.
 func wholesome(b []byte) bool {
 	h := packet.Parse(b)
 	switch {
@@ -291,12 +295,11 @@ func wholesome(b []byte) bool {
 	return packet.Checksum(b) == packet.Right
 }
 
-// interleave is P6: packets of other flows change nothing in how a flow's
-// packets are grouped, and splitting a batch changes nothing but the grouping
-// (C9).
+// interleave is P6: packets of other flows change neither the superpackets nor the
+// Reasons of a flow's packets. Splitting a batch in two changes only the grouping (C9).
 func interleave(u Subject, s *scenario.Scenario, t *Tally) error {
 	c := s.Config
-	c.MaxOpen = 0 // packets of fewer than MaxOpen flows: the default's 1,024
+	c.MaxOpen = 0 // the default of 1,024, so that packets of other flows close nothing (C4.max_open)
 	co := u.NewCoalescer(c)
 	for _, batch := range s.Batches {
 		batch = batch[:min(len(batch), 200)]
@@ -307,11 +310,11 @@ func interleave(u Subject, s *scenario.Scenario, t *Tally) error {
 			mixed, from := mix(batch, others)
 			supers, mixedReasons := Coalesce(co, mixed)
 			if got := groups(supers, from); !slices.EqualFunc(want, got, slices.Equal) {
-				return Violatedf("P6", "packets of other flows in between: grouping %v, want %v", got, want)
+				return Violatedf("P6", "with packets of other flows in between, the superpackets are %v, want %v", got, want)
 			}
 			for k, m := range from {
 				if m >= 0 && mixedReasons[k] != reasons[m] {
-					return Violatedf("P6", "packets of other flows in between: packet %d is %s, want %s", m, mixedReasons[k], reasons[m])
+					return Violatedf("P6", "with packets of other flows in between, packet %d has Reason %s, want %s", m, mixedReasons[k], reasons[m])
 				}
 			}
 		}
@@ -322,8 +325,9 @@ func interleave(u Subject, s *scenario.Scenario, t *Tally) error {
 	return nil
 }
 
-// groups returns the members of each superpacket; with from, where the packets
-// of a mixed batch are from, those that are of the batch.
+// groups returns the members of each superpacket, as indices into the batch. For a mixed
+// batch, from maps its packets to those of the original batch (see mix). Superpackets of
+// strangers are then left out.
 func groups(supers []Super, from []int) [][]int {
 	var list [][]int
 	for _, p := range supers {
@@ -341,9 +345,10 @@ func groups(supers []Super, from []int) [][]int {
 	return list
 }
 
-// strangers returns packets like those of the batch, their checksums right
-// where they were, of flows that conflict with none of the batch's: source and
-// destination change places, which no sum notices. nil if some would conflict.
+// strangers returns copies of the batch's packets with source and destination address
+// exchanged. Their checksums stay as right or wrong as they were, because a sum does not
+// depend on the order of the addresses. It returns nil if any of them would conflict
+// with a packet of the batch.
 func strangers(batch [][]byte) [][]byte {
 	var list [][]byte
 	var ids []model.Identity
@@ -372,9 +377,9 @@ func strangers(batch [][]byte) [][]byte {
 	return list
 }
 
-// mix puts the others between the packets of the batch, in a pattern that
-// depends on their number. from says which packet of the batch each is, -1 for
-// an other.
+// mix puts others between the packets of the batch, in a pattern that depends on the
+// batch's length. from has for each packet its index in the batch, or -1 for one of the
+// others.
 func mix(batch, others [][]byte) (mixed [][]byte, from []int) {
 	k := 0
 	for i, b := range batch {
@@ -389,7 +394,8 @@ func mix(batch, others [][]byte) (mixed [][]byte, from []int) {
 	return mixed, from
 }
 
-// splitBatch checks C9.
+// splitBatch checks C9: a batch in two calls gives what two new Coalescers would give, and
+// conflicting packets keep their order.
 func splitBatch(u Subject, c pkts.Config, co Coalescer, batch [][]byte) error {
 	if len(batch) < 2 {
 		return nil
@@ -411,8 +417,8 @@ func splitBatch(u Subject, c pkts.Config, co Coalescer, batch [][]byte) error {
 	return ordered(c, batch, out)
 }
 
-// wellFormed is P11: the superpackets that joined are packets that a receiver
-// takes: lengths, header checksum and pseudo-header sum are right.
+// wellFormed is P11: in every superpacket of two or more packets the lengths, the header
+// checksum, the pseudo-header sum and the VnetHdr are right.
 func wellFormed(u Subject, s *scenario.Scenario, t *Tally) error {
 	co := u.NewCoalescer(s.Config)
 	for _, batch := range s.Batches {
@@ -434,7 +440,7 @@ func wellFormed(u Subject, s *scenario.Scenario, t *Tally) error {
 				return Violatedf("P11", "superpacket %d: VnetHdr %v, want %v", i, p.Hdr, h)
 			}
 			if len(p.Data) > 65535 {
-				return Violatedf("P11", "superpacket %d has %d bytes", i, len(p.Data))
+				return Violatedf("P11", "superpacket %d has %d bytes, more than 65535", i, len(p.Data))
 			}
 		}
 	}

@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// TestConsumer builds what the README tells a user to write, in a module of its
-// own, offline, and runs it.
+// TestConsumer builds and runs the README's example in a module of its own, offline.
 func TestConsumer(t *testing.T) {
 	readme := read(t, "README.md")
 	block := func(fence string) string {
@@ -29,7 +28,7 @@ func TestConsumer(t *testing.T) {
 	for name, text := range map[string]string{
 		"go.mod":  "module consumer\n\ngo 1.25.0\n\n" + lines,
 		"main.go": block("```go"),
-		"go.sum":  read(t, "go.sum"), // which go mod tidy fetches
+		"go.sum":  read(t, "go.sum"), // go mod tidy would write it
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)

@@ -12,13 +12,12 @@ import (
 	"tunproof/corpus"
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/capture/pcap"
-
-	"tunproof/fuzz/scenario"
-
 	"tunproof/fuzz/law"
+	"tunproof/fuzz/scenario"
 	"tunproof/offload"
 )
 
+// cases returns all cases of the corpus.
 func cases(t *testing.T) []corpus.Case {
 	t.Helper()
 	list, err := corpus.Cases()
@@ -28,8 +27,8 @@ func cases(t *testing.T) []corpus.Case {
 	return list
 }
 
-// TestCorpus runs every case: what it states is what model and production give, and
-// every property holds of it.
+// TestCorpus runs every case: the model and production give what it states, and every
+// property holds on its input. The cases reach every Reason and every refusal.
 func TestCorpus(t *testing.T) {
 	tally := law.NewTally()
 	for _, c := range cases(t) {
@@ -38,7 +37,7 @@ func TestCorpus(t *testing.T) {
 				t.Error(err)
 			}
 			if s := scenario.FromCase(c.Case); len(s.Batches)+len(s.Supers) > 0 && !s.Equal(scenario.Decode(scenario.Encode(s))) {
-				t.Error("Decode(Encode(s)) is not s")
+				t.Error("Decode(Encode(s)) differs from s")
 			}
 		})
 	}
@@ -54,8 +53,8 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
-// TestModelStates checks that a case is complete, which is what the model gives, and
-// written as Format writes it.
+// TestModelStates checks that each case file states all results of the model, and is in
+// the form that Format writes.
 func TestModelStates(t *testing.T) {
 	for _, c := range cases(t) {
 		t.Run(c.ID, func(t *testing.T) {
@@ -64,7 +63,7 @@ func TestModelStates(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(text, pkts.Format(c.Case)) {
-				t.Error("not as Format writes it: tunproof corpus fmt puts it right")
+				t.Error("not in the form that Format writes: run tunproof corpus fmt")
 			}
 			complete := *c.Case
 			complete.Batches = nil
@@ -73,14 +72,15 @@ func TestModelStates(t *testing.T) {
 			}
 			law.Expect(&complete)
 			if !bytes.Equal(text, pkts.Format(&complete)) {
-				t.Error("states less than the model gives, or else: tunproof corpus fmt completes it")
+				t.Error("does not state the results of the model: run tunproof corpus fmt")
 			}
 		})
 	}
 }
 
-// TestRules checks that the corpus has a case on each side of every rule, and
-// that cases name rules that exist and bear out what they say of refusals.
+// TestRules checks that the corpus has a case on each side of every rule. The rules that
+// cases name must exist, and a case on a rule's "-" side must show its error class or
+// Reason.
 func TestRules(t *testing.T) {
 	sides := map[string]int{}
 	for _, s := range law.Sections {
@@ -96,36 +96,36 @@ func TestRules(t *testing.T) {
 			sides[r]++
 			if class := law.Refusal[strings.TrimSuffix(r, "-")]; class != "" && strings.HasSuffix(r, "-") {
 				if !slices.ContainsFunc(c.Batches[0].In, func(in pkts.In) bool { return in.Error == class }) {
-					t.Errorf("%s: %s, but nothing is refused with %s", c.ID, r, class)
+					t.Errorf("%s names %s, but no superpacket is refused with %s", c.ID, r, class)
 				}
 			}
 			if reason := law.Reason[strings.TrimSuffix(r, "-")]; reason != "" && strings.HasSuffix(r, "-") {
 				if !slices.ContainsFunc(c.Batches, func(b pkts.Batch) bool {
 					return slices.ContainsFunc(b.In, func(in pkts.In) bool { return in.Reason == reason })
 				}) {
-					t.Errorf("%s: %s, but no packet's Reason is %s", c.ID, r, reason)
+					t.Errorf("%s names %s, but no packet's Reason is %s", c.ID, r, reason)
 				}
 			}
 		}
 	}
 	for side, n := range sides {
 		if n == 0 {
-			t.Errorf("no case on the side %s", side)
+			t.Errorf("no case names %s", side)
 		}
 	}
 }
 
-// TestCaseNames checks that IDs are words.
+// TestCaseNames checks that a case's ID is its op, a slash, and words with hyphens.
 func TestCaseNames(t *testing.T) {
 	name := regexp.MustCompile(`^(coalesce|segment|checksum)/[a-z0-9]+(-[a-z0-9]+)*$`)
 	for _, c := range cases(t) {
 		if !name.MatchString(c.ID) || strings.Split(c.ID, "/")[0] != c.Op {
-			t.Errorf("%s of op %s: an ID is its op and words", c.ID, c.Op)
+			t.Errorf("case %s of op %s: want an ID of the form op/words-with-hyphens", c.ID, c.Op)
 		}
 	}
 }
 
-// TestCaptures runs real traffic through every mode: every property holds.
+// TestCaptures checks that every property holds on captured traffic, in every mode.
 func TestCaptures(t *testing.T) {
 	captures, err := corpus.Captures()
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"tunproof/tunlive"
 )
 
+// read returns the text of a file of the module.
 func read(t *testing.T, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("..", "..", name))
@@ -21,7 +22,8 @@ func read(t *testing.T, name string) string {
 	return string(b)
 }
 
-// TestDocs checks that what the documents name exists.
+// TestDocs checks that the cases, rules, tests, properties and features that documents
+// name exist, and that README and model stay within their sizes.
 func TestDocs(t *testing.T) {
 	known := map[string]bool{}
 	for _, c := range cases(t) {
@@ -37,11 +39,11 @@ func TestDocs(t *testing.T) {
 		found := named.FindAllString(read(t, doc), -1)
 		for _, name := range found {
 			if !known[name] {
-				t.Errorf("%s names %s, which is no case and no rule", doc, name)
+				t.Errorf("%s names %s, which is neither a case nor a rule", doc, name)
 			}
 		}
 		if len(found) < 20 {
-			t.Errorf("%s names %d cases and rules", doc, len(found))
+			t.Errorf("%s names %d cases and rules, want at least 20", doc, len(found))
 		}
 	}
 	var device string
@@ -57,7 +59,7 @@ func TestDocs(t *testing.T) {
 	for _, r := range law.Device {
 		for _, name := range strings.Split(r.Tests, ", ") {
 			if !strings.Contains(device, "func "+name+"(t *testing.T)") {
-				t.Errorf("%s names %s, which is no test of offload/tun", r.ID, name)
+				t.Errorf("rule %s names %s, which is not a test of offload/tun", r.ID, name)
 			}
 		}
 	}
@@ -70,7 +72,7 @@ func TestDocs(t *testing.T) {
 	kernel := read(t, "docs/kernel.md")
 	for _, f := range tunlive.FeatureTable {
 		if !strings.Contains(kernel, "| "+f.Name+" | "+f.About+" |") {
-			t.Errorf("docs/kernel.md does not say of feature %s that %s", f.Name, f.About)
+			t.Errorf("docs/kernel.md has no row for feature %s: %s", f.Name, f.About)
 		}
 	}
 	for _, c := range cases(t) {
@@ -81,7 +83,7 @@ func TestDocs(t *testing.T) {
 			}
 			for _, k := range asked {
 				if name := strings.TrimPrefix(k.Feature, "!"); name != "" && !strings.Contains(kernel, "| "+name+" | ") {
-					t.Errorf("%s: no feature %q", c.ID, name)
+					t.Errorf("%s names feature %q, which docs/kernel.md does not have", c.ID, name)
 				}
 			}
 		}

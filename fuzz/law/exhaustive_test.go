@@ -10,9 +10,9 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// step returns how many shards of a large set there are to each that is run: with
-// -short, which has small sets, and with LONG=1 all are. tunproof exhaustive, which CI
-// runs too, always runs all.
+// step returns how large the steps are in which the shards of a large set are run. It
+// is 1, for all, with -short, which has small sets, and with LONG=1. tunproof
+// exhaustive, which CI runs too, always runs all.
 func step() int {
 	if testing.Short() || os.Getenv("LONG") != "" {
 		return 1
@@ -20,8 +20,8 @@ func step() int {
 	return 5
 }
 
-// TestExhaustiveBatches is P10: batches of 31 letters to size 4 in both orders, to
-// size 3 with AtomicIDs.
+// TestExhaustiveBatches is P10 for batches: up to 4 of 31 packets in both orders, and
+// up to 3 of 40 packets in all modes.
 func TestExhaustiveBatches(t *testing.T) {
 	t.Parallel()
 	size := 4
@@ -45,13 +45,13 @@ func TestExhaustiveBatches(t *testing.T) {
 				n += k
 			}
 			if step() == 1 && n != b.Count() {
-				t.Errorf("%d letters to size %d: %d batches of %d", len(b.Letters), b.Size, n, b.Count())
+				t.Errorf("%d letters to size %d: %d batches were checked, want %d", len(b.Letters), b.Size, n, b.Count())
 			}
 		})
 	}
 }
 
-// TestExhaustiveFlips is P10 of bits and lengths of the headers, and of values of a
+// TestExhaustiveFlips is P10 for bits and lengths of the headers, and for values of a
 // checksum.
 func TestExhaustiveFlips(t *testing.T) {
 	t.Parallel()
@@ -77,21 +77,21 @@ func TestExhaustiveFlips(t *testing.T) {
 				}
 				n += k
 			}
-			if edges := name == "words" && words.Edges; !edges && step() == 1 && n != all.Count() { // Count is of all values
-				t.Errorf("%d batches of %d", n, all.Count())
+			if edges := name == "words" && words.Edges; !edges && step() == 1 && n != all.Count() { // Count counts all values
+				t.Errorf("%d batches were checked, want %d", n, all.Count())
 			}
 		})
 	}
 }
 
-// logCases prints the cases of what violates P10.
+// logCases logs the scenario that violates P10, as cases.
 func logCases(t *testing.T, s scenario.Scenario) {
 	for _, c := range s.Cases("every batch there is", "P10") {
 		t.Logf("the case:\n%s", pkts.Format(c))
 	}
 }
 
-// TestExhaustiveSupers is P10 of superpackets: sizes, and pairs of fields.
+// TestExhaustiveSupers is P10 for superpackets: sizes, and pairs of header fields.
 func TestExhaustiveSupers(t *testing.T) {
 	t.Parallel()
 	sizes := exhaustive.Sizes{MaxGSO: 130, MaxPayload: 260}

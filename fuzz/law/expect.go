@@ -8,7 +8,8 @@ import (
 	"tunproof/model"
 )
 
-// Expect writes into a case what the model makes of its input.
+// Expect runs the input of a case through the model, and writes the results into the
+// case as its expectations.
 func Expect(c *pkts.Case) {
 	for b := range c.Batches {
 		batch := &c.Batches[b]
@@ -40,8 +41,9 @@ func Expect(c *pkts.Case) {
 	}
 }
 
-// Case runs a case: what it expects must be what both implementations give, and
-// every property must hold of its input. It returns the first violation.
+// Case checks a case: its expectations must be the results of the model and of
+// production, and every property must hold on its input. It returns the first
+// violation, or nil. t counts what production makes of the input, and may be nil.
 func Case(c *pkts.Case, t *Tally) error {
 	want := *c
 	want.Batches = nil
@@ -71,23 +73,23 @@ func Case(c *pkts.Case, t *Tally) error {
 	return nil
 }
 
-// expected compares what a case states with what the model gives; P4 does the
-// rest.
+// expected compares the expectations of batch i of a case with the model's results. It
+// leaves production to P4, which compares it with the model.
 func expected(op string, i int, stated, model pkts.Batch) error {
 	var want, got []Super
 	for k, in := range stated.In {
 		m := model.In[k]
 		switch {
 		case op == pkts.OpCoalesce && in.Reason != "" && in.Reason != m.Reason:
-			return Violatedf("case", "batch %d, packet %d: the case says %s, the model %s", i, k, in.Reason, m.Reason)
+			return Violatedf("case", "batch %d, packet %d: the case states Reason %s, the model gives %s", i, k, in.Reason, m.Reason)
 		case op == pkts.OpSegment && (in.Error != "" || in.Segments != nil) && in.Error != m.Error:
-			return Violatedf("case", "superpacket %d: the case says %q, the model %q", k, in.Error, m.Error)
+			return Violatedf("case", "superpacket %d: the case states error class %q, the model gives %q", k, in.Error, m.Error)
 		case op == pkts.OpSegment && in.Segments != nil:
 			if err := equalSegments("case", k, in.Segments, m.Segments); err != nil {
 				return err
 			}
 		case op == pkts.OpChecksum && in.HasSum && in.Sum != m.Sum:
-			return Violatedf("case", "bytes %d: the case says sum %#04x, the model %#04x", k, in.Sum, m.Sum)
+			return Violatedf("case", "input %d: the case states sum %#04x, the model gives %#04x", k, in.Sum, m.Sum)
 		}
 	}
 	if len(stated.Out) == 0 {

@@ -15,7 +15,7 @@ import (
 	"tunproof/offload"
 )
 
-// coalescer is production with a fault.
+// coalescer is production with a fault in its superpackets or in its Reasons.
 type coalescer struct {
 	law.Coalescer
 	calls int
@@ -40,7 +40,7 @@ func (c *coalescer) Reason(i int) offload.Reason {
 	return r
 }
 
-// changed is a superpacket whose bytes are others.
+// changed is a superpacket whose bytes are changed as they are appended.
 type changed struct {
 	law.Superpacket
 	change func(wire []byte)
@@ -53,7 +53,7 @@ func (p changed) AppendTo(dst []byte) []byte {
 	return dst
 }
 
-// stray writes one byte after what it appends.
+// stray is a superpacket whose AppendTo also writes the byte after those it appends.
 type stray struct{ law.Superpacket }
 
 func (p stray) AppendTo(dst []byte) []byte {
@@ -64,13 +64,14 @@ func (p stray) AppendTo(dst []byte) []byte {
 	return dst
 }
 
+// batches returns production with f applied to the result of each Coalesce.
 func batches(f func(c *coalescer, batch [][]byte, out []law.Superpacket) []law.Superpacket) law.Subject {
 	u := law.Production
 	u.NewCoalescer = func(cfg pkts.Config) law.Coalescer { return &coalescer{Coalescer: law.NewCoalescer(cfg), fault: f} }
 	return u
 }
 
-// each changes the bytes of every superpacket of two and more packets.
+// each returns production with change applied to every superpacket of two or more packets.
 func each(change func(wire []byte)) law.Subject {
 	return batches(func(_ *coalescer, _ [][]byte, out []law.Superpacket) []law.Superpacket {
 		for i, p := range out {
@@ -82,7 +83,8 @@ func each(change func(wire []byte)) law.Subject {
 	})
 }
 
-// segmenter is production with a fault.
+// segmenter is production with a fault: shortWrites writes into a buffer that is too
+// short, stops writes after the packet in InPlace, used changes a byte after reuse.
 type segmenter struct {
 	offload.Segmenter
 	resets                   int
@@ -114,7 +116,7 @@ func (s *segmenter) InPlace() iter.Seq[[]byte] {
 	return s.Segmenter.InPlace()
 }
 
-// errShort is what Next returns for a buffer that is too short.
+// errShort is the error of Next for a buffer that is too short.
 var errShort = func() error {
 	var s offload.Segmenter
 	h, b := scenario.TCP4(20).Super(10)
@@ -123,15 +125,15 @@ var errShort = func() error {
 	return err
 }()
 
+// supers returns production with a fault in its Segmenters.
 func supers(fault segmenter) law.Subject {
 	u := law.Production
 	u.NewSegmenter = func() law.Segmenter { s := fault; return &s }
 	return u
 }
 
-// faults are one implementation and more for each property that does wrong what the
-// property is about. What other properties say of it does not matter, but where alone
-// is set none other may notice it.
+// faults are faulty implementations, at least one for each property. The property must
+// detect its fault. Other properties may detect it too, unless alone is set.
 var faults = []struct {
 	property, name string
 	subject        law.Subject
@@ -170,7 +172,7 @@ var faults = []struct {
 		slices.Reverse(out)
 		return out
 	}), false},
-	{"P4", "says First for Closed", func() law.Subject {
+	{"P4", "gives Reason First for Closed", func() law.Subject {
 		u := law.Production
 		u.NewCoalescer = func(cfg pkts.Config) law.Coalescer {
 			return &coalescer{Coalescer: law.NewCoalescer(cfg), say: func(_ int, r offload.Reason) offload.Reason {
@@ -194,7 +196,7 @@ var faults = []struct {
 		}
 		return u
 	}(), false},
-	{"P6", "joins nothing in a long batch", batches(func(c *coalescer, batch [][]byte, out []law.Superpacket) []law.Superpacket {
+	{"P6", "joins nothing in a batch of 6 or more", batches(func(c *coalescer, batch [][]byte, out []law.Superpacket) []law.Superpacket {
 		if len(batch) < 6 {
 			return out
 		}
@@ -223,8 +225,8 @@ var faults = []struct {
 	}), false},
 }
 
-// TestFaults checks that each property finds its fault, and says so under its own
-// ID: a property that returns nil, or the body of another, fails here.
+// TestFaults checks that each property detects its faults and reports them under its own
+// ID. A body that returns nil, or that belongs to another property, fails here.
 func TestFaults(t *testing.T) {
 	var list []scenario.Scenario
 	for i := range 150 {
@@ -256,23 +258,23 @@ func TestFaults(t *testing.T) {
 				}
 				switch {
 				case p.ID == f.property && (found == nil || found.Property != p.ID):
-					t.Errorf("%s finds %v", p.ID, found)
+					t.Errorf("%s reports %v", p.ID, found)
 				case p.ID != f.property && found != nil:
-					t.Errorf("%s finds it too: %v", p.ID, found)
+					t.Errorf("%s detects it too: %v", p.ID, found)
 				}
 			}
 		})
 	}
 	for _, p := range law.Properties {
 		if !has[p.ID] {
-			t.Errorf("no fault for %s", p.ID)
+			t.Errorf("no fault is listed for %s", p.ID)
 		}
 	}
 }
 
-// TestAdmissionReasons checks that the Reasons of packets that are no candidates are
-// those between Joined and First, whatever Reasons there are: a list by hand would
-// take a new one for a candidate's.
+// TestAdmissionReasons checks that AdmissionReasons are all Reasons between Joined and
+// First, so that a Reason added to offload is among them. No packet that joined may have
+// one.
 func TestAdmissionReasons(t *testing.T) {
 	var want []string
 	for r := range offload.NumReasons {
@@ -287,13 +289,13 @@ func TestAdmissionReasons(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 300 { // who opens a superpacket or joins one was admitted
+	for i := range 300 { // a packet that shares a superpacket was a candidate
 		s := draw.Batches().Example(i)
 		for _, batch := range s.Batches {
 			for _, p := range co.Coalesce(batch) {
 				for _, m := range p.Packets() {
 					if r := co.Reason(m).String(); len(p.Packets()) > 1 && slices.Contains(law.AdmissionReasons, r) {
-						t.Fatalf("a packet that joined is %s", r)
+						t.Fatalf("a packet that joined has Reason %s", r)
 					}
 				}
 			}

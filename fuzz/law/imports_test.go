@@ -10,11 +10,11 @@ import (
 	"testing"
 )
 
-// allowed is what the packages of the module may import, of the module and of
-// others, but the standard library. A leaf shares nothing with another leaf:
-// that the model cannot have offload's bugs is a fact of this list.
+// allowed lists, for each package of the module, the packages that it may import besides
+// the standard library. The leaves share no code: this list is why the model cannot have
+// offload's bugs.
 var allowed = map[string][]string{
-	"offload":              {"golang.org/x/sys/cpu"}, // what the processor has
+	"offload":              {"golang.org/x/sys/cpu"}, // features of the processor
 	"model":                {},
 	"corpus/pkts":          {},
 	"corpus":               {"tunproof/corpus/pkts"},
@@ -29,9 +29,9 @@ var allowed = map[string][]string{
 	"fuzz":                 {"tunproof/offload", "tunproof/model", "tunproof/corpus", "tunproof/tunlive", "tunproof/tunlive/guard", "tunproof/tunlive/gro", "tunproof/tunlive/kernels", "tunproof/fuzz", "pgregory.net/rapid", "golang.org/x/sys"},
 }
 
-// floors are the rooms of fuzz, from the ground up. A package imports only packages of
-// lower floors, or earlier ones of its own: so there is no circle, and what a package
-// needs is found by going down.
+// floors lists the packages of fuzz from the ground up. A package imports only packages
+// of lower floors, or earlier ones of its own floor. So there is no circle, and what a
+// package needs is found by going down.
 var floors = [][]string{
 	{"internal/bounded", "internal/file", "internal/process", "packet", "record", "scenario", "scenario/draw", "engine/crasher"},
 	{"capture/pcap", "capture/hexdump", "capture", "capture/check", "capture/compare", "capture/anonymise", "law", "law/exhaustive", "mutants"},
@@ -40,13 +40,15 @@ var floors = [][]string{
 	{"cmd/tunproof"},
 }
 
-// standard is what of the standard library the leaves may import that must stay
-// pure: bytes in, bytes out.
+// standard lists the packages of the standard library that offload and the model may
+// import. Both are pure: bytes in, bytes out.
 var standard = map[string][]string{
 	"offload": {"bytes", "encoding/binary", "errors", "fmt", "hash/maphash", "io", "iter", "math/bits"},
 	"model":   {"slices"},
 }
 
+// TestImports checks the imports of all packages, on three systems, against allowed and
+// standard.
 func TestImports(t *testing.T) {
 	for _, goos := range []string{"linux", "darwin", "windows"} {
 		cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "tunproof/...")
@@ -69,7 +71,7 @@ func TestImports(t *testing.T) {
 			checkImports(t, goos, strings.TrimPrefix(p.ImportPath, "tunproof/"), p.Imports)
 		}
 		if seen < 5 {
-			t.Errorf("%s: go list names %d packages", goos, seen)
+			t.Errorf("%s: go list names %d packages, want at least 5", goos, seen)
 		}
 	}
 }
@@ -121,7 +123,7 @@ func checkImports(t *testing.T, goos, name string, imports []string) {
 		may, known = allowed["fuzz"], true
 	}
 	if !known {
-		t.Errorf("package %s is in no list of what it may import", name)
+		t.Errorf("package %s is not in the list of allowed imports", name)
 	}
 	for _, imp := range imports {
 		ours := strings.HasPrefix(imp, "tunproof/")

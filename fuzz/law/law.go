@@ -1,8 +1,10 @@
-// Package law holds the bodies of the properties: functions of one scenario, or
-// of one []byte, that return an error, a *Violation, if the property does not
-// hold. Fuzz targets, rapid checks, the command and the corpus test all call these.
+// Package law checks the properties of docs/properties.md. Each property has a body: a
+// function of one scenario, or of one []byte, that returns a *Violation if the property
+// does not hold. Fuzz targets, random tests, the corpus test and the command tunproof
+// all call these bodies.
 //
-// A property is checked on whatever a scenario holds. Any bytes are a scenario.
+// The package also has the rules of docs/rules.md, and the calls that run production,
+// which is package offload, and the model on the same input.
 package law
 
 import (
@@ -14,24 +16,26 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// Property is a law that holds of every scenario: its row of the table of
-// properties, and its body.
+// Property is a law about all scenarios: its row of the table of properties, and the
+// function that checks it.
 type Property struct {
 	record.Property
-	// Body returns nil or a *Violation of what u does with s, and counts what it
-	// saw in t, which may be nil.
+	// Body checks the property on what u does with s, and returns nil or a *Violation.
+	// It counts the outcomes in t, which may be nil.
 	Body func(u Subject, s *scenario.Scenario, t *Tally) error
-	// Raw, which may be nil, is the law of bytes that are no scenario.
+	// Raw checks the property on bytes that need not encode a scenario. It may be nil.
 	Raw func(u Subject, b []byte) error
-	// Batches and Supers report whether it is about batches, about superpackets.
+	// Batches and Supers report whether the property is about batches and about
+	// superpackets.
 	Batches, Supers bool
 }
 
-// Check returns nil or a *Violation of what production does with s.
+// Check checks the property on what production does with s, and returns nil or a
+// *Violation.
 func (p Property) Check(s *scenario.Scenario, t *Tally) error { return p.Body(Production, s, t) }
 
-// Bytes returns nil or a *Violation of what production does with b: with the
-// scenario that b decodes to, and with the bytes if the law is about those too.
+// Bytes checks the property on the scenario that b decodes to and, if the property has a
+// Raw body, on b itself. It returns nil or a *Violation.
 func (p Property) Bytes(b []byte, t *Tally) error {
 	s := scenario.Decode(b)
 	if p.Raw != nil {
@@ -42,7 +46,7 @@ func (p Property) Bytes(b []byte, t *Tally) error {
 	return p.Check(&s, t)
 }
 
-// bodies are the laws' bodies by ID. Each property of scenarios has one.
+// bodies are the bodies of the properties of scenarios, by ID. Each property has one.
 var bodies = map[string]Property{
 	"P1":  {Body: both(contractCoalesce, contractSegment), Raw: raw, Batches: true, Supers: true},
 	"P2":  {Body: equation, Batches: true},
@@ -54,10 +58,11 @@ var bodies = map[string]Property{
 	"P11": {Body: wellFormed, Batches: true},
 }
 
-// Properties are all properties of scenarios, in the table's order. P8 is of
-// bytes: Checksum.
+// Properties are all properties of scenarios, in the order of record.Properties. P8 is
+// about bytes and not among them: see Checksum.
 var Properties = attach()
 
+// attach joins each row of the table with its body.
 func attach() []Property {
 	var list []Property
 	for _, row := range record.OfKind(record.Scenarios) {
@@ -68,8 +73,8 @@ func attach() []Property {
 	return list
 }
 
-// Named returns the property with a fuzz target's name. It panics if there is
-// none: names are constants.
+// Named returns the property whose fuzz target has the given name, without "Fuzz". It
+// panics if there is none: names are constants.
 func Named(name string) Property {
 	at := slices.IndexFunc(Properties, func(p Property) bool { return p.Name == name })
 	if at < 0 {
@@ -78,6 +83,7 @@ func Named(name string) Property {
 	return Properties[at]
 }
 
+// both returns a body that runs f, then g.
 func both(f, g func(Subject, *scenario.Scenario, *Tally) error) func(Subject, *scenario.Scenario, *Tally) error {
 	return func(u Subject, s *scenario.Scenario, t *Tally) error {
 		if err := f(u, s, t); err != nil {
@@ -87,7 +93,8 @@ func both(f, g func(Subject, *scenario.Scenario, *Tally) error) func(Subject, *s
 	}
 }
 
-// Checksum is P8 of bytes: a seed, an alignment, then the data.
+// Checksum checks P8 on bytes: two of a seed, one of an alignment, then the data. It
+// returns nil or a *Violation.
 func Checksum(b []byte) error {
 	if len(b) < 3 {
 		return checksum(b, 0, 0)
@@ -95,15 +102,17 @@ func Checksum(b []byte) error {
 	return checksum(b[3:], int(b[2]%64), binary.LittleEndian.Uint16(b))
 }
 
-// Codec checks that what Decode reads is written so that it reads the same.
+// Codec checks that Decode(Encode(s)) is s, for the scenario s that b decodes to. It
+// returns nil or a *Violation.
 func Codec(b []byte) error {
 	s := scenario.Decode(b)
 	if got := scenario.Decode(scenario.Encode(s)); !s.Equal(got) {
-		return Violatedf("codec", "Decode(Encode(s)) is not s, of %d batches and %d superpackets", len(s.Batches), len(s.Supers))
+		return Violatedf("codec", "Decode(Encode(s)) differs from s, a scenario of %d batches and %d superpackets", len(s.Batches), len(s.Supers))
 	}
 	return nil
 }
 
+// decodeLE returns the VnetHdr in the first 10 bytes, in little-endian order.
 func decodeLE(b []byte) pkts.VnetHdr {
 	return pkts.VnetHdr{Flags: b[0], GSOType: b[1], HdrLen: binary.LittleEndian.Uint16(b[2:]),
 		GSOSize: binary.LittleEndian.Uint16(b[4:]), CsumStart: binary.LittleEndian.Uint16(b[6:]),

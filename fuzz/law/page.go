@@ -45,9 +45,10 @@ name corpus cases on either side of the rule: "+" if its condition holds, "-" if
 	return b.String(), nil
 }
 
+// escape returns s for a cell of a Markdown table.
 func escape(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 
-// few names the first cases and counts the rest.
+// few returns the first three IDs and the number of the others, for a cell of a table.
 func few(ids []string) string {
 	const most = 3
 	if len(ids) <= most {

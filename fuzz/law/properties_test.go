@@ -10,11 +10,10 @@ import (
 	"tunproof/fuzz/law"
 	"tunproof/fuzz/scenario"
 	"tunproof/fuzz/scenario/draw"
-
 	"tunproof/offload"
 )
 
-// TestProperty checks each property on generated scenarios. What fails is printed
+// TestProperty checks each property on random scenarios. A scenario that fails is printed
 // as a case that can be committed.
 func TestProperty(t *testing.T) {
 	for _, p := range law.Properties {
@@ -42,6 +41,7 @@ func TestProperty(t *testing.T) {
 	}
 }
 
+// TestChecksum checks P8 on random bytes, seeds and alignments.
 func TestChecksum(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -53,6 +53,7 @@ func TestChecksum(t *testing.T) {
 	})
 }
 
+// TestCodec checks that Decode reads back what Encode writes.
 func TestCodec(t *testing.T) {
 	for _, g := range []*rapid.Generator[scenario.Scenario]{draw.Batches(), draw.Supers()} {
 		rapid.Check(t, func(t *rapid.T) {
@@ -61,15 +62,15 @@ func TestCodec(t *testing.T) {
 				for _, c := range s.Cases("Decode(Encode(s)) == s", "rapid") {
 					t.Logf("the case:\n%s", pkts.Format(c))
 				}
-				t.Fatal("Decode(Encode(s)) is not s")
+				t.Fatal("Decode(Encode(s)) differs from s")
 			}
 		})
 	}
 }
 
-// TestReach checks that generated input meets every Reason and every refusal,
-// and that at least half of the batches merge something: a property of inputs
-// that never get there is worth nothing.
+// TestReach checks that random scenarios reach every Reason and every refusal, and that
+// at least half of the batches merge packets. A property that is checked on input that
+// reaches less proves less.
 func TestReach(t *testing.T) {
 	tally := law.NewTally()
 	p := law.Named("Agree")
@@ -82,16 +83,16 @@ func TestReach(t *testing.T) {
 		}
 	}
 	if 2*tally.Merged < tally.Batches {
-		t.Errorf("%d of %d batches merge something, want half", tally.Merged, tally.Batches)
+		t.Errorf("%d of %d batches merge packets, want half", tally.Merged, tally.Batches)
 	}
 	for r := range offload.NumReasons {
 		if name := offload.Reason(r).String(); tally.Reasons[name] < 10 {
-			t.Errorf("%d packets are %s", tally.Reasons[name], name)
+			t.Errorf("%d packets have Reason %s, want at least 10", tally.Reasons[name], name)
 		}
 	}
 	for _, name := range law.RefusalNames() {
 		if tally.Refusals[name] < 10 {
-			t.Errorf("%d superpackets are refused with %s", tally.Refusals[name], name)
+			t.Errorf("%d superpackets are refused with %s, want at least 10", tally.Refusals[name], name)
 		}
 	}
 }

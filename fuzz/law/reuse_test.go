@@ -8,14 +8,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"tunproof/fuzz/scenario/draw"
-
 	"tunproof/fuzz/law"
+	"tunproof/fuzz/scenario/draw"
 	"tunproof/offload"
 )
 
-// machine is a Coalescer and a Segmenter that are used again and again, each
-// step compared with a new one.
+// machine is a Coalescer and a Segmenter that many steps use. Each step compares their
+// results with those of new ones.
 type machine struct {
 	config offload.Config
 	co     *offload.Coalescer
@@ -30,13 +29,14 @@ func newCoalescer(t *rapid.T, c offload.Config) *offload.Coalescer {
 	return co
 }
 
-// outcome is what a Coalescer makes of a batch.
+// outcome is the result of a Coalescer for a batch.
 type outcome struct {
 	Wire    [][]byte
 	Members [][]int
 	Reasons []string
 }
 
+// coalesced returns a copy of co's result for a batch.
 func coalesced(co *offload.Coalescer, batch [][]byte) outcome {
 	var o outcome
 	for _, p := range co.Coalesce(batch) {
@@ -49,6 +49,7 @@ func coalesced(co *offload.Coalescer, batch [][]byte) outcome {
 	return o
 }
 
+// Coalesce coalesces the batches of a scenario.
 func (m *machine) Coalesce(t *rapid.T) {
 	for _, batch := range draw.Batches().Draw(t, "scenario").Batches {
 		want := coalesced(newCoalescer(t, m.config), batch)
@@ -58,7 +59,8 @@ func (m *machine) Coalesce(t *rapid.T) {
 	}
 }
 
-// Check is rapid's name for what holds between steps: each step has checked.
+// Check does nothing: rapid wants it for invariants between steps, and each step checks
+// its own result.
 func (m *machine) Check(*rapid.T) {}
 
 // Segment cuts superpackets, some of them not to the end.
@@ -81,7 +83,7 @@ func (m *machine) Segment(t *rapid.T) {
 	}
 }
 
-// TestReuse is C9, and what P7 says of reuse, over any sequence of uses.
+// TestReuse checks C9 and the reuse part of P7, over any sequence of calls.
 func TestReuse(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -1,10 +1,8 @@
 package law
 
-// The rules that offload keeps, in the project's own words. Each has its source, and
-// the corpus has cases on either side of it.
-
-// Rule is one rule. A case names it with a side: "+" if the rule's condition
-// holds in the case, "-" if it does not.
+// Rule is one rule that offload keeps. The corpus has cases on both sides of every rule:
+// a case names the rule with "+" if the rule's condition holds in the case, with "-" if
+// it does not.
 type Rule struct {
 	ID     string
 	Text   string
@@ -12,7 +10,7 @@ type Rule struct {
 	Model  string // the function of package model that implements it
 }
 
-// Section is a group of rules.
+// Section is a group of rules, a chapter of docs/rules.md.
 type Section struct {
 	Title, Intro string
 	Rules        []Rule
@@ -27,7 +25,7 @@ const (
 	help    = "skb_checksum_help"
 )
 
-// Sections holds all rules, in the order of docs/rules.md.
+// Sections are all rules that cases of packets can show, in the order of docs/rules.md.
 var Sections = []Section{
 	{"V: the virtio_net_hdr", "These rules say what Segmenter.Reset accepts. They are checked in this order, and the first that is broken gives the error, whose name is in the rule. " +
 		"Two more are part of property P1: V1 (the header has 10 bytes, in native order only on the descriptor, and decodes to what was encoded) and V5 (no field makes an index leave the packet).",
@@ -129,11 +127,11 @@ var Sections = []Section{
 		}},
 }
 
-// DeviceRule is a rule of offload/tun. No case of packets can show it; its tests do,
-// on a real kernel.
+// DeviceRule is a rule of package offload/tun. Cases of packets cannot show it: Tests
+// names the Go tests that check it on a real kernel.
 type DeviceRule struct{ ID, Text, Source, Tests string }
 
-// Device holds the rules of package offload/tun.
+// Device are the rules of package offload/tun.
 var Device = []DeviceRule{
 	{"T1", "Open and Adopt accept only a TUN without packet information and with an IFF_VNET_HDR header of 10 bytes in native order. TUNSETOFFLOAD is always set, the same on every queue, starting with the most that the kernel has; without USO no UDP is joined",
 		"tun_chr_ioctl, set_offload", "TestAdopt, TestOpenExisting, TestMask, TestAddQueue"},
@@ -146,7 +144,7 @@ var Device = []DeviceRule{
 	{"T6", "wireguard-go runs on it: offload/tun/wgtun, a nested module", "our decision", "TestTunnel"},
 }
 
-// Refusal is the error class that a case on a rule's "-" side must show.
+// Refusal is, by rule ID, the error class that a case on the rule's "-" side must show.
 var Refusal = map[string]string{
 	"V4.rsc_info": "RSCInfo", "V4.type": "GSOType", "V4.ecn": "GSOType", "V4.gso_size": "GSOSize", "V4.needs_csum": "NoCsum",
 	"V4.total": "TooLong", "V4.ip_header": "IPHeader", "V4.fragment": "Fragment", "V4.protocol": "Protocol",
@@ -154,7 +152,7 @@ var Refusal = map[string]string{
 	"V4.csum_range": "CsumRange",
 }
 
-// Reason is the Reason that a case on a rule's "-" side must show.
+// Reason is, by rule ID, the Reason that a case on the rule's "-" side must show.
 var Reason = map[string]string{
 	"C1.fragment": "Fragment", "C1.evil": "Fragment", "C1.truncated": "Truncated", "C1.length": "Length", "C1.udp_length": "Length",
 	"C1.flags": "Flags", "C1.empty": "Empty", "C1.ip_checksum": "IPChecksum", "C1.l4_checksum": "L4Checksum", "C1.zero": "L4Checksum",

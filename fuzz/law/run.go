@@ -13,14 +13,15 @@ import (
 	"tunproof/offload"
 )
 
-// Violation is a property that does not hold.
+// Violation is the error of a property that does not hold.
 type Violation struct {
-	Property string // ID
+	Property string // its ID
 	Msg      string
-	Want     []byte // of packets that differ
-	Got      []byte
+	Want     []byte // the packet that was expected; nil if no packets were compared
+	Got      []byte // the packet that was there instead
 }
 
+// Error returns the property, the message, and a line for each field that differs.
 func (v *Violation) Error() string {
 	s := v.Property + " violated: " + v.Msg
 	for _, d := range packet.Diff(v.Want, v.Got) {
@@ -29,22 +30,22 @@ func (v *Violation) Error() string {
 	return s
 }
 
-// Fields names the fields in which the packets differ.
+// Fields returns the fields in which Want and Got differ.
 func (v *Violation) Fields() []packet.Difference { return packet.Diff(v.Want, v.Got) }
 
-// Violatedf returns a violation of the property with a message.
+// Violatedf returns a Violation of the property with a formatted message.
 func Violatedf(property, format string, args ...any) *Violation {
 	return &Violation{Property: property, Msg: fmt.Sprintf(format, args...)}
 }
 
-// Mismatchf returns a violation in which packets differ.
+// Mismatchf returns a Violation with the two packets that differ.
 func Mismatchf(property string, want, got []byte, format string, args ...any) *Violation {
 	v := Violatedf(property, format, args...)
 	v.Want, v.Got = want, got
 	return v
 }
 
-// Attempt returns f's error, or a panic of it as a violation of P1.
+// Attempt calls f and returns its error. If f panics, it returns a Violation of P1.
 func Attempt(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -54,21 +55,22 @@ func Attempt(f func() error) (err error) {
 	return f()
 }
 
-// Tally counts what the inputs of a property reached. A nil Tally counts
+// Tally counts the outcomes that a property's inputs reached. A nil *Tally counts
 // nothing.
 type Tally struct {
-	Batches, Merged    int // batches of two packets and more, and those in which something merged
-	Packets, Supers    int // of the batches
-	Segments, Accepted int // of superpackets
-	Reasons            map[string]int
-	Refusals           map[string]int
+	Batches, Merged    int            // batches of two or more packets; batches in which packets merged
+	Packets, Supers    int            // packets of all batches; superpackets that they became
+	Segments, Accepted int            // segments of the accepted superpackets; accepted superpackets
+	Reasons            map[string]int // packets by Reason
+	Refusals           map[string]int // refused superpackets by error class
 }
 
-// NewTally returns an empty one.
+// NewTally returns an empty Tally.
 func NewTally() *Tally {
 	return &Tally{Reasons: map[string]int{}, Refusals: map[string]int{}}
 }
 
+// batch counts a batch that was coalesced.
 func (t *Tally) batch(packets, supers int, reasons []string) {
 	if t == nil {
 		return
@@ -86,6 +88,7 @@ func (t *Tally) batch(packets, supers int, reasons []string) {
 	}
 }
 
+// super counts a superpacket that was segmented, or refused if refusal is not "".
 func (t *Tally) super(segments int, refusal string) {
 	switch {
 	case t == nil:
@@ -97,7 +100,7 @@ func (t *Tally) super(segments int, refusal string) {
 	}
 }
 
-// Add adds u to t.
+// Add adds the counts of u to t.
 func (t *Tally) Add(u *Tally) {
 	t.Batches += u.Batches
 	t.Merged += u.Merged
@@ -113,7 +116,7 @@ func (t *Tally) Add(u *Tally) {
 	}
 }
 
-// OffloadConfig and ModelConfig are c for either implementation.
+// OffloadConfig returns c as a configuration of package offload.
 func OffloadConfig(c pkts.Config) offload.Config {
 	o := offload.Config{
 		AtomicIDs: c.AtomicIDs, MaxSegments: c.MaxSegments, MaxUDPSegments: c.MaxUDPSegments,
@@ -126,6 +129,8 @@ func OffloadConfig(c pkts.Config) offload.Config {
 	return o
 }
 
+// ModelConfig returns c as a configuration of package model, with offload's defaults in
+// place of zeros.
 func ModelConfig(c pkts.Config) model.Config {
 	m := model.Config{Reorder: c.Reorder, AtomicIDs: c.AtomicIDs}
 	for _, l := range []struct {
@@ -149,13 +154,14 @@ func ModelConfig(c pkts.Config) model.Config {
 	return m
 }
 
-// Super is a superpacket that Coalesce returned, of either implementation.
+// Super is a superpacket that production or the model made of a batch.
 type Super struct {
 	scenario.Super
-	Members []int // indices of the batch
+	Members []int // its packets, as indices into the batch
 }
 
-// Coalesce runs a batch through production, and copies what it returns.
+// Coalesce runs a batch through co. It returns copies of the superpackets, and the
+// Reason of each packet.
 func Coalesce(co Coalescer, batch [][]byte) ([]Super, []string) {
 	out := co.Coalesce(batch)
 	supers := make([]Super, len(out))
@@ -163,7 +169,7 @@ func Coalesce(co Coalescer, batch [][]byte) ([]Super, []string) {
 	for _, p := range out {
 		total += p.Len() + offload.VnetHdrLen
 	}
-	memory := make([]byte, 0, total) // one piece for all
+	memory := make([]byte, 0, total) // one allocation for all superpackets
 	for i, p := range out {
 		at := len(memory)
 		memory = p.AppendTo(memory)
@@ -176,7 +182,8 @@ func Coalesce(co Coalescer, batch [][]byte) ([]Super, []string) {
 	return supers, reasons
 }
 
-// CoalesceModel runs a batch through the model.
+// CoalesceModel runs a batch through the model. It returns the superpackets and the
+// Reason of each packet.
 func CoalesceModel(c pkts.Config, batch [][]byte) ([]Super, []string) {
 	out, reasons := model.Coalesce(ModelConfig(c), batch)
 	supers := make([]Super, len(out))
@@ -186,19 +193,20 @@ func CoalesceModel(c pkts.Config, batch [][]byte) ([]Super, []string) {
 	return supers, reasons
 }
 
-// PktsHdr is h for a case.
+// PktsHdr returns h as the header of a case.
 func PktsHdr(h offload.VnetHdr) pkts.VnetHdr {
 	return pkts.VnetHdr{Flags: uint8(h.Flags), GSOType: uint8(h.GSOType), HdrLen: h.HdrLen, GSOSize: h.GSOSize,
 		CsumStart: h.CsumStart, CsumOffset: h.CsumOffset}
 }
 
-// OffloadHdr is h for production.
+// OffloadHdr returns h as a header of package offload.
 func OffloadHdr(h pkts.VnetHdr) offload.VnetHdr {
 	return offload.VnetHdr{Flags: offload.Flags(h.Flags), GSOType: offload.GSOType(h.GSOType), HdrLen: h.HdrLen,
 		GSOSize: h.GSOSize, CsumStart: h.CsumStart, CsumOffset: h.CsumOffset}
 }
 
-// refusals are the names of Segmenter's errors, those that model.Refusal has.
+// refusals are the error classes: the names that model.Refusal gives to the errors of
+// offload.Segmenter.
 var refusals = map[error]string{
 	offload.ErrRSCInfo: "RSCInfo", offload.ErrGSOType: "GSOType", offload.ErrGSOSize: "GSOSize",
 	offload.ErrNoCsum: "NoCsum", offload.ErrTooLong: "TooLong", offload.ErrIPHeader: "IPHeader",
@@ -207,7 +215,7 @@ var refusals = map[error]string{
 	offload.ErrCsumRange: "CsumRange",
 }
 
-// RefusalNames are the error classes.
+// RefusalNames returns the names of all error classes, in no order.
 func RefusalNames() []string {
 	var names []string
 	for _, name := range refusals {
@@ -216,8 +224,9 @@ func RefusalNames() []string {
 	return names
 }
 
-// Segment runs a superpacket through production, copying.
-func Segment(s Segmenter, p scenario.Super) ([][]byte, string, error) {
+// Segment runs a superpacket through s. It returns copies of the segments, or the error
+// class if s refuses the superpacket. err is a *Violation: s breaks its contract.
+func Segment(s Segmenter, p scenario.Super) (segments [][]byte, refused string, err error) {
 	if err := s.Reset(OffloadHdr(p.Hdr), p.Data); err != nil {
 		name, known := refusals[err]
 		if !known {
@@ -228,7 +237,7 @@ func Segment(s Segmenter, p scenario.Super) ([][]byte, string, error) {
 	return next(s)
 }
 
-// next copies out what is left in s.
+// next returns copies of the segments that are left in s.
 func next(s Segmenter) ([][]byte, string, error) {
 	segments := make([][]byte, 0, s.Len())
 	for s.Len() > 0 {
@@ -240,13 +249,14 @@ func next(s Segmenter) ([][]byte, string, error) {
 		segments = append(segments, b)
 	}
 	if n, err := s.Next(nil); n != 0 || !errors.Is(err, io.EOF) {
-		return nil, "", Violatedf("P1", "Next after the last: %d, %v, want io.EOF", n, err)
+		return nil, "", Violatedf("P1", "Next after the last segment: %d, %v, want io.EOF", n, err)
 	}
 	return segments, "", nil
 }
 
-// SegmentModel runs a superpacket through the model; refused is the error class.
-func SegmentModel(p scenario.Super) ([][]byte, string) {
+// SegmentModel runs a superpacket through the model. It returns the segments, or the
+// error class if the model refuses the superpacket.
+func SegmentModel(p scenario.Super) (segments [][]byte, refused string) {
 	segments, err := model.Segment(model.VnetHdr(p.Hdr), p.Data)
 	if err != nil {
 		return nil, string(err.(model.Refusal))
@@ -254,7 +264,7 @@ func SegmentModel(p scenario.Super) ([][]byte, string) {
 	return segments, ""
 }
 
-// Count counts what production makes of a scenario.
+// Count runs a scenario through production and counts the outcomes.
 func (t *Tally) Count(s *scenario.Scenario) {
 	if t == nil {
 		return

@@ -12,8 +12,9 @@ import (
 	"tunproof/model"
 )
 
-// agreeSegment is P4 for superpackets: production accepts and refuses what the
-// model does, with the same error class, and gives the same segments.
+// agreeSegment is P4 for superpackets: production accepts the superpackets that the
+// model accepts and gives the same segments. It refuses the others with the model's
+// error class.
 func agreeSegment(u Subject, s *scenario.Scenario, t *Tally) error {
 	seg := u.NewSegmenter()
 	for i, p := range s.Supers {
@@ -24,7 +25,7 @@ func agreeSegment(u Subject, s *scenario.Scenario, t *Tally) error {
 		want, wantRefusal := SegmentModel(p)
 		t.super(len(got), gotRefusal)
 		if gotRefusal != wantRefusal {
-			return Violatedf("P4", "superpacket %d: production says %q, the model %q (\"\" is accepted)", i, gotRefusal, wantRefusal)
+			return Violatedf("P4", "superpacket %d: production returns error class %q, the model %q (\"\" means accepted)", i, gotRefusal, wantRefusal)
 		}
 		if err := equalSegments("P4", i, want, got); err != nil {
 			return err
@@ -33,9 +34,11 @@ func agreeSegment(u Subject, s *scenario.Scenario, t *Tally) error {
 	return nil
 }
 
+// equalSegments returns a violation if got differs from want, the segments of
+// superpacket i.
 func equalSegments(property string, i int, want, got [][]byte) error {
 	if len(want) != len(got) {
-		return Violatedf(property, "superpacket %d is cut to %d segments, want %d", i, len(got), len(want))
+		return Violatedf(property, "superpacket %d is cut into %d segments, want %d", i, len(got), len(want))
 	}
 	for k := range want {
 		if !bytes.Equal(want[k], got[k]) {
@@ -45,8 +48,8 @@ func equalSegments(property string, i int, want, got [][]byte) error {
 	return nil
 }
 
-// contractSegment is P1 for superpackets: whatever the bytes, nothing panics, and
-// nothing is written but where the contract says.
+// contractSegment is P1 for superpackets: no bytes cause a panic, and Reset, Next and
+// InPlace write only where the contract of Segmenter allows it.
 func contractSegment(u Subject, s *scenario.Scenario, t *Tally) error {
 	seg := u.NewSegmenter()
 	for i, p := range s.Supers {
@@ -59,7 +62,7 @@ func contractSegment(u Subject, s *scenario.Scenario, t *Tally) error {
 		}
 		t.super(len(segments), refusal)
 		if refusal != "" && (seg.Len() != 0 || seg.NextLen() != 0) {
-			return Violatedf("P1", "superpacket %d is refused, but %d segments are left", i, seg.Len())
+			return Violatedf("P1", "superpacket %d is refused, but Len is %d", i, seg.Len())
 		}
 		if refusal == "" {
 			if err := nextWrites(i, seg, p); err != nil {
@@ -77,7 +80,7 @@ func contractSegment(u Subject, s *scenario.Scenario, t *Tally) error {
 		}
 		for b := range seg.InPlace() {
 			if len(b) != cap(b) {
-				return Violatedf("P1", "superpacket %d: a segment in place of %d bytes has capacity %d", i, len(b), cap(b))
+				return Violatedf("P1", "superpacket %d: InPlace gives a segment of %d bytes with capacity %d", i, len(b), cap(b))
 			}
 		}
 		if rest := memory[len(p.Data):]; bytes.Count(rest, []byte{0xA5}) != len(rest) {
@@ -87,8 +90,8 @@ func contractSegment(u Subject, s *scenario.Scenario, t *Tally) error {
 	return nil
 }
 
-// nextWrites checks that Next writes a segment's bytes, and no byte into a buffer
-// that is too short or after the segment.
+// nextWrites checks that Next writes only the segment's bytes: nothing after them, and
+// nothing at all into a buffer that is too short.
 func nextWrites(i int, seg Segmenter, p scenario.Super) error {
 	if err := seg.Reset(OffloadHdr(p.Hdr), p.Data); err != nil {
 		return Violatedf("P1", "superpacket %d is accepted once, then refused: %v", i, err)
@@ -101,7 +104,7 @@ func nextWrites(i int, seg Segmenter, p scenario.Super) error {
 		if n > 0 {
 			got, err := seg.Next(buf[:n-1])
 			if got != 0 || !errors.Is(err, io.ErrShortBuffer) || !dirty(buf) {
-				return Violatedf("P1", "superpacket %d, segment %d: a short buffer gives %d, %v, or is written", i, k, got, err)
+				return Violatedf("P1", "superpacket %d, segment %d: Next into a short buffer gives %d, %v, or writes to it", i, k, got, err)
 			}
 		}
 		if got, err := seg.Next(buf); err != nil || got != n || !dirty(buf[n:]) {
@@ -111,17 +114,18 @@ func nextWrites(i int, seg Segmenter, p scenario.Super) error {
 	return nil
 }
 
+// guardLen is the length of a red zone in bytes.
 const guardLen = 64
 
-// guard copies b into memory that continues after it. The slice's capacity does
-// too: a write there is a mistake that can be seen.
+// guard copies b into memory with a red zone after it. The capacity of guarded includes
+// the red zone, so that a write after its end changes memory and can be detected.
 func guard(b []byte) (memory, guarded []byte) {
 	memory = append(bytes.Clone(b), bytes.Repeat([]byte{0xA5}, guardLen)...)
 	return memory, memory[:len(b)]
 }
 
-// memorySegment is P7 for superpackets: neither dirty buffers nor reuse nor the
-// way of asking change a segment.
+// memorySegment is P7 for superpackets: the segments are the same from a new and from a
+// used Segmenter, into clean and into dirty buffers, by Next and by InPlace.
 func memorySegment(u Subject, s *scenario.Scenario, t *Tally) error {
 	used := u.NewSegmenter()
 	for i, p := range s.Supers {
@@ -132,7 +136,7 @@ func memorySegment(u Subject, s *scenario.Scenario, t *Tally) error {
 		t.super(len(want), refusal)
 		if refusal != "" {
 			if _, again, err := Segment(used, p); err != nil || again != refusal {
-				return Violatedf("P7", "superpacket %d: a used Segmenter says %q, %v, want %q", i, again, err, refusal)
+				return Violatedf("P7", "superpacket %d: a used Segmenter returns error class %q, %v, want %q", i, again, err, refusal)
 			}
 			continue
 		}
@@ -147,8 +151,8 @@ func memorySegment(u Subject, s *scenario.Scenario, t *Tally) error {
 	return nil
 }
 
-// nextIntoDirty takes the segments by Next into a used buffer, each after a try
-// with one that is too short.
+// nextIntoDirty takes each segment with Next into a buffer full of other bytes. Before
+// each it tries a buffer that is too short.
 func nextIntoDirty(i int, seg Segmenter, p scenario.Super, want [][]byte) error {
 	if err := seg.Reset(OffloadHdr(p.Hdr), p.Data); err != nil {
 		return Violatedf("P7", "superpacket %d is accepted by a new Segmenter, refused by a used one: %v", i, err)
@@ -164,7 +168,7 @@ func nextIntoDirty(i int, seg Segmenter, p scenario.Super, want [][]byte) error 
 		}
 		if len(w) > 0 {
 			if n, err := seg.Next(buf[:len(w)-1]); n != 0 || !errors.Is(err, io.ErrShortBuffer) {
-				return Violatedf("P7", "superpacket %d, segment %d: a short buffer gives %d, %v", i, k, n, err)
+				return Violatedf("P7", "superpacket %d, segment %d: Next into a short buffer gives %d, %v", i, k, n, err)
 			}
 		}
 		n, err := seg.Next(buf)
@@ -178,8 +182,9 @@ func nextIntoDirty(i int, seg Segmenter, p scenario.Super, want [][]byte) error 
 	return nil
 }
 
-// inPlace takes the first segments by Next, the others in place, stopping once
-// on the way, and overwrites each as a caller may.
+// inPlace takes the first third of the segments with Next and the others with InPlace.
+// It stops the iteration once on the way, and overwrites each segment that InPlace
+// gives, as a caller may.
 func inPlace(i int, seg Segmenter, p scenario.Super, want [][]byte) error {
 	if err := seg.Reset(OffloadHdr(p.Hdr), p.Data); err != nil {
 		return Violatedf("P7", "superpacket %d is accepted twice, then refused: %v", i, err)
@@ -208,21 +213,21 @@ func inPlace(i int, seg Segmenter, p scenario.Super, want [][]byte) error {
 				break
 			}
 		}
-		if seg.Len() > 0 { // and by Next after a stop
+		if seg.Len() > 0 { // Next must work after a stopped iteration
 			if err := next(); err != nil {
 				return err
 			}
 		}
 	}
 	if seg.Len() != 0 {
-		return Violatedf("P7", "superpacket %d: %d segments left at the end", i, seg.Len())
+		return Violatedf("P7", "superpacket %d: %d segments are left at the end", i, seg.Len())
 	}
 	return equalSegments("P7", i, want, got)
 }
 
-// repairSegment is P5 for superpackets: an error in the partial checksum goes on
-// to every segment as it is, and of a superpacket that is split IP length and
-// IPv4 header checksum are not read.
+// repairSegment is P5 for superpackets. It looks only at superpackets that are split.
+// Their IP length field and IPv4 header checksum are not read: wrong ones change no
+// segment. An error in the partial checksum reaches every segment unchanged.
 func repairSegment(u Subject, s *scenario.Scenario, t *Tally) error {
 	seg := u.NewSegmenter()
 	for i, p := range s.Supers {
@@ -251,15 +256,16 @@ func repairSegment(u Subject, s *scenario.Scenario, t *Tally) error {
 		if p.Hdr.Flags&packet.NeedsCsum == 0 {
 			continue
 		}
-		if err := sumErrorGoesOn(i, seg, p, want); err != nil {
+		if err := keepsSumError(i, seg, p, want); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// sumErrorGoesOn adds an error to the partial sum and wants it in each checksum.
-func sumErrorGoesOn(i int, seg Segmenter, p scenario.Super, want [][]byte) error {
+// keepsSumError adds an error to the partial checksum, and checks that each segment's
+// checksum is wrong by the same amount.
+func keepsSumError(i int, seg Segmenter, p scenario.Super, want [][]byte) error {
 	at := int(p.Hdr.CsumStart) + int(p.Hdr.CsumOffset)
 	wrong := 0x1234 + i
 	q := scenario.Super{Hdr: p.Hdr, Data: bytes.Clone(p.Data)}
@@ -274,16 +280,17 @@ func sumErrorGoesOn(i int, seg Segmenter, p scenario.Super, want [][]byte) error
 		return Violatedf("P5", "superpacket %d: a wrong partial sum gives %d segments, want %d", i, len(got), len(want))
 	}
 	for k := range want {
-		// Complements: what the sum has more, the checksum has less.
+		// The checksum is the complement of the sum: as much as was added to the sum is
+		// missing from it.
 		b := bytes.Clone(got[k])
 		back := model.Sum(b[at:at+2], []byte{byte(wrong >> 8), byte(wrong)})
 		binary.BigEndian.PutUint16(b[at:], uint16(back))
-		zeros := []uint16{0, 0xFFFF} // two forms of one value
+		zeros := []uint16{0, 0xFFFF} // both are zero in one's complement
 		if slices.Contains(zeros, uint16(back)) && slices.Contains(zeros, binary.BigEndian.Uint16(want[k][at:])) {
 			copy(b[at:], want[k][at:at+2])
 		}
 		if !bytes.Equal(want[k], b) {
-			return Mismatchf("P5", want[k], b, "superpacket %d, segment %d: a partial sum wrong by %#x, taken out again", i, k, wrong)
+			return Mismatchf("P5", want[k], b, "superpacket %d, segment %d of a partial sum wrong by %#x, that error subtracted", i, k, wrong)
 		}
 	}
 	return nil

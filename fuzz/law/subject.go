@@ -7,15 +7,15 @@ import (
 	"tunproof/offload"
 )
 
-// Subject is an implementation that laws are checked of. Tests check laws of
-// faulty ones, to see that each law finds its fault.
+// Subject is an implementation of Coalesce and Segment to check. Production is the real
+// one; tests use faulty ones, to show that each law detects its fault.
 type Subject struct {
 	NewCoalescer func(pkts.Config) Coalescer
 	NewSegmenter func() Segmenter
 }
 
-// Coalescer is the API of offload.Coalescer. What Coalesce returns is valid until
-// its next call.
+// Coalescer is the API of *offload.Coalescer. The result of Coalesce is valid until its
+// next call.
 type Coalescer interface {
 	Coalesce(batch [][]byte) []Superpacket
 	Reason(i int) offload.Reason
@@ -39,18 +39,19 @@ type Segmenter interface {
 	InPlace() iter.Seq[[]byte]
 }
 
-// Production is package offload.
+// Production is package offload, the implementation that the project ships.
 var Production = Subject{
 	NewCoalescer: func(c pkts.Config) Coalescer { return NewCoalescer(c) },
 	NewSegmenter: func() Segmenter { return new(offload.Segmenter) },
 }
 
-// production is an offload.Coalescer whose superpackets are interfaces.
+// production is an offload.Coalescer that returns its superpackets as interfaces.
 type production struct {
 	*offload.Coalescer
 	list []Superpacket
 }
 
+// Coalesce returns the superpackets of the batch.
 func (p *production) Coalesce(batch [][]byte) []Superpacket {
 	out := p.Coalescer.Coalesce(batch)
 	p.list = p.list[:0]
@@ -60,12 +61,12 @@ func (p *production) Coalesce(batch [][]byte) []Superpacket {
 	return p.list
 }
 
-// NewCoalescer returns production's Coalescer. Scenarios hold valid
-// configurations only.
+// NewCoalescer returns a Coalescer of package offload. It panics if the configuration is
+// not valid; those of scenarios are.
 func NewCoalescer(c pkts.Config) Coalescer { return &production{Coalescer: Offload(c)} }
 
-// Offload returns an offload.Coalescer of a scenario's configuration, which must
-// be valid.
+// Offload returns an offload.Coalescer with a scenario's configuration. It panics if
+// that is not valid.
 func Offload(c pkts.Config) *offload.Coalescer {
 	co, err := offload.NewCoalescer(OffloadConfig(c))
 	if err != nil {

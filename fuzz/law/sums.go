@@ -1,7 +1,8 @@
 package law
 
-// Sums is P8 over every length to most, every alignment to 63 and the seeds at
-// the edges, on bytes that byteAt gives. It returns how many sums it compared.
+// Sums checks P8 for every length up to most, every alignment up to 63, and seeds at
+// the edges of their range. byteAt gives the bytes to sum. Sums returns the number of
+// sums compared, and nil or a *Violation.
 func Sums(most int, byteAt func(i int) byte) (int, error) {
 	data := make([]byte, most)
 	for i := range data {

@@ -1,6 +1,6 @@
-// Package packet knows where the parts of a packet are: its headers, fields and
-// checksums. It describes packets, names the fields in which two differ, and puts
-// lengths and checksums right. It takes any bytes, and shares no code with offload.
+// Package packet dissects IP packets. It finds their headers, fields and checksums,
+// describes a packet in one line, names the fields in which two packets differ, and puts
+// lengths and checksums right. It accepts any bytes, and shares no code with offload.
 package packet
 
 import (
@@ -18,8 +18,8 @@ type Field struct {
 	Off, Len int
 }
 
-// Difference is a field in which two packets differ. Want or Got is nil where
-// the packet ends before the field.
+// Difference is a field in which two packets differ. Want and Got are its bytes; they are
+// nil for the field "length".
 type Difference struct {
 	Field     string `json:"field"`
 	Off       int    `json:"offset"`
@@ -28,13 +28,14 @@ type Difference struct {
 	GotText   string `json:"got"`
 }
 
+// String returns the field, its offset and both values.
 func (d Difference) String() string {
 	return fmt.Sprintf("%s (offset %d): got %s, want %s", d.Field, d.Off, d.GotText, d.WantText)
 }
 
-// Diff returns the fields of want in which got differs, nil if they are equal.
-// Of a payload it names the first byte. What either has beyond the other's end
-// is the field "length".
+// Diff returns the fields of want in which got differs, or nil if the packets are equal. In
+// a payload it names the first byte that differs. If the lengths differ, the first
+// Difference is that of the field "length".
 func Diff(want, got []byte) []Difference {
 	if bytes.Equal(want, got) {
 		return nil
@@ -62,7 +63,7 @@ func Diff(want, got []byte) []Difference {
 	return list
 }
 
-// text shows a field's bytes; flags by name.
+// text returns a field's bytes in hexadecimal, or TCP flags by name.
 func text(name string, b []byte) string {
 	if name == "tcp.flags" && len(b) == 1 {
 		return flags(b[0])
@@ -80,7 +81,7 @@ var (
 	udpFields = []Field{{"udp.sport", 0, 2}, {"udp.dport", 2, 2}, {"udp.length", 4, 2}, {"udp.checksum", 6, 2}}
 )
 
-// Names are those of all fields.
+// Names returns the names of all fields.
 func Names() []string {
 	var names []string
 	for _, list := range [][]Field{ipv4Fields, ipv6Fields, {{"ip.options", 0, 0}, {"ip.extension", 0, 0}}, tcpFields, {{"tcp.options", 0, 0}}, udpFields, {{"payload", 0, 0}}} {
@@ -93,8 +94,8 @@ func Names() []string {
 	return names
 }
 
-// Fields returns the fields of a packet in order, covering all of its bytes. A
-// packet that is not whole has those that fit, then "payload" to its end.
+// Fields returns the fields of a packet in order. They cover all of its bytes. If the packet
+// ends within a header, the fields that fit are followed by "payload" to its end.
 func Fields(b []byte) []Field {
 	var list []Field
 	at := 0
@@ -146,7 +147,7 @@ func Fields(b []byte) []Field {
 	return list
 }
 
-// flags writes TCP flags by name.
+// flags returns TCP flags by name.
 func flags(f byte) string {
 	var names []string
 	for i, name := range []string{"FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"} {
@@ -160,7 +161,7 @@ func flags(f byte) string {
 	return strings.Join(names, "|")
 }
 
-// Line describes a packet in one line.
+// Line returns a description of a packet in one line.
 func Line(b []byte) string {
 	field := map[string]Field{}
 	for _, f := range Fields(b) {

@@ -11,7 +11,8 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// TestFieldsCover checks that the fields cover any bytes once, in order.
+// TestFieldsCover checks that the fields of any bytes follow each other from the first byte
+// to the last.
 func TestFieldsCover(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := rapid.SliceOfN(rapid.Byte(), 0, 100).Draw(t, "bytes")
@@ -35,8 +36,8 @@ func TestFieldsCover(t *testing.T) {
 	})
 }
 
-// TestDiff changes each byte of packets of every kind: one field differs, and it
-// is the one that the byte is in.
+// TestDiff changes each byte of packets of every kind: exactly the field with that byte
+// differs.
 func TestDiff(t *testing.T) {
 	for _, p := range []scenario.Packet{scenario.TCP4(9), scenario.TCP6(9), scenario.UDP4(9), scenario.UDP6(9)} {
 		want := p.Bytes()
@@ -62,6 +63,7 @@ func TestDiff(t *testing.T) {
 	}
 }
 
+// TestLine checks descriptions of packets, of fragments and of bytes that are no packet.
 func TestLine(t *testing.T) {
 	p := scenario.TCP4(5)
 	p.Flags |= scenario.PSH

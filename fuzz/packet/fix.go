@@ -7,18 +7,19 @@ import (
 	"tunproof/model"
 )
 
-// What Fix puts right.
+// The flags of Fix: the fields to put right.
 const (
 	FixIPLen   = 1 << iota // IP total or payload length
 	FixUDPLen              // UDP length
 	FixL4Csum              // TCP or UDP checksum
 	FixIPCsum              // IPv4 header checksum
-	FixPartial             // instead of the TCP or UDP checksum the pseudo-header's sum
+	FixPartial             // TCP or UDP checksum, set to the pseudo-header's sum; overrides FixL4Csum
 	FixAll     = FixIPLen | FixUDPLen | FixL4Csum | FixIPCsum
 )
 
-// Locate finds the TCP or UDP header as far as b goes: a TCP header may be cut after
-// its checksum. l4Off is 0 if there is none. Fragments are not looked at.
+// Locate returns the offset of the TCP or UDP header and its protocol, or 0 and 0 if there
+// is none. A UDP header must be complete, a TCP header only up to its checksum. Fragment
+// bits are ignored.
 func Locate(b []byte) (l4Off int, proto byte) {
 	_, proto, l4Off = start(b)
 	if l4Off == 0 || proto == 6 && l4Off+18 > len(b) || proto == 17 && l4Off+8 > len(b) || proto != 6 && proto != 17 {
@@ -27,8 +28,8 @@ func Locate(b []byte) (l4Off int, proto byte) {
 	return l4Off, proto
 }
 
-// HeaderLen returns the length of all headers, as far as b has them: 40 for a packet
-// without a TCP or UDP header.
+// HeaderLen returns the length of all headers up to the TCP or UDP payload, 40 for a packet
+// without a TCP or UDP header, and at most len(b).
 func HeaderLen(b []byte) int {
 	l4Off, proto := Locate(b)
 	n := 40
@@ -41,7 +42,8 @@ func HeaderLen(b []byte) int {
 	return min(n, len(b))
 }
 
-// Fix puts right in b what is asked for, as far as b has it.
+// Fix puts right the fields in b that the flags in what select. It leaves out fields that b
+// does not have.
 func Fix(b []byte, what int) {
 	l4Off, proto := Locate(b)
 	if what&FixIPLen != 0 && len(b) >= 20 && b[0]>>4 == 4 {
@@ -80,8 +82,8 @@ func Fix(b []byte, what int) {
 	}
 }
 
-// DeriveVnet returns the header that a superpacket b needs, as far as its
-// headers say; zero but for size where they do not.
+// DeriveVnet returns the VnetHdr with NEEDS_CSUM that belongs to a superpacket b with a
+// gso_size of size. Without a TCP or UDP header in b all other fields are zero.
 func DeriveVnet(b []byte, size uint16) pkts.VnetHdr {
 	l4Off, proto := Locate(b)
 	h := pkts.VnetHdr{GSOSize: size}

@@ -1,6 +1,6 @@
 package packet
 
-// The bits and values of a VnetHdr (include/uapi/linux/virtio_net.h).
+// The flags and GSO types of a VnetHdr (include/uapi/linux/virtio_net.h).
 const (
 	NeedsCsum, DataValid, RSCInfo = 1, 2, 4
 	GSONone, GSOTCPv4, GSOUFO     = 0, 1, 3

@@ -2,36 +2,37 @@ package packet
 
 import "encoding/binary"
 
-// Header is where the parts of an IP packet are, and what its length fields say.
+// Header has the offsets of the parts of an IP packet, and the values of some fields.
 type Header struct {
-	Version    int   // 4 or 6; 0 if there is no whole IP header
+	Version    int   // 4 or 6; 0 without a complete IP header
 	Proto      uint8 // the protocol after the IP header and its extensions
-	IPLen      int   // bytes of the packet, as the IP header says
+	IPLen      int   // length of the packet by the IP header's length field
 	Extensions int   // bytes of IPv6 extension headers
 	Fragment   bool  // MF, an offset, or a Fragment header
-	L4Off      int   // 0 if there is no TCP or UDP header to look at
-	PayloadOff int   // 0 if that header is not whole
+	L4Off      int   // offset of the TCP or UDP header; 0 if there is none
+	PayloadOff int   // offset of its payload; 0 if that header is not complete
 }
 
-// Flow is one direction of a connection, or, if Proto is 0, all that goes from
-// one address to another.
+// Flow is one direction of a TCP or UDP connection. If Proto is 0 it has no ports, and is
+// all packets from one address to another.
 type Flow struct {
 	Version, Proto   uint8
 	Src, Dst         [16]byte
 	SrcPort, DstPort uint16
 }
 
-// Pair is the flow of all that goes from one address to another.
+// Pair returns the flow of all packets between f's addresses, in f's direction.
 func (f Flow) Pair() Flow { return Flow{Version: f.Version, Src: f.Src, Dst: f.Dst} }
 
-// Reverse is the other direction.
+// Reverse returns the other direction of f.
 func (f Flow) Reverse() Flow {
 	f.Src, f.Dst, f.SrcPort, f.DstPort = f.Dst, f.Src, f.DstPort, f.SrcPort
 	return f
 }
 
-// start finds the first header after IP and its extensions: the version, 0 if there is
-// no whole IP header; the protocol; and where that header is, 0 if it is not in b.
+// start returns the IP version, the protocol after the IP header and its extensions, and the
+// offset of that protocol's header. The version is 0 without a complete IP header, the
+// offset 0 if b ends within an extension header.
 func start(b []byte) (version int, proto uint8, off int) {
 	switch {
 	case len(b) >= 20 && b[0]>>4 == 4:
@@ -54,7 +55,7 @@ func start(b []byte) (version int, proto uint8, off int) {
 	return 0, 0, 0
 }
 
-// Parse finds the parts of b, whatever its bytes are.
+// Parse returns the Header of b, which may be any bytes.
 func Parse(b []byte) Header {
 	var h Header
 	h.Version, h.Proto, h.L4Off = start(b)
@@ -69,7 +70,7 @@ func Parse(b []byte) Header {
 	case 6:
 		h.IPLen = 40 + int(binary.BigEndian.Uint16(b[4:]))
 		if h.L4Off == 0 {
-			return h // an extension header that is not whole
+			return h // b ends within an extension header
 		}
 		h.Extensions = h.L4Off - 40
 		h.Fragment = h.Proto == 44
@@ -97,8 +98,8 @@ func Parse(b []byte) Header {
 	return h
 }
 
-// Flow returns the flow that b, whose header h is, belongs to; fragments and all
-// without ports belong to the pair of addresses. It is zero without addresses.
+// Flow returns the flow of b, whose Header is h. Fragments and packets without ports belong
+// to the flow of their pair of addresses. Without addresses the flow is zero.
 func (h Header) Flow(b []byte) Flow {
 	f := Flow{Version: uint8(h.Version)}
 	switch h.Version {
@@ -117,5 +118,5 @@ func (h Header) Flow(b []byte) Flow {
 	return f
 }
 
-// HasPorts reports whether f is a flow and not a pair of addresses.
+// HasPorts reports whether f has ports, and is not only a pair of addresses.
 func (f Flow) HasPorts() bool { return f.Proto != 0 }

@@ -6,34 +6,34 @@ import (
 	"tunproof/model"
 )
 
-// Class says what a TCP or UDP checksum is.
+// Class is the verdict about a TCP or UDP checksum.
 type Class uint8
 
 // The classes of checksums.
 const (
-	NoSum   Class = iota // there is none to judge
-	Right                // complete
-	Partial              // the pseudo-header's sum, which NEEDS_CSUM asks for
+	NoSum   Class = iota // there is no checksum to judge
+	Right                // complete and right
+	Partial              // the pseudo-header's sum, as with NEEDS_CSUM
 	Wrong                // neither
-	Absent               // UDP's 0
+	Absent               // 0 in UDP: there is no checksum
 )
 
-// String returns "right", "partial", "wrong", "absent", or "" for none.
+// String returns "right", "partial", "wrong", "absent", or "" for NoSum.
 func (c Class) String() string { return [...]string{"", "right", "partial", "wrong", "absent"}[c] }
 
-// Sum is a TCP or UDP checksum beside what it should be.
+// Sum is a TCP or UDP checksum with the values that it should have.
 type Sum struct {
 	At, End int // the field's offset, and the end of the bytes that it covers
 	Class   Class
 	Got     uint16 // the field
 	Want    uint16 // the complete checksum
 	Partial uint16 // the pseudo-header's sum
-	Sum     uint16 // of all, with the field zero: Want's complement
+	Sum     uint16 // the sum of all bytes with the field zero: Want's complement
 }
 
-// SumOf judges the checksum of b, whose header is h, and whose bytes end at end: what
-// follows is padding. A surplus area after a datagram is not covered. It must have a
-// whole TCP or UDP header.
+// SumOf judges the TCP or UDP checksum of b, whose Header is h. b must have a complete TCP
+// or UDP header. The packet ends at end; bytes after it are padding. A UDP checksum does
+// not cover bytes after the UDP length (a surplus area, RFC 9868).
 func (h Header) SumOf(b []byte, end int) Sum {
 	s := Sum{At: h.L4Off + 16, End: end}
 	if h.Proto == 17 {
@@ -47,7 +47,7 @@ func (h Header) SumOf(b []byte, end int) Sum {
 	if n := s.End - h.L4Off; h.Proto == 17 && h.udpLen(b) != n {
 		asSent := uint16(model.Sum(word(s.Sum), word(^uint16(h.udpLen(b))), word(uint16(n))))
 		if s.Got == ^asSent {
-			s.Sum = asSent // right but for the length, which is another fault
+			s.Sum = asSent // right for the wrong length field, which is another fault
 		}
 	}
 	s.Want = ^s.Sum
@@ -64,16 +64,17 @@ func (h Header) SumOf(b []byte, end int) Sum {
 	return s
 }
 
+// udpLen returns the UDP length field of b.
 func (h Header) udpLen(b []byte) int { return int(binary.BigEndian.Uint16(b[h.L4Off+4:])) }
 
-// Sums returns the pseudo-header's sum, for bytes that end at end, and the sum of all
-// of them without the field at at.
+// Sums returns two sums for a TCP or UDP header and payload that end at end: that of the
+// pseudo-header, and that of all bytes except the checksum field at offset at.
 func (h Header) Sums(b []byte, at, end int) (partial, sum uint16) {
 	partial = uint16(model.Sum(h.Addresses(b), Pseudo(h.Proto, end-h.L4Off)))
 	return partial, uint16(model.Sum(word(partial), b[h.L4Off:at], b[at+2:end]))
 }
 
-// Addresses returns the bytes of both addresses.
+// Addresses returns the bytes of the source and destination address in b.
 func (h Header) Addresses(b []byte) []byte {
 	if h.Version == 4 {
 		return b[12:20]
@@ -81,16 +82,18 @@ func (h Header) Addresses(b []byte) []byte {
 	return b[8:40]
 }
 
-// Pseudo returns the rest of the pseudo-header: the protocol, and the length of the
-// TCP or UDP header and payload.
+// Pseudo returns the part of the pseudo-header after the addresses: the protocol, and the
+// length of the TCP or UDP header and payload.
 func Pseudo(proto uint8, length int) []byte {
 	return []byte{0, proto, byte(length >> 24), byte(length >> 16), byte(length >> 8), byte(length)}
 }
 
+// word returns the two bytes of v.
 func word(v uint16) []byte { return binary.BigEndian.AppendUint16(nil, v) }
 
-// End returns where b ends as its IP header says, if what follows is padding, else the
-// length of b.
+// End returns the offset at which the packet in b ends. Bytes after the end that the IP
+// length field gives are padding, if that end is after the headers. Otherwise, or if the
+// field seems to leave out the extension headers, the packet ends at len(b).
 func (h Header) End(b []byte) int {
 	short := len(b) - h.IPLen
 	if short > 0 && len(b) <= 0xFFFF && (short != h.Extensions || h.Extensions == 0) && h.L4Off > 0 && h.IPLen >= max(h.L4Off+8, h.PayloadOff) {
@@ -99,8 +102,9 @@ func (h Header) End(b []byte) int {
 	return len(b)
 }
 
-// Routed reports whether the destination address is not the last one, which the
-// pseudo-header has: a routing header or a source route is not at its end.
+// Routed reports whether b still has to pass routers named in a routing header or a source
+// route. The pseudo-header then has the last address of the route, not the destination
+// address of the IP header.
 func (h Header) Routed(b []byte) bool {
 	if h.Version == 6 {
 		next, at := b[6], 40
@@ -128,7 +132,7 @@ func (h Header) Routed(b []byte) bool {
 	return false
 }
 
-// Checksum returns the class of the TCP or UDP checksum of any bytes.
+// Checksum returns the class of the TCP or UDP checksum of b, which may be any bytes.
 func Checksum(b []byte) Class {
 	h := Parse(b)
 	if h.Fragment || h.PayloadOff == 0 || h.Routed(b) {
@@ -137,8 +141,8 @@ func Checksum(b []byte) Class {
 	return h.SumOf(b, h.End(b)).Class
 }
 
-// RightSum returns where the TCP or UDP checksum of a packet is, the complete one and
-// the partial one. The packet must be one of which Checksum is not NoSum.
+// RightSum returns the offset of the TCP or UDP checksum of b, the right complete checksum,
+// and the right partial one. Checksum(b) must not be NoSum.
 func RightSum(b []byte) (at int, complete, partial uint16) {
 	h := Parse(b)
 	s := h.SumOf(b, h.End(b))
@@ -149,8 +153,8 @@ func RightSum(b []byte) (at int, complete, partial uint16) {
 	return s.At, ^sum, partial
 }
 
-// HeaderRight reports whether b has a whole IPv4 header with a right checksum, or is
-// not IPv4.
+// HeaderRight reports whether b has a complete IPv4 header with a right checksum, or does
+// not have an IPv4 header at all.
 func HeaderRight(b []byte) bool {
 	if len(b) < 20 || b[0]>>4 != 4 {
 		return true
@@ -159,8 +163,8 @@ func HeaderRight(b []byte) bool {
 	return n >= 20 && n <= len(b) && model.Sum(nil, b[:n]) == 0xFFFF
 }
 
-// WellFormed reports whether b is a packet that a host sends: of the length that its IP
-// header says, with a right header checksum.
+// WellFormed reports whether b is an IP packet whose length equals its IP length field and
+// whose IPv4 header checksum, if it has one, is right.
 func WellFormed(b []byte) bool {
 	h := Parse(b)
 	return h.Version != 0 && h.IPLen == len(b) && HeaderRight(b)

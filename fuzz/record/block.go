@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+
 	"tunproof/fuzz/internal/file"
 )
 
-// Block returns what is before, in and behind a block of a document, which stands between
-// the lines "<!-- name -->" and "<!-- /name -->"; the lines are before and behind it.
+// Block splits a document at a block: the text between the lines "<!-- name -->" and
+// "<!-- /name -->". before and after include these lines.
 func Block(doc []byte, name string) (before, in, after []byte, err error) {
 	begin, end := []byte("<!-- "+name+" -->\n"), []byte("<!-- /"+name+" -->\n")
 	at := bytes.Index(doc, begin)
@@ -21,7 +22,7 @@ func Block(doc []byte, name string) (before, in, after []byte, err error) {
 	return doc[:at], doc[at:to], doc[to:], nil
 }
 
-// Replace returns a document with another text in a block.
+// Replace returns the document with the text of a block replaced.
 func Replace(doc []byte, name string, text []byte) ([]byte, error) {
 	before, _, after, err := Block(doc, name)
 	if err != nil {
@@ -30,8 +31,8 @@ func Replace(doc []byte, name string, text []byte) ([]byte, error) {
 	return bytes.Join([][]byte{before, text, after}, nil), nil
 }
 
-// Render writes what table makes of a file of records, into a block of a document
-// if one is named.
+// Render reads a file of records and writes the table that the function table makes of
+// them. It writes to out or, if into names a document, into the block name of that.
 func Render(out io.Writer, records, into, name string, table func(io.Writer, []Result) error) error {
 	f, err := os.Open(records)
 	if err != nil {
@@ -55,7 +56,7 @@ func Render(out io.Writer, records, into, name string, table func(io.Writer, []R
 	return ReplaceFile(into, name, text.Bytes())
 }
 
-// ReplaceFile writes what is made by a command into a block of a document.
+// ReplaceFile replaces the text of a block in the file of a document.
 func ReplaceFile(document, name string, text []byte) error {
 	doc, err := os.ReadFile(document)
 	if err != nil {
@@ -67,7 +68,7 @@ func ReplaceFile(document, name string, text []byte) error {
 	return file.Write(document, doc)
 }
 
-// WriteFile writes result records, one a line.
+// WriteFile writes result records to a file, one JSON object a line.
 func WriteFile(name string, rows []Result) error {
 	f, err := file.Create(name)
 	if err != nil {

@@ -11,37 +11,37 @@ import (
 	"time"
 )
 
-// Collector holds what a command that checks properties found: result records. It
-// shows them as a table, and draws the verdict.
+// Collector collects the result records of a command that checks properties, shows them as
+// a table, and gives the verdict.
 type Collector struct {
 	Ctx      context.Context
 	Command  string
-	Progress io.Writer      // where the command says how far it is
-	Only     *regexp.Regexp // of rows, "property method"; nil for all
-	Root     string         // of the checkout, "" if there is none
+	Progress io.Writer      // lines about the progress go here
+	Only     *regexp.Regexp // the rows to run, matched with "property method"; nil for all
+	Root     string         // the checkout's directory, "" if there is none
 	Rows     []Result
 }
 
-// NewCollector returns a Collector of the checkout that the process is in, if any.
+// NewCollector returns a Collector. Its Root is the checkout that the process is in, if any.
 func NewCollector(ctx context.Context, command string, progress io.Writer, only *regexp.Regexp) Collector {
 	root, _ := Root(".")
 	return Collector{Ctx: ctx, Command: command, Progress: progress, Only: only, Root: root}
 }
 
-// Wanted reports whether a row is asked for.
+// Wanted reports whether a row is to be run.
 func (r *Collector) Wanted(property, method string) bool {
 	return r.Only == nil || r.Only.MatchString(property+" "+method)
 }
 
-// NotRun records a row that was not run, and why, if it is asked for.
+// NotRun records that a row was not run, and why. It ignores rows that are not Wanted.
 func (r *Collector) NotRun(property, method, judge, why string) {
 	if r.Wanted(property, method) {
 		r.Rows = append(r.Rows, Result{Property: property, Method: method, Judge: judge, Result: NotRun, Detail: why})
 	}
 }
 
-// Add records a row that ran from start. With an error it is violated, and all of the
-// error is shown.
+// Add records a row that ran since start. The row is violated if err is not nil, and err is
+// then also written to Progress.
 func (r *Collector) Add(row Result, start time.Time, err error) {
 	row.Seconds = time.Since(start).Seconds()
 	row.Result = Holds
@@ -52,7 +52,7 @@ func (r *Collector) Add(row Result, start time.Time, err error) {
 	r.Rows = append(r.Rows, row)
 }
 
-// Say writes a line of progress.
+// Say writes a line to Progress.
 func (r *Collector) Say(format string, args ...any) {
 	fmt.Fprintf(r.Progress, r.Command+": "+format+"\n", args...)
 }
@@ -65,7 +65,8 @@ func (r *Collector) Stamp() {
 	}
 }
 
-// New returns the record of a command that has one, which holds so far.
+// New returns the single record of a command that does not need a Collector. Its result is
+// Holds; the caller changes it if something is found.
 func New(command, property, method, judge string, n int, unit string, start time.Time) Result {
 	r := Collector{Command: command, Rows: []Result{{Property: property, Method: method, Judge: judge, Count: n, Unit: unit,
 		Seconds: time.Since(start).Seconds(), Result: Holds}}}
@@ -73,8 +74,8 @@ func New(command, property, method, judge string, n int, unit string, start time
 	return r.Rows[0]
 }
 
-// Current returns the tree, "" if the sources are not there, and the environment. They
-// are the same for all records of a process.
+// Current returns the hash of the source tree, "" if the sources are not there, and the
+// environment. All records of a process share them.
 var Current = sync.OnceValues(func() (tree string, env Env) {
 	if root, err := Root("."); err == nil {
 		tree, _ = Tree(root)
@@ -82,7 +83,7 @@ var Current = sync.OnceValues(func() (tree string, env Env) {
 	return tree, Here()
 })
 
-// Table writes the rows for people, in the order of the properties.
+// Table sorts the rows in the order of Properties and writes them as a table for people.
 func (r *Collector) Table(out io.Writer) {
 	slices.SortStableFunc(r.Rows, func(a, b Result) int { return Order(a.Property) - Order(b.Property) })
 	width, judge := 14, 12
@@ -105,8 +106,8 @@ func (r *Collector) Table(out io.Writer) {
 	}
 }
 
-// Verdict returns the exit code and the last line, which claims nothing that was not
-// run.
+// Verdict returns the exit code and the last line of the output. The line names the rows
+// that were not run.
 func (r *Collector) Verdict() (int, string) {
 	var ran int
 	var violated, not []string

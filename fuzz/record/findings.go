@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// Findings counts what was found by kind, and keeps the first of each or of all.
+// Findings counts findings by kind and keeps the first ones.
 type Findings[F fmt.Stringer] struct {
-	Kinds map[string]int
+	Kinds map[string]int // the number of findings of each kind
 	Kept  []F
-	Most  int  // that are kept
-	Each  bool // of each kind, not of all
+	Most  int  // the number of findings to keep
+	Each  bool // Most is meant for each kind, not for all together
 }
 
-// Add counts n findings of a kind, which are told as one.
+// Add counts n findings of a kind. found stands for all of them.
 func (f *Findings[F]) Add(kind string, n int, found F) {
 	if f.Kinds == nil {
 		f.Kinds = map[string]int{}
@@ -24,7 +24,7 @@ func (f *Findings[F]) Add(kind string, n int, found F) {
 	}
 }
 
-// Total is the number of findings.
+// Total returns the number of findings.
 func (f *Findings[F]) Total() int {
 	n := 0
 	for _, k := range f.Kinds {
@@ -33,8 +33,8 @@ func (f *Findings[F]) Total() int {
 	return n
 }
 
-// Judge puts into a record what was found. An error that ended the run before
-// anything was found leaves a record that claims nothing.
+// Judge sets the result of a record: Violated if there are findings. Without findings, an
+// error that ended the run makes it NotRun.
 func (f *Findings[F]) Judge(r *Result, err error) {
 	total := f.Total()
 	if total == 0 {
@@ -48,8 +48,8 @@ func (f *Findings[F]) Judge(r *Result, err error) {
 	}
 }
 
-// Stopped makes the record of a run that an error ended one that claims nothing,
-// if nothing was violated until then.
+// Stopped sets the result of a record to NotRun if an error ended the run and nothing was
+// violated before.
 func Stopped(r *Result, err error) {
 	if err != nil && r.Result == Holds {
 		r.Result, r.Detail = NotRun, err.Error()

@@ -2,4 +2,5 @@
 
 package record
 
+// kernelRelease returns "": the release of this system is unknown.
 func kernelRelease() string { return "" }

@@ -4,7 +4,7 @@ package record
 
 import "golang.org/x/sys/unix"
 
-// kernelRelease is what uname -r prints.
+// kernelRelease returns the release that uname -r prints.
 func kernelRelease() string {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {

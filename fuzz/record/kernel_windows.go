@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// kernelRelease is the version of Windows.
+// kernelRelease returns the version of Windows.
 func kernelRelease() string {
 	v := windows.RtlGetVersion()
 	return fmt.Sprintf("%d.%d.%d", v.MajorVersion, v.MinorVersion, v.BuildNumber)

@@ -7,39 +7,41 @@ import (
 	"slices"
 )
 
-// Property is a row of the one table of what this project checks. Everything
-// that lists properties takes them from here: laws, fuzz targets, the tables
-// and records of the commands, mutants, kernels, claims, conformance.
+// Property is a property that the project checks: a row of the table Properties. Laws,
+// fuzz targets, records, mutants, the kernels' tables, claims and conformance all take
+// their properties from that table.
 type Property struct {
-	ID   string // of docs/properties.md and of records
-	Name string // of its fuzz target and test, Fuzz<Name>; "" if it has none
-	Law  string // what holds, in one line
-	// Judge is what decides whether it holds.
+	ID   string // its name in docs/properties.md and in records
+	Name string // the name of its fuzz target, without "Fuzz"; "" if it has none
+	Law  string // the statement that must hold, in one line
+	// Judge decides whether the law holds: the model, the kernel, the input itself.
 	Judge string
-	// Unit is what the kernel's tables count; "" for a property that is not the kernel's.
+	// Unit is the unit of the counts in the tables of kernels; "" if the kernel is not
+	// the judge.
 	Unit string
-	// Asked is the law as it is asked of other implementations, "" if it is not.
+	// Asked is the law in the words used for other implementations; "" if they are not
+	// checked for it.
 	Asked string
-	Claim string // of the evidence, "" if none rests on it
+	Claim string // the claim of docs/evidence that rests on it, "" if none does
 	Kind  Kind
 }
 
-// Kind says what kind of input a property is about.
+// Kind is the kind of a property: what it is about and which package checks it.
 type Kind int
 
 // The kinds of properties.
 const (
-	Stated    Kind = iota + 1 // what files or documents of the repository state
-	Scenarios                 // scenarios: package law has a body for each
-	Bytes                     // bytes: package targets has a body for each
-	Counted                   // a Go test or a loop that counts
-	Kernel                    // the kernel is the judge: package kernel
-	Device                    // the tests of the device, run in virtual machines
+	Stated    Kind = iota + 1 // about statements in files of the repository
+	Scenarios                 // about scenarios: package law has a body for each
+	Bytes                     // about bytes: package targets has a body for each
+	Counted                   // checked by a Go test or a loop that counts
+	Kernel                    // judged by the kernel: package kernel
+	Device                    // tests of the device, run in virtual machines
 )
 
 // Properties are all properties, in the order in which they are shown.
 var Properties = []Property{
-	{ID: "cases", Law: "every case of the corpus comes out as stated", Judge: "stated, model", Claim: "C-01", Kind: Stated},
+	{ID: "cases", Law: "every case of the corpus gives the results that it states", Judge: "stated, model", Claim: "C-01", Kind: Stated},
 	{ID: "P1", Name: "Total", Law: "no input causes a panic, a hang, or a write that the contract does not allow",
 		Judge: "contract", Asked: "no input panics", Claim: "C-03", Kind: Scenarios},
 	{ID: "P2", Name: "Equation", Law: "Segment(Coalesce(batch)) == batch, in all four pairings with the model",
@@ -67,18 +69,18 @@ var Properties = []Property{
 	{ID: "judges", Name: "Judges", Law: "check, compare and anonymise take any packets; a capture compared with itself shows nothing",
 		Judge: "itself", Claim: "C-14", Kind: Bytes},
 	{ID: "K1", Law: "Segment == the kernel's", Judge: "kernel", Unit: "cut, every byte compared", Claim: "C-10", Kind: Kernel},
-	{ID: "K2", Law: "superpackets come out of the kernel as the packets", Judge: "kernel", Unit: "batches through the kernel", Claim: "C-01", Kind: Kernel},
+	{ID: "K2", Law: "the kernel cuts superpackets back into the original packets", Judge: "kernel", Unit: "batches through the kernel", Claim: "C-01", Kind: Kernel},
 	{ID: "K3", Law: "the kernel's GRO makes the same superpackets", Judge: "kernel", Unit: "batches through its GRO", Claim: "C-11", Kind: Kernel},
 	{ID: "K4", Law: "the kernel refuses what Segment refuses", Judge: "kernel", Unit: "refused, or diverging as stated", Claim: "C-10", Kind: Kernel},
 	{ID: "K5", Law: "sockets on both ends get every byte", Judge: "sockets", Unit: "packets between sockets", Claim: "C-12", Kind: Kernel},
 	{ID: "device", Law: "the tests of offload/tun pass", Judge: "kernel", Unit: "tests of the device", Claim: "C-13", Kind: Device},
 	{ID: "harness", Law: "the tests of tunlive pass", Judge: "kernel", Unit: "tests of the harness", Claim: "C-13", Kind: Device},
-	{ID: "features", Law: "the kernel does what is expected of it", Judge: "kernel", Unit: "features as expected", Claim: "C-13", Kind: Device},
-	{ID: "canary", Law: "a bug that is planted is found, so the campaign can see", Judge: "planted bug", Kind: Stated},
-	{ID: "mutants", Law: "bugs that are planted one at a time are detected (docs/mutation.md)", Judge: "harness", Claim: "C-15", Kind: Stated},
+	{ID: "features", Law: "the kernel has the features expected of its release", Judge: "kernel", Unit: "features as expected", Claim: "C-13", Kind: Device},
+	{ID: "canary", Law: "a planted bug is found, which shows that the campaign can detect bugs", Judge: "planted bug", Kind: Stated},
+	{ID: "mutants", Law: "bugs planted one at a time are detected (docs/mutation.md)", Judge: "harness", Claim: "C-15", Kind: Stated},
 }
 
-// PropertyOf returns the row of an ID. It panics if there is none: IDs are constants.
+// PropertyOf returns the property with an ID. It panics if there is none: IDs are constants.
 func PropertyOf(id string) Property {
 	at := Order(id)
 	if at == len(Properties) {
@@ -87,7 +89,7 @@ func PropertyOf(id string) Property {
 	return Properties[at]
 }
 
-// OfKind returns the properties of a kind, in order.
+// OfKind returns the properties of a kind, in the order of Properties.
 func OfKind(k Kind) []Property {
 	return slices.DeleteFunc(slices.Clone(Properties), func(p Property) bool { return p.Kind != k })
 }
@@ -101,8 +103,8 @@ func IDs(list []Property) []string {
 	return ids
 }
 
-// Order returns where the property of an ID is shown: its index in Properties,
-// len(Properties) for any other ID.
+// Order returns the index in Properties of the property with an ID, or len(Properties) if
+// there is none.
 func Order(id string) int {
 	if i := slices.IndexFunc(Properties, func(p Property) bool { return p.ID == id }); i >= 0 {
 		return i
@@ -110,7 +112,7 @@ func Order(id string) int {
 	return len(Properties)
 }
 
-// LawOf returns the law of an ID, "" if no property has it.
+// LawOf returns the law of the property with an ID, or "" if there is none.
 func LawOf(id string) string {
 	if i := Order(id); i < len(Properties) {
 		return Properties[i].Law
@@ -118,11 +120,10 @@ func LawOf(id string) string {
 	return ""
 }
 
-// Seed returns the seed of one part of a run: the first 8 bytes, little-endian, of
-// the SHA-256 of "seed row part". The row is a record's property and method, such as
-// "P3 rapid"; part counts the chunks of a long run from 0. This is the only way in
-// which seeds are derived, so that a row draws the same whatever else runs, and no
-// two rows draw the same.
+// Seed returns the seed for one part of a run: the first 8 bytes, little-endian, of the
+// SHA-256 of "seed row part". row is a record's property and method, such as "P3 rapid".
+// part counts the parts of a long run from 0. All seeds are derived in this way: a row
+// draws the same input whatever else runs, and no two rows draw the same.
 func Seed(seed uint64, row string, part int) uint64 {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %d", seed, row, part))
 	return binary.LittleEndian.Uint64(sum[:])

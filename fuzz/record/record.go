@@ -1,6 +1,6 @@
-// Package record is the result record of every command: one JSON object a line
-// for each property that was run, with what it takes to say later what was run
-// where.
+// Package record has the result records that all commands write: one JSON object a line
+// for each property and method, with the sources, the machine and the seed. It also has
+// the table of properties, the exit codes, and the derivation of seeds.
 package record
 
 import (
@@ -28,32 +28,32 @@ const (
 const (
 	ExitHolds     = 0
 	ExitViolation = 1
-	ExitUsage     = 2 // or the infrastructure failed
+	ExitUsage     = 2 // wrong usage, or a failure of the infrastructure
 	ExitNothing   = 3 // nothing ran
 )
 
-// Result is one line.
+// Result is one record: the outcome of checking one property by one method.
 type Result struct {
 	Format   int     `json:"format"`           // 1
 	Command  string  `json:"command"`          // such as "verify"
 	Property string  `json:"property"`         // ID: P1 to P11, K1 to K5, or the parser's name
 	Method   string  `json:"method"`           // corpus, captures, rapid, fuzz ...
-	Judge    string  `json:"judge"`            // who says what is right: "model", "itself", a kernel release
-	Count    int     `json:"n"`                // inputs judged
-	Unit     string  `json:"unit"`             // of n: cases, batches, executions ...
-	Seed     uint64  `json:"seed,omitempty"`   // of generated input
+	Judge    string  `json:"judge"`            // what decides: "model", "itself", a kernel release
+	Count    int     `json:"n"`                // number of inputs judged
+	Unit     string  `json:"unit"`             // the unit of n: cases, batches, executions ...
+	Seed     uint64  `json:"seed,omitempty"`   // the seed of random input
 	Seconds  float64 `json:"seconds"`          //
 	Result   string  `json:"result"`           // holds, violated, not run
-	Detail   string  `json:"detail,omitempty"` // the violation, or why it was not run
-	// Control marks a row that only says whether the others would see something.
+	Detail   string  `json:"detail,omitempty"` // the violation, or the reason why it was not run
+	// Control marks a row that only shows whether the other rows would detect a bug.
 	Control bool   `json:"control,omitempty"`
-	Tree    string `json:"tree"` // Tree's hash, "" if the sources are not there
-	Env     Env    `json:"env"`  // where
-	// Features are those of the kernel that was asked, by name.
+	Tree    string `json:"tree"` // the hash of the sources (see Tree), "" if they are not there
+	Env     Env    `json:"env"`  // the machine and the version of Go
+	// Features reports, by name, whether the kernel that was asked has a feature.
 	Features map[string]bool `json:"features,omitempty"`
 }
 
-// Env is where something ran.
+// Env is the environment that a command ran in.
 type Env struct {
 	Go     string `json:"go"`
 	OS     string `json:"os"`
@@ -68,6 +68,7 @@ func Here() Env {
 	return Env{Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPU: cpuModel(), NCPU: runtime.NumCPU(), Kernel: kernelRelease()}
 }
 
+// cpuModel returns the name of the processor on Linux, else "".
 func cpuModel() string {
 	f, err := os.Open("/proc/cpuinfo")
 	if err != nil {
@@ -82,12 +83,12 @@ func cpuModel() string {
 	return ""
 }
 
-// hashed are the directories whose files the tree hash is of.
+// hashed are the directories that Tree hashes.
 var hashed = []string{"offload", "model", "fuzz", "corpus", "tunlive"}
 
-// Tree returns a hash of the sources below root, the module's directory: of
-// offload, model, fuzz, corpus and tunlive, names and contents, without what
-// tools leave there, and without fuzz/evidence, which judges nothing.
+// Tree returns a hash of the sources below root, the module's directory: the names and
+// contents of the files in offload, model, fuzz, corpus and tunlive. It leaves out files
+// that tools create, and fuzz/evidence, which judges nothing.
 func Tree(root string) (string, error) {
 	sum := sha256.New()
 	for _, dir := range hashed {
@@ -100,7 +101,7 @@ func Tree(root string) (string, error) {
 			}
 			if d.IsDir() {
 				if d.Name() == "testdata" || path == filepath.Join(root, "fuzz", "evidence") {
-					return fs.SkipDir // crashers and fail files, of which what stays goes to corpus; what gathers records
+					return fs.SkipDir // crashers and fail files; the package that gathers records
 				}
 				return nil
 			}
@@ -126,7 +127,7 @@ func Tree(root string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil))[:16], nil
 }
 
-// Root returns the directory of the module tunproof that dir is in.
+// Root returns the root directory of the checkout of tunproof that dir is in.
 func Root(dir string) (string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -145,7 +146,8 @@ func Root(dir string) (string, error) {
 	}
 }
 
-// Exit is the exit code that results call for.
+// Exit returns the exit code for results: ExitViolation if one is violated, ExitHolds if
+// one holds, else ExitNothing.
 func Exit(results []Result) int {
 	code := ExitNothing
 	for _, r := range results {
@@ -159,7 +161,7 @@ func Exit(results []Result) int {
 	return code
 }
 
-// Write writes results as JSON lines.
+// Write writes results as JSON, one a line.
 func Write(w io.Writer, results []Result) error {
 	e := json.NewEncoder(w)
 	for _, r := range results {
@@ -170,7 +172,7 @@ func Write(w io.Writer, results []Result) error {
 	return nil
 }
 
-// Read reads what Write wrote.
+// Read reads results in the form that Write writes.
 func Read(r io.Reader) ([]Result, error) {
 	var results []Result
 	for d := json.NewDecoder(r); ; {

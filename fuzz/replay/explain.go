@@ -13,28 +13,29 @@ import (
 	"tunproof/offload"
 )
 
-// BatchReport says what production makes of a batch.
+// BatchReport is the result of production for one batch.
 type BatchReport struct {
 	Packets []PacketReport `json:"packets"`
 	Supers  []SuperReport  `json:"superpackets"`
 }
 
-// PacketReport says what became of one packet.
+// PacketReport is the result of production for one packet of a batch.
 type PacketReport struct {
 	Line     string `json:"packet"`
-	Checksum string `json:"checksum,omitempty"` // TCP's or UDP's: right, partial, wrong or absent
+	Checksum string `json:"checksum,omitempty"` // of TCP or UDP: right, partial, wrong or absent
 	Reason   string `json:"reason"`
-	// Of a Mismatch: the packet that would have come back changed, and how.
+	// Changed and Fields explain a Mismatch: if the packet had joined, packet Changed would
+	// have come back with these fields changed.
 	Changed int                 `json:"changed,omitempty"`
 	Fields  []packet.Difference `json:"fields,omitempty"`
 }
 
-// Why is the Reason, with the fields of a Mismatch.
+// Why returns the Reason, and for a Mismatch the fields that would have changed.
 func (p PacketReport) Why() string {
 	var fields []string
 	for _, f := range p.Fields {
 		if len(p.Fields) > 1 && strings.HasSuffix(f.Field, ".checksum") {
-			continue // follows from the others
+			continue // a checksum changes with any other field
 		}
 		fields = append(fields, f.Field+" "+f.GotText+", not "+f.WantText)
 	}
@@ -44,7 +45,8 @@ func (p PacketReport) Why() string {
 	return fmt.Sprintf("%s: packet %d would come back with %s", p.Reason, p.Changed, strings.Join(fields, "; "))
 }
 
-// SuperReport says what a superpacket is, or what production makes of it.
+// SuperReport is a superpacket: one that production made of a batch, with its Packets, or
+// one that production was to cut, with its Segments or the error class.
 type SuperReport struct {
 	Packets  []int        `json:"packets,omitempty"`
 	Vnet     pkts.VnetHdr `json:"vnet"`
@@ -52,11 +54,12 @@ type SuperReport struct {
 	Refused  string       `json:"refused,omitempty"`
 	Segments []string     `json:"segments,omitempty"`
 
-	Data     []byte   `json:"-"` // of the superpacket
+	Data     []byte   `json:"-"` // the superpacket
 	Produced [][]byte `json:"-"` // the segments
 }
 
-// Explain runs a scenario through production and says what came of it.
+// Explain runs a scenario through production and returns a report for each batch and for
+// each superpacket.
 func Explain(s scenario.Scenario) ([]BatchReport, []SuperReport) {
 	var batches []BatchReport
 	co := law.NewCoalescer(s.Config)
@@ -92,9 +95,9 @@ func Explain(s scenario.Scenario) ([]BatchReport, []SuperReport) {
 	return batches, list
 }
 
-// mismatch joins packet i to the superpacket that was open to it, cuts that, and
-// says how what comes back differs: of packet i, or, if it comes back unharmed,
-// of the first member that does not.
+// mismatch explains why packet i of a batch has Reason Mismatch. It joins the packet to the
+// superpacket that was open to it, cuts that, and compares the segments with the packets.
+// It returns the last packet that comes back changed, and the fields that differ.
 func mismatch(c pkts.Config, batch [][]byte, i int) (int, []packet.Difference) {
 	before, reasons := model.Coalesce(law.ModelConfig(c), batch[:i])
 	id := model.Identify(batch[i])
@@ -105,7 +108,7 @@ func mismatch(c pkts.Config, batch [][]byte, i int) (int, []packet.Difference) {
 			latest = max(latest, m)
 		}
 		if !id.Conflicts(model.Identify(batch[latest])) || slices.Contains(law.AdmissionReasons, reasons[latest]) {
-			continue // not of its flow, or never open
+			continue // of another flow, or never open
 		}
 		members = append(append([]int(nil), members...), i)
 		h, whole := model.Join(batch, members)

@@ -4,17 +4,18 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/internal/file"
 	"tunproof/fuzz/law"
 	"tunproof/fuzz/scenario"
 )
 
-// minimiseTime bounds minimising.
+// minimiseTime is the time limit of minimising.
 const minimiseTime = 20 * time.Second
 
-// gather keeps what was read, as long as a case is to be written of it, and holds
-// it.
+// gather adds a scenario to those read before, from which a case is to be written if
+// nothing is violated. It stops when the scenarios have more packets than a case may have.
 func (r *Run) gather(s scenario.Scenario) {
 	if r.CaseFile == "" || r.violated != nil {
 		return
@@ -29,19 +30,20 @@ func (r *Run) gather(s scenario.Scenario) {
 	r.small.Supers = append(r.small.Supers, s.Supers...)
 }
 
-// keep remembers the first scenario that a property does not hold of.
+// keep stores the first scenario that violates a property.
 func (r *Run) keep(s scenario.Scenario, by law.Property) {
 	if r.violated == nil {
 		r.violated, r.by = &s, by
 	}
 }
 
-// maxCase is how many packets a case has at most that was not minimised.
+// maxCase is the largest number of packets in a case that was not minimised.
 const maxCase = 1024
 
-// writeCase writes what is violated, or if nothing is all that was read.
+// writeCase writes a case to CaseFile: the scenario that violates a property, minimised, or
+// everything that was read if nothing is violated.
 func (r *Run) writeCase() error {
-	s, why, source := r.small, "tunproof replay found nothing in it; to be said", "to be said"
+	s, why, source := r.small, "tunproof replay found no violation; write here what the case shows", "write here where the packets come from"
 	if r.violated != nil {
 		until := time.Now().Add(minimiseTime)
 		small := scenario.Minimise(*r.violated, func(s *scenario.Scenario) bool {
@@ -50,15 +52,15 @@ func (r *Run) writeCase() error {
 			}
 			return law.IsViolation(law.Attempt(func() error { return r.by.Check(s, nil) }))
 		})
-		s, why = &small, fmt.Sprintf("%s does not hold; to be said", r.by.ID)
+		s, why = &small, fmt.Sprintf("%s does not hold; write here why", r.by.ID)
 	}
 	switch {
 	case r.violated == nil && r.stated:
-		return fmt.Errorf("-o %s: what is violated is what a case states, not a property of its input; corpus fmt changes it", r.CaseFile)
+		return fmt.Errorf("-o %s: the results that a case states are wrong, but no property is violated by its input; tunproof corpus fmt writes the right results", r.CaseFile)
 	case r.violated == nil && r.tooMany:
-		return fmt.Errorf("-o %s: nothing is violated, and a case has at most %d packets", r.CaseFile, maxCase)
+		return fmt.Errorf("-o %s: nothing is violated, and there are more packets than a case may have (%d)", r.CaseFile, maxCase)
 	case s == nil || scenario.Items(s) == 0:
-		return fmt.Errorf("-o %s: there is nothing for a case", r.CaseFile)
+		return fmt.Errorf("-o %s: there are no packets to write a case from", r.CaseFile)
 	}
 	cases := s.Cases(why, source)
 	for i, c := range cases {
@@ -70,7 +72,7 @@ func (r *Run) writeCase() error {
 		if err := file.Write(name, pkts.Format(c)); err != nil {
 			return err
 		}
-		fmt.Fprintf(r.Err, "replay: %s: a case of op %s, ready for corpus/%s once its head is filled in\n", name, c.Op, c.Op)
+		fmt.Fprintf(r.Err, "replay: %s: a case of op %s, ready for corpus/%s after you complete its why and source\n", name, c.Op, c.Op)
 	}
 	return nil
 }

@@ -1,5 +1,6 @@
-// Package replay shows what production makes of the packets of a file, and whether that
-// is right.
+// Package replay runs the packets of a file through production. It shows what becomes of
+// each packet, and checks every property on them. Files are captures, cases, and inputs
+// of fuzz targets.
 package replay
 
 import (
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/capture"
 	"tunproof/fuzz/capture/pcap"
@@ -26,34 +28,35 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// Run is one run of replay: what is asked for, and what it found.
+// Run is one run of replay: its settings, and the violations that it found.
 type Run struct {
 	Ctx      context.Context
-	In       io.Reader   // what the name "-" reads
-	Out, Err io.Writer   // reports, progress
-	Batch    int         // packets of a capture to a batch
-	Config   pkts.Config // of captures; a case has its own
-	Target   string      // of crashers, "" to take it from the directory's name
-	Complete bool        // fill in partial checksums
-	Quiet    bool        // show only what is violated
-	JSON     bool
-	CaseFile string       // where a case is written, "" for none
-	Pcap     *pcap.Writer // where packets are written, nil for none
-	// Kernel is the parts that ask the kernel, nil if it is not asked.
+	In       io.Reader    // is read for the name "-"
+	Out, Err io.Writer    // for reports, for progress
+	Batch    int          // number of a capture's packets in a batch
+	Config   pkts.Config  // for captures; a case has its own
+	Target   string       // fuzz target of crashers, "" to take it from the directory's name
+	Complete bool         // complete partial checksums before use
+	Quiet    bool         // show only batches with violations
+	JSON     bool         // write reports as JSON
+	CaseFile string       // file to write a case to, "" for none
+	Pcap     *pcap.Writer // gets the superpackets and segments, nil for none
+	// Kernel are the questions to ask the kernel, nil for none.
 	Kernel []kernel.Part
-	// Properties are those that are checked, nil for all.
+	// Properties are the properties to check, nil for all.
 	Properties []law.Property
 
 	violated *scenario.Scenario // the first scenario that violates a property, for CaseFile
-	by       law.Property
-	small    *scenario.Scenario // all that was read, as long as nothing is violated
-	tooMany  bool               // more than a case holds
-	stated   bool               // a case states what is not so
+	by       law.Property       // that property
+	small    *scenario.Scenario // everything read, as long as nothing is violated
+	tooMany  bool               // more packets were read than a case may have
+	stated   bool               // a case failed, perhaps only the results that it states
 }
 
-// Files replays files and returns the exit code.
+// Files replays the files and returns the exit code of package record. err is a failure to
+// read, write or ask the kernel.
 func (r *Run) Files(names []string) (int, error) {
-	defer debug.SetGCPercent(debug.SetGCPercent(400)) // what a batch takes is soon garbage
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // each batch leaves much garbage, so collect it less often
 	code, judged := record.ExitHolds, 0
 	for _, name := range names {
 		rep, err := r.file(name)
@@ -81,8 +84,8 @@ func (r *Run) Files(names []string) (int, error) {
 	return code, nil
 }
 
-// file finds out what a file is, and judges what is in it. With an error the
-// report, if there is one, is of what came before.
+// file detects the kind of a file and judges its contents. If it returns an error, the
+// report, if there is one, covers the packets before the error.
 func (r *Run) file(name string) (*Report, error) {
 	f, err := capture.OpenFile(name, r.In)
 	if err != nil {
@@ -134,7 +137,7 @@ func (r *Run) file(name string) (*Report, error) {
 	return rep, err
 }
 
-// judgeCrasher runs the target that the file is of.
+// judgeCrasher runs the fuzz target that an input belongs to.
 func (r *Run) judgeCrasher(rep *Report, input []byte) error {
 	name := r.Target
 	if name == "" {
@@ -146,7 +149,7 @@ func (r *Run) judgeCrasher(rep *Report, input []byte) error {
 	}
 	t, ok := targets.Named(name)
 	if !ok {
-		return fmt.Errorf("%s: no fuzz target %q; -target says which it is of", rep.File, name)
+		return fmt.Errorf("%s: no fuzz target %q; name the target with -target", rep.File, name)
 	}
 	rep.Notes = append(rep.Notes, fmt.Sprintf("input of fuzz target %s, %d bytes", t.Name, len(input)))
 	rep.Record.Count, rep.Record.Unit = 1, "inputs"
@@ -161,7 +164,7 @@ func (r *Run) judgeCrasher(rep *Report, input []byte) error {
 	return nil
 }
 
-// judgeCase checks what a case states, then its input.
+// judgeCase checks the results that a case states, and every property on its input.
 func (r *Run) judgeCase(rep *Report, c *pkts.Case) error {
 	rep.violate(law.Attempt(func() error { return law.Case(c, nil) }))
 	s := scenario.FromCase(c)
@@ -177,15 +180,15 @@ func (r *Run) judgeCase(rep *Report, c *pkts.Case) error {
 	return errors.Join(err, r.writePackets(rep.part))
 }
 
-// judgePackets checks every property of the packets of a capture, batch by batch.
-// Those with a VnetHdr are segmented, the others coalesced.
+// judgePackets checks every property on the packets of a capture, batch by batch. Packets
+// with a VnetHdr in their comment are segmented, the others coalesced.
 func (r *Run) judgePackets(rep *Report, in *capture.Source) error {
 	progress := capture.NewProgress(r.Err, "replay", in)
 	for {
 		s := scenario.Scenario{Config: r.Config}
 		var batch [][]byte
 		var numbers, supers []int
-		var times [2][]time.Time // of both
+		var times [2][]time.Time // of packets, of superpackets
 		var end error
 		for len(batch)+len(s.Supers) < r.Batch && end == nil {
 			var p pcap.Packet
@@ -226,7 +229,7 @@ func (r *Run) judgePackets(rep *Report, in *capture.Source) error {
 	}
 }
 
-// judgePart checks every property of a scenario and shows it.
+// judgePart checks every property on a scenario, a part of a capture, and shows the results.
 func (r *Run) judgePart(rep *Report, s scenario.Scenario, p part) error {
 	rep.part = p
 	for i, err := range r.check(&s) {
@@ -249,7 +252,8 @@ func (r *Run) judgePart(rep *Report, s scenario.Scenario, p part) error {
 	return err
 }
 
-// check checks the properties of a scenario, which they only read, side by side.
+// check checks the properties on a scenario, all at the same time: they only read it. It
+// returns an error or nil for each.
 func (r *Run) check(s *scenario.Scenario) []error {
 	violations := make([]error, len(r.laws()))
 	var all sync.WaitGroup
@@ -267,7 +271,7 @@ func (r *Run) check(s *scenario.Scenario) []error {
 	return violations
 }
 
-// askKernel asks the kernel about a scenario, if that is wanted.
+// askKernel asks the kernel those questions of r.Kernel that apply to a scenario.
 func (r *Run) askKernel(rep *Report, s scenario.Scenario) error {
 	for _, p := range r.Kernel {
 		if p.Oracle.Missing != nil || p.Supers && s.Supers == nil || !p.Supers && s.Batches == nil {
@@ -292,8 +296,8 @@ func (r *Run) askKernel(rep *Report, s scenario.Scenario) error {
 	return nil
 }
 
-// writePackets writes what was made of the packets: superpackets with their
-// VnetHdr, segments.
+// writePackets writes the superpackets, with their VnetHdr in a comment, and the segments
+// to Pcap.
 func (r *Run) writePackets(p part) error {
 	if r.Pcap == nil {
 		return nil
@@ -316,7 +320,7 @@ func (r *Run) writePackets(p part) error {
 	return nil
 }
 
-// write shows a report or a part of one.
+// write writes a report, or a part of one, as JSON or as text.
 func (r *Run) write(p interface{ print(io.Writer) }) error {
 	if r.JSON {
 		return json.NewEncoder(r.Out).Encode(p)
@@ -325,7 +329,7 @@ func (r *Run) write(p interface{ print(io.Writer) }) error {
 	return nil
 }
 
-// laws are the properties that are checked.
+// laws returns the properties to check.
 func (r *Run) laws() []law.Property {
 	if r.Properties == nil {
 		return law.Properties

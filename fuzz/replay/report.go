@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+
 	"tunproof/fuzz/capture"
 	"tunproof/fuzz/law"
 	"tunproof/fuzz/packet"
@@ -20,36 +21,37 @@ type Report struct {
 	File   string        `json:"file"`
 	Kind   capture.Kind  `json:"kind"`
 	Notes  []string      `json:"notes,omitempty"`
-	part                 // of a case or a crasher; a capture's parts are reported before
-	Asked  []string      `json:"asked,omitempty"` // of the kernel
+	part                 // for a case or a crasher; the parts of a capture are written before
+	Asked  []string      `json:"asked,omitempty"` // the questions that the kernel answered, with their number
 	Record record.Result `json:"record"`
 
-	asked map[string]int
+	asked map[string]int // the questions for Asked
 }
 
-// part is what is made of some packets of a file.
+// part is the result for some packets of a file.
 type part struct {
 	File       string        `json:"-"`
 	Batches    []BatchReport `json:"batches,omitempty"`
 	Supers     []SuperReport `json:"superpackets,omitempty"`
 	Violations []violation   `json:"violations,omitempty"`
 
-	packets, supers []int // their numbers in a capture
-	times           [2][]time.Time
+	packets, supers []int          // the numbers of packets and superpackets in a capture
+	times           [2][]time.Time // of packets, of superpackets
 }
 
-// violation is a property that does not hold of a file, and in which fields.
+// violation is a property that does not hold, and the fields that differ.
 type violation struct {
 	Property string              `json:"property"`
 	Text     string              `json:"text"`
 	Fields   []packet.Difference `json:"fields,omitempty"`
 }
 
+// newReport returns the report of a file, with a record that holds so far.
 func newReport(name string) *Report {
 	return &Report{File: name, asked: map[string]int{}, Record: record.New("replay", "all", "replay", "model", 0, "packets", time.Now())}
 }
 
-// violate adds a violation, if err is one, and remembers the first in the record.
+// violate adds err, if it is not nil, as a violation. The record has the first one.
 func (r *Report) violate(err error) {
 	if err == nil {
 		return
@@ -65,7 +67,8 @@ func (r *Report) violate(err error) {
 	}
 }
 
-// show adds what becomes of the packets.
+// show adds the results for the packets of a scenario. If production panics, it adds a
+// violation.
 func (r *Report) show(s scenario.Scenario) {
 	r.violate(law.Attempt(func() error {
 		r.Batches, r.Supers = Explain(s)
@@ -73,6 +76,7 @@ func (r *Report) show(s scenario.Scenario) {
 	}))
 }
 
+// finish completes the record and the list of questions.
 func (r *Report) finish(start time.Time) {
 	r.Record.Seconds = time.Since(start).Seconds()
 	r.Record.Method = string(r.Kind)
@@ -106,6 +110,7 @@ func (r *Report) print(w io.Writer) {
 	}
 }
 
+// print writes the part for people.
 func (p *part) print(w io.Writer) {
 	for i, b := range p.Batches {
 		if p.packets == nil {
@@ -135,7 +140,7 @@ func (p *part) print(w io.Writer) {
 	}
 }
 
-// checksum says what a checksum is, if it is not right.
+// checksum returns a note about a checksum that is not right, else "".
 func checksum(class string) string {
 	if class == "right" || class == "" {
 		return ""
@@ -143,8 +148,8 @@ func checksum(class string) string {
 	return ", checksum " + class
 }
 
-// numbersOf are the numbers in a capture of packets of a batch; of a case, their
-// indices.
+// numbersOf returns the numbers in the capture of packets of a batch, given their indices.
+// For a case it returns the indices.
 func (p *part) numbersOf(batch int, packets []int) []int {
 	if p.packets == nil {
 		return packets
@@ -156,7 +161,7 @@ func (p *part) numbersOf(batch int, packets []int) []int {
 	return list
 }
 
-// time is when a packet, or of kind 1 a superpacket, was captured.
+// time returns the time at which packet i (kind 0) or superpacket i (kind 1) was captured.
 func (p *part) time(kind, i int) time.Time {
 	if i < len(p.times[kind]) {
 		return p.times[kind][i]
@@ -164,6 +169,7 @@ func (p *part) time(kind, i int) time.Time {
 	return time.Unix(0, 0)
 }
 
+// superNumber returns the number of superpacket i in the capture; for a case, i.
 func (p *part) superNumber(i int) int {
 	if p.supers == nil {
 		return i
@@ -171,7 +177,7 @@ func (p *part) superNumber(i int) int {
 	return p.supers[i]
 }
 
-// indices writes 0-3,5.
+// indices returns a list of numbers with its ranges joined, such as "0-3,5".
 func indices(list []int) string {
 	var b strings.Builder
 	for i := 0; i < len(list); i++ {

@@ -9,65 +9,66 @@ import (
 	"tunproof/fuzz/packet"
 )
 
-// The byte form of a scenario is what fuzzing engines mutate. Decode is total:
-// any bytes are a scenario. It is made so that small changes of the bytes keep
-// packets meaningful: a packet is written as the successor of one before it, a
-// few changed bytes, and which lengths and checksums are to be put right after
-// the change. Encode is Decode's inverse.
+// Fuzzing engines mutate the byte form of a scenario. Decode is total: it reads any bytes
+// as a scenario. Encode is its inverse. The form is made so that small changes of the
+// bytes keep packets meaningful. A packet is written as the successor of an earlier
+// packet, a few changed bytes (patches), and a set of lengths and checksums to put right
+// after the changes (see packet.Fix).
 //
 //	scenario  version, flags, [limits: switches, 4 x u16], item...
-//	item      op, for a superpacket its VnetHdr, [what Fix leaves alone], then by form:
-//	          successor  which (0 is the packet before)
+//	item      op, [for a superpacket: VnetHdr], [flags of Fix to leave out], then by form:
+//	          successor  which: 0 is the packet before
 //	          template   kind
 //	          copy       which
-//	          literal    a constant, length, bytes
-//	          batch      nothing: what follows is in a new batch
-//	          then but for copy and batch a payload: length, bytes or the first of a fill;
-//	          then, if the byte behind op has its top bit set, count, (offset, value)...
-//	length    one byte, of a payload 0 for that of the packet referred to and lenZero
-//	          for none; lenWide is followed by three
+//	          literal    the constant "literal", length, bytes
+//	          batch      nothing; the items after it are in a new batch
+//	          then, except for copy and batch, a payload: length, bytes or the first byte of a fill;
+//	          then, if "which" or "kind" has its top bit set, patches: count, (offset, value)...
+//	length    one byte, or lenWide and three bytes. The length of a payload may also be 0
+//	          for the length of the referenced packet's payload, or lenZero for none.
 //
-// Most bytes, zeros above all, are packets that follow each other, right in all
-// lengths and checksums: an engine that loses its place in the input still
-// writes batches that merge.
+// Most bytes, and all zeros, decode to packets that follow each other and have right
+// lengths and checksums. An engine that inserts or removes a byte, and so shifts all
+// later items, still gets batches that merge.
 const (
 	codecVersion = 1
 
 	flagSegment, flagReorder, flagAtomic, flagLimits, flagLong = 1, 2, 4, 8, 128
 
-	offTCP4, offTCP6, offUDP = 1, 2, 4 // switches, the first byte of the limits
+	offTCP4, offTCP6, offUDP = 1, 2, 4 // bits of the switches, the first byte of the limits
 
-	// op: the form of the packet, and in the upper half, if all ones, that a byte
-	// follows which says what Fix leaves alone
+	// op has the form of the packet in its lower half. If the upper half is all ones, the
+	// next byte has the flags of Fix to leave out.
 	opForm                      = 0x0F
-	formSuccessor, formTemplate = 0, 1 // what is not named here is a successor too
-	formCopy, formBatch         = 5, 6 // batch: if nothing else is in op
+	formSuccessor, formTemplate = 0, 1 // other values are successors, too
+	formCopy, formBatch         = 5, 6 // batch only if op is exactly that
 	formLiteral                 = 7
-	formBytes                   = 8 // added to successor, template or literal: the payload is bytes, else a fill
+	formBytes                   = 8 // added to successor, template or literal: the payload is bytes, not a fill
 	opOdd                       = 0xF0
 
-	// the byte behind op
-	literal    = 0x4C // wanted of a literal, which without is a successor
-	patched    = 0x80 // else, if set: patches follow
+	// The byte after op (and the flags of Fix) is "which" or "kind".
+	literal    = 0x4C // required after formLiteral, which is a successor otherwise
+	patched    = 0x80 // in other forms: patches follow
 	maxPatches = 15
 	lenZero    = 0xFE
 	lenWide    = 0xFF
 
-	vnetOwn = 7 // all these bits: a VnetHdr follows, else gso_size, and the packet says the rest
+	vnetOwn = 7 // if all these bits are set a VnetHdr follows, else gso_size, and the rest is derived from the packet
 
-	// Without flagLong a scenario ends after shortItems, so that the inputs that
-	// an engine makes stay quick.
+	// Without flagLong a scenario ends after shortItems, so that most inputs of an engine
+	// run quickly.
 	shortItems, maxItems = 8, 4096
 
-	maxFill    = 1 << 18 // bytes of all fills and copies
-	maxHeaders = 256     // that a patch's offset reaches
+	maxFill    = 1 << 18 // bytes of all fills and copies together
+	maxHeaders = 256     // bytes that the offset of a patch can reach
 
 	templatePayload = 100
 )
 
-// reader gives the bytes of the input, then zeros.
+// reader reads the bytes of an input, and zeros after its end.
 type reader struct{ b []byte }
 
+// u8 reads a byte.
 func (r *reader) u8() byte {
 	if len(r.b) == 0 {
 		return 0
@@ -77,10 +78,13 @@ func (r *reader) u8() byte {
 	return v
 }
 
+// u16 reads a little-endian word.
 func (r *reader) u16() int { return int(r.u8()) | int(r.u8())<<8 }
 
+// length reads a length.
 func (r *reader) length() int { return r.lengthAfter(r.u8()) }
 
+// lengthAfter reads the rest of a length after its first byte.
 func (r *reader) lengthAfter(first byte) int {
 	if first != lenWide {
 		return int(first)
@@ -88,7 +92,7 @@ func (r *reader) lengthAfter(first byte) int {
 	return r.u16() | int(r.u8())<<16
 }
 
-// payloadLength reads a length that may be the same as another.
+// payloadLength reads the length of a payload; a first byte of 0 stands for same.
 func (r *reader) payloadLength(same int) int {
 	switch first := r.u8(); first {
 	case 0:
@@ -100,6 +104,7 @@ func (r *reader) payloadLength(same int) int {
 	}
 }
 
+// take reads n bytes, or fewer at the end of the input.
 func (r *reader) take(n int) []byte {
 	n = min(n, len(r.b))
 	v := r.b[:n]
@@ -107,6 +112,7 @@ func (r *reader) take(n int) []byte {
 	return v
 }
 
+// appendLength appends a length as length reads it.
 func appendLength(b []byte, n int) []byte {
 	if n < lenZero {
 		return append(b, byte(n))
@@ -114,6 +120,7 @@ func appendLength(b []byte, n int) []byte {
 	return append(b, lenWide, byte(n), byte(n>>8), byte(n>>16))
 }
 
+// appendPayloadLength appends a length as payloadLength reads it.
 func appendPayloadLength(b []byte, n, same int) []byte {
 	switch n {
 	case same:
@@ -124,8 +131,8 @@ func appendPayloadLength(b []byte, n, same int) []byte {
 	return appendLength(b, n)
 }
 
-// Decode reads a scenario. Bytes that do not start with the version are an
-// empty one.
+// Decode returns the scenario that b encodes. Bytes that do not start with the version
+// encode an empty scenario.
 func Decode(b []byte) Scenario {
 	var s Scenario
 	r := &reader{b}
@@ -171,6 +178,7 @@ func Decode(b []byte) Scenario {
 	return s
 }
 
+// decodeConfig reads the configuration.
 func decodeConfig(flags byte, r *reader) pkts.Config {
 	c := pkts.Config{Reorder: flags&flagReorder != 0, AtomicIDs: flags&flagAtomic != 0}
 	if flags&flagLimits != 0 {
@@ -182,8 +190,7 @@ func decodeConfig(flags byte, r *reader) pkts.Config {
 	return c
 }
 
-// recent are the packets of the last superpackets, those that the next can refer
-// to.
+// recent returns the packets of the last 256 superpackets: the next one can refer to them.
 func recent(supers []Super) [][]byte {
 	var packets [][]byte
 	for _, p := range supers[max(0, len(supers)-256):] {
@@ -192,13 +199,15 @@ func recent(supers []Super) [][]byte {
 	return packets
 }
 
+// decodeVnet reads a VnetHdr.
 func decodeVnet(r *reader) pkts.VnetHdr {
 	return pkts.VnetHdr{Flags: r.u8(), GSOType: r.u8(), HdrLen: uint16(r.u16()), GSOSize: uint16(r.u16()),
 		CsumStart: uint16(r.u16()), CsumOffset: uint16(r.u16())}
 }
 
-// decodePacket reads what is behind op (and the VnetHdr). before are the packets
-// that it can refer to; partial says that a checksum put right is partial.
+// decodePacket reads the rest of an item, after op and the VnetHdr. before are the packets
+// that it can refer to. fill is the number of bytes left for fills and copies. partial
+// reports whether Fix writes a partial checksum.
 func decodePacket(op byte, r *reader, before [][]byte, fill *int, partial bool) []byte {
 	leave := byte(0)
 	if op&opOdd == opOdd {
@@ -251,7 +260,8 @@ func decodePacket(op byte, r *reader, before [][]byte, fill *int, partial bool) 
 	return b
 }
 
-// fixes is what Fix is asked for, but for what it is to leave alone.
+// fixes returns the flags for Fix: all except those in leave, with a partial checksum
+// instead of a complete one if partial is set.
 func fixes(leave byte, partial bool) int {
 	what := packet.FixAll &^ int(leave)
 	if partial && what&packet.FixL4Csum != 0 {
@@ -260,7 +270,7 @@ func fixes(leave byte, partial bool) int {
 	return what
 }
 
-// template returns the headers of the first packet of a flow.
+// template returns the headers of the first packet of a flow; kind selects among 64.
 func template(kind int) []byte {
 	p := TCP4(0)
 	p.V6, p.UDP = kind&1 != 0, kind&2 != 0
@@ -272,8 +282,8 @@ func template(kind int) []byte {
 	return p.header()
 }
 
-// successor returns the headers of the packet that follows b in its flow, and
-// the length of b's payload.
+// successor returns the headers of the packet that follows b in its flow, and the length
+// of b's payload. Lengths and checksums are still those of b.
 func successor(b []byte) ([]byte, int) {
 	n := min(packet.HeaderLen(b), maxHeaders)
 	h := bytes.Clone(b[:n])
@@ -288,9 +298,9 @@ func successor(b []byte) ([]byte, int) {
 	return h, len(b) - n
 }
 
-// Encode writes a scenario that Decode reads: batches or superpackets, at most
-// maxItems in all, of less than 2^24 bytes each. It prefers the forms that bear
-// mutation.
+// Encode returns bytes that Decode decodes to s. The scenario must have either batches or
+// superpackets, at most maxItems packets and batches in all, of less than 2^24 bytes
+// each. Of several forms Encode takes the one that stays meaningful under mutation.
 func Encode(s Scenario) []byte {
 	w := []byte{codecVersion, 0}
 	if len(s.Supers) > 0 {
@@ -326,6 +336,7 @@ func Encode(s Scenario) []byte {
 	return w
 }
 
+// bits returns b if on is set, else 0.
 func bits(on bool, b byte) byte {
 	if on {
 		return b
@@ -333,6 +344,7 @@ func bits(on bool, b byte) byte {
 	return 0
 }
 
+// encodeSupers appends the items of superpackets.
 func encodeSupers(w []byte, supers []Super) []byte {
 	fill := maxFill
 	for i, p := range supers {
@@ -352,10 +364,9 @@ func encodeSupers(w []byte, supers []Super) []byte {
 	return w
 }
 
-// encodePacket returns the op and, apart, what follows it (and the VnetHdr). Of
-// the forms that Decode reads as p it takes the first: successor of one of the
-// last packets, template, literal headers; with as many fixes as leave p as it
-// is.
+// encodePacket returns an op, and the rest of the item after op and the VnetHdr. It takes
+// the first form that decodes to p: successor of one of the last 8 packets, template,
+// literal headers. Only those flags of Fix are left out that would change p.
 func encodePacket(p []byte, before [][]byte, fill *int, partial bool) (byte, []byte) {
 	var op, leave byte
 	for what := byte(packet.FixIPLen); what <= packet.FixIPCsum; what <<= 1 {
@@ -417,7 +428,7 @@ func encodePacket(p []byte, before [][]byte, fill *int, partial bool) (byte, []b
 	return op | formLiteral, append(appendPayloadLength(rest, len(p)-n, 0), payload...)
 }
 
-// fixed says which bytes of p Fix writes: those that it puts back.
+// fixed returns the offsets of the bytes that Fix would restore if they were changed.
 func fixed(p []byte, what int) map[int]bool {
 	covered := map[int]bool{}
 	l4Off, _ := packet.Locate(p)
@@ -434,7 +445,7 @@ func fixed(p []byte, what int) map[int]bool {
 	return covered
 }
 
-// isFill says whether the bytes count up from the first.
+// isFill reports whether the bytes count up from the first.
 func isFill(p []byte) bool {
 	for i := range p {
 		if p[i] != p[0]+byte(i) {

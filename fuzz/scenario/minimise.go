@@ -6,8 +6,9 @@ import (
 	"tunproof/corpus/pkts"
 )
 
-// Minimise takes out of a scenario what it still fails without: packets, by halves,
-// quarters, then one by one, and settings. fails says no when it is to stop.
+// Minimise returns a smaller scenario that still fails. It removes packets in halves, in
+// quarters and so on to single packets, as long as fails reports true, and then tries
+// simpler settings. To stop early, fails returns false from then on.
 func Minimise(s Scenario, fails func(*Scenario) bool) Scenario {
 	n := Items(&s)
 	reduce(n, func() int { return Items(&s) }, func(at, n int) bool {
@@ -27,7 +28,8 @@ func Minimise(s Scenario, fails func(*Scenario) bool) Scenario {
 	return s
 }
 
-// MinimiseBytes takes bytes out as long as what is left fails.
+// MinimiseBytes returns a shorter input that still fails: it removes bytes as long as fails
+// reports true.
 func MinimiseBytes(b []byte, fails func([]byte) bool) []byte {
 	reduce(len(b), func() int { return len(b) }, func(at, n int) bool {
 		c := slices.Concat(b[:at], b[min(len(b), at+n):])
@@ -40,7 +42,9 @@ func MinimiseBytes(b []byte, fails func([]byte) bool) []byte {
 	return b
 }
 
-// reduce takes pieces out by halves, quarters, then one by one, until none can be.
+// reduce removes chunks of halves, quarters and so on to single items, until no single item
+// can be removed. left returns the number of items. without tries to remove n items from
+// at on, and reports whether it did.
 func reduce(n int, left func() int, without func(at, n int) bool) {
 	for chunk := max(1, n/2); ; {
 		before := left()
@@ -56,7 +60,7 @@ func reduce(n int, left func() int, without func(at, n int) bool) {
 	}
 }
 
-// simpler are what settings are left out together.
+// simpler are changes to the settings, each of which resets some of them to the default.
 var simpler = []func(*pkts.Config){
 	func(c *pkts.Config) { *c = pkts.Config{} },
 	func(c *pkts.Config) { c.AtomicIDs = false },
@@ -65,7 +69,7 @@ var simpler = []func(*pkts.Config){
 	func(c *pkts.Config) { c.MaxSegments, c.MaxUDPSegments, c.MaxOpen, c.MaxPerFlow = 0, 0, 0, 0 },
 }
 
-// Items counts the packets and superpackets of a
+// Items returns the number of packets and superpackets of a scenario.
 func Items(s *Scenario) int {
 	n := len(s.Supers)
 	for _, b := range s.Batches {
@@ -74,7 +78,8 @@ func Items(s *Scenario) int {
 	return n
 }
 
-// without is s but for n of its packets and superpackets.
+// without returns s without n of its packets and superpackets, from index at on. Batches
+// that become empty are removed.
 func without(s Scenario, at, n int) Scenario {
 	i := 0
 	out := func() bool {

@@ -7,7 +7,8 @@ import (
 	"tunproof/corpus/pkts"
 )
 
-// TestMinimise checks that what is left is what fails, and no more.
+// TestMinimise checks that exactly the packets, settings and bytes are left that the failure
+// needs.
 func TestMinimise(t *testing.T) {
 	s := Scenario{Config: pkts.Config{Reorder: true, AtomicIDs: true, MaxOpen: 3}}
 	for i := range 3 {
@@ -32,7 +33,7 @@ func TestMinimise(t *testing.T) {
 	if !small.Equal(want) {
 		t.Errorf("%v after %d tries", small, tries)
 	}
-	if got := MinimiseBytes([]byte("a long input, of which the middle fails"), func(b []byte) bool { return bytes.Contains(b, []byte("mid")) }); string(got) != "mid" {
+	if got := MinimiseBytes([]byte("a long input whose middle fails"), func(b []byte) bool { return bytes.Contains(b, []byte("mid")) }); string(got) != "mid" {
 		t.Errorf("%q", got)
 	}
 }

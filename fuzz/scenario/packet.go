@@ -1,5 +1,7 @@
-// Package scenario is the input of a property, as packets, as bytes that an
-// engine mutates, and as cases; and packets by description.
+// Package scenario has the input of the properties: a Scenario is batches of packets, or
+// superpackets. It converts scenarios to and from bytes that a fuzzing engine mutates
+// (Encode, Decode) and cases of the corpus (Cases, FromCase), minimises them, and builds
+// packets from a description (Packet).
 package scenario
 
 import (
@@ -12,66 +14,73 @@ import (
 	"tunproof/model"
 )
 
-// TCP flags.
+// The TCP flags.
 const (
 	FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = 1, 2, 4, 8, 16, 32, 64, 128
 )
 
-// Timestamps is the option that Linux puts on every segment, values 1 and 2.
+// Timestamps are the TCP options that Linux puts on every segment: two NOPs, and a
+// timestamp option with values 1 and 2.
 var Timestamps = []byte{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2}
 
-// Packet describes a TCP or UDP packet. Bytes gives it right lengths and
-// checksums; what is to be wrong is changed afterwards.
+// Packet describes a TCP or UDP packet. Its lengths and checksums are not part of the
+// description: Bytes computes right ones.
 type Packet struct {
 	V6, UDP          bool
 	Src, Dst         byte // last byte of the address
-	SrcNet, DstNet   byte // its third (IPv4) or eighth byte (IPv6)
+	SrcNet, DstNet   byte // the address's eighth byte (IPv6), or the third XOR 2 (IPv4)
 	SrcPort, DstPort uint16
 
 	TOS        byte   // IPv4 TOS or IPv6 traffic class
 	ID, Frag   uint16 // IPv4; Frag is the word with DF, MF and offset
-	TTL        byte   // or hop limit
-	Label      uint32 // IPv6
-	IPOptions  []byte // IPv4: padded to 4 bytes by the caller
-	Extensions []byte // IPv6: whole headers but for the first's type and the last's next header
+	TTL        byte   // IPv4 TTL or IPv6 hop limit
+	Label      uint32 // IPv6 flow label
+	IPOptions  []byte // IPv4; a multiple of 4 bytes
+	Extensions []byte // IPv6 extension headers; Bytes sets the last one's next header
 	ExtType    byte   // the first extension header's type
 
 	Seq, Ack    uint32
 	Flags       byte
-	Offset      byte // TCP's low nibble of byte 12: reserved bits and AE
+	Offset      byte // the low nibble of TCP's byte 12: reserved bits and AE
 	Window, Urg uint16
-	Options     []byte // TCP: padded to 4 bytes by the caller
+	Options     []byte // TCP; a multiple of 4 bytes
 
 	Payload []byte
 }
 
-// TCP4, TCP6, UDP4 and UDP6 return packets that coalesce with their Next.
+// TCP4 returns a TCP packet over IPv4 with n bytes of payload, which may be coalesced with
+// its Next.
 func TCP4(n int) Packet {
 	return Packet{Src: 1, Dst: 2, SrcPort: 1500, DstPort: 8000, ID: 1000, Frag: 0x4000, TTL: 64,
 		Seq: 1, Ack: 1, Flags: ACK, Window: 512, Payload: Fill(n, 0)}
 }
 
+// TCP6 returns TCP4's packet over IPv6.
 func TCP6(n int) Packet {
 	p := TCP4(n)
 	p.V6, p.Label = true, 0x12345
 	return p
 }
 
+// UDP4 returns a UDP packet over IPv4 with n bytes of payload, which may be coalesced with
+// its Next.
 func UDP4(n int) Packet {
 	p := TCP4(n)
 	p.UDP = true
 	return p
 }
 
+// UDP6 returns UDP4's packet over IPv6.
 func UDP6(n int) Packet {
 	p := TCP6(n)
 	p.UDP = true
 	return p
 }
 
-// Fill returns n bytes that count up from start.
+// Fill returns n bytes that count up from start, modulo 256.
 func Fill(n int, start byte) []byte { return appendFill(make([]byte, 0, n), n, start) }
 
+// appendFill appends n bytes that count up from start.
 func appendFill(b []byte, n int, start byte) []byte {
 	at := len(b)
 	b = slices.Grow(b, n)[:at+n]
@@ -79,14 +88,14 @@ func appendFill(b []byte, n int, start byte) []byte {
 	for i := range min(n, 256) {
 		fill[i] = start + byte(i)
 	}
-	for done := 256; done < n; done *= 2 { // it repeats every 256 bytes
+	for done := 256; done < n; done *= 2 { // the bytes repeat after 256
 		copy(fill[done:], fill[:done])
 	}
 	return b
 }
 
-// Next returns the packet that follows p, with n payload bytes that go on as
-// p's.
+// Next returns the packet that follows p in its flow. Its n bytes of payload count up from
+// the last byte of p's.
 func (p Packet) Next(n int) Packet {
 	p.ID++
 	p.Seq += uint32(len(p.Payload))
@@ -99,7 +108,7 @@ func (p Packet) Next(n int) Packet {
 	return p
 }
 
-// L4Off is where the TCP or UDP header starts.
+// L4Off returns the offset of the TCP or UDP header.
 func (p Packet) L4Off() int {
 	if p.V6 {
 		return 40 + len(p.Extensions)
@@ -107,8 +116,8 @@ func (p Packet) L4Off() int {
 	return 20 + len(p.IPOptions)
 }
 
-// Bytes returns the packet with right lengths and checksums, in the form that
-// segmentation writes.
+// Bytes returns the packet with right lengths and checksums. A UDP checksum that computes
+// to zero is 0xFFFF.
 func (p Packet) Bytes() []byte {
 	b := p.header()
 	packet.Fix(b, packet.FixAll)
@@ -159,8 +168,8 @@ func (p Packet) header() []byte {
 	return append(b, p.Payload...)
 }
 
-// ZeroSum returns p with its first payload word such that the L4 checksum
-// computes to zero; p itself if its payload is shorter.
+// ZeroSum returns p with the first two bytes of its payload set so that the TCP or UDP
+// checksum computes to zero. It returns p unchanged if the payload is shorter.
 func ZeroSum(p Packet) Packet {
 	if len(p.Payload) < 2 {
 		return p
@@ -179,6 +188,7 @@ func ZeroSum(p Packet) Packet {
 	return p
 }
 
+// pseudoHeader returns the bytes of the pseudo-header for l4Len bytes of TCP or UDP.
 func (p Packet) pseudoHeader(l4Len int) []byte {
 	b := p.header()
 	addresses, proto := b[12:20], byte(6)
@@ -191,8 +201,8 @@ func (p Packet) pseudoHeader(l4Len int) []byte {
 	return append(bytes.Clone(addresses), 0, proto, byte(l4Len>>8), byte(l4Len))
 }
 
-// Super returns p as a superpacket with NEEDS_CSUM that stands for segments of
-// size payload bytes.
+// Super returns p as a superpacket with NEEDS_CSUM that stands for segments with size
+// bytes of payload each.
 func (p Packet) Super(size int) (pkts.VnetHdr, []byte) {
 	b := p.Bytes()
 	packet.Fix(b, packet.FixPartial)

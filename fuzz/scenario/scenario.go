@@ -8,26 +8,26 @@ import (
 	"tunproof/corpus/pkts"
 )
 
-// Scenario is the input of a property: batches to coalesce, or superpackets to
-// segment.
+// Scenario is the input of a property: batches of packets to coalesce with Config, or
+// superpackets to segment.
 type Scenario struct {
 	Config  pkts.Config
 	Batches [][][]byte
 	Supers  []Super
 }
 
-// Super is a superpacket as a TUN hands it out.
+// Super is a superpacket as a TUN hands it out: a VnetHdr and an IP packet.
 type Super struct {
 	Hdr  pkts.VnetHdr
 	Data []byte
 }
 
-// GoString is short: rapid prints what it drew. Cases has the bytes.
+// GoString returns a summary in one line, which rapid prints for each value that it draws.
 func (s Scenario) GoString() string {
 	return fmt.Sprintf("scenario(%v; %d batches, %d superpackets)", s.Config, len(s.Batches), len(s.Supers))
 }
 
-// Equal compares two scenarios; nil and empty slices are the same.
+// Equal reports whether two scenarios are equal. Nil and empty slices are equal.
 func (s Scenario) Equal(t Scenario) bool {
 	return s.Config == t.Config &&
 		slices.EqualFunc(s.Batches, t.Batches, func(a, b [][]byte) bool {
@@ -38,7 +38,7 @@ func (s Scenario) Equal(t Scenario) bool {
 		})
 }
 
-// FromCase returns what a case puts in. A checksum case has none.
+// FromCase returns the input of a case. That of a case of op checksum is empty.
 func FromCase(c *pkts.Case) Scenario {
 	s := Scenario{Config: c.Config}
 	for _, b := range c.Batches {
@@ -57,8 +57,8 @@ func FromCase(c *pkts.Case) Scenario {
 	return s
 }
 
-// Cases returns the scenario as cases without expectations: one of its batches,
-// one of its superpackets, as far as it has them.
+// Cases returns the scenario as cases without expectations: one case for its batches and
+// one for its superpackets, if it has any.
 func (s Scenario) Cases(why, source string) []*pkts.Case {
 	var list []*pkts.Case
 	if len(s.Batches) > 0 {

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
 	"tunproof/fuzz/engine/campaign"
 	"tunproof/fuzz/engine/serve"
 	"tunproof/fuzz/engine/targets"
@@ -21,25 +22,26 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// nativeBinary is the test binary of the fuzz targets, instrumented, on its way.
+// nativeBinary is the instrumented test binary of the fuzz targets, compiled in the
+// background.
 type nativeBinary struct {
-	dir     string // of its own, removed by close
-	cache   string // of the inputs that engines found
-	ready   chan error
-	program string // once it is ready
-	why     error  // why there is none
+	dir     string     // temporary directory, removed by close
+	cache   string     // directory of the inputs that the engine found
+	ready   chan error // gets the result of the compiler
+	program string     // the binary's path, set before ready gets nil
+	why     error      // the reason why there is no binary
 }
 
-// startNative starts compiling the fuzz targets.
+// startNative starts to compile the fuzz targets, if wanted.
 func startNative(ctx context.Context, root, cache string, wanted bool) *nativeBinary {
 	b := &nativeBinary{ready: make(chan error, 1)}
 	switch _, err := exec.LookPath("go"); {
 	case !wanted:
-		b.why = errors.New("not asked for")
+		b.why = errors.New("not requested")
 	case root == "":
 		b.why = errors.New("not in a checkout of tunproof")
 	case err != nil:
-		b.why = errors.New("no go command to compile the fuzz targets with")
+		b.why = errors.New("there is no go command to compile the fuzz targets")
 	default:
 		b.dir, b.why = os.MkdirTemp("", "tunproof-verify-")
 	}
@@ -58,12 +60,14 @@ func startNative(ctx context.Context, root, cache string, wanted bool) *nativeBi
 	return b
 }
 
+// close removes the temporary directory.
 func (b *nativeBinary) close() {
 	if b.dir != "" {
 		os.RemoveAll(b.dir)
 	}
 }
 
+// anyFuzz reports whether any fuzz target is to be run.
 func (v *Run) anyFuzz() bool {
 	for _, t := range targets.All() {
 		if v.Wanted(t.ID, "fuzz") {
@@ -73,11 +77,11 @@ func (v *Run) anyFuzz() bool {
 	return false
 }
 
-// fuzz runs each target for a count of executions. Budgets by duration can fail
-// without a finding (golang/go#75804), so can minimisation take most of a run.
+// fuzz runs each fuzz target for a number of executions. A limit by time could end with an
+// error although nothing was found (golang/go#75804).
 func (v *Run) fuzz() error {
 	if v.native.why == nil {
-		v.Say("waiting for the fuzz targets to be compiled")
+		v.Say("waiting until the fuzz targets are compiled")
 		select {
 		case v.native.why = <-v.native.ready:
 		case <-v.Ctx.Done():
@@ -107,7 +111,8 @@ func (v *Run) fuzz() error {
 	return v.reach()
 }
 
-// reach adds up what the executions met, as the targets wrote it down.
+// reach adds up the outcomes that the executions reached, from the files that the targets
+// wrote.
 func (v *Run) reach() error {
 	files, err := filepath.Glob(filepath.Join(v.native.dir, "*.json"))
 	if err != nil {
@@ -132,15 +137,15 @@ var (
 	failingLine = regexp.MustCompile(`Failing input written to (\S+)`)
 )
 
-// fuzzOne runs one target. failed is a violation, with the file that shows it;
-// err is all else that went wrong.
+// fuzzOne runs one target. It returns the number of executions. failed is a violation, with
+// the name of the file that shows it; err is any other failure.
 func (v *Run) fuzzOne(t targets.Target) (n int, failed, err error) {
 	c := exec.Command(v.native.program, "-test.run=^$", "-test.fuzz=^Fuzz"+t.Name+"$",
 		"-test.fuzztime="+strconv.Itoa(v.Execs)+"x", "-test.fuzzminimizetime=1x",
 		"-test.fuzzcachedir="+v.native.cache)
 	c.Dir = filepath.Join(v.Root, "fuzz", "engine", "native")
 	c.Env = serve.Env{Reach: v.native.dir}.Environ()
-	process.Group(c) // an interrupt is ours to pass on
+	process.Group(c) // so that an interrupt reaches it only by way of stop
 	out, err := c.StdoutPipe()
 	if err != nil {
 		return 0, nil, err
@@ -151,7 +156,7 @@ func (v *Run) fuzzOne(t targets.Target) (n int, failed, err error) {
 	}
 	stop := context.AfterFunc(v.Ctx, func() {
 		if c.Process.Signal(os.Interrupt) != nil {
-			c.Process.Kill() // systems without signals
+			c.Process.Kill() // a system without signals
 		}
 	})
 	defer stop()
@@ -162,7 +167,7 @@ func (v *Run) fuzzOne(t targets.Target) (n int, failed, err error) {
 		text += line + "\n"
 		if m := execsLine.FindStringSubmatch(line); m != nil {
 			n, _ = strconv.Atoi(m[1])
-			v.Say("%s fuzz: %s executions, %s a second", t.ID, m[1], m[2])
+			v.Say("%s fuzz: %s executions, %s per second", t.ID, m[1], m[2])
 		}
 		if m := failingLine.FindStringSubmatch(line); m != nil {
 			reproducer = m[1]
@@ -173,12 +178,12 @@ func (v *Run) fuzzOne(t targets.Target) (n int, failed, err error) {
 	case err == nil || v.Ctx.Err() != nil:
 		return n, nil, nil
 	case reproducer != "":
-		return n, fmt.Errorf("fuzz/engine/native/%s shows it (tunproof replay it):\n%s", reproducer, firstViolation(text)), nil
+		return n, fmt.Errorf("fuzz/engine/native/%s shows the violation (see it with tunproof replay):\n%s", reproducer, firstViolation(text)), nil
 	}
-	return n, nil, fmt.Errorf("fuzz target %s ended without a finding: %w\n%s", t.Name, err, text)
+	return n, nil, fmt.Errorf("fuzz target %s failed without a finding: %w\n%s", t.Name, err, text)
 }
 
-// firstViolation is the part of a failed test's output that says what is wrong.
+// firstViolation returns the part of a failed test's output that describes the violation.
 func firstViolation(text string) string {
 	if i := strings.Index(text, "violated:"); i >= 0 {
 		start := strings.LastIndex(text[:i], "\n") + 1
@@ -187,14 +192,14 @@ func firstViolation(text string) string {
 	return text[:min(len(text), 4000)]
 }
 
-// allocations is P9, which is a Go test: counting allocations takes an
-// uninstrumented build of its own.
+// allocations checks P9 by running its Go test: allocations can be counted only in a
+// binary that is not instrumented.
 func (v *Run) allocations() error {
 	if !v.Wanted("P9", "go test") {
 		return nil
 	}
 	if _, err := exec.LookPath("go"); err != nil || v.Root == "" {
-		v.NotRun("P9", "go test", "runtime", "takes a checkout and the go command")
+		v.NotRun("P9", "go test", "runtime", "needs a checkout of tunproof and the go command")
 		return nil
 	}
 	v.Say("P9: allocations")
@@ -210,7 +215,7 @@ func (v *Run) allocations() error {
 	case err != nil && strings.Contains(string(out), "--- FAIL: TestAllocations"):
 		err = fmt.Errorf("P9 violated:\n%s", out)
 	case err != nil || n == 0:
-		return fmt.Errorf("go test ./offload: %w, %d paths\n%s", err, n, out)
+		return fmt.Errorf("go test ./offload: %w, %d paths passed\n%s", err, n, out)
 	}
 	v.Add(record.Result{Property: "P9", Method: "go test", Judge: "runtime", Count: n, Unit: "paths"}, start, err)
 	return nil

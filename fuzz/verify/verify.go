@@ -1,5 +1,6 @@
-// Package verify runs everything once: the corpus, the captures, each property, the
-// small scopes, this machine's kernel, each fuzz target.
+// Package verify runs all checks of the project once: the corpus, the captures, each
+// property on random scenarios, small scopes exhaustively, this machine's kernel, and
+// each fuzz target.
 package verify
 
 import (
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"text/tabwriter"
 	"time"
+
 	"tunproof/corpus"
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/kernel"
@@ -25,37 +27,37 @@ import (
 	"tunproof/fuzz/scenario/draw"
 )
 
-// Run is one run. Its records are those of every part.
+// Run is one run of all checks. Its Collector has the records of every part.
 type Run struct {
 	record.Collector
 	Seed   uint64
-	Checks int           // scenarios of each property
-	Execs  int           // executions of each fuzz target, 0 for none
-	Cache  string        // where fuzz targets keep what they found, "" to start afresh
-	Live   time.Duration // for asking the kernel, 0 for not asking
-	// Kernel asks this machine's kernel, in a process that may enter namespaces of its
-	// own, and returns the records.
+	Checks int           // random scenarios for each property
+	Execs  int           // executions of each fuzz target, 0 to run none
+	Cache  string        // directory of the inputs that fuzz targets found, "" to start without
+	Live   time.Duration // time for asking the kernel, 0 to ask nothing
+	// Kernel asks this machine's kernel and returns the records. It does so in another
+	// process, which can enter namespaces of its own.
 	Kernel func(r *Run) ([]record.Result, error)
 
 	captures []captureRow
-	tally    *law.Tally // of the generated scenarios
-	executed *law.Tally // of what the fuzzing engine executed
+	tally    *law.Tally // of the random scenarios
+	executed *law.Tally // of the inputs that the fuzzing engine executed
 	native   *nativeBinary
 }
 
-// captureRow is how a capture coalesces.
+// captureRow is a row of the table of captures.
 type captureRow struct {
 	name    string
 	packets int
-	mean    []float64 // segments per superpacket, by mode
+	mean    []float64 // mean number of packets in a superpacket, by mode
 }
 
-// All runs all parts; the fuzz targets are compiled while the others run.
+// All runs all parts. The fuzz targets are compiled while other parts run.
 func (v *Run) All() error {
 	v.tally, v.executed = law.NewTally(), law.NewTally()
 	v.native = startNative(v.Ctx, v.Root, v.Cache, v.Execs > 0 && v.anyFuzz())
 	defer v.native.close()
-	parts := []func() error{v.cases, v.capturesPart, v.properties, v.sums, v.allocations, v.exhaustive, v.live, v.fuzz, v.mutants}
+	parts := []func() error{v.cases, v.captureFiles, v.properties, v.sums, v.allocations, v.exhaustive, v.live, v.fuzz, v.mutants}
 	for _, part := range parts {
 		if v.Ctx.Err() != nil {
 			break // the table shows what ran
@@ -70,7 +72,7 @@ func (v *Run) All() error {
 	return nil
 }
 
-// cases runs the corpus.
+// cases runs the cases of the corpus.
 func (v *Run) cases() error {
 	if !v.Wanted("cases", "corpus") {
 		return nil
@@ -97,8 +99,8 @@ func (v *Run) cases() error {
 	return nil
 }
 
-// capturesPart runs the captures through every property in every mode.
-func (v *Run) capturesPart() error {
+// captureFiles checks every property on the captures, in every mode.
+func (v *Run) captureFiles() error {
 	list, err := corpus.Captures()
 	if err != nil {
 		return err
@@ -144,8 +146,8 @@ func (v *Run) capturesPart() error {
 	return nil
 }
 
-// properties runs each property on generated scenarios, as many side by side as there
-// are cores. Each draws scenarios of its own.
+// properties checks each property on random scenarios of its own. It runs as many
+// properties at the same time as there are cores.
 func (v *Run) properties() error {
 	type outcome struct {
 		start time.Time
@@ -188,7 +190,7 @@ func (v *Run) properties() error {
 	return nil
 }
 
-// sums is P8 over lengths and alignments.
+// sums checks P8 for many lengths and alignments.
 func (v *Run) sums() error {
 	if !v.Wanted("P8", "every length") {
 		return nil
@@ -200,7 +202,7 @@ func (v *Run) sums() error {
 	return nil
 }
 
-// exhaustive is P10 in the scope that takes seconds; tunproof exhaustive has more.
+// exhaustive checks P10 in scopes that take seconds. The command exhaustive has larger ones.
 func (v *Run) exhaustive() error {
 	x := &exhaustive.Job{Collector: v.Collector}
 	x.Rows = nil
@@ -209,7 +211,8 @@ func (v *Run) exhaustive() error {
 	return err
 }
 
-// mutants shows what docs/mutation has, which takes an hour to make.
+// mutants adds the records in docs/mutation, which take an hour to make. Records of another
+// tree do not count.
 func (v *Run) mutants() error {
 	tree, _ := record.Current()
 	for _, suite := range slices.Sorted(maps.Keys(mutants.Suites)) {
@@ -224,7 +227,7 @@ func (v *Run) mutants() error {
 		case r.Lines == nil:
 			v.NotRun("mutants", mutants.Suites[suite], "harness", "there are no results")
 		case r.Tree != tree:
-			v.NotRun("mutants", mutants.Suites[suite], "harness", fmt.Sprintf("the results are of tree %s, this is %s; there %d %s", r.Tree, tree, r.Result.Count, r.Unit))
+			v.NotRun("mutants", mutants.Suites[suite], "harness", fmt.Sprintf("the results are of tree %s, this tree is %s; their result: %d %s", r.Tree, tree, r.Result.Count, r.Unit))
 		case v.Wanted("mutants", mutants.Suites[suite]):
 			v.Rows = append(v.Rows, r.Result)
 		}
@@ -232,7 +235,7 @@ func (v *Run) mutants() error {
 	return nil
 }
 
-// live asks the kernel, in a process of its own, which is put into namespaces.
+// live asks the kernel, by the function Kernel.
 func (v *Run) live() error {
 	if !slices.ContainsFunc(kernel.Rows(), v.Only.MatchString) {
 		return nil
@@ -248,7 +251,8 @@ func (v *Run) live() error {
 	return err
 }
 
-// Print writes the table, and what the inputs met, for people.
+// Print writes for people: the table of results, the table of captures, and the outcomes
+// that random and fuzzed inputs reached.
 func (v *Run) Print(out io.Writer) {
 	v.Table(out)
 	if len(v.captures) > 0 {
@@ -268,19 +272,20 @@ func (v *Run) Print(out io.Writer) {
 		}
 		w.Flush()
 	}
-	reached(out, fmt.Sprintf("Generated: %d batches of two packets and more", v.tally.Batches), v.tally)
-	reached(out, fmt.Sprintf("Executed by the fuzzing engine: %d batches of two packets and more", v.executed.Batches), v.executed)
+	reached(out, fmt.Sprintf("Random scenarios: %d batches of two or more packets", v.tally.Batches), v.tally)
+	reached(out, fmt.Sprintf("Executions of the fuzzing engine: %d batches of two or more packets", v.executed.Batches), v.executed)
 	fmt.Fprintln(out)
 }
 
-// reached writes what inputs met.
+// reached writes the outcomes that inputs reached.
 func reached(out io.Writer, what string, t *law.Tally) {
 	if t.Batches > 0 {
-		fmt.Fprintf(out, "\n%s, %.0f %% merge something; %d superpackets accepted\nReasons: %s\nRefusals: %s\n", what,
+		fmt.Fprintf(out, "\n%s, of which %.0f %% merge packets; %d superpackets accepted\nReasons: %s\nRefusals: %s\n", what,
 			100*float64(t.Merged)/float64(t.Batches), t.Accepted, counts(t.Reasons), counts(t.Refusals))
 	}
 }
 
+// counts returns names with their numbers, sorted by name.
 func counts(m map[string]int) string {
 	var list []string
 	for k, n := range m {

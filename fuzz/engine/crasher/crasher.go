@@ -1,5 +1,5 @@
-// Package crasher reads and writes the input files of Go's fuzzing engine, such as it
-// leaves of an input that fails.
+// Package crasher reads and writes input files of Go's fuzzing engine, in the format of the
+// files that it writes for failing inputs.
 package crasher
 
 import (
@@ -10,20 +10,21 @@ import (
 	"strings"
 )
 
-// fuzzMagic is the first line of a native engine's input file, of its own.
+// fuzzMagic is the first line of an input file.
 const fuzzMagic = "go test fuzz v1"
 
-// Is reports whether a file that starts with head is an input file of Go's
-// native engine. Lines may end in CRLF, as Go reads them.
+// Is reports whether a file that starts with head is an input file. Lines may end in CRLF,
+// as Go accepts that, too.
 func Is(head []byte) bool {
 	line, _, _ := bytes.Cut(head, []byte("\n"))
 	return string(bytes.TrimSuffix(line, []byte("\r"))) == fuzzMagic
 }
 
-// Format returns b as the engine's input file of a target of one []byte.
+// Format returns the input file that passes b to a fuzz target with one []byte argument.
 func Format(b []byte) []byte { return fmt.Appendf(nil, "%s\n[]byte(%q)\n", fuzzMagic, b) }
 
-// Parse returns the bytes of an input file, which Is reports to be one.
+// Parse returns the []byte argument in an input file. Its errors begin with the number of
+// the line.
 func Parse(text []byte) ([]byte, error) {
 	if !Is(text) {
 		return nil, fmt.Errorf("1: want %q", fuzzMagic)

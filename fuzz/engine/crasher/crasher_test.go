@@ -7,6 +7,8 @@ import (
 	"tunproof/fuzz/engine/crasher"
 )
 
+// TestForm checks that Parse reads what Format writes, and that it refuses other files with
+// the line number.
 func TestForm(t *testing.T) {
 	for _, b := range []string{"", "a\n\"\\\x00\xff", "π"} {
 		got, err := crasher.Parse(crasher.Format([]byte(b)))

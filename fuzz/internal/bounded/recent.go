@@ -1,20 +1,22 @@
-// Package recent remembers what was asked for lately, for work on streams in
-// bounded memory.
+// Package bounded has a map of bounded size, for work on streams of any length in bounded
+// memory.
 package bounded
 
 import "iter"
 
-// Map is a map of bounded size, in two generations: of what was not asked for
-// lately, and of what Keep does not hold, it forgets.
+// Map is a map of bounded size. It has two generations. When the younger is full, it becomes
+// the older one, and the values of the former older one are forgotten, except those that
+// Keep reports true for. Get and Put move a value to the younger generation.
 type Map[K comparable, V any] struct {
-	Most     int          // of a generation
-	Keep     func(V) bool // nil for none
-	Gone     func(V)      // called with what is forgotten; nil for nothing
+	Most     int          // size of a generation
+	Keep     func(V) bool // reports whether a value must not be forgotten; nil: all may be
+	Gone     func(V)      // called with each value that is forgotten; nil for nothing
 	now, old map[K]V
 	made     int
 }
 
-// Get returns the value of a key, or makes one, with a number of its own.
+// Get returns the value of a key. If there is none it stores and returns fresh(id); ids
+// count up from 1.
 func (m *Map[K, V]) Get(key K, fresh func(id int) V) V {
 	if v, ok := m.now[key]; ok {
 		return v
@@ -30,7 +32,7 @@ func (m *Map[K, V]) Get(key K, fresh func(id int) V) V {
 	return v
 }
 
-// Has returns the value of a key, if it is remembered.
+// Has returns the value of a key, and reports whether there is one.
 func (m *Map[K, V]) Has(key K) (V, bool) {
 	v, ok := m.now[key]
 	if !ok {
@@ -39,7 +41,7 @@ func (m *Map[K, V]) Has(key K) (V, bool) {
 	return v, ok
 }
 
-// Put sets it.
+// Put sets the value of a key.
 func (m *Map[K, V]) Put(key K, v V) {
 	if m.now == nil {
 		m.now = map[K]V{}
@@ -59,7 +61,7 @@ func (m *Map[K, V]) Put(key K, v V) {
 	m.now[key] = v
 }
 
-// Values are all that is remembered.
+// Values returns an iterator over all values.
 func (m *Map[K, V]) Values() iter.Seq[V] {
 	return func(yield func(V) bool) {
 		for _, generation := range []map[K]V{m.now, m.old} {

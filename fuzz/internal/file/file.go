@@ -1,5 +1,4 @@
-// Package file writes files whole or not at all, and keeps the state of runs that can
-// be resumed.
+// Package file writes files atomically, and stores the state of runs that can be resumed.
 package file
 
 import (
@@ -11,17 +10,16 @@ import (
 	"path/filepath"
 )
 
-// New is a file that is written under a temporary name. Finish renames it. A
-// destination that is not a regular file is written directly.
+// New is a file that is written under a temporary name and renamed by Finish. If the
+// destination exists and is not a regular file, it is written directly instead.
 type New struct {
 	*os.File
-	place string      // "" if it is written through
-	mode  fs.FileMode // of what is there; 0 if nothing is
+	place string      // the destination; "" if it is written directly
+	mode  fs.FileMode // the mode of the file to replace; 0 if there is none
 }
 
-// Create returns a New for a name. Where the name is a symbolic link, the file that
-// it leads to is replaced. A file that is replaced keeps its mode. The mode of a new
-// one is what the umask leaves.
+// Create returns a New whose destination is name. If name is a symbolic link, its target is
+// replaced. A replaced file keeps its mode; that of a new file follows from the umask.
 func Create(name string) (*New, error) {
 	f := &New{place: name}
 	info, err := os.Stat(name)
@@ -49,8 +47,9 @@ func Create(name string) (*New, error) {
 	return f, err
 }
 
-// Finish renames the file to its place. With an error, of writing it, the file is
-// removed and the error returned.
+// Finish closes the file and renames it to its destination. err is the error of writing the
+// file. If it is not nil, or if Finish fails, the destination stays as it was, the
+// temporary file is removed, and the error is returned.
 func (f *New) Finish(err error) error {
 	if e := f.Close(); err == nil {
 		err = e
@@ -70,7 +69,7 @@ func (f *New) Finish(err error) error {
 	return err
 }
 
-// Write writes a whole file, or leaves what was there.
+// Write replaces the file name by one with the bytes b. On an error the old file stays.
 func Write(name string, b []byte) error {
 	f, err := Create(name)
 	if err != nil {
@@ -80,7 +79,7 @@ func Write(name string, b []byte) error {
 	return f.Finish(err)
 }
 
-// Same reports whether two names are names of one file.
+// Same reports whether two names refer to the same file.
 func Same(a, b string) bool {
 	x, err := os.Stat(a)
 	if err != nil {
@@ -90,8 +89,8 @@ func Same(a, b string) bool {
 	return err == nil && os.SameFile(x, y)
 }
 
-// IsStdout reports whether a name refers to the standard output: "-", or a name of
-// the same file or pipe.
+// IsStdout reports whether name refers to the standard output: whether it is "-", or names
+// the file or pipe that the standard output is connected to.
 func IsStdout(name string) bool {
 	if name == "-" {
 		return true

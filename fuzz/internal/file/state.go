@@ -8,9 +8,9 @@ import (
 	"os"
 )
 
-// Load reads a state file, JSON, into state, a pointer, and reports whether there was
-// one. key points to the field of state that identifies the run. It is set before:
-// resuming the state of another run is an error. No name is no file.
+// Load reads a JSON state file into state, a pointer, and reports whether there was one.
+// key points to the field of state that identifies the run. The caller sets that field
+// before: the state of another run is an error. If name is "" there is no file.
 func Load(name string, state any, key *string) (resumed bool, err error) {
 	if name == "" {
 		return false, nil
@@ -24,7 +24,7 @@ func Load(name string, state any, key *string) (resumed bool, err error) {
 		err = json.Unmarshal(b, state)
 	}
 	if err == nil && *key != want {
-		err = fmt.Errorf("it is the state of %s, this is %s; remove it to start afresh", *key, want)
+		err = fmt.Errorf("it is the state of a run of %s, this run is of %s; remove the file to start again", *key, want)
 	}
 	if err != nil {
 		return false, fmt.Errorf("state %s: %w", name, err)
@@ -32,7 +32,7 @@ func Load(name string, state any, key *string) (resumed bool, err error) {
 	return true, nil
 }
 
-// Save writes a state file, if it has a name.
+// Save writes state to a JSON state file. If name is "" it does nothing.
 func Save(name string, state any) error {
 	if name == "" {
 		return nil

@@ -4,5 +4,6 @@ package process
 
 import "os/exec"
 
-// Bound is Group, and on Linux ends c when this process ends, however that ends.
+// Bound does what Group does. On Linux, c is also killed when this process ends, in
+// whatever way.
 func Bound(c *exec.Cmd) { Group(c) }

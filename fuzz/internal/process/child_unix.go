@@ -1,6 +1,7 @@
 //go:build unix
 
-// Package child starts processes that are ours to end.
+// Package process starts child processes so that they can be ended together with all
+// processes that they start.
 package process
 
 import (
@@ -8,8 +9,8 @@ import (
 	"syscall"
 )
 
-// Group makes c start in a process group of its own: a terminal's interrupt reaches
-// it only through us.
+// Group makes c start in a process group of its own. An interrupt from the terminal then
+// does not reach it: this process has to pass it on.
 func Group(c *exec.Cmd) {
 	if c.SysProcAttr == nil {
 		c.SysProcAttr = &syscall.SysProcAttr{}
@@ -17,5 +18,5 @@ func Group(c *exec.Cmd) {
 	c.SysProcAttr.Setpgid = true
 }
 
-// Kill ends c and all that it started.
+// Kill kills c, which Group was applied to, and all processes that it started.
 func Kill(c *exec.Cmd) error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }

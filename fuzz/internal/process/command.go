@@ -5,7 +5,8 @@ import (
 	"os/exec"
 )
 
-// Command is a command that is Bound, and that ends with ctx, with all that it started.
+// Command returns a command that Bound was applied to. When ctx ends, the command is killed
+// with all processes that it started.
 func Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, name, args...)
 	Bound(c)

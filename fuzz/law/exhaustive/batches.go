@@ -13,15 +13,14 @@ import (
 	"tunproof/offload"
 )
 
-// Batches are all batches of one packet to Size packets of an alphabet, each in
-// every mode.
+// Batches are all batches of 1 to Size packets of an alphabet, each in every mode.
 type Batches struct {
 	Letters []Letter   // at most 255
 	Size    int        // 2 to 8
-	Modes   []law.Mode // of target.Modes
+	Modes   []law.Mode // of law.Modes
 }
 
-// Count returns how many batches there are.
+// Count returns the number of batches.
 func (b Batches) Count() int {
 	n, power := 0, 1
 	for range b.Size {
@@ -31,30 +30,33 @@ func (b Batches) Count() int {
 	return n
 }
 
-// Shards returns in how many parts they are checked: by their first two letters.
+// Shards returns the number of parts that a Checker checks: one for each pair of first two
+// letters.
 func (b Batches) Shards() int { return len(b.Letters) * len(b.Letters) }
 
-// Checker checks batches, one at a time.
+// Checker checks batches, one at a time, and keeps the Coalescers of all modes.
 type Checker struct {
 	of     Batches
 	modes  []mode
 	seg    offload.Segmenter
 	wire   []byte
-	letter [maxSize]byte // of the batch's packets
+	letter [maxSize]byte // the batch, as indices of letters
 	batch  [][]byte
-	failed pkts.Config // of what Shard returned a violation
+	failed pkts.Config // the configuration that a violation was found with
 }
 
+// maxSize is the largest Size.
 const maxSize = 8
 
+// mode is one configuration, with production and model set up for it.
 type mode struct {
 	config pkts.Config
 	model  model.Config
 	co     *offload.Coalescer
-	cut    map[string]bool // superpackets that came back, by letters
+	cut    map[string]bool // superpackets that were cut and compared before, by letters
 }
 
-// NewChecker returns a Checker of its own for each goroutine.
+// NewChecker returns a Checker of these batches, for one goroutine.
 func (b Batches) NewChecker() *Checker {
 	c := &Checker{of: b}
 	for _, m := range b.Modes {
@@ -63,8 +65,8 @@ func (b Batches) NewChecker() *Checker {
 	return c
 }
 
-// Shard checks one part, of Shards, and returns how many batches that were. The
-// error is a *target.Violation, and Scenario says of which batch.
+// Shard checks part i of Shards and returns the number of batches checked. The error is
+// a *law.Violation; Scenario then returns the batch.
 func (c *Checker) Shard(i int) (int, error) {
 	n := len(c.of.Letters)
 	if i%n == 0 {
@@ -86,7 +88,7 @@ func (c *Checker) Shard(i int) (int, error) {
 	return count, err
 }
 
-// extend checks the batch and all longer ones that it begins.
+// extend checks the batch and all longer batches that begin with it.
 func (c *Checker) extend() (int, error) {
 	if err := c.check(); err != nil {
 		return 0, err
@@ -107,19 +109,18 @@ func (c *Checker) extend() (int, error) {
 	return count, nil
 }
 
+// push appends a letter to the batch.
 func (c *Checker) push(letter int) {
 	c.letter[len(c.batch)] = byte(letter)
 	c.batch = append(c.batch, c.of.Letters[letter].Packet)
 }
 
-// Scenario is the batch of which Shard returned a violation.
+// Scenario returns the batch and the configuration of the violation that Shard returned.
 func (c *Checker) Scenario() scenario.Scenario {
 	return scenario.Scenario{Config: c.failed, Batches: [][][]byte{slices.Clone(c.batch)}}
 }
 
-// check compares production with the model, and each superpacket that is made of
-// these letters for the first time, cut by both, with its packets: equal
-// superpackets are cut once.
+// check checks the batch in every mode. A panic or a difference is a violation of P10.
 func (c *Checker) check() error {
 	for k := range c.modes {
 		m := &c.modes[k]
@@ -138,28 +139,30 @@ func (c *Checker) check() error {
 	return nil
 }
 
-// checkMode checks the batch in one mode. Without letters nothing is remembered of it.
+// checkMode checks the batch in one mode: production gives what the model gives, and
+// cutting each superpacket gives back its packets. A superpacket is cut only the first
+// time its letters occur. Batches without letters are always cut.
 func (c *Checker) checkMode(m *mode) error {
 	got := m.co.Coalesce(c.batch)
 	want, reasons := model.Coalesce(m.model, c.batch)
 	for i, r := range reasons {
 		if is := m.co.Reason(i).String(); is != r {
-			return fmt.Errorf("packet %d: production says %s, the model %s", i, is, r)
+			return fmt.Errorf("packet %d: production gives Reason %s, the model %s", i, is, r)
 		}
 	}
 	if len(got) != len(want) {
-		return fmt.Errorf("%d superpackets, the model's are %d", len(got), len(want))
+		return fmt.Errorf("production makes %d superpackets, the model %d", len(got), len(want))
 	}
 	for i := range got {
 		p, q := &got[i], want[i]
 		c.wire = p.AppendTo(c.wire[:0])
 		if !slices.Equal(p.Packets(), q.Members) || pkts.VnetHdr(q.Hdr) != law.PktsHdr(p.VnetHdr()) || !bytes.Equal(c.wire[offload.VnetHdrLen:], q.Bytes) {
-			return fmt.Errorf("superpacket %d is of packets %v with %v, the model's of %v with %v, or their bytes differ", i,
+			return fmt.Errorf("superpacket %d has packets %v and VnetHdr %v, the model's has %v and %v, or their bytes differ", i,
 				p.Packets(), law.PktsHdr(p.VnetHdr()), q.Members, pkts.VnetHdr(q.Hdr))
 		}
 		if len(q.Members) == 1 {
 			if !bytes.Equal(q.Bytes, c.batch[q.Members[0]]) || q.Hdr != (model.VnetHdr{}) {
-				return fmt.Errorf("packet %d, alone, is changed", q.Members[0])
+				return fmt.Errorf("packet %d, alone in its superpacket, is changed", q.Members[0])
 			}
 			continue
 		}
@@ -178,7 +181,8 @@ func (c *Checker) checkMode(m *mode) error {
 	return ordered(m.config, want, c.batch)
 }
 
-// comesBack cuts a superpacket with production and with the model.
+// comesBack checks that cutting a superpacket, by production and by the model, gives back
+// its packets.
 func (c *Checker) comesBack(config pkts.Config, p scenario.Super, members []int) error {
 	production, refused, err := law.Segment(&c.seg, p)
 	if err != nil || refused != "" {
@@ -190,7 +194,7 @@ func (c *Checker) comesBack(config pkts.Config, p scenario.Super, members []int)
 	}
 	for _, segments := range [][][]byte{production, reference} {
 		if len(segments) != len(members) {
-			return fmt.Errorf("%d packets come back as %d", len(members), len(segments))
+			return fmt.Errorf("%d packets come back as %d segments", len(members), len(segments))
 		}
 		for k, m := range members {
 			if !law.Same(config, k, c.batch[m], segments[k]) {
@@ -201,9 +205,9 @@ func (c *Checker) comesBack(config pkts.Config, p scenario.Super, members []int)
 	return nil
 }
 
-// ordered checks that all packets leave, each once, superpackets in the order in which
-// they were opened, and that no two packets of one flow or, as far as one has none, of
-// the same addresses change places, in Reorder but for TCP.
+// ordered checks that each packet leaves once, that superpackets leave in the order in
+// which they were opened, and that no two packets that conflict change places. With
+// Reorder, TCP packets may change places.
 func ordered(config pkts.Config, supers []*model.Superpacket, batch [][]byte) error {
 	var position [maxSize]int
 	at := 0
@@ -217,16 +221,16 @@ func ordered(config pkts.Config, supers []*model.Superpacket, batch [][]byte) er
 		}
 	}
 	if at != len(batch) {
-		return fmt.Errorf("%d packets leave of %d", at, len(batch))
+		return fmt.Errorf("%d of %d packets leave", at, len(batch))
 	}
 	last := -1
 	for _, s := range supers {
 		first := s.Members[0]
 		if config.Reorder {
-			first = slices.Min(s.Members) // the one that opened it
+			first = slices.Min(s.Members) // the packet that opened it
 		}
 		if first < last {
-			return fmt.Errorf("the superpacket of packet %d leaves behind one that was opened later", first)
+			return fmt.Errorf("the superpacket of packet %d leaves after one that was opened later", first)
 		}
 		last = first
 	}
@@ -240,7 +244,7 @@ func ordered(config pkts.Config, supers []*model.Superpacket, batch [][]byte) er
 	return nil
 }
 
-// isTCP reports whether b can be a packet that Reorder moves.
+// isTCP reports whether b is a TCP packet that Reorder may move.
 func isTCP(b []byte) bool {
 	h := packet.Parse(b)
 	return h.Proto == 6 && h.Extensions == 0

@@ -13,26 +13,27 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// TestAlphabet checks that no letter is another, and what is said of their number.
+// TestAlphabet checks that all letters and their names differ, and the documented numbers
+// of letters.
 func TestAlphabet(t *testing.T) {
 	letters := all()
 	names, packets := map[string]bool{}, map[string]string{}
 	for _, l := range letters {
 		if first, twice := packets[string(l.Packet)]; twice {
-			t.Errorf("%q is %q", l.Name, first)
+			t.Errorf("letter %q has the bytes of %q", l.Name, first)
 		}
 		if names[l.Name] {
-			t.Errorf("two letters are %q", l.Name)
+			t.Errorf("two letters are named %q", l.Name)
 		}
 		packets[string(l.Packet)], names[l.Name] = l.Name, true
 	}
 	if len(letters) != Large || len(states()) != Small {
-		t.Errorf("%d letters, %d of them states", len(letters), len(states()))
+		t.Errorf("%d letters, %d of them of states; want %d and %d", len(letters), len(states()), Large, Small)
 	}
 }
 
-// TestReach checks that the letters reach every Reason but Disabled, and superpackets
-// of as many packets as a batch has.
+// TestReach checks that batches of three letters reach every Reason except Disabled, and
+// superpackets of three packets.
 func TestReach(t *testing.T) {
 	met := map[string]int{}
 	longest := 0
@@ -51,15 +52,15 @@ func TestReach(t *testing.T) {
 	}
 	for _, r := range append(slices.Clone(law.AdmissionReasons), "First", "Closed", "Limit", "Mismatch", "Joined") {
 		if (met[r] == 0) != (r == "Disabled") {
-			t.Errorf("%d packets are %s", met[r], r)
+			t.Errorf("%d packets have Reason %s", met[r], r)
 		}
 	}
 	if longest != 3 {
-		t.Errorf("the longest superpacket is of %d packets", longest)
+		t.Errorf("the longest superpacket has %d packets, want 3", longest)
 	}
 }
 
-// TestCounts checks that what is counted is what there is: each batch once.
+// TestCounts checks that Count is the number of inputs that the parts enumerate.
 func TestCounts(t *testing.T) {
 	b := Batches{Alphabet(3), 4, law.Modes}
 	c := b.NewChecker()
@@ -72,7 +73,7 @@ func TestCounts(t *testing.T) {
 		n += k
 	}
 	if n != b.Count() || n != 3+9+27+81 {
-		t.Errorf("%d batches, Count says %d", n, b.Count())
+		t.Errorf("%d batches were checked, Count is %d", n, b.Count())
 	}
 	for name, of := range map[string]interface {
 		Shards() int
@@ -86,13 +87,14 @@ func TestCounts(t *testing.T) {
 			}
 		}
 		if n != of.Count() {
-			t.Errorf("%s: %d, Count says %d", name, n, of.Count())
+			t.Errorf("%s: %d superpackets were enumerated, Count is %d", name, n, of.Count())
 		}
 	}
 }
 
-// TestFlips checks the same of flips, that all parts of words are of one size, and that
-// a difference is detected. package properties runs all words, and counts them.
+// TestFlips checks that Count is right for Flips and Words, and that both detect a
+// difference between production and model. It runs some parts of Words; package law's
+// TestExhaustiveFlips runs all.
 func TestFlips(t *testing.T) {
 	for name, all := range map[string]interface {
 		Shards() int
@@ -103,7 +105,7 @@ func TestFlips(t *testing.T) {
 		c := all.NewChecker()
 		step := 1
 		if name == "words" {
-			step = 41 // some parts of each sweep, not the same of each
+			step = 41 // some parts of each word, with different upper bytes
 		}
 		n, ran := 0, 0
 		for i := 0; i < all.Shards(); i += step {
@@ -115,7 +117,7 @@ func TestFlips(t *testing.T) {
 			ran++
 		}
 		if want := all.Count() * ran / all.Shards(); n != want {
-			t.Errorf("%s: %d batches in %d of %d parts, Count says %d", name, n, ran, all.Shards(), want)
+			t.Errorf("%s: %d batches in %d of %d parts, want %d by Count", name, n, ran, all.Shards(), want)
 		}
 		c.modes[0].model.MaxSegments = 2
 		if _, err := all.Shard(c, 0); err == nil || len(c.Scenario().Batches[0]) != 3 {
@@ -124,8 +126,8 @@ func TestFlips(t *testing.T) {
 	}
 }
 
-// TestEdges checks that the edges are met: a header checksum that is 0, of a packet and
-// of a superpacket, and L4 checksums that are, or 0xFFFF in UDP.
+// TestEdges checks that Words with Edges reach the edges: a header checksum of 0 in a
+// packet and in a superpacket, a TCP checksum of 0, and a UDP checksum of 0xFFFF.
 func TestEdges(t *testing.T) {
 	met := map[string]int{}
 	for _, s := range (Words{}).sweeps() {
@@ -142,7 +144,7 @@ func TestEdges(t *testing.T) {
 			supers, _ := law.CoalesceModel(pkts.Config{}, packets)
 			for i, b := range append(packets, supers[0].Data) {
 				l4, proto := packet.Locate(b)
-				what := fmt.Sprintf("of %d, superpacket %v, is ", proto, i == batch)
+				what := fmt.Sprintf("of protocol %d, superpacket %v, is ", proto, i == batch)
 				if l4 == 20 && b[10]|b[11] == 0 {
 					met["header "+what+"0"]++
 				}
@@ -153,14 +155,15 @@ func TestEdges(t *testing.T) {
 			}
 		}
 	}
-	for _, what := range []string{"header of 6, superpacket false, is 0", "header of 6, superpacket true, is 0", "L4 of 6, superpacket false, is 0", "L4 of 17, superpacket false, is 65535"} {
+	for _, what := range []string{"header of protocol 6, superpacket false, is 0", "header of protocol 6, superpacket true, is 0",
+		"L4 of protocol 6, superpacket false, is 0", "L4 of protocol 17, superpacket false, is 65535"} {
 		if met[what] == 0 {
-			t.Errorf("no checksum %s: %v", what, met)
+			t.Errorf("no checksum %s; reached: %v", what, met)
 		}
 	}
 }
 
-// TestRun checks that a run that stops goes on where it was, and that an error ends it.
+// TestRun checks that an error ends a run, and that a run resumes where it stopped.
 func TestRun(t *testing.T) {
 	var seen []int
 	one := func() func(int) (int, error) {
@@ -184,8 +187,9 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestNotices checks that a difference is found and shown.
-func TestNotices(t *testing.T) {
+// TestDetects checks that a difference between production and model is found, and that the
+// error names the letters of the batch.
+func TestDetects(t *testing.T) {
 	b := Batches{Alphabet(Small), 2, law.Modes[:1]}
 	c := b.NewChecker()
 	c.modes[0].model.MaxSegments = 1 // production joins two

@@ -8,37 +8,41 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// Flips are batches of three packets that follow each other, of each protocol, of TCP
-// with options too: with every bit of the headers flipped, in the first, the second,
-// the third, or all of them, as it is or with the checksums put right after it; with
-// the same bit of every two words of the second's headers flipped, and the checksums put
-// right; and with one of them cut to every length, or up to 8 bytes longer, as it is or
-// with all put right.
+// Flips are changes to batches of three packets that follow each other. There is a batch
+// for TCP and UDP over IPv4 and IPv6, and one for TCP with options. The changes are:
+//
+//   - each bit of the headers flipped, in the first, the second, the third or all of the
+//     packets, with the checksums left as they are or put right;
+//   - the same bit flipped in each pair of words of the second packet's headers, with the
+//     checksums put right;
+//   - one of the packets cut to each length, or extended by up to 8 bytes, with lengths
+//     and checksums left as they are or put right.
 type Flips struct {
 	Modes []law.Mode
-	Word  int // of which two are changed alike, in bytes: 2 or 4
+	Word  int // bytes in a word of the pairs: 2 or 4
 }
 
+// bases returns the first packet of each batch.
 func (Flips) bases() []scenario.Packet {
 	options := scenario.TCP4(size)
 	options.Options = scenario.Fill(40, 1)
 	return []scenario.Packet{scenario.TCP4(size), scenario.TCP6(size), scenario.UDP4(size), scenario.UDP6(size), options}
 }
 
-// flipped are the packets in which a bit is flipped, as a mask, and repairs what is
-// put right afterwards.
+// flipped are the sets of packets in which a bit is flipped, as masks. repairs are the
+// flags of packet.Fix afterwards.
 var (
 	flipped = []int{1, 2, 4, 7}
 	repairs = []int{0, packet.FixL4Csum | packet.FixIPCsum}
 )
 
-// longer is how many bytes a packet gets at most.
+// longer is the largest number of bytes by which a packet is extended.
 const longer = 8
 
-// Shards returns in how many parts they come: by protocol.
+// Shards returns the number of parts that Shard checks: one for each of the five batches.
 func (f Flips) Shards() int { return len(f.bases()) }
 
-// Count returns how many batches there are.
+// Count returns the number of changed batches.
 func (f Flips) Count() int {
 	n := 0
 	for _, p := range f.bases() {
@@ -50,16 +54,16 @@ func (f Flips) Count() int {
 	return n
 }
 
-// batch is how many packets a batch has.
+// batch is the number of packets in a batch.
 const batch = 3
 
-// headers is how many bytes of a packet are headers.
+// headers returns the length of a packet's headers in bytes.
 func headers(p scenario.Packet) int { return len(p.Bytes()) - len(p.Payload) }
 
-// NewChecker returns a Checker of its own for each goroutine.
+// NewChecker returns a Checker for one goroutine.
 func (f Flips) NewChecker() *Checker { return Batches{Modes: f.Modes}.NewChecker() }
 
-// Shard checks part i and returns how many batches that were.
+// Shard checks part i and returns the number of batches checked.
 func (f Flips) Shard(c *Checker, i int) (int, error) {
 	p := f.bases()[i]
 	n := 0

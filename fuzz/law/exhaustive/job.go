@@ -12,35 +12,37 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// Enumeration is one part of P10.
+// Enumeration is one scope of P10 with its judge. Several goroutines check its parts.
 type Enumeration struct {
 	property, method, unit, judge string
 	shards, count                 int
-	Workers                       int // 0 is one a core
+	Workers                       int // goroutines; 0 means one for each core
 	worker                        func() func(i int) (int, error)
 	mu                            sync.Mutex
-	failed                        []scenario.Scenario // which show a violation
+	failed                        []scenario.Scenario // the inputs that violate P10
 }
 
-// supersOf is what enumerates superpackets.
+// supersOf is a scope of superpackets: Sizes or Pairs.
 type supersOf interface {
 	Shards() int
 	Count() int
 	Shard(i int, f func(scenario.Super) error) error
 }
 
-// AllBatches is every batch of the first letters to a size, in the modes.
+// AllBatches returns the Enumeration of all batches of the first letters up to a size, in
+// the given modes.
 func AllBatches(letters, size int, modes []law.Mode) *Enumeration {
 	b := Batches{Letters: Alphabet(letters), Size: size, Modes: modes}
 	return variants(fmt.Sprintf("%d letters to size %d, %d modes", letters, size, len(modes)), lettered{b})
 }
 
-// lettered gives Batches the methods that the others have.
+// lettered gives Batches the methods of batchesOf.
 type lettered struct{ Batches }
 
+// Shard checks part i and returns the number of batches checked.
 func (lettered) Shard(c *Checker, i int) (int, error) { return c.Shard(i) }
 
-// batchesOf is what enumerates batches of a few packets.
+// batchesOf is a scope of batches: lettered, Flips or Words.
 type batchesOf interface {
 	Shards() int
 	Count() int
@@ -48,7 +50,7 @@ type batchesOf interface {
 	Shard(*Checker, int) (int, error)
 }
 
-// variants is every batch of what enumerates them.
+// variants returns the Enumeration of all batches of a scope.
 func variants(method string, of batchesOf) *Enumeration {
 	e := &Enumeration{property: "P10", method: method, unit: "batches", judge: "model", shards: of.Shards(), count: of.Count()}
 	e.worker = func() func(int) (int, error) {
@@ -64,10 +66,11 @@ func variants(method string, of batchesOf) *Enumeration {
 	return e
 }
 
+// flipsName and wordsName name enumerations of batches, in records.
 const flipsName, wordsName = "every bit, bit of two words, length of headers", "every value of each checksum"
 
-// AllSupers is every superpacket of what enumerates them. check returns a check for
-// one goroutine, which reports whether the judge was asked.
+// AllSupers returns the Enumeration of all superpackets of a scope. check returns a check
+// for one goroutine. That check reports whether it asked the judge about a superpacket.
 func AllSupers(property, method, judge string, of supersOf, check func() func(scenario.Super) (bool, error)) *Enumeration {
 	e := &Enumeration{property: property, method: method, unit: "combinations", judge: judge, shards: of.Shards(), count: of.Count()}
 	e.worker = func() func(int) (int, error) {
@@ -89,31 +92,32 @@ func AllSupers(property, method, judge string, of supersOf, check func() func(sc
 	return e
 }
 
-// found keeps the scenario that shows a violation.
+// found keeps a scenario that violates the property.
 func (e *Enumeration) found(s scenario.Scenario) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.failed = append(e.failed, s)
 }
 
-// ByModel checks that production gives what the model gives.
+// ByModel returns a check for AllSupers, whose judge is the model.
 func ByModel() func(scenario.Super) (bool, error) {
 	judge := Judged()
 	return func(p scenario.Super) (bool, error) { return true, judge(p) }
 }
 
-// Job runs enumerations, collects their records, and can be resumed.
+// Job runs enumerations and collects their records. A Job with a State file can be
+// resumed.
 type Job struct {
 	record.Collector
-	State string // file that keeps how far it is, "" for none
+	State string // the file that stores the progress, "" for none
 
 	done struct {
-		Of    string           `json:"of"` // the sources, and the kernel
+		Of    string           `json:"of"` // the source tree and the kernel, which identify the run
 		Parts map[string]State `json:"parts"`
 	}
 }
 
-// Run runs what is left of the enumerations.
+// Run runs the enumerations, each from the part that an earlier run reached.
 func (r *Job) Run(list []*Enumeration) error {
 	tree, env := record.Current()
 	r.done.Of = fmt.Sprintf("tree %s, Linux %s", tree, env.Kernel)
@@ -133,7 +137,7 @@ func (r *Job) Run(list []*Enumeration) error {
 	return nil
 }
 
-// Quick are the enumerations that take seconds.
+// Quick returns enumerations with small scopes, which take a few seconds in all.
 func Quick() []*Enumeration {
 	return []*Enumeration{
 		AllBatches(Small, 3, law.Orders()),
@@ -143,8 +147,8 @@ func Quick() []*Enumeration {
 	}
 }
 
-// Full are all enumerations that production and the model are compared over, with
-// batches of so many letters to a size.
+// Full returns all enumerations that compare production with the model. letters and size
+// bound the batches of the first.
 func Full(letters, size int) []*Enumeration {
 	return []*Enumeration{
 		AllBatches(letters, size, law.Orders()),
@@ -156,35 +160,35 @@ func Full(letters, size int) []*Enumeration {
 	}
 }
 
-// AllSizes are the sizes that SizesName names.
+// AllSizes is the scope that SizesName names.
 var AllSizes = Sizes{MaxGSO: 130, MaxPayload: 260}
 
-// SizesName and PairsName name enumerations of superpackets.
+// SizesName and PairsName name enumerations of superpackets, in records.
 const SizesName, PairsName = "gso_size to 130, payload to 260, options", "pairs of fields"
 
-// enumerate runs what is left of a part.
+// enumerate checks the parts of e that no earlier run has checked, and adds a record.
 func (r *Job) enumerate(e *Enumeration) error {
 	if !r.Wanted(e.property, e.method) || r.Ctx.Err() != nil {
 		return nil
 	}
 	key := e.property + " " + e.method
 	from := r.done.Parts[key]
-	r.Say("%s: %d %s, %d of them checked before", key, e.count, e.unit, from.Count)
-	start, told := time.Now(), time.Now()
+	r.Say("%s: %d %s, of which an earlier run checked %d", key, e.count, e.unit, from.Count)
+	start, reported := time.Now(), time.Now()
 	var saving error
 	state, failed := Run(r.Ctx, from, e.shards, e.Workers, e.worker, func(s State) {
-		if time.Since(told) < 10*time.Second {
+		if time.Since(reported) < 10*time.Second {
 			return
 		}
-		told = time.Now()
+		reported = time.Now()
 		rate := float64(s.Count-from.Count) / time.Since(start).Seconds()
-		r.Say("%s: %d of %d (%.0f %%), %.0f a second, %.0f s left", key, s.Count, e.count, 100*float64(s.Count)/float64(e.count), rate, float64(e.count-s.Count)/rate)
+		r.Say("%s: %d of %d (%.0f %%), %.0f per second, %.0f s left", key, s.Count, e.count, 100*float64(s.Count)/float64(e.count), rate, float64(e.count-s.Count)/rate)
 		r.done.Parts[key] = s
 		saving = file.Save(r.State, r.done)
 	})
 	r.done.Parts[key] = state
 	if err := cmp.Or(file.Save(r.State, r.done), saving); err != nil {
-		return fmt.Errorf("state: %w", err)
+		return fmt.Errorf("saving the state: %w", err)
 	}
 	if failed != nil && !law.IsViolation(failed) {
 		return failed
@@ -193,7 +197,7 @@ func (r *Job) enumerate(e *Enumeration) error {
 		law.PrintCases(r.Progress, s, record.LawOf(e.property), "exhaustive, "+e.method)
 	}
 	if failed == nil && state.Next == e.shards && e.judge == "model" && state.Count != e.count {
-		return fmt.Errorf("%s: %d were checked, there are %d", key, state.Count, e.count)
+		return fmt.Errorf("%s: %d inputs were checked, want %d", key, state.Count, e.count)
 	}
 	if failed == nil && state.Next < e.shards {
 		r.NotRun(e.property, e.method, e.judge, fmt.Sprintf("interrupted after %d of %d %s", state.Count, e.count, e.unit))

@@ -6,26 +6,26 @@ import (
 	"sync"
 )
 
-// State is how far a run has come: everything in the parts before Next, which were
-// Count inputs, was checked.
+// State is the progress of a run. All parts before Next are checked; they had Count
+// inputs.
 type State struct {
 	Next  int `json:"next"`
 	Count int `json:"count"`
 }
 
-// Run checks the parts from s.Next to shards, in order, on every core or on workers
-// of them if that is not 0. worker returns a function of its own to each goroutine
-// that checks one part and returns how many inputs that were. saved is called, not
-// by two goroutines at once, when all parts before its State are checked.
+// Run checks the parts from s.Next to shards-1. It starts the given number of goroutines,
+// or one for each core if workers is 0. worker is called once in each goroutine. The
+// function that it returns checks part i and returns the number of inputs checked.
+// saved, which may be nil, is called with each new State, by one goroutine at a time.
 //
-// Run ends at the first error, which it returns with the state before it, or when
-// the context does.
+// Run ends at the first error or when the context ends. It returns the State that it
+// reached, and the error.
 func Run(ctx context.Context, s State, shards, workers int, worker func() func(i int) (int, error), saved func(State)) (State, error) {
 	if workers == 0 {
 		workers = runtime.NumCPU()
 	}
 	var mu sync.Mutex
-	next, counts := s.Next, map[int]int{} // of parts that were checked before an earlier one
+	next, counts := s.Next, map[int]int{} // counts of checked parts that still wait for an earlier part
 	var failed error
 	var done sync.WaitGroup
 	for range workers {

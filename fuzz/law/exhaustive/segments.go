@@ -10,37 +10,38 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// Sizes are superpackets of every gso_size from 1 to MaxGSO by every payload from 0
-// to MaxPayload by every length of options, 0 to 40, TCP and UDP, of both versions.
-// IPv4 has IP options, too, of as many bytes as TCP has, IPv6 an extension header
-// where TCP has options of 8 bytes and more.
+// Sizes are superpackets of TCP and UDP over IPv4 and IPv6, of every combination of a
+// gso_size from 1 to MaxGSO, a payload from 0 to MaxPayload, and a length of options
+// from 0 to 40. The IPv4 header has IP options of the same length. From 8 bytes on, the
+// IPv6 header is followed by an extension header of about that length.
 type Sizes struct {
 	MaxGSO, MaxPayload int
-	Stride             // of each part
+	Stride             // within each part
 }
 
-// Stride takes every so many superpackets only; 0 takes all.
+// Stride takes only every Nth superpacket; 0 takes all.
 type Stride int
 
-// takes says whether the next is taken.
+// takes counts a superpacket in n and reports whether it is taken.
 func (s Stride) takes(n *int) bool {
 	*n++
 	return s == 0 || *n%int(s) == 0
 }
 
+// maxOptions is the greatest length of options in bytes.
 const maxOptions = 40
 
-// Count returns how many combinations there are. Of UDP over IPv6 some are the same
-// superpacket.
+// Count returns the number of combinations. With UDP over IPv6 some of them give the
+// same superpacket.
 func (s Sizes) Count() int { return s.Shards() * (s.MaxPayload + 1) * (maxOptions/4 + 1) * 4 }
 
-// Shards returns in how many parts they come: by gso_size.
+// Shards returns the number of parts that Shard enumerates: one for each gso_size.
 func (s Sizes) Shards() int { return s.MaxGSO }
 
-// Shard calls f with each superpacket of part i until it returns an error. The
-// superpacket is valid during the call.
+// Shard calls f with each superpacket of part i, until f returns an error. The superpacket
+// is valid only during the call.
 func (s Sizes) Shard(i int, f func(p scenario.Super) error) error {
-	n := i // that not all parts take the same
+	n := i // so that the Stride takes other superpackets in each part
 	for _, p := range []scenario.Packet{scenario.TCP4(0), scenario.TCP6(0), scenario.UDP4(0), scenario.UDP6(0)} {
 		p.Flags |= scenario.PSH | scenario.CWR
 		p.ID, p.Seq = 0xFFF0, 0xFFFFFFF0
@@ -58,7 +59,7 @@ func (s Sizes) Shard(i int, f func(p scenario.Super) error) error {
 				p.Payload = scenario.Fill(payload, byte(i))
 				h, b := p.Super(i + 1)
 				if err := f(scenario.Super{Hdr: h, Data: b}); err != nil {
-					return fmt.Errorf("gso_size %d, %d bytes of payload, %d of options: %w", i+1, payload, options, err)
+					return fmt.Errorf("gso_size %d, %d bytes of payload, %d bytes of options: %w", i+1, payload, options, err)
 				}
 			}
 		}
@@ -66,20 +67,21 @@ func (s Sizes) Shard(i int, f func(p scenario.Super) error) error {
 	return nil
 }
 
-// Field is a field of a VnetHdr or of a packet's headers, with the values at its
-// edges.
+// Field is a field of a VnetHdr or of a packet's headers, with values at the edges of its
+// range. Set writes a value into a superpacket whose L4 header is at l4Off.
 type Field struct {
 	Name   string
 	Values []uint32
 	Set    func(p *scenario.Super, l4Off int, v uint32)
 }
 
+// edge8 and edge16 are values at the edges of a byte and of a 16-bit word.
 var (
 	edge8  = []uint32{0, 1, 0x7F, 0x80, 0xFF}
 	edge16 = []uint32{0, 1, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF}
 )
 
-// Fields are all fields of the VnetHdr, of both IP headers, TCP and UDP, and the
+// Fields returns the fields of the VnetHdr, IPv4, IPv6, TCP and UDP headers, and the
 // length of the packet.
 func Fields() []Field {
 	vnet := func(name string, values []uint32, set func(p *scenario.Super, v uint32)) Field {
@@ -125,7 +127,7 @@ func Fields() []Field {
 	}
 }
 
-// put writes n bytes at at, as far as b goes.
+// put writes the n bytes of v at offset at, as far as b reaches.
 func put(b []byte, at, n int, v uint32) {
 	var w [4]byte
 	binary.BigEndian.PutUint32(w[:], v<<(32-8*n))
@@ -134,12 +136,12 @@ func put(b []byte, at, n int, v uint32) {
 	}
 }
 
-// Pairs are superpackets of every kind with every pair of fields at every pair of
-// their edges.
+// Pairs are superpackets of every kind with every pair of Fields set to every pair of
+// their Values.
 type Pairs struct{ Stride }
 
-// bases are superpackets of each kind: of three segments, of one, and without a GSO
-// type.
+// bases returns the superpackets that fields are set in. For each kind of packet there
+// is one of three segments, one of one segment, and one without a GSO type.
 func (Pairs) bases() []scenario.Super {
 	var list []scenario.Super
 	options, hidden := scenario.TCP4(40), scenario.TCP6(40)
@@ -158,11 +160,11 @@ func (Pairs) bases() []scenario.Super {
 	return list
 }
 
-// Shards returns in how many parts they come: by superpacket and first field.
+// Shards returns the number of parts that Shard enumerates: one for each base and first field.
 func (p Pairs) Shards() int { return len(p.bases()) * len(Fields()) }
 
-// Count returns how many combinations there are. Some are the same superpacket: where
-// one field hides another, or has the value that it had.
+// Count returns the number of combinations. Some of them give the same superpacket:
+// fields overlap, and a field may already have the value.
 func (p Pairs) Count() int {
 	n := 0
 	fields := Fields()
@@ -174,8 +176,8 @@ func (p Pairs) Count() int {
 	return n * len(p.bases())
 }
 
-// Shard calls f with each superpacket of part i until it returns an error. The
-// superpacket is valid during the call.
+// Shard calls f with each superpacket of part i, until f returns an error. The superpacket
+// is valid only during the call.
 func (p Pairs) Shard(i int, f func(p scenario.Super) error) error {
 	fields, bases := Fields(), p.bases()
 	base := bases[i/len(fields)]
@@ -192,7 +194,7 @@ func (p Pairs) Shard(i int, f func(p scenario.Super) error) error {
 				fields[first].Set(&q, l4Off, v)
 				second.Set(&q, l4Off, w)
 				if err := f(q); err != nil {
-					return fmt.Errorf("%s %#x, %s %#x: %w", fields[first].Name, v, second.Name, w, err)
+					return fmt.Errorf("%s = %#x, %s = %#x: %w", fields[first].Name, v, second.Name, w, err)
 				}
 			}
 		}
@@ -200,8 +202,8 @@ func (p Pairs) Shard(i int, f func(p scenario.Super) error) error {
 	return nil
 }
 
-// Judged returns a check of superpackets: production, by Next and in place, into dirty
-// buffers and after others, gives what the model gives.
+// Judged returns a check of superpackets for one goroutine. It checks P4, P1 and P7 on a
+// superpacket, and returns nil or a *law.Violation.
 func Judged() func(p scenario.Super) error {
 	s := scenario.Scenario{Supers: make([]scenario.Super, 1)}
 	laws := []law.Property{law.Named("Agree"), law.Named("Total"), law.Named("Buffers")}

@@ -11,23 +11,24 @@ import (
 )
 
 // Words are batches of three packets that follow each other, with every value of one
-// word of 16 bits, so that each checksum that is computed takes every value: of the
-// first packet's IPv4 ID, from which the others count on, and of the first word of
-// payload of the first, and of the second packet.
+// 16-bit word. The word is the first packet's IPv4 ID, from which the other packets
+// count up, or the first word of payload of the first or the second packet. Thereby
+// every checksum that is computed takes every value.
 type Words struct {
 	Modes []law.Mode
-	// Edges takes of all values only those that make a checksum 0, 1 or 0xFFFF, or
-	// nearly so.
+	// Edges limits the values to those with which a checksum is within 3 of zero.
 	Edges bool
 }
 
-// sweep sets a word of one packet.
+// sweep is a word that takes all values. set sets it to v in packet k of a batch; p is
+// the first packet.
 type sweep struct {
 	name string
 	p    scenario.Packet
 	set  func(p *scenario.Packet, k int, v uint16)
 }
 
+// sweeps returns the words of all protocols.
 func (Words) sweeps() (list []sweep) {
 	payload := func(of int) func(*scenario.Packet, int, uint16) {
 		return func(p *scenario.Packet, k int, v uint16) {
@@ -48,9 +49,11 @@ func (Words) sweeps() (list []sweep) {
 	return list
 }
 
-// Shards returns in how many parts they come: by word and, of all values, its upper byte.
+// Shards returns the number of parts that Shard checks: one for each word and upper byte of
+// its value, or with Edges one for each word.
 func (w Words) Shards() int { return len(w.sweeps()) * len(w.upper()) }
 
+// upper returns a slice with one element for each upper byte that a part stands for.
 func (w Words) upper() []int {
 	if w.Edges {
 		return []int{0}
@@ -58,13 +61,13 @@ func (w Words) upper() []int {
 	return make([]int, 256)
 }
 
-// Count returns how many batches there are, without Edges.
+// Count returns the number of batches without Edges.
 func (w Words) Count() int { return len(w.sweeps()) << 16 }
 
-// NewChecker returns a Checker of its own for each goroutine.
+// NewChecker returns a Checker for one goroutine.
 func (w Words) NewChecker() *Checker { return Batches{Modes: w.Modes}.NewChecker() }
 
-// Shard checks part i and returns how many batches that were.
+// Shard checks part i and returns the number of batches checked.
 func (w Words) Shard(c *Checker, i int) (int, error) {
 	s := w.sweeps()[i/len(w.upper())]
 	build := func(v uint16) {
@@ -87,15 +90,15 @@ func (w Words) Shard(c *Checker, i int) (int, error) {
 	for n, v := range values {
 		build(v)
 		if err := c.check(); err != nil {
-			return n, fmt.Errorf("%s %#04x: %w", s.name, v, err)
+			return n, fmt.Errorf("%s = %#04x: %w", s.name, v, err)
 		}
 	}
 	return len(values), nil
 }
 
-// edgesOf returns the values of a word that is 0 in this batch with which one of the
-// checksums, of a packet or of the superpacket, is at an edge: a checksum falls by what
-// the word is.
+// edgesOf returns the values of a word with which a checksum of a packet or of the
+// superpacket is near zero. packets is the batch in which the word is 0. A checksum falls
+// by as much as the word rises, so these values are near the checksums of that batch.
 func edgesOf(packets [][]byte) (values []uint16) {
 	supers, _ := law.CoalesceModel(law.Modes[0].Config, packets)
 	var sums []uint16
@@ -114,7 +117,7 @@ func edgesOf(packets [][]byte) (values []uint16) {
 		}
 	}
 	for _, s := range sums {
-		for d := -3; d <= 3; d++ { // and by what the ID has counted on
+		for d := -3; d <= 3; d++ { // IDs count up within the batch
 			values = append(values, s+uint16(d))
 		}
 	}

@@ -8,19 +8,19 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// Kinds says what a scenario that is drawn has: batches, superpackets, or in turn
-// the one and the other.
+// Kinds selects the scenarios to draw: with batches, with superpackets, or, if both are
+// set, alternately with the one and the other.
 type Kinds struct{ Batches, Supers bool }
 
-// Source draws scenarios. It has no state that another Source shares, so that
-// several can draw side by side.
+// Source draws random scenarios. Several Sources can be used at the same time: they share
+// no state.
 type Source struct {
 	generators []*rapid.Generator[scenario.Scenario]
 	seed       uint64
 }
 
-// NewSource returns a Source of the kinds. Its scenarios depend on the seed alone
-// (record.Seed derives one for each row of a run).
+// NewSource returns a Source of scenarios of the given kinds. They depend only on the seed.
+// (record.Seed derives a seed for each row of a run.)
 func NewSource(k Kinds, seed uint64) *Source {
 	s := &Source{seed: seed}
 	if k.Batches {
@@ -32,22 +32,22 @@ func NewSource(k Kinds, seed uint64) *Source {
 	return s
 }
 
-// Draw returns scenario i, the same at each call. On a 32-bit machine it depends on
-// the low 32 bits of seed + i, else on all of them.
+// Draw returns scenario i, the same at each call. It depends on seed + i; on a 32-bit
+// machine, only on the low 32 bits of that.
 func (s *Source) Draw(i int) scenario.Scenario {
 	return s.generators[i%len(s.generators)].Example(int(s.seed + uint64(i)))
 }
 
-// Finding is a scenario that violates a property, with as few packets as show it.
+// Finding is a minimised scenario that violates a property, and the error that it gives.
 type Finding struct {
 	Scenario scenario.Scenario
 	Err      error
 }
 
-// Check calls check with scenarios 0 to n-1 of a source, until one fails or the
-// context ends. It returns how many were checked, and the first that fails, made
-// smaller as long as check still fails. small is told apart: it is set while a
-// finding is made smaller, when nothing is to be counted.
+// Check calls check with scenarios 0 to n-1 of a source, until one fails or the context
+// ends. It returns the number of scenarios checked and, if one failed, a Finding with
+// that scenario minimised. small is set in the calls that minimise, so that check can
+// leave them out of its counts.
 func Check(ctx context.Context, s *Source, n int, check func(s *scenario.Scenario, small bool) error) (checked int, found *Finding) {
 	for i := range n {
 		if ctx.Err() != nil {

@@ -1,4 +1,5 @@
-// Package gen generates scenarios with rapid, biased to the edges of the rules.
+// Package draw generates random scenarios with rapid. They are biased towards the edges of
+// the rules.
 package draw
 
 import (
@@ -12,8 +13,8 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// Batches generates a scenario of one or two batches, of flows whose packets
-// mostly follow each other, with one or two things wrong with some of them.
+// Batches returns a generator of scenarios with one or two batches. The packets of a flow
+// mostly follow each other. Some of them are changed, damaged, lost, doubled or moved.
 func Batches() *rapid.Generator[scenario.Scenario] {
 	return rapid.Custom(func(t *rapid.T) scenario.Scenario {
 		s := scenario.Scenario{Config: configs().Draw(t, "config")}
@@ -26,8 +27,8 @@ func Batches() *rapid.Generator[scenario.Scenario] {
 	})
 }
 
-// configs generates a configuration; limits are mostly the defaults, else small
-// enough to be met.
+// configs returns a generator of configurations. Limits are mostly the defaults; others are
+// so small that batches reach them.
 func configs() *rapid.Generator[pkts.Config] {
 	return rapid.Custom(func(t *rapid.T) pkts.Config {
 		c := pkts.Config{
@@ -50,7 +51,7 @@ func configs() *rapid.Generator[pkts.Config] {
 	})
 }
 
-// flows generates the first packet of a flow.
+// flows returns a generator of the first packet of a flow.
 func flows() *rapid.Generator[scenario.Packet] {
 	return rapid.Custom(func(t *rapid.T) scenario.Packet {
 		p := scenario.TCP4(rapid.SampledFrom([]int{100, 8, 9, 20, 64, 100, 7, 536, 1448, 21800, 32734, 1}).Draw(t, "size"))
@@ -78,17 +79,23 @@ func flows() *rapid.Generator[scenario.Packet] {
 	})
 }
 
-// step is one packet of a batch: which flow's next, how long, and what is
-// special about it.
+// step adds the next packet of a flow to a batch, or several.
 type step struct {
-	flow, size     int
-	change, damage int
-	keep           bool // the change stays with the flow
-	place          int
-	burst          int
-	fill           int // 1, 2: packets up to 65,535 bytes in all, or one byte more; 3, 4: the first of them at the end; 5, 6: one packet, as long as its length field can say, or as its superpacket could
+	flow   int  // index of the flow
+	size   int  // 0 for the flow's size, else an index of sizes in walk, from 1
+	change int  // 0 for none, else an index of changes, from 1
+	damage int  // 0 for none, else an index of damages, from 1
+	keep   bool // the change stays for the flow's later packets
+	place  int  // where the packet goes, see place
+	burst  int  // the number of packets
+	// fill is 0, or:
+	// 1, 2: full packets and a last one that make 65,535 bytes in all, or one byte more;
+	// 3, 4: the same, with the first packet moved to the end;
+	// 5, 6: one packet, with the longest payload that its length field allows, or 40 bytes less.
+	fill int
 }
 
+// steps returns a generator of steps; most of them are ordinary.
 func steps(nFlows int) *rapid.Generator[step] {
 	return rapid.Custom(func(t *rapid.T) step {
 		s := step{flow: rapid.IntRange(0, nFlows-1).Draw(t, "flow"), burst: 1}
@@ -117,7 +124,7 @@ func steps(nFlows int) *rapid.Generator[step] {
 	})
 }
 
-// changes are made before lengths and checksums are put right.
+// changes are made to the description of a packet: its lengths and checksums stay right.
 var changes = []func(p *scenario.Packet){
 	func(p *scenario.Packet) { p.Flags |= scenario.PSH },
 	func(p *scenario.Packet) { p.Flags |= scenario.FIN },
@@ -162,7 +169,7 @@ var changes = []func(p *scenario.Packet){
 	func(p *scenario.Packet) { *p = scenario.ZeroSum(*p) },
 }
 
-// damages are made to the finished packet, which has its headers.
+// damages are made to the bytes of a packet with complete headers.
 var damages = []func(b []byte) []byte{
 	func(b []byte) []byte { return addWord(b, 10, 1) },        // IPv4 header checksum
 	func(b []byte) []byte { return setWord(b, 10, 0xFFFF) },   // its other zero
@@ -176,7 +183,7 @@ var damages = []func(b []byte) []byte{
 		packet.Fix(b, packet.FixIPCsum)
 		return b
 	},
-	func(b []byte) []byte { return append(b, 0) }, // bytes behind the IP packet
+	func(b []byte) []byte { return append(b, 0) }, // a byte after the IP packet
 	func(b []byte) []byte {
 		b = append(b, 0, 0)
 		packet.Fix(b, packet.FixIPLen|packet.FixIPCsum)
@@ -202,6 +209,7 @@ var damages = []func(b []byte) []byte{
 	func(b []byte) []byte { return setByte(b, len(b)-1, b[len(b)-1]^1) },
 }
 
+// csumAt returns the offset of the TCP or UDP checksum, or len(b).
 func csumAt(b []byte) int {
 	l4Off, proto := packet.Locate(b)
 	switch proto {
@@ -213,6 +221,7 @@ func csumAt(b []byte) int {
 	return len(b)
 }
 
+// udpLenAt returns the offset of the UDP length, or len(b).
 func udpLenAt(b []byte) int {
 	if l4Off, proto := packet.Locate(b); proto == 17 {
 		return l4Off + 4
@@ -220,6 +229,7 @@ func udpLenAt(b []byte) int {
 	return len(b)
 }
 
+// ipLenAt returns the offset of the IP length.
 func ipLenAt(b []byte) int {
 	if b[0]>>4 == 6 {
 		return 4
@@ -227,6 +237,7 @@ func ipLenAt(b []byte) int {
 	return 2
 }
 
+// addWord adds v to the word at an offset, if it is within b.
 func addWord(b []byte, at, v int) []byte {
 	if at+2 <= len(b) {
 		v += int(binary.BigEndian.Uint16(b[at:]))
@@ -234,6 +245,7 @@ func addWord(b []byte, at, v int) []byte {
 	return setWord(b, at, v)
 }
 
+// setWord sets the word at an offset, if it is within b.
 func setWord(b []byte, at, v int) []byte {
 	if at+2 <= len(b) {
 		binary.BigEndian.PutUint16(b[at:], uint16(v))
@@ -241,6 +253,7 @@ func setWord(b []byte, at, v int) []byte {
 	return b
 }
 
+// setByte sets the byte at an offset, if it is within b.
 func setByte(b []byte, at int, v byte) []byte {
 	if at < len(b) {
 		b[at] = v
@@ -248,7 +261,7 @@ func setByte(b []byte, at int, v byte) []byte {
 	return b
 }
 
-// walk turns steps into a batch.
+// walk returns the batch that the steps make. first has the first packet of each flow.
 func walk(first []scenario.Packet, steps []step) [][]byte {
 	next := append([]scenario.Packet(nil), first...)
 	var batch [][]byte
@@ -256,7 +269,7 @@ func walk(first []scenario.Packet, steps []step) [][]byte {
 	for _, s := range steps {
 		size := len(first[s.flow].Payload)
 		full, rest := fillUp(first[s.flow])
-		if s.fill > 0 && s.fill < 5 && full <= 3 { // of large packets
+		if s.fill > 0 && s.fill < 5 && full <= 3 { // only of large packets
 			s.burst = full + 1
 		}
 		start := len(batch)
@@ -295,24 +308,24 @@ func walk(first []scenario.Packet, steps []step) [][]byte {
 	return batch
 }
 
-// longest is how many bytes of payload p has at most: as its IP length field says.
+// longest returns the greatest payload of p that its IP length field can hold.
 func longest(p scenario.Packet) int {
 	payload := len(p.Payload)
 	if p.V6 {
-		payload += 40 // which IPv6's length does not count
+		payload += 40 // IPv6's length field does not count its header
 	}
 	return 65535 - (len(p.Bytes()) - payload)
 }
 
-// fillUp returns how many packets as long as p, and how many bytes of payload
-// behind them, make 65,535 bytes with one header.
+// fillUp returns the packets of p's size, and the bytes of payload after them, that fill a
+// superpacket of 65,535 bytes.
 func fillUp(p scenario.Packet) (full, rest int) {
 	size := len(p.Payload)
 	payload := 65535 - (len(p.Bytes()) - size)
 	return payload / size, payload % size
 }
 
-// place puts a packet into the batch: at the end, or not.
+// place puts a packet at the end of the batch; or, by how, drops, doubles or moves it.
 func place(batch [][]byte, b []byte, how int) [][]byte {
 	switch {
 	case how == 1: // lost
@@ -326,14 +339,15 @@ func place(batch [][]byte, b []byte, how int) [][]byte {
 	return append(batch, b)
 }
 
-// Supers generates a scenario of superpackets to segment, valid ones and such
-// with a header value or a field at or past its edge.
+// Supers returns a generator of scenarios with superpackets. Some are valid; others have a
+// field of the VnetHdr or of the packet at the edge of its range or past it.
 func Supers() *rapid.Generator[scenario.Scenario] {
 	return rapid.Custom(func(t *rapid.T) scenario.Scenario {
 		return scenario.Scenario{Supers: rapid.SliceOfN(supers(), 1, 3).Draw(t, "supers")}
 	})
 }
 
+// supers returns a generator of one superpacket.
 func supers() *rapid.Generator[scenario.Super] {
 	return rapid.Custom(func(t *rapid.T) scenario.Super {
 		p := flows().Draw(t, "flow")
@@ -372,6 +386,7 @@ func supers() *rapid.Generator[scenario.Super] {
 	})
 }
 
+// oddVnet returns h with one field changed.
 func oddVnet(t *rapid.T, h pkts.VnetHdr, b []byte) pkts.VnetHdr {
 	around := func(name string, v int) uint16 {
 		return uint16(rapid.SampledFrom([]int{v, v - 1, v + 1, 0, 19, 20, 0xFFFF, len(b) - 2, len(b) - 1, len(b)}).Draw(t, name))
@@ -389,7 +404,7 @@ func oddVnet(t *rapid.T, h pkts.VnetHdr, b []byte) pkts.VnetHdr {
 		h.CsumStart = around("csum_start", int(h.CsumStart))
 	case 5:
 		h.CsumOffset = around("csum_offset", int(h.CsumOffset))
-	case 6: // no GSO type, as for the packets that only want their checksum
+	case 6: // no GSO type: only the checksum is to be completed
 		h.GSOType, h.GSOSize = 0, 0
 		h.CsumStart = around("csum_start", int(h.CsumStart))
 		h.CsumOffset = around("csum_offset", int(h.CsumOffset))
@@ -397,6 +412,7 @@ func oddVnet(t *rapid.T, h pkts.VnetHdr, b []byte) pkts.VnetHdr {
 	return h
 }
 
+// oddPacket returns b damaged, cut, extended, or with a field changed.
 func oddPacket(t *rapid.T, b []byte) []byte {
 	switch rapid.IntRange(0, 6).Draw(t, "odd") {
 	case 0:
