@@ -12,8 +12,7 @@ import (
 
 const docs = "../../../docs/conformance/"
 
-// TestReport checks that docs/conformance/report.md is what the command writes of what it
-// found.
+// TestReport checks that docs/conformance/report.md is the table of results.jsonl.
 func TestReport(t *testing.T) {
 	results, err := read(docs + "results.jsonl")
 	if err != nil {
@@ -26,7 +25,7 @@ func TestReport(t *testing.T) {
 	var want bytes.Buffer
 	table(&want, results, true)
 	if !bytes.Equal(got, want.Bytes()) {
-		t.Error("docs/conformance/report.md is another: make conformance-docs writes it")
+		t.Error("docs/conformance/report.md is out of date: make conformance-docs writes it")
 	}
 	for _, r := range results {
 		if r.Impl == "tunproof" && len(r.Found) > 0 {
@@ -38,8 +37,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// TestKnown checks that each known way is told apart by keys of its own, of properties
-// that there are.
+// TestKnown checks that no two known ways share a key, and that the properties exist.
 func TestKnown(t *testing.T) {
 	seen := map[string]string{}
 	for _, k := range known {
@@ -57,7 +55,7 @@ func TestKnown(t *testing.T) {
 	}
 }
 
-// TestWithheld checks that what a remote sender could use is not written.
+// TestWithheld checks that a case that a remote sender could use is not written.
 func TestWithheld(t *testing.T) {
 	f := conform.Found{Violation: conform.Violation{Property: "P1", What: "Coalesce panics: x"}}
 	if caseText(f) != "" {
