@@ -88,7 +88,7 @@ func run(ctx context.Context) (int, error) {
 	return record.ExitHolds, nil
 }
 
-// version returns the published version.
+// version returns the version in .zenodo.json, without its "v".
 func version(root string) (string, error) {
 	b, err := os.ReadFile(filepath.Join(root, ".zenodo.json"))
 	if err != nil {

@@ -50,7 +50,7 @@ func ReadDirectory(dir string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// vacant returns an error if a directory exists.
+// vacant returns an error if a directory exists, since evidence is never overwritten.
 func vacant(dir string) error {
 	if _, err := os.Lstat(dir); err == nil {
 		return fmt.Errorf("%s exists, and evidence is never changed: remove it, or choose another with -version or -o", dir)

@@ -28,7 +28,7 @@ type Part struct {
 // Method returns the name of the part, unique among the parts of its property.
 func (p Part) Method() string { return p.Kind + ", " + p.Oracle.Name }
 
-// Parts returns the checks of generated scenarios.
+// Parts returns the checks that run on generated scenarios.
 func (k *Kernel) Parts() []Part {
 	var list []Part
 	add := func(property, kind, unit string, weight int, supers bool, oracles []*Oracle,

@@ -212,8 +212,9 @@ func (r *Run) stated(p Part) error {
 	return nil
 }
 
-// judged adds the rows of a part. A part of K1 has two: K1 counts the superpackets that
-// were cut, K4 those that were refused, dropped or are a known divergence.
+// judged adds the result record of a part. A part of K1 has a second record for K4. K1
+// counts the superpackets that were cut. K4 counts those that were refused or dropped, and
+// known divergences.
 func (r *Run) judged(p Part, t Tally, seed uint64, start time.Time, err error) {
 	if t.Rounds == 0 && err == nil {
 		r.NotRun(p.Property, p.Method(), "kernel", "the kernel was asked nothing")

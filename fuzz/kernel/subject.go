@@ -17,7 +17,8 @@ type subject struct {
 	agrees bool // require that both implementations agree before the kernel is asked
 }
 
-// production returns offload as the subject. It must also agree with the model.
+// production returns package offload as the implementation to judge. It must also agree
+// with the model.
 func production() subject {
 	return subject{segment: segment, other: segmentModel, agrees: true,
 		coalescer: func(c pkts.Config) func([][]byte) ([]law.Super, []string) {
@@ -26,7 +27,8 @@ func production() subject {
 		}}
 }
 
-// modelAlone returns the model as the subject. Production only explains differences.
+// modelAlone returns the model as the implementation to judge. Package offload only helps
+// to explain differences.
 func modelAlone() subject {
 	return subject{segment: segmentModel, other: segment,
 		coalescer: func(c pkts.Config) func([][]byte) ([]law.Super, []string) {

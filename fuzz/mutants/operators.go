@@ -55,7 +55,8 @@ func Mutations(root, dir, goos, goarch string, tags []string) (list []Mutant, sk
 	return list, skipped, nil
 }
 
-// builtWith returns the tag that a file needs, "" if none, and whether it is built.
+// builtWith reports whether a platform builds a file, and which of the tags that needs. tag
+// is "" if it needs none.
 func builtWith(file string, text []byte, goos, goarch string, tags []string) (tag string, built bool) {
 	for _, os := range []string{"linux", "darwin", "windows"} {
 		if strings.HasSuffix(file, "_"+os+".go") && os != goos {

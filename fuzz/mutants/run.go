@@ -228,7 +228,8 @@ func (r *Runner) judge(m Mutant, of func(k int, method Method) (outcome, error))
 // errUnknown means that the state file has no such outcome.
 var errUnknown = errors.New("not run yet")
 
-// one runs the methods on a mutant.
+// one returns the verdict for a mutant. It runs the methods whose outcomes are not known.
+// worker is the name of a temporary directory that no other goroutine uses.
 func (r *Runner) one(ctx context.Context, worker int, m Mutant) (Verdict, error) {
 	dir := filepath.Join(r.dir, strconv.Itoa(worker))
 	if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -97,8 +97,8 @@ func hashFile(name string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// load reads the outcomes of the state file. It ignores an incomplete line: the run was
-// killed while it wrote.
+// load reads the outcomes of the state file. It ignores an incomplete line,
+// which a killed run may have left.
 func (r *Runner) load() error {
 	r.known = map[string]outcome{}
 	if r.State == "" {

@@ -13,7 +13,7 @@ import (
 // output is the output of a program.
 type output struct{ bytes.Buffer }
 
-// tail returns its last lines.
+// tail returns the last 40 lines of the output.
 func (o *output) tail() string {
 	const most = 40
 	lines := strings.Split(strings.TrimSpace(o.String()), "\n")
