@@ -14,13 +14,14 @@ import (
 // hdrLen is the length of a virtio_net_hdr.
 const hdrLen = 10
 
-// room is the capacity that each packet of a batch is given.
+// room is the capacity of each packet of a batch.
 const room = 65535
 
-// batches joins batches one after another, with one Coalesce, and says how many were given.
+// batches joins batches one after another with one Coalesce. It returns the violations
+// and the number of batches that were joined.
 func (i Impl) batches(batches [][][]byte) (list []Violation, n int) {
 	join := i.NewCoalescer()
-	var in, out [][]byte // of a stack, which may keep packets until the next batch
+	var in, out [][]byte // all batches of a stack: it may keep packets until the next batch
 	for _, batch := range batches {
 		batch, ok := i.given(batch)
 		if !ok {
@@ -47,7 +48,8 @@ func (i Impl) batches(batches [][][]byte) (list []Violation, n int) {
 	return append(list, streams(in, out)...), n
 }
 
-// judge compares a batch with what it was joined to, cut again.
+// judge cuts the frames that a batch was joined to, and compares the packets with those
+// of the batch.
 func (i Impl) judge(batch, frames [][]byte) (list []Violation) {
 	var out [][]byte
 	for k, f := range frames {
@@ -58,7 +60,7 @@ func (i Impl) judge(batch, frames [][]byte) (list []Violation) {
 		h, pkt := Split(f)
 		segments, err := model.Segment(model.VnetHdr(h), pkt)
 		if err != nil {
-			if h == (pkts.VnetHdr{}) || h.GSOType == 0 && h.Flags&packet.NeedsCsum == 0 { // as it came, whatever it is
+			if h == (pkts.VnetHdr{}) || h.GSOType == 0 && h.Flags&packet.NeedsCsum == 0 { // a packet that was not joined, of any content
 				out = append(out, pkt)
 				continue
 			}
@@ -68,7 +70,7 @@ func (i Impl) judge(batch, frames [][]byte) (list []Violation) {
 		out = append(out, segments...)
 	}
 	place := pair(batch, out)
-	at := make([]int, 0, len(batch)) // of out, the packets of the batch
+	at := make([]int, 0, len(batch)) // indices in batch, in the order of out
 	for n, k := range place {
 		if k < 0 {
 			list = append(list, Violation{Property: "P2", What: "a packet that nobody sent", Text: fmt.Sprintf("%d: %s", n, packet.Line(out[n])), Rule: "E"})
@@ -92,8 +94,8 @@ func (i Impl) judge(batch, frames [][]byte) (list []Violation) {
 	return list
 }
 
-// pair says which packet of the batch each that came out is: an equal one, of those the
-// first; else, of the same flow, the one with the fewest differences; or -1.
+// pair returns for each packet of out the index of its packet in the batch: the first
+// equal one, otherwise the one of the same flow with the fewest differences, or -1.
 func pair(batch, out [][]byte) []int {
 	place := make([]int, len(out))
 	used := make([]bool, len(batch))
@@ -126,11 +128,11 @@ func pair(batch, out [][]byte) []int {
 	return place
 }
 
-// likely says whether b may be p, changed: of the same flow or addresses.
+// likely reports whether b may be a changed p: both have the same flow or addresses.
 func likely(p, b []byte) bool { return model.Identify(p).Conflicts(model.Identify(b)) }
 
-// distance counts the bytes that differ; a payload that differs counts most, since it is
-// what no offload changes.
+// distance counts the bytes that differ. A different payload counts most, since offloads
+// do not change it.
 func distance(p, b []byte) int {
 	n := 0
 	for _, d := range packet.Diff(p, b) {
@@ -146,14 +148,14 @@ func distance(p, b []byte) int {
 	return n
 }
 
-// otherID says whether all that is other is the ID of a packet with DF, and the header
-// checksum is right.
+// otherID reports whether was has DF and is differs only in the ID and in the header
+// checksum, which is right in both.
 func otherID(was, is []byte) bool {
 	return len(was) >= 20 && was[0]>>4 == 4 && was[6]&0x40 != 0 && packet.HeaderRight(was) && packet.HeaderRight(is) &&
 		!slices.ContainsFunc(packet.Diff(was, is), func(d packet.Difference) bool { return d.Field != "ip.id" && d.Field != "ip.checksum" })
 }
 
-// changed is a packet that came out as another.
+// changed returns the violation that packet k came out changed.
 func changed(was, is []byte, k int) Violation {
 	v := Violation{Property: "P2", Text: fmt.Sprintf("packet %d: %s", k, packet.Line(was)), Want: was, Got: is}
 	fields := packet.Diff(was, is)
@@ -172,7 +174,8 @@ func changed(was, is []byte, k int) Violation {
 	return v
 }
 
-// first is the first field that is no consequence of another.
+// first returns the first field that does not merely follow from another, such as a
+// checksum or a length.
 func first(fields []packet.Difference) string {
 	for _, d := range fields {
 		switch d.Field {
@@ -189,7 +192,8 @@ func first(fields []packet.Difference) string {
 	return fields[0].Field
 }
 
-// cause tells apart changes of one field that have other causes.
+// cause returns a suffix for What that distinguishes different causes of a change of one
+// field.
 func cause(was, is []byte, fields []packet.Difference) string {
 	switch f := first(fields); {
 	case f == "ip.id" && len(was) >= 20:
@@ -213,7 +217,7 @@ func cause(was, is []byte, fields []packet.Difference) string {
 	return ""
 }
 
-// flags names the TCP flags that are lost or new.
+// flags returns the names of the TCP flags that are lost or new.
 func flags(was, is []byte) string {
 	at := packet.Parse(was).L4Off
 	if at == 0 || at+13 >= len(was) || at+13 >= len(is) {
@@ -234,8 +238,8 @@ func flags(was, is []byte) string {
 	return s[1:]
 }
 
-// proto returns the protocol of the first header after IP and its extensions, 255 if b
-// is no IP packet.
+// proto returns the protocol of the first header after IP and its extensions, or 255 if b
+// is not an IP packet.
 func proto(b []byte) byte {
 	if h := packet.Parse(b); h.Version != 0 {
 		return h.Proto
@@ -243,6 +247,7 @@ func proto(b []byte) byte {
 	return 255
 }
 
+// l4 returns the name of the packet's protocol.
 func l4(b []byte) string {
 	switch proto(b) {
 	case 6:
@@ -253,14 +258,14 @@ func l4(b []byte) string {
 	return "IP"
 }
 
-// overtakes finds conflicting packets that changed places, of each kind the first. Of
-// packets that are alike it cannot be told which came out where.
+// overtakes returns a violation for each kind of conflicting packets that changed places.
+// It ignores packets that are alike, because nobody can tell which of them came out where.
 func overtakes(batch [][]byte, at []int) (list []Violation) {
 	ids := make([]model.Identity, len(batch))
 	for k, p := range batch {
 		ids[k] = model.Identify(p)
 	}
-	var twin []bool // looked for when one overtakes
+	var twin []bool // computed when a packet overtakes another
 	seen := map[string]bool{}
 	for n, k := range at {
 		for _, later := range at[:n] {
@@ -283,7 +288,7 @@ func overtakes(batch [][]byte, at []int) (list []Violation) {
 	return list
 }
 
-// twins reports which packets of a batch are like another one of it.
+// twins reports for each packet of a batch whether the batch has another one alike.
 func twins(batch [][]byte) []bool {
 	twin := make([]bool, len(batch))
 	for k, p := range batch {
@@ -296,8 +301,8 @@ func twins(batch [][]byte) []bool {
 	return twin
 }
 
-// alike reports whether two packets cannot be told apart once their headers change:
-// IDs, say, where the payload is the same.
+// alike reports whether two packets cannot be told apart once their headers change. Their
+// length, payload and TCP sequence number are the same.
 func alike(p, q []byte) bool {
 	return len(p) == len(q) && !slices.ContainsFunc(packet.Fields(p), func(f packet.Field) bool {
 		end := f.Off + f.Len
@@ -305,7 +310,7 @@ func alike(p, q []byte) bool {
 	})
 }
 
-// kind says what a packet is to whoever reorders it.
+// kind returns the kind of a packet, as violations of the order name it.
 func kind(b []byte) string {
 	h := packet.Parse(b)
 	off := h.L4Off
@@ -347,14 +352,14 @@ func kind(b []byte) string {
 	return "another protocol"
 }
 
-// position is a byte of a TCP flow: addresses and ports, sequence number, value.
+// position is a byte of a TCP flow at its sequence number.
 type position struct {
-	flow string
+	flow string // addresses and ports
 	seq  uint32
 	b    byte
 }
 
-// carried counts the bytes that TCP packets carry.
+// carried counts the payload bytes of TCP packets, by position.
 func carried(packets [][]byte) map[position]int {
 	counts := map[position]int{}
 	for _, b := range packets {
@@ -371,9 +376,9 @@ func carried(packets [][]byte) map[position]int {
 	return counts
 }
 
-// streams compares what TCP flows carry, byte by byte at its sequence number, for who
-// joins for a stack of its own: it puts in order what came out of it. What is damaged may
-// leave as it came, since the stack drops it.
+// streams compares the payload of TCP flows, each byte at its sequence number, for an
+// implementation that joins for its own stack: such a stack sorts the packets itself. A
+// damaged packet may leave unchanged, since the stack drops it.
 func streams(batch, frames [][]byte) (list []Violation) {
 	damaged := func(b []byte) bool { return packet.Checksum(b) == packet.Wrong || !packet.WellFormed(b) }
 	var out [][]byte

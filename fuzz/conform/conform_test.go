@@ -12,7 +12,7 @@ import (
 	"tunproof/offload"
 )
 
-// ours is package offload.
+// ours returns package offload as an implementation.
 func ours(order offload.Order) Impl {
 	return Impl{
 		Name: "offload",
@@ -58,8 +58,8 @@ func TestOffload(t *testing.T) {
 	Run(t, ours(offload.InOrder), Options{Corpus: true, Seed: 20261121, Checks: checks})
 }
 
-// explore looks for what a variant does wrong, as far as a key that starts with want,
-// and returns the keys.
+// explore looks for violations of a variant until one has a key that starts with want. It
+// returns all keys.
 func explore(t *testing.T, impl Impl, want string) []string {
 	t.Helper()
 	r, err := Explore(t.Context(), impl, Options{Corpus: true, Seed: 7, Checks: 500, Enough: func(f Found) bool { return strings.HasPrefix(f.Key(), want) }})
@@ -76,8 +76,8 @@ func explore(t *testing.T, impl Impl, want string) []string {
 	return keys
 }
 
-// TestVariants checks that what is planted into package offload's output is seen, as what
-// it is.
+// TestVariants checks that faults in package offload's output are detected, each with the
+// right key.
 func TestVariants(t *testing.T) {
 	frames := func(change func(frames [][]byte) ([][]byte, error)) Impl {
 		impl := ours(offload.InOrder)
@@ -171,8 +171,8 @@ func TestVariants(t *testing.T) {
 	}
 }
 
-// TestReorder checks that package offload in Reorder lets TCP data overtake TCP, as it
-// says, and does nothing else.
+// TestReorder checks that package offload with Order = Reorder lets TCP data overtake TCP,
+// as documented, and violates nothing else.
 func TestReorder(t *testing.T) {
 	for _, k := range explore(t, ours(offload.Reorder), "all there is") {
 		if !strings.HasPrefix(k, "P3: TCP data overtakes ") {
@@ -181,8 +181,8 @@ func TestReorder(t *testing.T) {
 	}
 }
 
-// TestStreams checks what is said of a stack that joins for itself: of what it keeps back,
-// adds, changes, and of what it may do.
+// TestStreams checks the violations of a stack that joins for itself: bytes that it keeps
+// back, adds or changes. Other things it may do.
 func TestStreams(t *testing.T) {
 	packet := func(source byte, data string) []byte {
 		b := []byte{0x60, 0, 0, 0, 0, byte(20 + len(data)), 6, 64}
@@ -198,7 +198,7 @@ func TestStreams(t *testing.T) {
 	damaged := bytes.Clone(one)
 	damaged[56] ^= 1
 	short := bytes.Clone(one)
-	short[5]-- // a byte behind the packet, in a checksum that is right only with it
+	short[5]-- // the last byte is after the packet, but the checksum includes it
 	out := func(packets ...[]byte) (frames [][]byte) {
 		for _, p := range packets {
 			frames = append(frames, append(make([]byte, hdrLen), p...))
@@ -235,8 +235,8 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// TestAlike checks that of packets that are alike but for their IDs it is not said that
-// they changed places.
+// TestAlike checks that packets that differ only in their IDs are not reported to have
+// changed places.
 func TestAlike(t *testing.T) {
 	packet := func(id byte, data string) []byte {
 		b := []byte{0x45, 0, 0, byte(28 + len(data)), 0, id, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 5, 0xDC, 31, 64, 0, byte(8 + len(data)), 0, 0}

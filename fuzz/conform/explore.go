@@ -12,34 +12,33 @@ import (
 
 	"tunproof/corpus"
 	"tunproof/corpus/pkts"
+	"tunproof/fuzz/law"
 	"tunproof/fuzz/record"
 	"tunproof/fuzz/scenario"
 	"tunproof/fuzz/scenario/draw"
-
-	"tunproof/fuzz/law"
 	"tunproof/model"
 )
 
-// Found is a violation that was found again, with the smallest input that shows it.
+// Found is a violation that was reproduced, with the smallest input that shows it.
 type Found struct {
 	Violation
-	Case    *pkts.Case `json:"-"`       // nil of P8, whose input Text says
+	Case    *pkts.Case `json:"-"`       // nil for P8: Text has the input
 	Source  string     `json:"source"`  // the case of the corpus, or the seed and the number of the input
-	Count   int        `json:"count"`   // inputs that showed it
-	Seconds float64    `json:"seconds"` // until the first
+	Count   int        `json:"count"`   // number of inputs that showed it
+	Seconds float64    `json:"seconds"` // until the first of them
 }
 
-// Report is what became of an implementation.
+// Report is the result of exploring an implementation.
 type Report struct {
 	Impl    string         `json:"impl"`
 	Version string         `json:"version"`
-	Inputs  map[string]int `json:"inputs"` // judged, by property; one that is not there does not apply
+	Inputs  map[string]int `json:"inputs"` // number of judged inputs, by property; 0 if the property does not apply
 	Found   []Found        `json:"found"`  // in the order in which they were found
-	Flaky   int            `json:"flaky"`  // that were not found again
+	Flaky   int            `json:"flaky"`  // violations that were not reproduced
 	Seconds float64        `json:"seconds"`
 }
 
-// Of returns what was found of a property.
+// Of returns the violations of a property.
 func (r *Report) Of(property string) (list []Found) {
 	for _, f := range r.Found {
 		if f.Property == property {
@@ -49,7 +48,7 @@ func (r *Report) Of(property string) (list []Found) {
 	return list
 }
 
-// Records are a row for each property.
+// Records returns a result record for each property.
 func (r *Report) Records(seed uint64, tree string) (rows []record.Result) {
 	for _, p := range Properties() {
 		row := record.Result{Format: 1, Command: "conformance", Property: p, Method: strings.TrimSpace(r.Impl + " " + r.Version), Judge: "batch, model", Count: r.Inputs[p], Unit: "inputs", Seed: seed,
@@ -58,38 +57,38 @@ func (r *Report) Records(seed uint64, tree string) (rows []record.Result) {
 		case r.Inputs[p] == 0:
 			row.Result, row.Detail = record.NotRun, "not applicable"
 		case len(list) > 0:
-			row.Result, row.Detail = record.Violated, fmt.Sprintf("%d ways, the first: %s", len(list), list[0].What)
+			row.Result, row.Detail = record.Violated, fmt.Sprintf("%d ways to violate it, the first: %s", len(list), list[0].What)
 		}
 		rows = append(rows, row)
 	}
 	return rows
 }
 
-// Options say what is tried.
+// Options are the inputs and the limits of an exploration.
 type Options struct {
-	Corpus bool          // the cases of the corpus
-	Seed   uint64        // of the generators; 0 for none of generated input
-	Checks int           // inputs that are generated, of batches and of superpackets each; 0 for as many as there is time
-	Time   time.Duration // of all; 0 for no limit, if Checks are given
+	Corpus bool          // try the cases of the corpus
+	Seed   uint64        // seed of generated input; 0 for no generated input
+	Checks int           // number of generated batches, and of superpackets; 0 for no limit but Time
+	Time   time.Duration // total time; 0 for no limit, if Checks is set
 	Say    func(format string, args ...any)
-	// Minimise is the time that may be spent on finding a smaller input for a violation,
-	// 0 for 5 seconds. It changes the case that is shown, not what is found.
+	// Minimise limits the time to find a smaller input for a violation; 0 is 5 seconds. It
+	// changes the case that is shown, but not which violations are found.
 	Minimise time.Duration
-	Enough   func(Found) bool // asked of each violation that is found: ends the exploration; nil for never
+	Enough   func(Found) bool // called for each violation found; true ends the exploration; nil for never
 }
 
-// explorer is one exploration.
+// explorer is the state of one exploration.
 type explorer struct {
 	impl  Impl
 	opt   Options
 	r     *Report
 	start time.Time
 	ctx   context.Context
-	end   func() // of the exploration
+	end   func() // ends the exploration
 }
 
-// Explore looks for all that an implementation does wrong. It ends early with the
-// context, which is no error.
+// Explore looks for violations of an implementation. If the context ends, it returns what
+// was found so far, without an error.
 func Explore(ctx context.Context, impl Impl, opt Options) (*Report, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -121,8 +120,8 @@ func Explore(ctx context.Context, impl Impl, opt Options) (*Report, error) {
 	return e.r, nil
 }
 
-// random draws batches and superpackets by turns, the same for every implementation
-// that does both.
+// random draws batches and superpackets in turn. They are the same for every
+// implementation that does both.
 func (e *explorer) random() {
 	kinds := draw.Kinds{Batches: e.impl.NewCoalescer != nil, Supers: e.impl.NewSegmenter != nil}
 	n := e.opt.Checks // of each kind
@@ -138,7 +137,7 @@ func (e *explorer) random() {
 	}
 }
 
-// try judges a scenario, and of what is new keeps the smallest input.
+// try judges a scenario and adds its violations to the report.
 func (e *explorer) try(s scenario.Scenario, source string) {
 	list, asked := e.impl.Judge(&s)
 	for _, p := range asked {
@@ -153,6 +152,7 @@ func (e *explorer) try(s scenario.Scenario, source string) {
 	}
 }
 
+// found counts a violation. A new one is reproduced, minimised and added to the report.
 func (e *explorer) found(s scenario.Scenario, v Violation, source string) {
 	if at := slices.IndexFunc(e.r.Found, func(f Found) bool { return f.Key() == v.Key() }); at >= 0 {
 		e.r.Found[at].Count++
@@ -217,10 +217,10 @@ func (e *explorer) sums() {
 	}
 }
 
-// Run judges an implementation in a test: by the cases of the corpus, then by generated
-// input; without options by 5,000 batches and superpackets of a seed that it shows. Each
-// property is a subtest, which shows what is violated, and a case that tunproof replay
-// reads.
+// Run judges an implementation in a test, with the cases of the corpus, then with
+// generated input. Without options it generates 5,000 batches and as many superpackets,
+// from a seed that it logs. Each property is a subtest. It reports each violation with a
+// case that tunproof replay reads.
 func Run(t *testing.T, impl Impl, opt Options) {
 	t.Helper()
 	if opt.Seed == 0 && !opt.Corpus {
@@ -237,7 +237,7 @@ func Run(t *testing.T, impl Impl, opt Options) {
 				t.Skipf("%s does not do this", impl.Name)
 			}
 			for _, f := range r.Of(p) {
-				t.Errorf("%v\n%d inputs show it, the first %s", f.Violation, f.Count, f.Source)
+				t.Errorf("%v\n%d inputs show it, first %s", f.Violation, f.Count, f.Source)
 				if f.Case != nil {
 					t.Logf("the case:\n%s", pkts.Format(f.Case))
 				}

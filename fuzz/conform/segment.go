@@ -10,9 +10,9 @@ import (
 	"tunproof/model"
 )
 
-// supers cuts superpackets one after another, with one Segment, and says how many were
-// given, and compared. One that no kernel hands out must not make it panic; what else it
-// makes of it is not judged.
+// supers cuts superpackets one after another with one Segment. It returns the violations
+// and how many superpackets were given and how many compared. Those that no kernel hands
+// out are given but not compared: they must only not panic.
 func (i Impl) supers(supers []scenario.Super) (list []Violation, given, compared int) {
 	cut := i.NewSegmenter()
 	for k, s := range supers {
@@ -21,7 +21,7 @@ func (i Impl) supers(supers []scenario.Super) (list []Violation, given, compared
 		tooLong := func(p []byte) bool { return i.MaxPacket > 0 && len(p) > i.MaxPacket }
 		switch {
 		case len(s.Data) > room || slices.ContainsFunc(want, tooLong):
-			continue // no kernel hands out more; nothing is cut where there is no room
+			continue // no kernel hands out more, and longer segments have no room
 		case i.Takes != nil && (!judged || len(want) < 2 || s.Hdr.GSOSize < 8 || slices.ContainsFunc(want, func(p []byte) bool { return !i.Takes(p) })):
 			continue
 		}
@@ -50,8 +50,8 @@ func (i Impl) supers(supers []scenario.Super) (list []Violation, given, compared
 	return list, given, compared
 }
 
-// handedOut says whether a kernel hands out such a superpacket: the VnetHdr says what the
-// headers are, lengths and header checksum are right, the checksum is partial.
+// handedOut reports whether a kernel hands out such a superpacket: its VnetHdr matches the
+// headers, lengths and header checksum are right, and the checksum is partial.
 func handedOut(s scenario.Super) bool {
 	h := packet.DeriveVnet(s.Data, s.Hdr.GSOSize)
 	h.GSOType |= s.Hdr.GSOType & 0x80

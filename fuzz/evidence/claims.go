@@ -1,73 +1,73 @@
 package main
 
-// Claim is a statement about package offload that the evidence is for. Its ID is never
-// given to another: one that is no longer made stays here, with what replaced it.
+// Claim is a statement about package offload that the evidence supports. An ID is never
+// reused: a retired claim stays in the list.
 type Claim struct {
 	ID, Title  string
 	Says       string
-	Properties []string // of the records that it rests on, of each of which something ran
+	Properties []string // properties whose records support it; each must have run
 	Limits     []string
-	Retired    string // why it is no longer made
+	Retired    string // why the claim is no longer made, and its successor; "" if it is made
 }
 
-// Claims are all that are made, in order of their IDs.
+// Claims has all claims, in order of their IDs.
 var Claims = []Claim{
 	{ID: "C-01", Title: "round trip", Properties: []string{"P2", "K2", "cases"},
-		Says: "What Coalesce makes of a batch, cut by Segment, is the batch: the same packets, byte for byte, each flow in order; in production, in the model, in each with the other, and through the kernel.",
+		Says: "If Segment cuts the output of Coalesce for a batch, the packets of the batch come back, byte for byte and each flow in order. This holds in production, in the model, for each of them with the other, and through the kernel.",
 		Limits: []string{"With AtomicIDs the IPv4 ID and header checksum of packets with DF are exempt (RFC 6864).",
-			"Inputs are drawn, enumerated in small scopes, and recorded; they are not all inputs."}},
+			"Inputs are random, enumerated in small scopes, or recorded. They are not all inputs."}},
 	{ID: "C-02", Title: "order", Properties: []string{"P3"},
-		Says:   "No two packets of a flow, or that may be of one flow, change places; none is lost or doubled.",
-		Limits: []string{"With Order = Reorder a pair with a TCP packet is exempt.", "docs/design.md has the proof; it is not machine-checked."}},
+		Says:   "No two packets that belong, or may belong, to one flow change places. None is lost or doubled.",
+		Limits: []string{"With Order = Reorder, pairs with a TCP packet are exempt.", "The proof in docs/design.md is not machine-checked."}},
 	{ID: "C-03", Title: "any bytes", Properties: []string{"P1", "P7"},
-		Says:   "No input panics, hangs, or makes anything be written but where the contract says; what was in memory before changes nothing.",
-		Limits: []string{"Memory is checked by canaries around buffers; race detector and AddressSanitizer run in CI, not here."}},
+		Says:   "No input causes a panic, a hang, or a write outside the memory that the contract allows. The previous contents of memory change nothing.",
+		Limits: []string{"Canaries around buffers check memory. The race detector and AddressSanitizer run in CI, without records here."}},
 	{ID: "C-04", Title: "nothing repaired", Properties: []string{"P5"},
-		Says:   "What was damaged leaves damaged, what was absent absent: no checksum is made right or invented by joining.",
-		Limits: []string{"Segment writes lengths and the IPv4 header checksum of what it splits, as the kernel does."}},
+		Says:   "Joining repairs no wrong checksum and invents no absent one.",
+		Limits: []string{"Segment writes the lengths and the IPv4 header checksum of segments, as the kernel does."}},
 	{ID: "C-05", Title: "production is the model", Properties: []string{"P4", "P10"},
-		Says:   "offload does what a model of under 400 lines does: bytes, grouping, Reasons, refusals; on every batch of a small scope, too.",
-		Limits: []string{"P10's scope is what docs/properties.md says; beyond it inputs are drawn."}},
+		Says:   "offload gives the same bytes, groups, Reasons and refusals as a model of under 400 lines, also on every batch of a small scope.",
+		Limits: []string{"docs/properties.md defines the scope of P10. Beyond it inputs are random."}},
 	{ID: "C-06", Title: "flows apart", Properties: []string{"P6"},
-		Says:   "Packets of other flows in between change neither how a flow is joined nor why not.",
-		Limits: []string{"As long as fewer than MaxOpen superpackets are opened."}},
+		Says:   "Packets of other flows change neither how a flow is joined nor its Reasons.",
+		Limits: []string{"Fewer than MaxOpen superpackets are open."}},
 	{ID: "C-07", Title: "checksums", Properties: []string{"P8"},
-		Says:   "Every implementation of the checksum is the model's, at every length and alignment.",
-		Limits: []string{"Those of amd64, and of the processor that it ran on; CI runs those of arm64 and s390x under qemu-user."}},
+		Says:   "Every implementation of the checksum agrees with the model, at every length and alignment.",
+		Limits: []string{"Only implementations for amd64 that the processor has. CI runs those of arm64 and s390x under qemu-user."}},
 	{ID: "C-08", Title: "no allocation", Properties: []string{"P9"},
-		Says:   "In steady state nothing is allocated, refusals included.",
-		Limits: []string{"As Go's runtime counts."}},
+		Says:   "In steady state nothing is allocated, not even for refusals.",
+		Limits: []string{"Go's runtime counts the allocations."}},
 	{ID: "C-09", Title: "well formed", Properties: []string{"P11"},
-		Says:   "Lengths, header checksum, pseudo-header sum and VnetHdr of every superpacket are right.",
-		Limits: []string{"hdr_len is the length of the headers, which no kernel asks for exactly."}},
+		Says:   "Every superpacket has the right lengths, header checksum, pseudo-header sum and VnetHdr.",
+		Limits: []string{"hdr_len is the length of the headers. No kernel requires this exact value."}},
 	{ID: "C-10", Title: "segmentation is Linux's", Properties: []string{"K1", "K4"},
-		Says:   "What Segment accepts Linux cuts to the same bytes, and what it refuses Linux refuses or drops, on each kernel that was asked.",
-		Limits: []string{"But for the divergences that docs/kernel.md lists and asserts.", "Fragments with a GSO type are never asked about: they can crash kernels (docs/kernel.md).", "Software segmentation; a device's may differ."}},
+		Says:   "If Segment accepts a superpacket, Linux cuts it to the same bytes. If Segment refuses it, Linux refuses or drops it. This holds on each kernel that was asked.",
+		Limits: []string{"The divergences in docs/kernel.md are exempt, and asserted.", "No kernel is asked about fragments with a GSO type, because they can crash kernels (docs/kernel.md).", "This is software segmentation. Hardware may differ."}},
 	{ID: "C-11", Title: "coalescing is within Linux's GRO", Properties: []string{"K3"},
-		Says:   "The packets of each superpacket are joined by the kernel's GRO to the same bytes; what only the kernel joins carries the rule that forbids it here.",
-		Limits: []string{"hdr_len, batches of more than 62 packets, and superpackets of AtomicIDs are not asked about.", "On Linux 5.10 by one of the two ways of asking only."}},
+		Says:   "The kernel's GRO joins the packets of each superpacket to the same bytes. If only the kernel joins two packets, a rule forbids it here.",
+		Limits: []string{"The kernel is not asked about hdr_len, batches of more than 62 packets, and superpackets of AtomicIDs.", "On Linux 5.10 only one of the two oracles exists."}},
 	{ID: "C-12", Title: "end to end", Properties: []string{"K5"},
-		Says:   "Sockets at both ends of a link of two TUNs, with offload between them, get every byte of a stream, under loss, duplicates and reordering too, and every datagram where none is lost on purpose, with what was sent.",
-		Limits: []string{"Between namespaces of one machine."}},
+		Says:   "Sockets at both ends of two TUNs, with offload between them, receive every byte of a stream, even with loss, duplicates and reordering. They receive every datagram unchanged, unless it is lost on purpose.",
+		Limits: []string{"Both ends are namespaces of one machine."}},
 	{ID: "C-13", Title: "the device", Properties: []string{"device", "harness", "features"},
-		Says:   "offload/tun works on every kernel that was asked, with and without USO; each kernel does what is expected of it.",
-		Limits: []string{"Multi-queue devices are tested for what is written and read, not for speed."}},
+		Says:   "offload/tun works on every kernel that was asked, with and without USO. Each kernel has the expected features.",
+		Limits: []string{"Tests of multi-queue devices check the data, not the speed."}},
 	{ID: "C-14", Title: "formats", Properties: []string{"codec", "pkts", "pcap", "hexdump", "judges"},
-		Says:   "Readers of cases, captures and packets as text take or refuse any bytes; what judges captures takes any packets.",
-		Limits: []string{"Fuzzed, not enumerated."}},
-	{ID: "C-15", Title: "the harness notices", Properties: []string{"mutants"},
-		Says: "Every bug that was planted is noticed, and every small change of offload, or it is listed as equivalent with an argument.",
-		Limits: []string{"One change at a time; assembly and arm64 code are not mutated.", "Equivalence is argued, not proved.",
-			"Bugs that were planted are those that people thought of."}},
+		Says:   "The parsers of cases, captures and packets as text accept or refuse any bytes without a panic. The judges of captures accept any packets.",
+		Limits: []string{"Inputs are fuzzed, not enumerated."}},
+	{ID: "C-15", Title: "the harness detects bugs", Properties: []string{"mutants"},
+		Says: "Every planted bug is detected. So is every small change of offload that is not listed as equivalent, with an argument.",
+		Limits: []string{"Changes are made one at a time, and not in assembly or arm64 code.", "Equivalence is argued, not proved.",
+			"The planted bugs are those that people thought of."}},
 }
 
-// NotCovered is what no claim is about.
+// NotCovered has the subjects that no claim covers.
 var NotCovered = []string{
-	"Speed: docs/bench.md has ratios, of one machine and one day.",
-	"Hardware offload behind the TUN, and kernels with other vendors' changes.",
-	"Tunnelled superpackets (UDP_TUNNEL_GSO), UFO, RSC_INFO: refused, and only that is tested.",
-	"Encapsulation, encryption and sockets of a VPN around offload.",
-	"Windows, macOS, and arm64 hardware: CI runs the tests there, without records here.",
-	"Big-endian hardware: an emulated processor only.",
+	"Speed: docs/bench.md has ratios from one machine and one day.",
+	"Hardware offload beyond the TUN, and kernels with changes by other vendors.",
+	"Tunnelled superpackets (UDP_TUNNEL_GSO), UFO and RSC_INFO: they are refused, and only this is tested.",
+	"The encapsulation, encryption and sockets of a VPN that uses offload.",
+	"Windows, macOS and arm64 hardware: CI runs the tests there, without records here.",
+	"Big-endian hardware: tests run only on an emulated processor.",
 	"Timing side channels.",
 }

@@ -12,7 +12,7 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// Colors of Okabe and Ito, which the color-blind can tell apart.
+// These are colors of Okabe and Ito, which color-blind people can tell apart.
 var (
 	blue   = color.RGBA{0x00, 0x72, 0xB2, 0xFF}
 	sky    = color.RGBA{0x56, 0xB4, 0xE9, 0xFF}
@@ -25,7 +25,7 @@ var (
 	dark   = color.Gray{0x60}
 )
 
-// sheet is a picture in points, from the upper left.
+// sheet is a picture. Coordinates are in points from the upper left corner.
 type sheet struct {
 	c      draw.Canvas
 	height vg.Length
@@ -38,26 +38,28 @@ func newSheet(width, height float64) *sheet {
 	return s
 }
 
+// box fills a rectangle.
 func (s *sheet) box(x, y, width, height float64, fill color.Color) {
 	at := func(x, y float64) vg.Point { return vg.Point{X: vg.Points(x), Y: s.height - vg.Points(y)} }
 	s.c.FillPolygon(fill, []vg.Point{at(x, y), at(x+width, y), at(x+width, y+height), at(x, y+height)})
 }
 
-// text writes what starts at x, or has its middle there, with its middle at y. (Nothing
-// ends at an x: whoever shows the picture may have a wider font.)
+// text writes text that starts at x or is centered there, vertically centered at y. It
+// never ends at a given x, because a viewer may have a wider font.
 func (s *sheet) text(x, y, size float64, align draw.XAlignment, ink color.Color, what string) {
 	style := draw.TextStyle{Color: ink, Font: font.From(font.Font{Typeface: "Liberation", Variant: "Sans"}, vg.Points(size)), YAlign: draw.YCenter, Handler: text.Plain{Fonts: s.fonts}}
 	style.XAlign = align
 	s.c.FillText(style, vg.Point{X: vg.Points(x), Y: s.height - vg.Points(y)}, what)
 }
 
+// svg returns the picture as SVG.
 func (s *sheet) svg() ([]byte, error) {
 	var b bytes.Buffer
 	_, err := s.c.Canvas.(*vgsvg.Canvas).WriteTo(&b)
 	return b.Bytes(), err
 }
 
-// bar is one of a chart: how long, of the longest that is 1, and what is written beside it.
+// bar is a bar of a chart, with texts on both sides. The longest bar has length 1.
 type bar struct {
 	label, value string
 	length       float64
@@ -70,7 +72,7 @@ type panel struct {
 	bars    []bar
 }
 
-// bars draws panels of horizontal bars, in as many columns.
+// bars draws columns of panels with horizontal bars.
 func bars(title string, columns ...[]panel) ([]byte, error) {
 	const label, length, value, row, head = 150.0, 190.0, 60.0, 15.0, 26.0
 	const wide = label + length + value + 15
@@ -100,13 +102,13 @@ func bars(title string, columns ...[]panel) ([]byte, error) {
 	return s.svg()
 }
 
-// cell is one of a grid.
+// cell is a cell of a grid.
 type cell struct {
 	text      string
 	fill, ink color.Color
 }
 
-// grid draws a table: names of rows and columns, and cells by row and column.
+// grid draws a table with names of rows and columns. cells has a list for each row.
 func grid(title string, rows, columns []string, cells [][]cell, left float64) ([]byte, error) {
 	const top, wide, high = 66.0, 84.0, 26.0
 	s := newSheet(left+wide*float64(len(columns))+10, top+high*float64(len(rows))+10)

@@ -17,13 +17,12 @@ import (
 	"testing"
 
 	"tunproof/fuzz/conform"
-
 	"tunproof/fuzz/law"
 	"tunproof/fuzz/record"
 )
 
-// laws are what the claims have to be about: the properties, those that the kernel and
-// the runtime judge, and the parsers.
+// laws returns the properties that claims must use: those of package law, and those that
+// the kernel, the runtime and enumeration judge.
 func laws() []string {
 	list := []string{"P8", "P9", "P10", "K1", "K2", "K3", "K4", "K5"}
 	for _, p := range law.Properties {
@@ -32,17 +31,17 @@ func laws() []string {
 	return list
 }
 
-// TestClaims checks both ways: no claim without a property that there is, no property
-// without a claim; and that IDs count, so that none is given again.
+// TestClaims checks that claims use only properties that exist, that every property has a
+// claim, and that IDs are consecutive, so that none is reused.
 func TestClaims(t *testing.T) {
 	others := []string{"cases", "device", "harness", "features", "mutants", "codec", "pkts", "pcap", "hexdump", "judges"}
 	claimed := map[string]bool{}
 	for i, c := range Claims {
 		if want := fmt.Sprintf("C-%02d", i+1); c.ID != want {
-			t.Errorf("claim %s, want %s: IDs are not given again, retired claims stay", c.ID, want)
+			t.Errorf("claim %s, want %s: IDs are not reused, retired claims stay", c.ID, want)
 		}
 		if c.Title == "" || c.Says == "" || len(c.Properties) == 0 || len(c.Limits) == 0 {
-			t.Errorf("%s says too little", c.ID)
+			t.Errorf("%s has an empty field", c.ID)
 		}
 		for _, p := range c.Properties {
 			if !slices.Contains(laws(), p) && !slices.Contains(others, p) {
@@ -53,7 +52,7 @@ func TestClaims(t *testing.T) {
 	}
 	for _, p := range append(laws(), others...) {
 		if !claimed[p] {
-			t.Errorf("no claim is about %s", p)
+			t.Errorf("no claim uses %s", p)
 		}
 	}
 	doc, err := os.ReadFile("../../docs/properties.md")
@@ -62,12 +61,12 @@ func TestClaims(t *testing.T) {
 	}
 	for _, m := range regexp.MustCompile(`(?m)^\| ([PK][0-9]+) \|`).FindAllStringSubmatch(string(doc), -1) {
 		if !claimed[m[1]] {
-			t.Errorf("no claim is about %s of docs/properties.md", m[1])
+			t.Errorf("no claim uses %s of docs/properties.md", m[1])
 		}
 	}
 }
 
-// checkout is a directory with records of a tree for every source.
+// checkout returns a directory with records of a tree for every source.
 func checkout(t *testing.T, tree string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -107,6 +106,7 @@ func checkout(t *testing.T, tree string) string {
 
 const tree = "0123456789abcdef"
 
+// whole returns the results of a checkout in which nothing is missing.
 func whole(t *testing.T, root string) *Results {
 	t.Helper()
 	list, missing, err := gather(context.Background(), root, tree, false, io.Discard)
@@ -121,7 +121,7 @@ func whole(t *testing.T, root string) *Results {
 	return r
 }
 
-// TestResults checks that records are summed up as they are.
+// TestResults checks the sums of records.
 func TestResults(t *testing.T) {
 	r := whole(t, checkout(t, tree))
 	if _, err := r.encode(); err != nil {
@@ -141,8 +141,8 @@ func TestResults(t *testing.T) {
 	}
 }
 
-// TestViolated checks that one violation is one of the claim, and that nothing that was
-// not run holds.
+// TestViolated checks that one violation violates its claim, and that a claim does not hold
+// if its property was not run.
 func TestViolated(t *testing.T) {
 	root := checkout(t, tree)
 	name := filepath.Join(root, ".cache/evidence/verify.jsonl")
@@ -154,7 +154,7 @@ func TestViolated(t *testing.T) {
 		`"property":"P6","method":"rapid","judge":"model","n":7,"unit":"scenarios","seed":5,"seconds":0,"result":"holds"`: record.NotRun} {
 		b = bytes.Replace(b, []byte(was), []byte(strings.Replace(was, "holds", is, 1)), 1)
 	}
-	for _, s := range Sources { // the others say nothing of these
+	for _, s := range Sources { // the others must have no record of these properties
 		if s.Name != "verify" && s.Name != "kernels" && s.Name != planted && s.Name != conformance {
 			o, _ := os.ReadFile(filepath.Join(root, s.File))
 			line, _, _ := bytes.Cut(o, []byte("\n"))
@@ -172,7 +172,7 @@ func TestViolated(t *testing.T) {
 	}
 }
 
-// TestUnclaimed checks that what no claim is about is not left out, and that a claim needs
+// TestUnclaimed checks that a record that no claim uses is an error, and that a claim needs
 // all of its properties.
 func TestUnclaimed(t *testing.T) {
 	root := checkout(t, tree)
@@ -192,7 +192,7 @@ func TestUnclaimed(t *testing.T) {
 	}
 }
 
-// TestDetection checks that a bug that was not found is not counted as found.
+// TestDetection checks that only bugs that were found count as found.
 func TestDetection(t *testing.T) {
 	r := &Results{}
 	for _, result := range []string{record.Holds, record.NotRun, record.Holds} {
@@ -203,7 +203,7 @@ func TestDetection(t *testing.T) {
 	}
 }
 
-// TestMissing checks that records of another tree, or none, are no evidence.
+// TestMissing checks that a source without records of the tree is missing.
 func TestMissing(t *testing.T) {
 	for _, s := range Sources {
 		root := checkout(t, tree)
@@ -232,7 +232,7 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-// TestDirty checks that a tree that is no commit's is refused.
+// TestDirty checks that a tree with uncommitted changes is refused.
 func TestDirty(t *testing.T) {
 	root := t.TempDir()
 	run := func(args ...string) {
@@ -260,7 +260,7 @@ func TestDirty(t *testing.T) {
 	}
 }
 
-// TestSchema checks that results.json cannot say what it should not.
+// TestSchema checks that the schema refuses wrong values.
 func TestSchema(t *testing.T) {
 	good, err := whole(t, checkout(t, tree)).encode()
 	if err != nil {
@@ -275,12 +275,12 @@ func TestSchema(t *testing.T) {
 			t.Errorf("no %s", change[0])
 		}
 		if Validate(schema, bad) == nil {
-			t.Errorf("%s is taken", change[1])
+			t.Errorf("%s is accepted", change[1])
 		}
 	}
 }
 
-// TestFiles checks that all is written, whole, and that a change is noticed.
+// TestFiles checks that all files are written, and that a later change is detected.
 func TestFiles(t *testing.T) {
 	root := checkout(t, tree)
 	bench, err := os.ReadFile("../../docs/evidence/current/bench/bench.txt")
@@ -308,7 +308,7 @@ func TestFiles(t *testing.T) {
 	if err := writeAll(dir, files); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeAll(dir, files); err == nil || !strings.Contains(err.Error(), "is there") {
+	if err := writeAll(dir, files); err == nil || !strings.Contains(err.Error(), "exists") {
 		t.Errorf("twice: %v", err)
 	}
 	if got, err := ReadDirectory(dir); err != nil || len(got) != len(files) {
@@ -318,12 +318,12 @@ func TestFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := ReadDirectory(dir); err == nil {
-		t.Error("a file more is not noticed")
+		t.Error("an additional file is not detected")
 	}
 }
 
-// TestKept checks every directory of evidence that there is: its manifest, its results
-// against their schema, and that README.md has the table of the newest.
+// TestKept checks every committed directory of evidence: its manifest and its results
+// against their schema. It also checks that README.md has the table of the newest.
 func TestKept(t *testing.T) {
 	const root = "../.."
 	dirs, err := filepath.Glob(root + "/docs/evidence/*")
@@ -348,7 +348,7 @@ func TestKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		if filepath.Base(dir) != r.Directory() {
-			t.Errorf("%s is of %s", dir, r.Directory())
+			t.Errorf("the directory %s has results for %s", dir, r.Directory())
 		}
 		for _, s := range r.Sources {
 			if s.File != "" && files[s.File] == nil {

@@ -17,16 +17,16 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// Source is a command whose records are evidence.
+// Source is a command that writes records for the evidence.
 type Source struct {
 	Name    string
-	Command []string // run in the checkout's directory
-	File    string   // of what it wrote, by the checkout's directory
+	Command []string // run in the directory of the checkout
+	File    string   // the file with its records, relative to the checkout
 	stdout  bool     // File is its standard output
-	Needed  bool     // there is no evidence without it
+	Needed  bool     // without its records there is no evidence
 }
 
-// Sources are all, in the order in which they run.
+// Sources has all sources, in the order in which they run.
 var Sources = []Source{
 	{"verify", []string{program, "verify", "-checks", "20000", "-fuzz", "100000", "-json"}, ".cache/evidence/verify.jsonl", true, true},
 	{"live", []string{program, "live", "-count", "50000", "-json"}, ".cache/evidence/live.jsonl", true, true},
@@ -43,12 +43,12 @@ var Sources = []Source{
 const (
 	conformance = "conformance"
 	planted     = "planted bugs"
-	program     = "tunproof" // built of the tree
+	program     = "tunproof" // built from the tree
 )
 
 func (s Source) command() string { return strings.Join(s.Command, " ") }
 
-// other is what `tunproof conformance` writes of an implementation.
+// other is a line that `tunproof conformance` writes about an implementation.
 type other struct {
 	*conform.Report
 	Seed uint64     `json:"seed"`
@@ -56,24 +56,24 @@ type other struct {
 	Env  record.Env `json:"env"`
 }
 
-// mutant is what `tunproof mutants` writes of one, behind its record.
+// mutant is a line that `tunproof mutants` writes about a mutant, after its record.
 type mutant struct {
 	ID     string `json:"id"`
 	Status string `json:"status"`
 	By     string `json:"by"`
 }
 
-// gathered is what a source has.
+// gathered is the content of a source's file.
 type gathered struct {
 	Source
-	raw     []byte // of File
+	raw     []byte // the whole file
 	tree    string
 	rows    []record.Result
 	others  []other
 	mutants []mutant
 }
 
-// read reads what a source wrote.
+// read reads the file of a source.
 func (s Source) read(root string) (*gathered, error) {
 	b, err := os.ReadFile(filepath.Join(root, s.File))
 	if err != nil {
@@ -88,6 +88,7 @@ func (s Source) read(root string) (*gathered, error) {
 	return g, nil
 }
 
+// line adds a line of the file.
 func (g *gathered) line(b []byte) error {
 	if g.Name == conformance {
 		var o other
@@ -111,7 +112,7 @@ func (g *gathered) line(b []byte) error {
 	return err
 }
 
-// of notes the tree, which is one.
+// of sets the tree. All records of a file must be of the same tree.
 func (g *gathered) of(tree string) error {
 	if g.tree != "" && g.tree != tree {
 		return fmt.Errorf("records of trees %s and %s", g.tree, tree)
@@ -124,7 +125,7 @@ func (g *gathered) of(tree string) error {
 func (s Source) run(ctx context.Context, root string, out io.Writer) error {
 	fmt.Fprintf(out, "evidence: %s: %s\n", s.Name, s.command())
 	name := s.Command[0]
-	if name == program { // "go run" has one exit code for all
+	if name == program { // "go run" hides the exit code
 		dir, err := os.MkdirTemp("", "tunproof-evidence-")
 		if err != nil {
 			return err
@@ -146,7 +147,7 @@ func (s Source) run(ctx context.Context, root string, out io.Writer) error {
 	err := c.Run()
 	var exit *exec.ExitError
 	if s.stdout && (err == nil || errors.As(err, &exit) && exit.ExitCode() == record.ExitViolation) {
-		return write(filepath.Join(root, s.File), kept.Bytes()) // which says what is violated
+		return write(filepath.Join(root, s.File), kept.Bytes()) // its records say what is violated
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.command(), err)
@@ -165,14 +166,15 @@ func write(name string, b []byte) error {
 	return os.Rename(name+".new", name)
 }
 
-// dirty returns what differs from the commit, of what the tree's hash is of, and of what
-// says what is run and drawn.
+// dirty lists uncommitted changes to the files that the tree hash includes, and to those
+// that choose what runs or is drawn.
 func dirty(ctx context.Context, root string) (string, error) {
 	out, err := git(ctx, root, "status", "--porcelain", "--", "offload", "model", "fuzz", "corpus", "tunlive",
 		"go.mod", "go.sum", "Makefile", ".zenodo.json", record.Data+"/bench")
 	return strings.TrimRight(out, "\n"), err
 }
 
+// git returns the output of a git command.
 func git(ctx context.Context, root string, args ...string) (string, error) {
 	c := process.Command(ctx, "git", args...)
 	c.Dir = root
@@ -183,8 +185,8 @@ func git(ctx context.Context, root string, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// gather reads all sources, runs those that are not of the tree if it may, and returns
-// those that are; missing names the others.
+// gather reads all sources. With runMissing it first runs those without records of the
+// tree. It returns those with records of the tree, and names the others in missing.
 func gather(ctx context.Context, root, tree string, runMissing bool, out io.Writer) (list []*gathered, missing []string, err error) {
 	for _, s := range Sources {
 		g, read := s.read(root)
@@ -218,5 +220,5 @@ func gather(ctx context.Context, root, tree string, runMissing bool, out io.Writ
 	return list, missing, err
 }
 
-// errMissing is that records are missing without which there is no evidence.
+// errMissing means that a needed source has no records of the tree.
 var errMissing = errors.New("records of this tree are missing")

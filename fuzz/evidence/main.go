@@ -1,5 +1,5 @@
-// Command evidence gathers what tunproof's commands found of the tree that it is run in
-// into docs/evidence/VERSION-DATE, and writes the table of README.md.
+// Command evidence gathers the records that tunproof's commands wrote about this tree into
+// docs/evidence/VERSION-DATE, and writes the table of README.md.
 package main
 
 import (
@@ -33,13 +33,13 @@ func main() {
 
 func run(ctx context.Context) (int, error) {
 	o := Options{Progress: os.Stderr, Date: time.Now().UTC().Format(time.DateOnly)}
-	flag.BoolVar(&o.RunMissing, "run-missing", false, "run what there are no records of, of this tree: hours")
-	flag.StringVar(&o.Version, "version", "", "by default that of .zenodo.json")
-	flag.StringVar(&o.Out, "o", "", "directory to write, which must not be there; docs/evidence/VERSION-DATE and the table of README.md without it")
-	asJSON := flag.Bool("json", false, "write results.json to the standard output too")
+	flag.BoolVar(&o.RunMissing, "run-missing", false, "first run the commands that have no records of this tree; this takes hours")
+	flag.StringVar(&o.Version, "version", "", "version of the evidence; by default that of .zenodo.json")
+	flag.StringVar(&o.Out, "o", "", "new directory to write instead of docs/evidence/VERSION-DATE; README.md then stays unchanged")
+	asJSON := flag.Bool("json", false, "also write results.json to the standard output")
 	flag.Parse()
 	if flag.NArg() > 0 {
-		return record.ExitUsage, errors.New("it takes no arguments")
+		return record.ExitUsage, errors.New("evidence takes no arguments")
 	}
 	var err error
 	if o.Root, err = record.Root("."); err != nil {
@@ -53,7 +53,7 @@ func run(ctx context.Context) (int, error) {
 	file := filepath.Join(o.Root, "README.md")
 	doc, err := os.ReadFile(file)
 	if err == nil {
-		_, _, _, err = record.Block(doc, block) // before hours of work
+		_, _, _, err = record.Block(doc, block) // check this before hours of work
 	}
 	if err != nil {
 		return record.ExitUsage, fmt.Errorf("README.md: %w", err)
@@ -83,12 +83,12 @@ func run(ctx context.Context) (int, error) {
 	case r.Verdict() == record.Violated:
 		return record.ExitViolation, nil
 	case r.Verdict() == record.NotRun:
-		return record.ExitNothing, errors.New("nothing was judged for some of the claims")
+		return record.ExitNothing, errors.New("some claims have a property that was not run")
 	}
 	return record.ExitHolds, nil
 }
 
-// version is that of what is published.
+// version returns the version in .zenodo.json, without its "v".
 func version(root string) (string, error) {
 	b, err := os.ReadFile(filepath.Join(root, ".zenodo.json"))
 	if err != nil {

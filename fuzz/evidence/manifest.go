@@ -12,9 +12,10 @@ import (
 	"slices"
 )
 
-// Manifest is the file with the hashes of all others, as sha256sum writes and reads them.
+// Manifest is the file with the hashes of all other files, in the format of sha256sum.
 const Manifest = "MANIFEST.sha256"
 
+// manifest returns the contents of the manifest for these files.
 func manifest(files map[string][]byte) []byte {
 	var b bytes.Buffer
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -25,8 +26,8 @@ func manifest(files map[string][]byte) []byte {
 	return b.Bytes()
 }
 
-// ReadDirectory returns the files of a directory of evidence, by name, if they are those of
-// its manifest.
+// ReadDirectory returns the files of a directory of evidence, by name. It is an error if
+// they do not match the manifest.
 func ReadDirectory(dir string) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -44,20 +45,20 @@ func ReadDirectory(dir string) (map[string][]byte, error) {
 		return nil, err
 	}
 	if got := manifest(files); !bytes.Equal(got, files[Manifest]) {
-		return nil, fmt.Errorf("%s: the files are others than those of %s", dir, Manifest)
+		return nil, fmt.Errorf("%s: the files do not match %s", dir, Manifest)
 	}
 	return files, nil
 }
 
-// vacant says whether a directory can be written.
+// vacant returns an error if a directory exists, since evidence is never overwritten.
 func vacant(dir string) error {
 	if _, err := os.Lstat(dir); err == nil {
-		return fmt.Errorf("%s is there; evidence is not changed: remove it, or name another by -version or -o", dir)
+		return fmt.Errorf("%s exists, and evidence is never changed: remove it, or choose another with -version or -o", dir)
 	}
 	return nil
 }
 
-// writeAll writes a directory, which must not be there, whole or not at all.
+// writeAll writes a new directory, completely or not at all.
 func writeAll(dir string, files map[string][]byte) error {
 	if err := vacant(dir); err != nil {
 		return err

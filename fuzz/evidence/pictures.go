@@ -25,15 +25,15 @@ import (
 	"tunproof/tunlive/kernels"
 )
 
-// drawn are how many batches, and superpackets, the picture of inputs is of.
+// drawn is the sample size of the picture of inputs, in batches and in superpackets.
 const drawn = 10_000
 
-// reached is what generated inputs met.
+// reached counts the Reasons, refusals and fields that generated inputs meet.
 type reached struct {
 	reasons, refusals, fields map[string]int
 }
 
-// reach runs generated inputs through production.
+// reach runs n generated batches and as many superpackets through production.
 func reach(n int, seed uint64) *reached {
 	r := &reached{map[string]int{}, map[string]int{}, map[string]int{}}
 	source := draw.NewSource(draw.Kinds{Batches: true, Supers: true}, record.Seed(seed, "reach", 0))
@@ -58,7 +58,7 @@ func reach(n int, seed uint64) *reached {
 	return r
 }
 
-// counted are bars of counts, the most first, each as long as its logarithm.
+// counted returns a bar for each count, the largest first. Lengths are logarithmic.
 func counted(m map[string]int, fill color.Color) (list []bar) {
 	most := 1.0
 	for _, n := range m {
@@ -80,7 +80,7 @@ func inputsPicture(n int, seed uint64) ([]byte, error) {
 		[]panel{{"superpackets refused, and accepted", counted(r.refusals, orange)}})
 }
 
-// capturesPicture shows packets per superpacket on the captures, by mode.
+// capturesPicture shows the packets per superpacket for each capture and mode.
 func capturesPicture() ([]byte, error) {
 	list, err := corpus.Captures()
 	if err != nil {
@@ -113,7 +113,7 @@ func capturesPicture() ([]byte, error) {
 	return bars("Packets per superpacket on the captures, in batches of 64, by mode", columns...)
 }
 
-// compared are the benchmarks of the picture of speed, of docs/evidence/current/bench/bench.txt.
+// compared has the benchmarks of bench.txt that the picture of speed shows.
 var compared = []struct{ name, heading string }{
 	{"Sum/size=1448", "checksum of 1,448 bytes"},
 	{"Segment/proto=tcp4/size=1448", "segmenting TCP, 1,448 bytes a segment"},
@@ -123,7 +123,7 @@ var compared = []struct{ name, heading string }{
 	{"Coalesce/proto=acks/flows=8/pkts=128", "pure ACKs of 8 flows"},
 }
 
-// medians are the median times of each implementation of a benchmark.
+// medians returns the median time of each implementation in a benchmark.
 func medians(bench []byte, name string) map[string]float64 {
 	all := map[string][]float64{}
 	for s := bufio.NewScanner(bytes.NewReader(bench)); s.Scan(); {
@@ -144,7 +144,7 @@ func medians(bench []byte, name string) map[string]float64 {
 	return median
 }
 
-// speedPicture shows the time of others, of tunproof's.
+// speedPicture shows the time of each implementation, divided by tunproof's.
 func speedPicture(root string) ([]byte, error) {
 	bench, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(record.Data), "bench", "bench.txt"))
 	if err != nil {
@@ -172,10 +172,10 @@ func speedPicture(root string) ([]byte, error) {
 		}
 		columns[i%2] = append(columns[i%2], p)
 	}
-	return bars("Time of each, of tunproof's (docs/bench.md: medians of alternating rounds)", columns...)
+	return bars("Time divided by that of tunproof (docs/bench.md: medians of alternating rounds)", columns...)
 }
 
-// kernelsPicture shows what was asked of each kernel.
+// kernelsPicture shows how much was asked of each kernel, by property.
 func kernelsPicture(rows []record.Result) ([]byte, error) {
 	columns := []string{"K1", "K2", "K3", "K4", "K5", matrix.Device, matrix.Harness, matrix.Features}
 	var names []string
@@ -208,10 +208,10 @@ func kernelsPicture(rows []record.Result) ([]byte, error) {
 		}
 		cells = append(cells, line)
 	}
-	return grid("Kernels by properties: how many were asked, in virtual machines", names, columns, cells, 190)
+	return grid("Number of inputs by kernel and property, in virtual machines", names, columns, cells, 190)
 }
 
-// othersPicture shows what other implementations hold.
+// othersPicture shows which properties hold for other implementations.
 func othersPicture(others []Other) ([]byte, error) {
 	var rows, columns []string
 	var cells [][]cell
@@ -227,10 +227,10 @@ func othersPicture(others []Other) ([]byte, error) {
 	for _, o := range others {
 		columns = append(columns, o.Name)
 	}
-	return grid("The same properties, asked of others from outside", rows, columns, cells, 60)
+	return grid("The same properties for other implementations, judged from outside", rows, columns, cells, 60)
 }
 
-// Short is a count with three digits.
+// Short returns a count with three significant digits.
 func Short(n int) string {
 	switch {
 	case n >= 1_000_000:

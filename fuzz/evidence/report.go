@@ -25,15 +25,15 @@ var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap
 	"join": strings.Join, "short": Short, "total": total, "kernels": kernelNames, "bugs": bugs,
 }).Parse(reportText))
 
-// environment is what env.json has.
+// environment is the content of env.json.
 type environment struct {
 	record.Env
-	Ran     []record.Env      `json:"ran"` // where records were made
+	Ran     []record.Env      `json:"ran"` // environments in which records were made
 	Tools   map[string]string `json:"tools"`
-	Kernels map[string]string `json:"kernels"` // that were asked, by series
+	Kernels map[string]string `json:"kernels"` // releases of the kernels that were asked, by series
 }
 
-// add notes where a source's records were made, but in which virtual machines.
+// add adds the environments of a source's records, except virtual machines.
 func (e *environment) add(g *gathered) {
 	var list []record.Env
 	for _, r := range g.rows {
@@ -51,19 +51,19 @@ func (e *environment) add(g *gathered) {
 	}
 }
 
-// Options say what is gathered, and where to.
+// Options are the options of Gather.
 type Options struct {
-	Root, Out     string // Out is below docs/evidence of Root without it
+	Root, Out     string // checkout and output; if Out is "" it is a directory in docs/evidence of Root
 	Version, Date string
 	RunMissing    bool
 	Progress      io.Writer
 }
 
-// ErrDirty is that the tree is not that of a commit.
-var ErrDirty = errors.New("the tree is not that of a commit; commit or stash first")
+// ErrDirty means that the tree has uncommitted changes.
+var ErrDirty = errors.New("the tree has uncommitted changes; commit or stash them first")
 
-// Gather writes the evidence of the tree and returns what results.json has. It writes
-// all, or nothing.
+// Gather writes the evidence of the tree and returns the content of results.json. It writes
+// everything or nothing.
 func Gather(ctx context.Context, o Options) (*Results, error) {
 	if changed, err := dirty(ctx, o.Root); err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func Gather(ctx context.Context, o Options) (*Results, error) {
 		dir = filepath.Join(o.Root, "docs", "evidence", o.Version+"-"+o.Date)
 	}
 	if err := vacant(dir); err != nil {
-		return nil, err // now, not in hours
+		return nil, err // check this before hours of work
 	}
 	tree, err := record.Tree(o.Root)
 	if err != nil {
@@ -104,8 +104,8 @@ func Gather(ctx context.Context, o Options) (*Results, error) {
 	return r, writeAll(dir, files)
 }
 
-// files are the contents of the directory, by name; the picture of inputs is of as many as
-// drawn.
+// files returns the files of the directory, by name. drawn is the sample size of the
+// picture of inputs.
 func (r *Results) files(root string, list []*gathered, drawn int) (map[string][]byte, error) {
 	files := map[string][]byte{"results.schema.json": schema}
 	var err error
@@ -154,7 +154,7 @@ func (r *Results) files(root string, list []*gathered, drawn int) (map[string][]
 	return files, nil
 }
 
-// tools are the versions of what ran beside this program.
+// tools returns the versions of the tools that other programs used.
 func tools() map[string]string {
 	list := map[string]string{"go": runtime.Version()}
 	for _, t := range [][]string{{"clang-19", "--version"}, {"qemu-s390x-static", "--version"}} {
@@ -166,12 +166,12 @@ func tools() map[string]string {
 	return list
 }
 
-// total is how much was judged for a claim, unit by unit.
+// total returns as text how much was judged for a claim, by unit.
 func total(c ClaimResult) string {
 	sums, units := map[string]int{}, []string{}
 	for _, row := range c.Rows {
 		unit := row.Unit
-		if row.Command == "mutants" { // "noticed of 243"
+		if row.Command == "mutants" { // "detected of 243"
 			unit = "mutants " + unit
 		}
 		if row.Count > 0 && !slices.Contains(units, unit) {
@@ -187,8 +187,8 @@ func total(c ClaimResult) string {
 	return strings.Join(list, ", ")
 }
 
-// bugs are the planted bugs that a claim's properties notice, and those that nothing else
-// does.
+// bugs returns two cells: the number of planted bugs that a claim's properties detect, and
+// the number that they alone detect.
 func bugs(c ClaimResult) string {
 	if (Claim{Properties: c.Properties}).methods() == nil {
 		return "- | -"
@@ -196,7 +196,7 @@ func bugs(c ClaimResult) string {
 	return fmt.Sprintf("%d | %d", c.Noticed, c.Alone)
 }
 
-// kernelNames says which kernels were asked.
+// kernelNames returns as text which kernels were asked.
 func kernelNames(list []string) string {
 	if len(list) <= 1 {
 		return strings.Join(list, "")
@@ -204,7 +204,7 @@ func kernelNames(list []string) string {
 	return fmt.Sprintf("%d kernels", len(list))
 }
 
-// Block is the table for README.md, between its lines evidence.
+// Block returns the table for README.md, between its two evidence lines.
 func (r *Results) Block(dir string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "| claim | what was judged, by [the evidence of %s](%s/report.md) | result |\n|---|---|---|\n", r.Date, dir)

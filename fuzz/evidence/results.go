@@ -14,7 +14,7 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// Results are what results.json has.
+// Results is the content of results.json.
 type Results struct {
 	Format     int            `json:"format"`
 	Version    string         `json:"version"`
@@ -23,27 +23,27 @@ type Results struct {
 	Tree       string         `json:"tree"`
 	Claims     []ClaimResult  `json:"claims"`
 	Sources    []SourceResult `json:"sources"`
-	Harness    []Row          `json:"harness"`   // what would be noticed
-	Detection  []Detection    `json:"detection"` // of planted bugs by fuzzing engines
-	Others     []Other        `json:"others"`    // the same properties, of other implementations
+	Harness    []Row          `json:"harness"`   // mutants that the harness detects
+	Detection  []Detection    `json:"detection"` // planted bugs that fuzzing engines found
+	Others     []Other        `json:"others"`    // other implementations, judged by the same properties
 	NotCovered []string       `json:"not_covered"`
 }
 
-// ClaimResult is a claim with what it rests on.
+// ClaimResult is a claim with its result and the records that support it.
 type ClaimResult struct {
 	ID         string   `json:"id"`
 	Title      string   `json:"title"`
 	Says       string   `json:"says"`
 	Properties []string `json:"properties"`
-	Result     string   `json:"result"` // record.Holds, Violated, or NotRun if nothing was
+	Result     string   `json:"result"` // record.Holds, Violated or NotRun
 	Rows       []Row    `json:"rows"`
-	Noticed    int      `json:"noticed"` // planted bugs that one of the properties notices
-	Alone      int      `json:"alone"`   // of them those that nothing else does
+	Noticed    int      `json:"noticed"` // planted bugs that one of the properties detects
+	Alone      int      `json:"alone"`   // planted bugs that nothing else detects
 	Kernels    []string `json:"kernels,omitempty"`
 	Limits     []string `json:"limits"`
 }
 
-// Row sums up records of one command, property, method and judge.
+// Row is the sum of the records of one command, property, method and judge.
 type Row struct {
 	Command  string   `json:"command"`
 	Property string   `json:"property"`
@@ -57,7 +57,7 @@ type Row struct {
 	Kernels  []string `json:"kernels,omitempty"`
 }
 
-// Detection says how many of some planted bugs a fuzzing engine found.
+// Detection is the number of planted bugs that a fuzzing engine found.
 type Detection struct {
 	Method  string  `json:"method"`
 	Found   int     `json:"found"`
@@ -65,15 +65,15 @@ type Detection struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// SourceResult says where records come from.
+// SourceResult is the origin of records.
 type SourceResult struct {
 	Name    string `json:"name"`
 	Command string `json:"command"`
-	File    string `json:"file"` // in the directory, "" if it is missing
+	File    string `json:"file"` // in the directory; "" if there is none
 	Seed    uint64 `json:"seed,omitempty"`
 }
 
-// Other is another implementation.
+// Other is the result of judging another implementation.
 type Other struct {
 	Name       string            `json:"name"`
 	Version    string            `json:"version"`
@@ -87,7 +87,7 @@ type Other struct {
 //go:embed results.schema.json
 var schema []byte
 
-// Validate checks results.json against a schema.
+// Validate returns an error if results.json does not match a schema.
 func Validate(schema, results []byte) error {
 	s, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
 	if err != nil {
@@ -108,8 +108,8 @@ func Validate(schema, results []byte) error {
 	return compiled.Validate(doc)
 }
 
-// results sums up what was gathered. A record that no claim is about is an error: what it
-// says would be left out.
+// results sums up the gathered records. A record that no claim uses is an error, because
+// it would be lost.
 func results(list []*gathered) (*Results, error) {
 	r := &Results{Format: 1, NotCovered: NotCovered, Detection: []Detection{}}
 	var rows []record.Result
@@ -117,11 +117,11 @@ func results(list []*gathered) (*Results, error) {
 	for _, g := range list {
 		for _, row := range g.rows {
 			switch {
-			case row.Command == "verify" && row.Property == "mutants": // which repeats what docs/mutation says
+			case row.Command == "verify" && row.Property == "mutants": // it repeats records of docs/mutation
 			case row.Command == "detect":
 				r.detected(row)
 			case !slices.ContainsFunc(Claims, func(c Claim) bool { return slices.Contains(c.Properties, row.Property) }):
-				return nil, fmt.Errorf("%s: no claim is about %q, which is %s: %s", g.File, row.Property, row.Result, row.Detail)
+				return nil, fmt.Errorf("%s: no claim uses %q, which is %s: %s", g.File, row.Property, row.Result, row.Detail)
 			default:
 				rows = append(rows, row)
 				if row.Command == "mutants" {
@@ -154,7 +154,7 @@ func results(list []*gathered) (*Results, error) {
 	return r, nil
 }
 
-// detected counts a planted bug that an engine was to find.
+// detected counts a planted bug that a fuzzing engine looked for.
 func (r *Results) detected(row record.Result) {
 	at := slices.IndexFunc(r.Detection, func(d Detection) bool { return d.Method == row.Method })
 	if at < 0 {
@@ -169,9 +169,10 @@ func (r *Results) detected(row record.Result) {
 	}
 }
 
-// kept is the name of a source's records in the directory.
+// kept returns the name of a source's file in the directory.
 func (s Source) kept() string { return "records/" + strings.ReplaceAll(s.Name, " ", "-") + ".jsonl" }
 
+// seed returns the first seed of the records, or 0.
 func (g *gathered) seed() uint64 {
 	for _, o := range g.others {
 		return o.Seed
@@ -184,9 +185,10 @@ func (g *gathered) seed() uint64 {
 	return 0
 }
 
-// refuses is what stands of a property where nothing is wrong but that something is refused.
+// refuses is the result of a property if all its violations are refusals.
 const refuses = "refuses"
 
+// sum returns the result of an implementation.
 func (o other) sum() Other {
 	s := Other{Name: o.Impl, Version: o.Version, Seed: o.Seed, Seconds: o.Seconds, Inputs: o.Inputs["P1"], Properties: map[string]string{}, Ways: len(o.Found)}
 	for _, p := range conform.Properties() {
@@ -204,8 +206,8 @@ func (o other) sum() Other {
 	return s
 }
 
-// methods are those of docs/mutation.md that are the claim's; none if planted bugs are not
-// for its properties to notice.
+// methods returns the methods of docs/mutation.md that belong to the claim's properties.
+// It returns none if no planted bugs are meant for them.
 func (c Claim) methods() (list []string) {
 	for _, p := range c.Properties {
 		switch {
@@ -220,8 +222,8 @@ func (c Claim) methods() (list []string) {
 	return list
 }
 
-// result says what is of a claim: it holds if something ran of each of its properties, and
-// nothing was violated.
+// result returns the result of a claim. It holds if each of its properties was run and
+// none was violated.
 func (c Claim) result(rows []record.Result, bugs []mutant) ClaimResult {
 	r := ClaimResult{ID: c.ID, Title: c.Title, Says: c.Says, Properties: c.Properties, Limits: c.Limits, Result: record.Holds}
 	for _, p := range c.Properties {
@@ -246,7 +248,7 @@ func (c Claim) result(rows []record.Result, bugs []mutant) ClaimResult {
 	methods := c.methods()
 	ours := func(m string) bool { return slices.Contains(methods, m) }
 	for _, m := range bugs {
-		by := strings.Fields(strings.ReplaceAll(m.By, "!", "")) // which is said of a test that hangs
+		by := strings.Fields(strings.ReplaceAll(m.By, "!", "")) // "!" marks a test that hung
 		if slices.ContainsFunc(by, ours) {
 			r.Noticed++
 			if !slices.ContainsFunc(by, func(m string) bool { return !ours(m) }) {
@@ -257,7 +259,7 @@ func (c Claim) result(rows []record.Result, bugs []mutant) ClaimResult {
 	return r
 }
 
-// kernelOf is the kernel that was asked, of records that are about one.
+// kernelOf returns the kernel that a record is about, or "".
 func kernelOf(r record.Result) string {
 	if r.Command == "kernels" || strings.HasPrefix(r.Property, "K") {
 		return r.Env.Kernel
@@ -265,7 +267,7 @@ func kernelOf(r record.Result) string {
 	return ""
 }
 
-// addRow adds a record to those of its kind: one of many kernels is one row.
+// addRow adds a record to its row. The records of several kernels share a row.
 func addRow(rows []Row, r record.Result) []Row {
 	method, judge := r.Method, r.Judge
 	if r.Command == "kernels" {
@@ -304,7 +306,7 @@ func addRow(rows []Row, r record.Result) []Row {
 	return rows
 }
 
-// encode writes results.json, and checks it.
+// encode returns results.json, after checking it against the schema.
 func (r *Results) encode() ([]byte, error) {
 	b, err := json.MarshalIndent(r, "", " ")
 	if err != nil {
@@ -317,10 +319,10 @@ func (r *Results) encode() ([]byte, error) {
 	return b, nil
 }
 
-// Directory is the name of the directory of what was found.
+// Directory returns the name of the directory for the results.
 func (r *Results) Directory() string { return r.Version + "-" + r.Date }
 
-// Verdict is a record's value for all claims.
+// Verdict returns the result of all claims together: record.Holds, Violated or NotRun.
 func (r *Results) Verdict() string {
 	verdict := record.Holds
 	for _, c := range r.Claims {

@@ -12,9 +12,9 @@ import (
 	"tunproof/tunlive/gro"
 )
 
-// Back is K2: what Coalesce makes of a batch, superpackets and lone packets,
-// comes out of the kernel as the packets that went in.
-func (k *Kernel) Back(o *Oracle, s *scenario.Scenario, t *Tally) error {
+// ComesBack checks K2: if the kernel cuts the superpackets that Coalesce makes of a batch,
+// the packets of the batch come out. So do packets that Coalesce leaves alone.
+func (k *Kernel) ComesBack(o *Oracle, s *scenario.Scenario, t *Tally) error {
 	coalesce := k.subject.coalescer(s.Config)
 	for n, batch := range s.Batches {
 		supers, _ := coalesce(batch)
@@ -38,12 +38,12 @@ func (k *Kernel) Back(o *Oracle, s *scenario.Scenario, t *Tally) error {
 				}
 				continue
 			}
-			if err := back(s.Config, batch, p, got); err != nil {
+			if err := cameBack(s.Config, batch, p, got); err != nil {
 				return at(err, "batch %d, superpacket %d", n, i)
 			}
 			t.Segments += len(got.Segments)
 			if len(p.Members) > 1 {
-				t.count("superpackets", "cut to the packets of which they are")
+				t.count("superpackets", "cut to their packets again")
 			} else {
 				t.count("superpackets", "passed as one packet")
 			}
@@ -55,9 +55,10 @@ func (k *Kernel) Back(o *Oracle, s *scenario.Scenario, t *Tally) error {
 	return nil
 }
 
-func back(c pkts.Config, batch [][]byte, p law.Super, got tunlive.Answer) error {
+// cameBack compares the kernel's segments with the packets of a superpacket.
+func cameBack(c pkts.Config, batch [][]byte, p law.Super, got tunlive.Answer) error {
 	if got.Class != tunlive.Delivered || len(got.Segments) != len(p.Members) {
-		return law.Violatedf("K2", "of packets %v the kernel's answer is %v (%v), %d packets", p.Members, got.Class, got.Errno, len(got.Segments))
+		return law.Violatedf("K2", "for the superpacket of packets %v the kernel's answer is %v (%v), %d packets", p.Members, got.Class, got.Errno, len(got.Segments))
 	}
 	for i, m := range p.Members {
 		if data := got.Segments[i].Data; !law.Same(c, i, batch[m], data) {
@@ -67,11 +68,10 @@ func back(c pkts.Config, batch [][]byte, p law.Super, got tunlive.Answer) error 
 	return nil
 }
 
-// Groups is K3 of each superpacket: given its packets alone, the kernel's GRO
-// makes one superpacket with the same bytes and, but for hdr_len, the same
-// header. With AtomicIDs superpackets are made that the kernel leaves apart;
-// they are not asked about.
-func (k *Kernel) Groups(o *Oracle, s *scenario.Scenario, t *Tally) error {
+// JoinsAlone checks K3 for each superpacket of Coalesce: the kernel's GRO gets only its
+// packets and must make one superpacket with the same bytes and, except for hdr_len, the
+// same header. It ignores AtomicIDs, because the kernel does not join such packets.
+func (k *Kernel) JoinsAlone(o *Oracle, s *scenario.Scenario, t *Tally) error {
 	c := s.Config
 	c.AtomicIDs = false
 	coalesce := k.subject.coalescer(c)
@@ -86,7 +86,7 @@ func (k *Kernel) Groups(o *Oracle, s *scenario.Scenario, t *Tally) error {
 				t.count("divergence", "UDP is not joined without USO")
 				continue
 			case len(p.Members) > tunlive.MaxBatch:
-				t.count("left out", "more packets than one poll takes")
+				t.count("left out", "more packets than fit in one poll")
 				continue
 			}
 			var members [][]byte
@@ -103,7 +103,7 @@ func (k *Kernel) Groups(o *Oracle, s *scenario.Scenario, t *Tally) error {
 			if err := oneGroup(p, got); err != nil {
 				return at(err, "batch %d, superpacket %d of packets %v", n, i, p.Members)
 			}
-			t.count("superpackets", "made by the kernel too")
+			t.count("superpackets", "also made by the kernel")
 			t.Segments += len(members)
 		}
 		if t.Segments > compared {
@@ -113,25 +113,26 @@ func (k *Kernel) Groups(o *Oracle, s *scenario.Scenario, t *Tally) error {
 	return nil
 }
 
+// oneGroup compares the kernel's only superpacket with ours.
 func oneGroup(p law.Super, got []tunlive.Packet) error {
 	if len(got) != 1 {
-		return law.Violatedf("K3", "the kernel's GRO makes %d of it", len(got))
+		return law.Violatedf("K3", "the kernel's GRO makes %d packets instead of one", len(got))
 	}
 	if !bytes.Equal(p.Data, got[0].Data) {
 		return law.Mismatchf("K3", bytes.Clone(got[0].Data), p.Data, "the superpacket is not the kernel's")
 	}
 	h := got[0].Hdr
-	h.HdrLen = p.Hdr.HdrLen // the kernel's is the length of its first memory
+	h.HdrLen = p.Hdr.HdrLen // the kernel's is the length of its first piece of memory
 	if pkts.VnetHdr(h) != p.Hdr {
 		return law.Violatedf("K3", "VnetHdr %v, the kernel's is %v", p.Hdr, pkts.VnetHdr(h))
 	}
 	return nil
 }
 
-// Batches is K3 of whole batches: the kernel's GRO does what package gro
-// describes, byte for byte and in that order, and whatever it joins that Coalesce
-// leaves apart carries the rule that forbids it.
-func (k *Kernel) Batches(o *Oracle, s *scenario.Scenario, t *Tally) error {
+// JoinsBatches checks K3 for whole batches. The kernel's GRO must do what package gro
+// describes, byte for byte and in that order. For each pair of packets that the kernel
+// joins and Coalesce does not, a rule must forbid it.
+func (k *Kernel) JoinsBatches(o *Oracle, s *scenario.Scenario, t *Tally) error {
 	for n, batch := range s.Batches {
 		var sent [][]byte
 		for _, b := range batch {
@@ -148,6 +149,7 @@ func (k *Kernel) Batches(o *Oracle, s *scenario.Scenario, t *Tally) error {
 	return nil
 }
 
+// batch checks K3 for one poll of packets.
 func (k *Kernel) batch(o *Oracle, batch [][]byte, t *Tally) error {
 	got, asked, err := o.join(batch, t)
 	if err != nil || !asked {
@@ -178,7 +180,7 @@ func (k *Kernel) batch(o *Oracle, batch [][]byte, t *Tally) error {
 				rule = "other packets were joined before"
 			}
 			if rule == "" {
-				return law.Violatedf("K3", "the kernel joins packets %d and %d (of %v), Coalesce does not (%s, %s), and no rule says why",
+				return law.Violatedf("K3", "the kernel joins packets %d and %d (of %v), Coalesce does not (%s, %s), and no rule forbids it",
 					a, b, g.Members, reasons[a], reasons[b])
 			}
 			t.count("joined only by the kernel", rule)
@@ -187,12 +189,12 @@ func (k *Kernel) batch(o *Oracle, batch [][]byte, t *Tally) error {
 	return nil
 }
 
-// upTo returns the members that come no later than last.
+// upTo returns the members that are not after last.
 func upTo(members []int, last int) []int {
 	return slices.DeleteFunc(slices.Clone(members), func(m int) bool { return m > last })
 }
 
-// asDescribed compares what the kernel joined with package gro's description.
+// asDescribed compares the output of the kernel's GRO with that of package gro.
 func asDescribed(want []gro.Group, got []tunlive.Packet) error {
 	for i := range min(len(want), len(got)) {
 		w, g := want[i], got[i]

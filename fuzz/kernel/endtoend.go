@@ -13,20 +13,21 @@ import (
 	"tunproof/tunlive"
 )
 
-// bridge is offload between two TUNs.
+// bridge carries packets between two TUNs with package offload.
 type bridge struct {
 	seg      offload.Segmenter
 	co       *offload.Coalescer
-	complete bool // write complete checksums and flags 0, which the kernel verifies
+	complete bool // write complete checksums and flags 0, so that the kernel verifies them
 	frame    []byte
 	buf      []byte
 }
 
+// newBridge returns a constructor of bridges. Without uso they do not join UDP.
 func newBridge(complete, uso bool) func() tunlive.Offload {
 	return func() tunlive.Offload {
 		co, err := offload.NewCoalescer(offload.Config{DisableUDP: !uso})
 		if err != nil {
-			panic(err) // it is valid
+			panic(err) // this Config is valid
 		}
 		return &bridge{co: co, complete: complete}
 	}
@@ -53,8 +54,8 @@ func (b *bridge) Coalesce(batch [][]byte, write func(tunlive.VnetHdr, []byte) er
 			}
 			continue
 		}
-		// TCP as one long packet, UDP as its datagrams: the checksum of each is
-		// completed here, and verified by the receiver.
+		// TCP is written as one long packet, UDP as datagrams. Their checksums are
+		// completed here, and the receiver verifies them.
 		if h.GSOType != offload.GSOUDPL4 {
 			h.GSOType, h.GSOSize = offload.GSONone, 0
 		}
@@ -74,13 +75,13 @@ func (b *bridge) Coalesce(batch [][]byte, write func(tunlive.VnetHdr, []byte) er
 	return nil
 }
 
-// Path is one kind of traffic end to end.
+// Path is one kind of traffic between two hosts.
 type Path struct {
 	Name            string
-	V6, GSO         bool
-	Complete        bool
-	Impaired        bool
-	Bytes, Datagram int // in the short run
+	V6, GSO         bool // IPv6; superpackets
+	Complete        bool // complete checksums, which the receiver verifies
+	Impaired        bool // with loss, duplicates and reordering
+	Bytes, Datagram int  // TCP bytes each way and number of datagrams, at 100 percent
 }
 
 // Paths are the variants of K5.
@@ -96,21 +97,22 @@ var Paths = []Path{
 	{"the same with complete checksums", false, true, true, true, 4 << 20, 5_000},
 }
 
-// Share is the path with so many percent of its traffic.
+// Share returns the path with a percentage of its traffic.
 func (p Path) Share(percent int) Path {
 	p.Bytes, p.Datagram = p.Bytes*percent/100, p.Datagram*percent/100
 	return p
 }
 
-// lossIdle is how long a sender waits before the first loss, where losses are made.
+// lossIdle is how long a sender on an impaired link waits before it takes a datagram for
+// lost.
 const lossIdle = 100 * time.Millisecond
 
-// pathTime is far more than a path takes.
+// pathTime limits the time of a path. It is far more than a path needs.
 const pathTime = 3 * time.Minute
 
-// EndToEnd is K5: sockets at both ends of our code get what was sent, and the
-// kernels' stacks count no error. Without uso, the feature, UDP is not joined. It
-// returns what was carried.
+// EndToEnd checks K5: sockets in two namespaces, with offload between them, receive what
+// was sent, and the network stacks count no error. Without the feature uso, UDP is not
+// joined. It returns a report of the traffic.
 func EndToEnd(ctx context.Context, p Path, seed uint64, uso bool) (*tunlive.Report, error) {
 	e := tunlive.EndToEnd{V6: p.V6, GSO: p.GSO, Bytes: p.Bytes, Datagrams: p.Datagram, Offload: newBridge(p.Complete, uso)}
 	if p.Impaired {
@@ -125,7 +127,7 @@ func EndToEnd(ctx context.Context, p Path, seed uint64, uso bool) (*tunlive.Repo
 	case ctx.Err() != nil:
 		return r, ctx.Err()
 	case limited.Err() != nil:
-		return r, law.Violatedf("K5", "it stalls: %d bytes of TCP and %d datagrams in %v", r.Bytes, r.Received, pathTime)
+		return r, law.Violatedf("K5", "the traffic stalls: %d bytes of TCP and %d datagrams in %v", r.Bytes, r.Received, pathTime)
 	case errors.As(err, &traffic):
 		return r, law.Violatedf("K5", "%v", err)
 	case err != nil:
@@ -133,13 +135,13 @@ func EndToEnd(ctx context.Context, p Path, seed uint64, uso bool) (*tunlive.Repo
 	}
 	switch {
 	case len(r.Counters) > 0:
-		return r, law.Violatedf("K5", "error counters moved: %s", strings.Join(r.Counters, ", "))
+		return r, law.Violatedf("K5", "error counters increased: %s", strings.Join(r.Counters, ", "))
 	case r.Bytes != int64(2*p.Bytes):
 		return r, law.Violatedf("K5", "%d bytes of TCP arrived, not %d", r.Bytes, 2*p.Bytes)
 	case !p.Impaired && (r.Received != r.Sent || r.Distinct != r.Sent):
-		return r, law.Violatedf("K5", "%d datagrams arrived of %d, and none was lost on the way", r.Received, r.Sent)
+		return r, law.Violatedf("K5", "%d of %d datagrams arrived, although none was dropped on purpose", r.Received, r.Sent)
 	case p.Datagram > 0 && r.Received < r.Sent/2:
-		return r, law.Violatedf("K5", "%d datagrams arrived of %d", r.Received, r.Sent)
+		return r, law.Violatedf("K5", "%d of %d datagrams arrived", r.Received, r.Sent)
 	}
 	return r, nil
 }

@@ -6,9 +6,9 @@ import (
 	"tunproof/tunlive"
 )
 
-// Enumerations are those of superpackets with the kernel as judge, which is asked about
-// every stride-th. The process enters namespaces of its own. Call the function that is
-// returned at the end.
+// Enumerations returns the enumerations of superpackets with the kernel as judge. It is
+// asked about every stride-th superpacket. The process enters namespaces of its own. Call
+// the returned function at the end.
 func Enumerations(stride int) ([]*exhaustive.Enumeration, func(), error) {
 	if err := tunlive.Enter(); err != nil {
 		return nil, nil, err
@@ -28,7 +28,7 @@ func Enumerations(stride int) ([]*exhaustive.Enumeration, func(), error) {
 		return func(p scenario.Super) (bool, error) {
 			before := tally.Rounds
 			s.Supers[0] = p
-			err := k.Segment(o, &s, &tally)
+			err := k.CutsAlike(o, &s, &tally)
 			return tally.Rounds > before, err
 		}
 	}

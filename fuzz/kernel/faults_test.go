@@ -17,7 +17,7 @@ import (
 	"tunproof/tunlive/gro"
 )
 
-// kinds are one superpacket of each kind.
+// kinds returns one superpacket of each kind.
 func kinds() map[string]scenario.Packet {
 	tcp4, tcp6 := scenario.TCP4(250), scenario.TCP6(250)
 	tcp4.Options, tcp6.Options = scenario.Timestamps, scenario.Timestamps
@@ -29,8 +29,8 @@ func kinds() map[string]scenario.Packet {
 		"udp6 extension": extension, "udp4 options": options}
 }
 
-// faulty calls f with every single-bit fault of a list of packets, then without
-// one of them, with one more, and with two exchanged.
+// faulty calls f with faulty copies of a list of packets: every single bit flipped, a
+// packet missing, a packet doubled, two neighbours exchanged. It returns their number.
 func faulty(list [][]byte, f func(what string, list [][]byte)) (n int) {
 	for i := range list {
 		for bit := range 8 * len(list[i]) {
@@ -53,8 +53,8 @@ func faulty(list [][]byte, f func(what string, list [][]byte)) (n int) {
 	return n
 }
 
-// TestFaultsInSegments plants every fault into what Segment gives (K1), and into
-// what comes back from the kernel (K2).
+// TestFaultsInSegments plants every fault into the segments of Segment (K1), and into
+// the segments of the kernel (K2), and checks that each is detected.
 func TestFaultsInSegments(t *testing.T) {
 	k := kernel(t)
 	for _, o := range k.Cuts {
@@ -73,7 +73,7 @@ func TestFaultsInSegments(t *testing.T) {
 				}
 				n := faulty(want, func(what string, l [][]byte) {
 					if sameSegments("K1", l, got) == nil {
-						t.Errorf("%s: %s in what Segment gives is not seen", name, what)
+						t.Errorf("%s: %s in the segments of Segment is not detected", name, what)
 					}
 				})
 				super := law.Super{Super: p, Members: []int{0, 1, 2}}
@@ -82,27 +82,27 @@ func TestFaultsInSegments(t *testing.T) {
 					for _, data := range l {
 						faulted.Segments = append(faulted.Segments, tunlive.Packet{Data: data})
 					}
-					if back(pkts.Config{}, want, super, faulted) == nil {
-						t.Errorf("%s: %s in what the kernel gives back is not seen", name, what)
+					if cameBack(pkts.Config{}, want, super, faulted) == nil {
+						t.Errorf("%s: %s in the segments of the kernel is not detected", name, what)
 					}
 				})
 				for _, class := range []tunlive.Class{tunlive.Dropped, tunlive.Refused, tunlive.Lost} {
-					if sameSegments("K1", want, tunlive.Answer{Class: class}) == nil || back(pkts.Config{}, want, super, tunlive.Answer{Class: class}) == nil {
-						t.Errorf("%s: %v is not seen", name, class)
+					if sameSegments("K1", want, tunlive.Answer{Class: class}) == nil || cameBack(pkts.Config{}, want, super, tunlive.Answer{Class: class}) == nil {
+						t.Errorf("%s: %v is not detected", name, class)
 					}
 				}
 				got.Segments[1].Hdr.Flags |= packet.NeedsCsum
 				if sameSegments("K1", want, got) == nil {
-					t.Errorf("%s: a segment without its checksum is not seen", name)
+					t.Errorf("%s: a segment without its checksum is not detected", name)
 				}
-				t.Logf("%s: %d faults seen", name, n)
+				t.Logf("%s: %d faults detected", name, n)
 			}
 		})
 	}
 }
 
-// TestFaultsInSuperpackets plants every fault into a superpacket (K3) and its
-// header, and into what package gro describes.
+// TestFaultsInSuperpackets plants every fault into a superpacket (K3) and its header, and
+// into the output of package gro, and checks that each is detected.
 func TestFaultsInSuperpackets(t *testing.T) {
 	k := kernel(t)
 	for _, o := range k.Joins {
@@ -127,7 +127,7 @@ func TestFaultsInSuperpackets(t *testing.T) {
 					if len(l) == 1 {
 						p.Data = l[0]
 						if oneGroup(p, got) == nil {
-							t.Errorf("%s: %s in our superpacket is not seen", name, what)
+							t.Errorf("%s: %s in our superpacket is not detected", name, what)
 						}
 					}
 					var described []gro.Group
@@ -137,7 +137,7 @@ func TestFaultsInSuperpackets(t *testing.T) {
 						described = append(described, g)
 					}
 					if asDescribed(described, got) == nil {
-						t.Errorf("%s: %s in what is described is not seen", name, what)
+						t.Errorf("%s: %s in the output of package gro is not detected", name, what)
 					}
 				})
 				for i, h := range []pkts.VnetHdr{{Flags: 2}, {GSOType: 2}, {GSOSize: 1}, {CsumStart: 1}, {CsumOffset: 1}} {
@@ -148,20 +148,21 @@ func TestFaultsInSuperpackets(t *testing.T) {
 					p.Hdr.CsumStart += h.CsumStart
 					p.Hdr.CsumOffset += h.CsumOffset
 					if oneGroup(p, got) == nil {
-						t.Errorf("%s: fault %d in the VnetHdr is not seen", name, i)
+						t.Errorf("%s: fault %d in the VnetHdr is not detected", name, i)
 					}
 					n++
 				}
 				if oneGroup(supers[0], append(got, got[0])) == nil || oneGroup(supers[0], nil) == nil {
-					t.Errorf("%s: two superpackets, or none, are not seen", name)
+					t.Errorf("%s: two superpackets, or none, are not detected", name)
 				}
-				t.Logf("%s: %d faults seen", name, n)
+				t.Logf("%s: %d faults detected", name, n)
 			}
 		})
 	}
 }
 
-// TestFaultsInAnswers has a kernel that answers otherwise than it does.
+// TestFaultsInAnswers checks that a kernel with a wrong answer is detected, and that this
+// machine's kernel passes.
 func TestFaultsInAnswers(t *testing.T) {
 	k := kernel(t)
 	need(t, k, k.Cuts[0])
@@ -180,22 +181,22 @@ func TestFaultsInAnswers(t *testing.T) {
 		c.change(&h, b)
 		o := &Oracle{Name: "tun", segmenter: answers{tunlive.Answer{Class: c.class, Segments: []tunlive.Packet{{Data: b}}}}}
 		s := scenario.Scenario{Supers: []scenario.Super{{Hdr: h, Data: b}}}
-		if err := k.Segment(o, &s, &Tally{}); err == nil {
-			t.Errorf("a kernel that %s is not noticed", c.name)
+		if err := k.CutsAlike(o, &s, &Tally{}); err == nil {
+			t.Errorf("a kernel that %s is not detected", c.name)
 		}
-		if err := k.Segment(k.Cuts[0], &s, &Tally{}); err != nil {
-			t.Errorf("%s: of this kernel: %v", c.name, err)
+		if err := k.CutsAlike(k.Cuts[0], &s, &Tally{}); err != nil {
+			t.Errorf("%s: this machine's kernel: %v", c.name, err)
 		}
 	}
 }
 
-// answers is an oracle that answers always the same.
+// answers is an oracle that always gives the same answer.
 type answers struct{ a tunlive.Answer }
 
 func (s answers) Segment(tunlive.VnetHdr, []byte) (tunlive.Answer, error) { return s.a, nil }
 func (answers) Close() error                                              { return nil }
 
-// faultyBridge harms one of as many packets as it says that it writes.
+// faultyBridge damages one in every "of" packets that it writes.
 type faultyBridge struct {
 	tunlive.Offload
 	n, of int
@@ -211,7 +212,8 @@ func (f *faultyBridge) Coalesce(batch [][]byte, write func(tunlive.VnetHdr, []by
 	})
 }
 
-// TestFaultsEndToEnd plants faults between two hosts: sockets or counters show them.
+// TestFaultsEndToEnd plants faults between two hosts and checks that sockets or counters
+// show them.
 func TestFaultsEndToEnd(t *testing.T) {
 	k := kernel(t)
 	need(t, k, k.Cuts[0])
@@ -220,7 +222,7 @@ func TestFaultsEndToEnd(t *testing.T) {
 		name     string
 		complete bool
 		tcp      bool
-		want     string // in what the sockets report, or the counters
+		want     string // part of the sockets' error or of the counters
 		harm     func(h tunlive.VnetHdr, packet []byte, w write) error
 	}{
 		{"a byte of TCP, partial checksum", false, true, "are not those that were sent", func(h tunlive.VnetHdr, b []byte, w write) error { b[len(b)-5] ^= 1; return w(h, b) }},
@@ -246,7 +248,7 @@ func TestFaultsEndToEnd(t *testing.T) {
 				got = "datagrams are lost"
 			}
 			if !strings.Contains(got, c.want) {
-				t.Errorf("%q is not reported, but %s: %+v", c.want, got, r)
+				t.Errorf("want %q reported, got %s: %+v", c.want, got, r)
 			}
 		})
 	}

@@ -1,6 +1,6 @@
-// Package live joins package tunlive, the kernel, with what it judges: offload,
-// the model, the corpus, the captures. Its checks are K1 to K5 of
-// docs/properties.md.
+// Package kernel asks the Linux kernel, through package tunlive, to judge package
+// offload, the model, the cases of the corpus and the captures. It checks the
+// properties K1 to K5 of docs/properties.md.
 package kernel
 
 import (
@@ -14,26 +14,26 @@ import (
 	"tunproof/tunlive/gro"
 )
 
-// Oracle is one way of asking the kernel.
+// Oracle is one way to ask the kernel. It either cuts superpackets or joins packets.
 type Oracle struct {
 	Name      string // "tun", "veth", "toggle", "gate"
 	segmenter tunlive.Segmenter
 	gro       tunlive.GRO
-	linkLen   int   // bytes of the link's header, which csum_start counts too
-	Missing   error // a *tunlive.Missing: why it cannot be asked
+	linkLen   int   // length of the link-layer header, which csum_start includes
+	Missing   error // a *tunlive.Missing: why this machine does not have the oracle
 }
 
-// Kernel is the kernel of this machine and the ways there are of asking it.
+// Kernel is the kernel of this machine, with the oracles that ask it.
 type Kernel struct {
 	Features tunlive.Features
 	Rules    gro.Rules
-	Cuts     []*Oracle // segmentation: two TUNs, and a veth without any
-	Joins    []*Oracle // GRO: a TUN's, and a veth's
+	Cuts     []*Oracle // segmentation: between two TUNs, and on a veth
+	Joins    []*Oracle // GRO: of a TUN, and of a veth
 
 	subject subject
 }
 
-// Open opens what there is. The program must have called tunlive.Enter.
+// Open opens the oracles that this machine has. Call tunlive.Enter first.
 func Open() (*Kernel, error) {
 	k := unopened()
 	var errs [4]error
@@ -58,12 +58,13 @@ func Open() (*Kernel, error) {
 	return k, nil
 }
 
-// lacks says whether a feature was probed, and is not there.
+// lacks reports whether a feature was probed and is absent.
 func (k *Kernel) lacks(name string) bool {
 	has, probed := k.Features[name]
 	return probed && !has
 }
 
+// unopened returns a Kernel whose oracles are not open yet.
 func unopened() *Kernel {
 	return &Kernel{subject: production(), Cuts: []*Oracle{{Name: "tun"}, {Name: "veth", linkLen: 14}}, Joins: []*Oracle{{Name: "toggle"}, {Name: "gate"}}}
 }
@@ -87,14 +88,14 @@ func (k *Kernel) Close() error {
 	return err
 }
 
-// Tally counts what was asked and answered.
+// Tally counts questions, compared packets and kinds of answers.
 type Tally struct {
-	Rounds   int // questions that the kernel answered
-	Segments int // compared
-	Counts   map[string]int
+	Rounds   int            // questions that the kernel answered
+	Segments int            // packets that were compared
+	Counts   map[string]int // by "kind: what"
 }
 
-// count counts what, of a kind.
+// count adds one to a count of a kind.
 func (t *Tally) count(kind, what string) {
 	if t.Counts == nil {
 		t.Counts = map[string]int{}
@@ -114,7 +115,7 @@ func (t *Tally) Add(u Tally) {
 	}
 }
 
-// Lines are the counts, sorted, one kind a line.
+// Lines returns the counts as text, sorted, one line for each kind.
 func (t *Tally) Lines() []string {
 	kinds := map[string][]string{}
 	for _, key := range slices.Sorted(maps.Keys(t.Counts)) {
@@ -128,10 +129,11 @@ func (t *Tally) Lines() []string {
 	return lines
 }
 
-// Refusals counts what was refused, dropped, or known to diverge: K4.
+// Refusals returns the number of superpackets that K4 judged: those that were refused
+// or dropped, and known divergences.
 func (t *Tally) Refusals() int { return t.Sum("refused") + t.Sum("divergence") }
 
-// Sum adds up the counts of a kind.
+// Sum returns the sum of all counts of a kind.
 func (t *Tally) Sum(kind string) int {
 	n := 0
 	for key, v := range t.Counts {

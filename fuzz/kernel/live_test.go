@@ -20,7 +20,7 @@ import (
 	"tunproof/tunlive"
 )
 
-// cannot is why the kernel cannot be asked.
+// cannot is the reason why the kernel cannot be asked, or nil.
 var cannot error
 
 func TestMain(m *testing.M) {
@@ -40,7 +40,7 @@ func skip(t *testing.T, why error) {
 	t.Skip(why)
 }
 
-// kernel opens this machine's.
+// kernel returns the kernel of this machine, opened once.
 func kernel(t *testing.T) *Kernel {
 	t.Helper()
 	if cannot != nil {
@@ -53,7 +53,7 @@ func kernel(t *testing.T) *Kernel {
 	return k
 }
 
-// need skips what an oracle is missing for, if that is expected.
+// need skips a test if its oracle is missing.
 func need(t *testing.T, k *Kernel, o *Oracle) {
 	t.Helper()
 	if o.Missing == nil {
@@ -67,15 +67,15 @@ func need(t *testing.T, k *Kernel, o *Oracle) {
 	t.Skip(o.Missing)
 }
 
-// model returns the kernel with the model alone as what it judges.
+// model returns a Kernel that judges the model alone.
 func model(t *testing.T) (k *Kernel, forget func()) {
 	clone := *kernel(t)
 	clone.subject, forget = modelOnce()
 	return &clone, forget
 }
 
-// TestRandom is K1 to K4 on generated scenarios, of production and of the model, by
-// every oracle. Of the model also the order: packets that conflict keep theirs.
+// TestRandom checks K1 to K4 on generated scenarios: every oracle judges production and
+// the model. It also checks that the model keeps the order of conflicting packets.
 func TestRandom(t *testing.T) {
 	m, forget := model(t)
 	judges := chosen(t, kernel(t), m, (*Kernel).Parts)
@@ -110,7 +110,7 @@ func TestRandom(t *testing.T) {
 	}
 }
 
-// TestStated is K1 to K4 on the corpus and the captures, of production and of the model.
+// TestStated checks K1 to K4 on the corpus and the captures, for production and the model.
 func TestStated(t *testing.T) {
 	m, _ := model(t)
 	for _, j := range chosen(t, kernel(t), m, (*Kernel).Stated) {
@@ -121,9 +121,9 @@ func TestStated(t *testing.T) {
 	}
 }
 
-// TestModel asks of the model what is not generated: three packets with every bit of
-// the headers of the second flipped, or cut to every length. Besides what the kernel
-// answers, packets that conflict keep their order.
+// TestModel checks the model on batches that are not generated: three packets, where the
+// second has one header bit flipped or is cut to some length. The kernel judges them, and
+// conflicting packets must keep their order.
 func TestModel(t *testing.T) {
 	k, _ := model(t)
 	for _, o := range k.Joins {
@@ -132,7 +132,7 @@ func TestModel(t *testing.T) {
 			var tally Tally
 			flips(func(batch [][]byte) {
 				s := scenario.Scenario{Batches: [][][]byte{batch}}
-				if err := k.Batches(o, &s, &tally); err != nil {
+				if err := k.JoinsBatches(o, &s, &tally); err != nil {
 					t.Fatal(err)
 				}
 			})
@@ -151,9 +151,9 @@ func TestModel(t *testing.T) {
 	})
 }
 
-// flips calls f with batches of three packets. The second follows the first but for a
-// bit of its headers, its length, or its ports too; or it is a fragment, or of another
-// protocol, with other ports. The third follows the second, or the first.
+// flips calls f with batches of three packets. The second follows the first except for
+// one bit of its headers, or for its length. Or it has other ports and is cut, a fragment
+// or of another protocol. The third follows the second, or the first.
 func flips(f func(batch [][]byte)) {
 	options := scenario.TCP4(8)
 	options.Options = scenario.Timestamps
@@ -207,7 +207,7 @@ func keepsOrder(coalesce func([][]byte) ([]law.Super, []string), batch [][]byte)
 	return nil
 }
 
-// TestEndToEnd is K5.
+// TestEndToEnd checks K5 on every path, with less traffic.
 func TestEndToEnd(t *testing.T) {
 	k := kernel(t)
 	need(t, k, k.Cuts[0])
@@ -229,8 +229,8 @@ func TestEndToEnd(t *testing.T) {
 	}
 }
 
-// TestClasses checks that the inputs meet every class of answer and every
-// divergence.
+// TestClasses checks that the cases of the corpus meet every class of answer, every
+// divergence and every refusal.
 func TestClasses(t *testing.T) {
 	k := kernel(t)
 	need(t, k, k.Cuts[0])
@@ -247,17 +247,17 @@ func TestClasses(t *testing.T) {
 		"divergence: over 65,535 bytes is cut", "divergence: UFO becomes fragments", "divergence: one packet with odd headers is taken",
 		"divergence: payload <= gso_size < payload + options is dropped"} {
 		if tally.Counts[name] == 0 {
-			t.Errorf("the corpus meets no %q", name)
+			t.Errorf("no case of the corpus meets %q", name)
 		}
 	}
 	for _, r := range law.RefusalNames() {
-		if tally.Counts["refused: "+r] == 0 && r != "RSCInfo" && r != "TooLong" && r != "Fragment" { // divergences, and the guard's
-			t.Errorf("the corpus is refused with no %s", r)
+		if tally.Counts["refused: "+r] == 0 && r != "RSCInfo" && r != "TooLong" && r != "Fragment" { // these are divergences, or refused by the guard
+			t.Errorf("no case of the corpus is refused with %s", r)
 		}
 	}
 }
 
-// TestUnexpected checks what of a machine may be missing.
+// TestUnexpected checks which oracles a machine may lack.
 func TestUnexpected(t *testing.T) {
 	missing := &tunlive.Missing{What: "x"}
 	for _, test := range []struct {
@@ -274,8 +274,7 @@ func TestUnexpected(t *testing.T) {
 	}
 }
 
-// TestAt checks that a fault of the harness is told from one of what is
-// judged.
+// TestAt checks that an error of the harness does not become a violation.
 func TestAt(t *testing.T) {
 	var v *law.Violation
 	if err := at(law.Violatedf("K1", "x"), "y"); !errors.As(err, &v) || v.Property != "K1" || !strings.Contains(err.Error(), "y: x") {

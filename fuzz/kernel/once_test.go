@@ -16,8 +16,8 @@ import (
 	"tunproof/tunlive"
 )
 
-// The kernel's answer does not depend on who is judged by it. So each question is asked
-// once, and production and the model are judged by the same answer.
+// The kernel's answer does not depend on which implementation it judges. So each question
+// is asked once, and the same answer judges production and the model.
 
 // judgement is one check by one oracle of production, of the model, or of both.
 type judgement struct {
@@ -27,10 +27,10 @@ type judgement struct {
 	tallies  map[string]*Tally
 }
 
-// chosen returns the judgements that -run matches, of production by k and of the model
-// by m. The parts share their scenarios, which are drawn once for all of them, so a
-// subtest does not judge but chooses: TestRandom/K1_random,_tun/model is the first
-// oracle's of the model alone. Without a subject in -run both are judged.
+// chosen returns the judgements that -run matches: k judges production, m the model. All
+// parts share the same scenarios, which are drawn once. So a subtest only chooses a
+// judgement: TestRandom/K1_random,_tun/model chooses the model, judged by the first
+// oracle. Without a subject in -run both are judged.
 func chosen(t *testing.T, k, m *Kernel, list func(*Kernel) []Part) (all []*judgement) {
 	models := list(m)
 	for i, p := range list(k) {
@@ -49,8 +49,8 @@ func chosen(t *testing.T, k, m *Kernel, list func(*Kernel) []Part) (all []*judge
 	return all
 }
 
-// check checks a scenario of each subject, and answers a question of the second as the
-// kernel answered the first. It returns what is wrong with either.
+// check checks a scenario for each subject. If the second subject needs the answer to a
+// question of the first, it gets the same answer. check returns the errors of both.
 func (j *judgement) check(s *scenario.Scenario) error {
 	var memory remembers
 	if j.Oracle.segmenter != nil {
@@ -69,7 +69,7 @@ func (j *judgement) check(s *scenario.Scenario) error {
 	return errors.Join(errs...)
 }
 
-// compared checks that something was compared, and logs what.
+// compared checks that packets were compared, and logs the counts.
 func (j *judgement) compared(t *testing.T) {
 	t.Helper()
 	for _, name := range j.subjects {
@@ -104,9 +104,9 @@ func open() (*Kernel, error) {
 	return k, nil
 }
 
-// answered holds an oracle's answers to the first subject's questions, in the order in
-// which each question was asked. The second subject takes them; what it asks besides is
-// asked of the kernel.
+// answered holds an oracle's answers to the questions of the first subject. A question
+// that was asked twice has two answers, in order. The second subject takes them. The
+// kernel is asked again only for other questions.
 type answered[A any] struct {
 	kept   map[string][]A
 	second bool
@@ -199,9 +199,9 @@ func cloned(list []tunlive.Packet) []tunlive.Packet {
 	return list
 }
 
-// modelOnce returns the model alone as subject. It remembers what it made of a batch
-// until forget: all oracles ask about the same batches, and its search takes most of
-// their time.
+// modelOnce returns the model alone as the subject. It remembers the result of each batch
+// until forget is called: all oracles ask about the same batches, and the model's search
+// takes most of their time.
 func modelOnce() (s subject, forget func()) {
 	type made struct {
 		supers  []law.Super
@@ -225,8 +225,8 @@ func modelOnce() (s subject, forget func()) {
 	return s, func() { clear(known) }
 }
 
-// TestOnce checks that the second subject gets the answers that the first got, in their
-// order, that what it asks besides is asked, and that nothing is remembered after that.
+// TestOnce checks that the second subject gets the answers of the first in the same
+// order, that its other questions are asked, and that nothing is remembered afterwards.
 func TestOnce(t *testing.T) {
 	var n [1]byte
 	counting := &cuts{Segmenter: counter{&n}}
@@ -250,7 +250,7 @@ func TestOnce(t *testing.T) {
 		}},
 	}
 	if err := j.check(nil); !errors.Is(err, os.ErrInvalid) || !errors.Is(err, os.ErrExist) {
-		t.Errorf("of two that fail: %v", err)
+		t.Errorf("two checks failed, but the error is %v", err)
 	}
 	got = append(got, asked("a"))
 	if want := []byte{1, 2, 3, 1, 3, 4, 2, 5, 6}; !bytes.Equal(got, want) {
@@ -258,7 +258,7 @@ func TestOnce(t *testing.T) {
 	}
 }
 
-// counter answers with how often it was asked, in memory that it uses again.
+// counter answers with the number of questions so far, in memory that it reuses.
 type counter struct{ n *[1]byte }
 
 func (c counter) Segment(tunlive.VnetHdr, []byte) (tunlive.Answer, error) {

@@ -14,21 +14,21 @@ import (
 	"tunproof/tunlive"
 )
 
-// Part is one check by one oracle, of whatever scenario it is given.
+// Part is one check of one property by one oracle, for any scenario.
 type Part struct {
-	Property string // K1 to K3; K1 is K4 too
-	Kind     string
+	Property string // K1, K2 or K3; K1 also checks K4
+	Kind     string // "random", "corpus" ...
 	Oracle   *Oracle
-	Unit     string // of Tally.Rounds
-	Weight   int    // share of the time
-	Supers   bool   // it is about superpackets, else about batches
+	Unit     string // unit of Tally.Rounds
+	Weight   int    // relative share of the time
+	Supers   bool   // Check reads the superpackets of a scenario, otherwise its batches
 	Check    func(s *scenario.Scenario, t *Tally) error
 }
 
-// Method names the part among those of its property.
+// Method returns the name of the part, unique among the parts of its property.
 func (p Part) Method() string { return p.Kind + ", " + p.Oracle.Name }
 
-// Parts are the checks of scenarios.
+// Parts returns the checks that run on generated scenarios.
 func (k *Kernel) Parts() []Part {
 	var list []Part
 	add := func(property, kind, unit string, weight int, supers bool, oracles []*Oracle,
@@ -42,14 +42,15 @@ func (k *Kernel) Parts() []Part {
 				func(s *scenario.Scenario, t *Tally) error { return check(o, s, t) }})
 		}
 	}
-	add("K1", "random", "superpackets", 30, true, k.Cuts, k.Segment)
-	add("K2", "random", "batches", 10, false, k.Cuts, k.Back)
-	add("K3", "superpackets alone", "batches", 10, false, k.Joins, k.Groups)
-	add("K3", "whole batches", "batches", 10, false, k.Joins, k.Batches)
+	add("K1", "random", "superpackets", 30, true, k.Cuts, k.CutsAlike)
+	add("K2", "random", "batches", 10, false, k.Cuts, k.ComesBack)
+	add("K3", "superpackets alone", "batches", 10, false, k.Joins, k.JoinsAlone)
+	add("K3", "whole batches", "batches", 10, false, k.Joins, k.JoinsBatches)
 	return list
 }
 
-// Stated are the checks of what is in the repository: cases and captures.
+// Stated returns the checks of the repository's own input: the cases of the corpus and
+// the captures. They ignore the scenario that they get.
 func (k *Kernel) Stated() []Part {
 	var list []Part
 	for _, o := range k.Cuts {
@@ -57,7 +58,7 @@ func (k *Kernel) Stated() []Part {
 			Part{Property: "K1", Kind: "corpus", Oracle: o, Unit: "superpackets",
 				Check: everyCase(func(c *pkts.Case, t *Tally) error {
 					s := scenario.FromCase(c)
-					if err := k.Segment(o, &s, t); err != nil {
+					if err := k.CutsAlike(o, &s, t); err != nil {
 						return err
 					}
 					return k.CutCase(o, c, t)
@@ -65,10 +66,10 @@ func (k *Kernel) Stated() []Part {
 			Part{Property: "K2", Kind: "corpus", Oracle: o, Unit: "batches",
 				Check: everyCase(func(c *pkts.Case, t *Tally) error {
 					s := scenario.FromCase(c)
-					return k.Back(o, &s, t)
+					return k.ComesBack(o, &s, t)
 				})},
 			Part{Property: "K2", Kind: "captures", Oracle: o, Unit: "batches",
-				Check: everyCapture(law.Modes, func(s *scenario.Scenario, t *Tally) error { return k.Back(o, s, t) })})
+				Check: everyCapture(law.Modes, func(s *scenario.Scenario, t *Tally) error { return k.ComesBack(o, s, t) })})
 	}
 	for _, o := range k.Joins {
 		list = append(list,
@@ -76,16 +77,16 @@ func (k *Kernel) Stated() []Part {
 				Check: everyCase(func(c *pkts.Case, t *Tally) error { return k.JoinCase(o, c, t) })},
 			Part{Property: "K3", Kind: "captures", Oracle: o, Unit: "batches",
 				Check: everyCapture(law.Modes[:1], func(s *scenario.Scenario, t *Tally) error {
-					if err := k.Groups(o, s, t); err != nil {
+					if err := k.JoinsAlone(o, s, t); err != nil {
 						return err
 					}
-					return k.Batches(o, s, t)
+					return k.JoinsBatches(o, s, t)
 				})})
 	}
 	return list
 }
 
-// everyCase checks every case of the corpus; its check takes no scenario.
+// everyCase returns a check of every case of the corpus. It ignores its scenario.
 func everyCase(check func(*pkts.Case, *Tally) error) func(*scenario.Scenario, *Tally) error {
 	return func(_ *scenario.Scenario, t *Tally) error {
 		cases, err := corpus.Cases()
@@ -101,7 +102,8 @@ func everyCase(check func(*pkts.Case, *Tally) error) func(*scenario.Scenario, *T
 	}
 }
 
-// everyCapture checks every capture, in batches that are one poll.
+// everyCapture returns a check of every capture, cut into batches that fit one poll. It
+// ignores its scenario.
 func everyCapture(modes []law.Mode, check func(*scenario.Scenario, *Tally) error) func(*scenario.Scenario, *Tally) error {
 	return func(_ *scenario.Scenario, t *Tally) error {
 		captures, err := corpus.Captures()
@@ -124,7 +126,7 @@ func everyCapture(modes []law.Mode, check func(*scenario.Scenario, *Tally) error
 	}
 }
 
-// Rows are the rows of all checks, as "property method".
+// Rows returns the names of the rows of all checks, as "property method".
 func Rows() []string {
 	k := unopened()
 	var rows []string
@@ -140,12 +142,12 @@ func Rows() []string {
 	return rows
 }
 
-// expected are the features without which an oracle may be missing; all others
-// must be there, or what is missing is a fault of the machine.
+// expected maps an oracle to the feature that it needs. Such an oracle may be missing
+// if the feature is. Any other missing oracle is a fault of the machine.
 var expected = map[string]string{"toggle": "root"}
 
-// Unexpected names what is missing although nothing that was probed says that it
-// may be. With TUNLIVE=require that is a failure.
+// Unexpected lists the oracles that are missing although no probed feature explains it.
+// With TUNLIVE=require they are a failure.
 func (k *Kernel) Unexpected() []string {
 	var list []string
 	for _, o := range k.oracles() {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+
 	"tunproof/fuzz/internal/file"
 	"tunproof/fuzz/law"
 	"tunproof/fuzz/record"
@@ -17,42 +18,43 @@ import (
 	"tunproof/tunlive"
 )
 
-// Run asks the kernel about everything, in namespaces of its own, and collects
-// records.
+// Run checks K1 to K5 with this machine's kernel, in network namespaces of its own, and
+// collects the result records.
 type Run struct {
 	record.Collector
 	Seed   uint64
-	Time   time.Duration // of everything, roughly
-	Count  int           // batches of K2 and of K3, instead of a time; 0 for none
-	Supers int           // superpackets of K1, with Count
-	Share  int           // percent of K5's traffic
-	State  string        // file that keeps how far a run with Count is, "" for none
+	Time   time.Duration // total time, roughly
+	Count  int           // batches for K2 and for K3, instead of a time; 0 for a time
+	Supers int           // superpackets for K1, if Count is set
+	Share  int           // percentage of K5's traffic
+	State  string        // file that keeps the progress of a run with Count; "" for none
 
 	kernel *Kernel
 	done   progress
-	met    map[string]*Tally // by property
-	paths  []string          // what went end to end
+	met    map[string]*Tally // counts by property
+	paths  []string          // a line for each path of K5
 }
 
-// progress is how far a run has come, to resume it.
+// progress is the state of a run, kept to resume it.
 type progress struct {
 	Seed  uint64                `json:"seed"`
-	Of    string                `json:"of"` // the sources, the kernel and the user
+	Of    string                `json:"of"` // tree, kernel and user; a state of others is not resumed
 	Parts map[string]*partState `json:"parts"`
 }
 
+// partState is the progress of one part.
 type partState struct {
 	Scenarios int     `json:"scenarios"`
 	Seconds   float64 `json:"seconds"`
 	Tally     Tally   `json:"tally"`
 }
 
-// chunk is how many scenarios are drawn from one seed.
+// chunk is the number of scenarios that are drawn from one seed.
 const chunk = 500
 
-// Ask runs everything. The process must be one that may enter namespaces of its
-// own: it stays in them. Where the machine lacks what is needed, the records say so,
-// unless TUNLIVE=require: then it is an error.
+// Ask runs all checks. The process enters namespaces of its own and stays in them. If
+// the machine lacks something that a check needs, its record is "not run". With
+// TUNLIVE=require that is an error instead.
 func (r *Run) Ask() error {
 	r.met = map[string]*Tally{}
 	var missing *tunlive.Missing
@@ -72,7 +74,7 @@ func (r *Run) Ask() error {
 	return nil
 }
 
-// Print writes the table, and what the inputs met, for people.
+// Print writes the table of records and the counts of answers as text.
 func (r *Run) Print(out io.Writer) {
 	r.Table(out)
 	for _, property := range slices.Sorted(maps.Keys(r.met)) {
@@ -86,7 +88,7 @@ func (r *Run) Print(out io.Writer) {
 	}
 }
 
-// nothing records why no property was run.
+// nothing adds a "not run" record with a reason for every row.
 func (r *Run) nothing(why error) {
 	for _, row := range Rows() {
 		if property, method, _ := strings.Cut(row, " "); r.Only.MatchString(row) {
@@ -104,7 +106,7 @@ func (r *Run) run() (err error) {
 	}
 	defer r.kernel.Close()
 	if missing := r.kernel.Unexpected(); len(missing) > 0 && os.Getenv("TUNLIVE") == "require" {
-		return fmt.Errorf("TUNLIVE=require, and there is not all that this machine should have: %s", strings.Join(missing, "; "))
+		return fmt.Errorf("TUNLIVE=require, but this machine lacks: %s", strings.Join(missing, "; "))
 	}
 	start := time.Now()
 	r.Say("Linux %s, seed %d", record.Here().Kernel, r.done.Seed)
@@ -129,7 +131,7 @@ func (r *Run) run() (err error) {
 	return nil
 }
 
-// allRandom runs the parts on generated input, each for its share of the time.
+// allRandom runs the parts on generated scenarios, each for its share of the time.
 func (r *Run) allRandom(start time.Time) error {
 	all := r.kernel.Parts()
 	parts := slices.DeleteFunc(all, func(p Part) bool {
@@ -158,11 +160,12 @@ func (r *Run) allRandom(start time.Time) error {
 	return nil
 }
 
-// violated reports whether there was a difference. A run stops at the first.
+// violated reports whether a property was violated. A run stops at the first violation.
 func (r *Run) violated() bool {
 	return slices.ContainsFunc(r.Rows, func(row record.Result) bool { return row.Result == record.Violated })
 }
 
+// features returns the features as text.
 func features(f tunlive.Features) string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(f)) {
@@ -175,7 +178,7 @@ func features(f tunlive.Features) string {
 	return strings.Join(list, ", ")
 }
 
-// load reads the state file, if there is one.
+// load reads the state file, if it exists.
 func (r *Run) load() error {
 	r.done.Seed, r.done.Parts = r.Seed, map[string]*partState{}
 	tree, env := record.Current()
@@ -209,11 +212,12 @@ func (r *Run) stated(p Part) error {
 	return nil
 }
 
-// judged adds a part's rows. A part of K1 has two: K1 counts what was cut, K4 what was
-// refused, dropped, or is a known divergence.
+// judged adds the result record of a part. A part of K1 has a second record for K4. K1
+// counts the superpackets that were cut. K4 counts those that were refused or dropped, and
+// known divergences.
 func (r *Run) judged(p Part, t Tally, seed uint64, start time.Time, err error) {
 	if t.Rounds == 0 && err == nil {
-		r.NotRun(p.Property, p.Method(), "kernel", "nothing was asked")
+		r.NotRun(p.Property, p.Method(), "kernel", "the kernel was asked nothing")
 		return
 	}
 	row := record.Result{Property: p.Property, Method: p.Method(), Judge: "kernel", Count: t.Rounds, Unit: p.Unit, Seed: seed}
@@ -236,7 +240,7 @@ func (r *Run) judged(p Part, t Tally, seed uint64, start time.Time, err error) {
 	r.met[p.Property].Add(t)
 }
 
-// random runs a part on generated scenarios, for a time or a count.
+// random runs a part on generated scenarios, for a time or up to a count.
 func (r *Run) random(p Part, limit time.Duration, count int) error {
 	if r.violated() || r.Ctx.Err() != nil {
 		return nil
@@ -270,7 +274,7 @@ func (r *Run) random(p Part, limit time.Duration, count int) error {
 				return err
 			}
 			if !small {
-				broken = err // the harness failed, which is no violation
+				broken = err // an error of the harness is not a violation
 				return err
 			}
 			return nil
@@ -301,7 +305,7 @@ func (r *Run) random(p Part, limit time.Duration, count int) error {
 	return nil
 }
 
-// endToEnd is K5. In a short time not every path is taken.
+// endToEnd checks K5. If the time is short, some paths are not run.
 func (r *Run) endToEnd() error {
 	start := time.Now()
 	for _, p := range Paths {

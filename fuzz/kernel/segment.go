@@ -16,15 +16,15 @@ import (
 const (
 	ipv4Header, ipv6Header = 20, 40
 	tcpHeader, udpHeader   = 20, 8
-	ipv4Fragment           = 0x3F  // of byte 6: MF and the offset
-	shortestMatched        = 4     // bytes that a packet must have for an oracle to find it
-	maxPacket              = 65535 // bytes of a packet
+	ipv4Fragment           = 0x3F  // MF and the offset, in byte 6
+	shortestMatched        = 4     // the filter of oracle tun matches no shorter packet
+	maxPacket              = 65535 // bytes of an IP packet
 )
 
-// Segment is K1 and K4: what Segment accepts the kernel cuts to the same bytes,
-// what Segment refuses the kernel refuses or drops, but for divergences that are
-// known, and which have to diverge as they are known to.
-func (k *Kernel) Segment(o *Oracle, s *scenario.Scenario, t *Tally) error {
+// CutsAlike checks K1 and K4. If Segment accepts a superpacket, the kernel must cut it to
+// the same bytes. If Segment refuses it, the kernel must refuse or drop it. A known
+// divergence must diverge as it is known to.
+func (k *Kernel) CutsAlike(o *Oracle, s *scenario.Scenario, t *Tally) error {
 	for i, p := range s.Supers {
 		if err := k.segment(o, p, t); err != nil {
 			return at(err, "superpacket %d (%v, %d bytes)", i, p.Hdr, len(p.Data))
@@ -33,7 +33,8 @@ func (k *Kernel) Segment(o *Oracle, s *scenario.Scenario, t *Tally) error {
 	return nil
 }
 
-// at says of a violation in which part of the scenario it is.
+// at adds to an error the part of the scenario that it belongs to. A violation stays a
+// violation.
 func at(err error, format string, args ...any) error {
 	v, ok := err.(*law.Violation)
 	if !ok {
@@ -44,8 +45,9 @@ func at(err error, format string, args ...any) error {
 	return &w
 }
 
+// segment checks one superpacket.
 func (k *Kernel) segment(o *Oracle, p scenario.Super, t *Tally) error {
-	p, ok := harmless(p)
+	p, ok := defuse(p)
 	want, refusal, err := k.subject.segment(p)
 	if err != nil {
 		return err
@@ -56,10 +58,10 @@ func (k *Kernel) segment(o *Oracle, p scenario.Super, t *Tally) error {
 			return err
 		}
 		if refusal != otherRefusal {
-			return law.Violatedf("K4", "Segment says %q, the model %q (\"\" is accepted)", refusal, otherRefusal)
+			return law.Violatedf("K4", "Segment refuses with %q, the model with %q (\"\" means accepted)", refusal, otherRefusal)
 		}
 		if !slices.EqualFunc(want, other, bytes.Equal) {
-			return law.Violatedf("K1", "Segment's segments are not the model's")
+			return law.Violatedf("K1", "Segment and the model give different segments")
 		}
 	}
 	if !ok {
@@ -73,7 +75,7 @@ func (k *Kernel) segment(o *Oracle, p scenario.Super, t *Tally) error {
 	t.Rounds++
 	t.count("kernel", got.Class.String())
 	if got.Class == tunlive.Lost {
-		return law.Violatedf("K4", "the kernel takes it, hands out nothing, and counts nothing")
+		return law.Violatedf("K4", "the kernel accepts it, hands out nothing, and counts nothing")
 	}
 	if name, expected := k.divergence(o, p, refusal); name != "" {
 		t.count("divergence", name)
@@ -93,7 +95,7 @@ func (k *Kernel) segment(o *Oracle, p scenario.Super, t *Tally) error {
 	return sameSegments("K1", want, got)
 }
 
-// cut asks an oracle of a superpacket, and returns false if it cannot be asked.
+// cut gives a superpacket to an oracle. asked is false if the oracle cannot send it.
 func (o *Oracle) cut(p scenario.Super, t *Tally) (got tunlive.Answer, asked bool, err error) {
 	err = tunlive.ErrPacket
 	if len(p.Data) <= longest && o.takes(p) {
@@ -106,7 +108,7 @@ func (o *Oracle) cut(p scenario.Super, t *Tally) (got tunlive.Answer, asked bool
 	return got, err == nil, err
 }
 
-// join asks an oracle of a batch, and returns false if it cannot be asked.
+// join gives a batch to an oracle. asked is false if the oracle cannot send it.
 func (o *Oracle) join(batch [][]byte, t *Tally) (got []tunlive.Packet, asked bool, err error) {
 	switch got, err = o.gro.Coalesce(batch); err {
 	case tunlive.ErrPacket:
@@ -119,12 +121,13 @@ func (o *Oracle) join(batch [][]byte, t *Tally) (got []tunlive.Packet, asked boo
 	return got, err == nil, err
 }
 
-// leftOut is what is not asked: a Fragment header with a GSO type, for the guard,
-// and what a way of asking does not take.
-const leftOut = "not taken this way"
+// leftOut counts inputs that the kernel is not asked about: those that an oracle cannot
+// send, and fragments with a GSO type, which the guard refuses.
+const leftOut = "this oracle cannot send it"
 
-// takes says whether an oracle can be asked of a superpacket. The filter behind a TUN matches no packet under 4 bytes. Over a veth
-// offsets count from the Ethernet header, and the MTU is a limit.
+// takes reports whether an oracle can send a superpacket. The filter after a TUN matches
+// no packet under 4 bytes. On a veth, offsets count from the Ethernet header, and the MTU
+// limits the length.
 func (o *Oracle) takes(p scenario.Super) bool {
 	h := p.Hdr
 	if o.linkLen == 0 {
@@ -135,14 +138,14 @@ func (o *Oracle) takes(p scenario.Super) bool {
 }
 
 const (
-	mostHeadroom = 512     // bytes of memory that a kernel puts in front of a packet
-	longSegments = 2_000   // of what is over 65,535 bytes, which takes its time
-	longest      = 200_000 // bytes of a packet
+	mostHeadroom = 512     // bytes of memory that a kernel reserves in front of a packet
+	longSegments = 2_000   // most segments of a packet over 65,535 bytes; more take too long
+	longest      = 200_000 // bytes of the longest packet that is sent
 )
 
-// harmless clears the fragment bits of an IPv4 packet with a GSO type, and
-// returns false for what the guard refuses all the same.
-func harmless(p scenario.Super) (scenario.Super, bool) {
+// defuse clears the fragment bits of an IPv4 packet with a GSO type, in a copy. It returns
+// false if the guard still refuses the packet.
+func defuse(p scenario.Super) (scenario.Super, bool) {
 	if guard.Check(p.Hdr.GSOType, p.Data) == nil {
 		return p, true
 	}
@@ -154,6 +157,7 @@ func harmless(p scenario.Super) (scenario.Super, bool) {
 	return p, p.Data[0]>>4 != 6 && guard.Check(p.Hdr.GSOType, p.Data) == nil
 }
 
+// sameSegments compares the kernel's segments with the expected ones.
 func sameSegments(property string, want [][]byte, got tunlive.Answer) error {
 	if got.Class != tunlive.Delivered {
 		return law.Violatedf(property, "%d segments, but the kernel's answer is %v (%v)", len(want), got.Class, got.Errno)
@@ -173,9 +177,10 @@ func sameSegments(property string, want [][]byte, got tunlive.Answer) error {
 	return nil
 }
 
-// expectation says whether an answer is the divergence that is known.
+// expectation returns an error if an answer is not the known divergence.
 type expectation func(tunlive.Answer) error
 
+// isClass expects one of the classes of answer.
 func isClass(classes ...tunlive.Class) expectation {
 	return func(a tunlive.Answer) error {
 		if slices.Contains(classes, a.Class) {
@@ -185,8 +190,8 @@ func isClass(classes ...tunlive.Class) expectation {
 	}
 }
 
-// likeOther expects what is made of another superpacket, whatever Segment makes
-// of this one.
+// likeOther expects the answer that is right for superpacket p. p may differ from the
+// superpacket that was sent.
 func (k *Kernel) likeOther(p scenario.Super) expectation {
 	return func(a tunlive.Answer) error {
 		segments, refusal, err := k.subject.other(p)
@@ -203,18 +208,19 @@ func (k *Kernel) likeOther(p scenario.Super) expectation {
 	}
 }
 
+// anything expects nothing.
 func anything(tunlive.Answer) error { return nil }
 
-// divergence names the disagreement with the kernel that a superpacket shows,
-// "" if none is known, and returns what the kernel is expected to do. refusal is
-// Segment's, "" if it accepts. Sources: tun_get_user, virtio_net_hdr_to_skb,
-// tcp_gso_segment of Linux 6.18.
+// divergence returns the name of the known disagreement with the kernel that applies to a
+// superpacket, or "", and what the kernel is expected to do. refusal is Segment's, "" if
+// Segment accepts. Sources: tun_get_user, virtio_net_hdr_to_skb, tcp_gso_segment of Linux
+// 6.18.
 func (k *Kernel) divergence(o *Oracle, p scenario.Super, refusal string) (string, expectation) {
 	h, n := p.Hdr, len(p.Data)
 	gso := h.GSOType != packet.GSONone
 	hdrLen := int(h.HdrLen)
 	if h.Flags&packet.NeedsCsum != 0 {
-		hdrLen = max(hdrLen, int(h.CsumStart+h.CsumOffset+2)) // in 16 bits, as there
+		hdrLen = max(hdrLen, int(h.CsumStart+h.CsumOffset+2)) // in 16 bits, as in the kernel
 	}
 	refuses := isClass(tunlive.Refused, tunlive.FrameError, tunlive.RxDropped)
 	switch {
@@ -223,7 +229,7 @@ func (k *Kernel) divergence(o *Oracle, p scenario.Super, refusal string) (string
 	case refusal == "" && (n == 0 || p.Data[0]>>4 != 4 && p.Data[0]>>4 != 6):
 		return "no IP version is refused", refuses
 	case refusal == "" && h.Flags&packet.NeedsCsum != 0 && int(h.CsumStart)+mostHeadroom >= maxPacket:
-		// With the memory in front of the packet it has to fit 16 bits.
+		// The kernel adds its headroom, and the sum must fit in 16 bits.
 		return "csum_start near 65,535 may be refused", func(a tunlive.Answer) error {
 			if a.Class != tunlive.Delivered {
 				return refuses(a)
@@ -263,15 +269,15 @@ func (k *Kernel) divergence(o *Oracle, p scenario.Super, refusal string) (string
 	return k.divergenceOfGSO(o, p, refusal)
 }
 
-// raisedTo8 is what kernels do since CVE-2026-90063 was mended.
+// raisedTo8 is a divergence of kernels with the fix for CVE-2026-90063.
 const raisedTo8 = "gso_size under 8 is raised to 8"
 
-// noUSO is what kernels before 6.2 do with UDP superpackets.
+// noUSO is a divergence of kernels before 6.2.
 const noUSO = "UDP superpackets are refused without USO"
 
-// divergenceOfGSO is about what the kernel takes for a superpacket: it knows
-// neither options nor, without NEEDS_CSUM, extension headers when it asks whether
-// the payload is longer than gso_size.
+// divergenceOfGSO returns the divergence that depends on whether the kernel regards a
+// packet as a superpacket. The kernel compares gso_size with a payload length that
+// ignores options and, without NEEDS_CSUM, extension headers.
 func (k *Kernel) divergenceOfGSO(o *Oracle, p scenario.Super, refusal string) (string, expectation) {
 	h, n := p.Hdr, len(p.Data)
 	l4, ip := tcpHeader, ipv4Header
@@ -291,7 +297,7 @@ func (k *Kernel) divergenceOfGSO(o *Oracle, p scenario.Super, refusal string) (s
 		l4Off, _ := packet.Locate(p.Data)
 		payloadAt = l4Off + l4
 	} else if k.lacks("one-without-csum") {
-		payloadAt = l4 // of an IP header nothing is known
+		payloadAt = l4 // it does not know the IP header
 	}
 	size := int(h.GSOSize)
 	raised := size < 8 && h.GSOType&^packet.GSOECN != packet.GSOUDPL4 && !k.Features["small-gso"]
@@ -300,7 +306,7 @@ func (k *Kernel) divergenceOfGSO(o *Oracle, p scenario.Super, refusal string) (s
 	}
 	switch isGSO := n-payloadAt > size; {
 	case !isGSO && refusal != "" && h.GSOType != packet.GSOUDPL4|packet.GSOECN:
-		// One packet, of which nothing but the checksum is looked at.
+		// One packet: the kernel looks only at its checksum.
 		one := p
 		one.Hdr.GSOType, one.Hdr.GSOSize = packet.GSONone, 0
 		return "one packet with odd headers is taken", func(a tunlive.Answer) error {
@@ -312,7 +318,7 @@ func (k *Kernel) divergenceOfGSO(o *Oracle, p scenario.Super, refusal string) (s
 		}
 	case isGSO && refusal == "" && h.GSOType != packet.GSOUDPL4:
 		if segments, _, _ := k.subject.other(p); len(segments) == 1 {
-			if o.linkLen > 0 { // one or the other, by the kernel and by what is behind the headers
+			if o.linkLen > 0 { // depends on the kernel and on the bytes after the headers
 				return "payload <= gso_size < payload + options is dropped", isClass(tunlive.Dropped, tunlive.Refused)
 			}
 			return "payload <= gso_size < payload + options is dropped", isClass(tunlive.Dropped)

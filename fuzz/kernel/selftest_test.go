@@ -12,21 +12,21 @@ import (
 	"tunproof/tunlive/gro"
 )
 
-// The GRO cases of the Linux selftests (tools/testing/selftests, gro.c): what is
-// sent and which payloads are expected to arrive, restated. PPPoE, which takes an
-// Ethernet device, is left out.
+// These are the GRO cases of the Linux selftests (tools/testing/selftests, gro.c): the
+// packets that are sent, and the payload lengths that are expected to arrive. PPPoE is
+// left out, because it needs an Ethernet device.
 
-// selftest is one of them: batches, each a poll, and payload lengths expected.
+// selftest is one case: batches of one poll each, and the expected payload lengths.
 type selftest struct {
 	name  string
 	only  string // "4" or "6": IP version
 	polls func(p scenario.Packet) [][][]byte
 	want  []int
-	other map[string][]int // wanted of kernels with the feature, or with "!" in front without it
-	any   bool             // order of arrival is not stated
+	other map[string][]int // instead of want, by feature that the kernel has, or with "!" lacks
+	any   bool             // the order of arrival does not matter
 }
 
-// follow returns n packets of so many bytes that follow each other from p on.
+// follow returns packets with payloads of these sizes, in sequence, beginning with p.
 func follow(p scenario.Packet, sizes ...int) []scenario.Packet {
 	var list []scenario.Packet
 	for _, n := range sizes {
@@ -37,7 +37,7 @@ func follow(p scenario.Packet, sizes ...int) []scenario.Packet {
 	return list
 }
 
-// send is one poll of packets, of which some are changed.
+// send returns one poll with the packets, after the changes.
 func send(list []scenario.Packet, change ...func([]scenario.Packet)) [][][]byte {
 	for _, c := range change {
 		c(list)
@@ -49,19 +49,20 @@ func send(list []scenario.Packet, change ...func([]scenario.Packet)) [][][]byte 
 	return [][][]byte{batch}
 }
 
-// sizes is a selftest that only sends lengths.
+// sizes returns a selftest that sends packets with these payload lengths.
 func sizes(lengths ...int) func(scenario.Packet) [][][]byte {
 	return func(p scenario.Packet) [][][]byte { return send(follow(p, lengths...)) }
 }
 
-// second sends 100 bytes twice, the second changed.
+// second returns a selftest that sends two packets of 100 bytes, the second one changed.
 func second(change func(p *scenario.Packet)) func(scenario.Packet) [][][]byte {
 	return func(p scenario.Packet) [][][]byte {
 		return send(follow(p, 100, 100), func(l []scenario.Packet) { change(&l[1]) })
 	}
 }
 
-// harmed sends 100 bytes n times, one of them harmed after its checksums.
+// harmed returns a selftest that sends n packets of 100 bytes, one of them damaged after
+// its checksums are computed.
 func harmed(n, which int, harm func(b []byte)) func(scenario.Packet) [][][]byte {
 	return func(p scenario.Packet) [][][]byte {
 		polls := send(follow(p, slices.Repeat([]int{100}, n)...))
@@ -70,7 +71,7 @@ func harmed(n, which int, harm func(b []byte)) func(scenario.Packet) [][][]byte 
 	}
 }
 
-// flagged sends five, the third replaced by an empty one with a flag.
+// flagged returns a selftest that sends five packets, the third one empty and with a flag.
 func flagged(flag byte) func(scenario.Packet) [][][]byte {
 	return func(p scenario.Packet) [][][]byte {
 		return send(follow(p, 100, 100, 100, 100, 100), func(l []scenario.Packet) {
@@ -80,7 +81,7 @@ func flagged(flag byte) func(scenario.Packet) [][][]byte {
 	}
 }
 
-// ids sends 100 bytes with each of the IDs.
+// ids returns a selftest that sends a packet of 100 bytes for each IPv4 ID.
 func ids(df uint16, list ...uint16) func(scenario.Packet) [][][]byte {
 	return func(p scenario.Packet) [][][]byte {
 		return send(follow(p, slices.Repeat([]int{100}, len(list))...), func(l []scenario.Packet) {
@@ -95,8 +96,8 @@ func withDstOpts(p *scenario.Packet, value byte) {
 	p.ExtType, p.Extensions = 60, []byte{6, 0, 1, 4, 0, 0, 0, value}
 }
 
-// large sends 4,096-byte packets until IP's limit, then two more, the last behind
-// a gap.
+// large returns a selftest that sends 4,096-byte packets up to IP's length limit, then two
+// more, with a gap before the last.
 func large(more int) func(scenario.Packet) [][][]byte {
 	return func(p scenario.Packet) [][][]byte {
 		mss := 4096 - (len(p.Bytes()) - len(p.Payload))
@@ -107,7 +108,7 @@ func large(more int) func(scenario.Packet) [][][]byte {
 	}
 }
 
-// largest is the payload of the longest packet with these headers.
+// largest returns the length of the longest payload with these headers.
 func largest(p scenario.Packet) int { return 65535 - (len(p.Bytes()) - len(p.Payload)) }
 
 func decrement(b []byte, at int) {
@@ -194,7 +195,7 @@ var selftests = []selftest{
 			withDstOpts(&l[1], 2)
 		})
 	}},
-	{name: "large_max", polls: large(0)}, // wanted knows
+	{name: "large_max", polls: large(0)}, // see wanted
 	{name: "large_rem", polls: large(1)},
 	{name: "single", polls: sizes(100), want: []int{100}},
 	{name: "capacity", want: slices.Repeat([]int{400}, 8), polls: func(p scenario.Packet) [][][]byte {
@@ -211,7 +212,7 @@ var selftests = []selftest{
 	}},
 }
 
-// outer puts an IP header of the same version in front: IPIP, or IPv6 in IPv6.
+// outer puts an IP header of the same version in front of a packet: IPIP, or IPv6 in IPv6.
 func outer(inner []byte) []byte {
 	p := scenario.Packet{V6: inner[0]>>4 == 6, Src: 10, Dst: 20, TTL: 8, Frag: 0x4000, UDP: true, Payload: make([]byte, len(inner)-8)}
 	b := p.Bytes()
@@ -224,7 +225,7 @@ func outer(inner []byte) []byte {
 	return append(b[:20], inner...)
 }
 
-// payloadLen is the length of a packet's TCP payload, behind an outer header too.
+// payloadLen returns the length of a packet's TCP payload, also inside an outer header.
 func payloadLen(b []byte) int {
 	switch {
 	case b[0]>>4 == 4 && b[9] == 4:
@@ -234,12 +235,12 @@ func payloadLen(b []byte) int {
 	}
 	l4, _ := packet.Locate(b)
 	if b[0]>>4 == 6 && b[6] == 44 {
-		l4 = 48 // behind the Fragment header
+		l4 = 48 // after the Fragment header
 	}
 	return len(b) - l4 - int(b[l4+12]>>4)*4
 }
 
-// wanted is what a selftest expects of a kernel.
+// wanted returns the payload lengths that a selftest expects from a kernel.
 func (s *selftest) wanted(k *Kernel, p scenario.Packet) []int {
 	rest := largest(p) % (4096 - (len(p.Bytes()) - len(p.Payload)))
 	switch s.name {
@@ -256,8 +257,8 @@ func (s *selftest) wanted(k *Kernel, p scenario.Packet) []int {
 	return s.want
 }
 
-// TestSelftests runs them on the real kernel, by every oracle, as IPv4 and IPv6,
-// plain and encapsulated.
+// TestSelftests runs the selftests on the real kernel with every oracle, over IPv4 and
+// IPv6, plain and encapsulated.
 func TestSelftests(t *testing.T) {
 	k := kernel(t)
 	for version, p := range bases() {
@@ -267,7 +268,7 @@ func TestSelftests(t *testing.T) {
 			}
 			for _, tunnel := range []bool{false, true} {
 				if tunnel && s.want == nil {
-					continue // their lengths are those of one header
+					continue // their lengths assume one header
 				}
 				polls := s.polls(p)
 				want := s.wanted(k, p)
@@ -326,7 +327,7 @@ func asked(t *testing.T, o *Oracle, polls [][][]byte) (lengths []int) {
 	return lengths
 }
 
-// TestSelftestsDescribed runs them on package gro, which takes no kernel.
+// TestSelftestsDescribed runs the selftests on package gro, which needs no kernel.
 func TestSelftestsDescribed(t *testing.T) {
 	for _, k := range []*Kernel{
 		{Rules: gro.Rules{FixedIDs: true, HopByHop: true}, Features: map[string]bool{"fixed-ids": true}},
@@ -343,7 +344,7 @@ func TestSelftestsDescribed(t *testing.T) {
 	}
 }
 
-// bases are the packets that the selftests start from.
+// bases returns the packet that the selftests start from, by IP version.
 func bases() map[string]scenario.Packet {
 	b := map[string]scenario.Packet{"4": scenario.TCP4(0), "6": scenario.TCP6(0)}
 	for version, p := range b {

@@ -7,17 +7,18 @@ import (
 	"tunproof/offload"
 )
 
-// subject is what the kernel judges.
+// subject is the implementation that the kernel judges.
 type subject struct {
 	segment   func(p scenario.Super) (segments [][]byte, refusal string, err error)
 	coalescer func(c pkts.Config) func(batch [][]byte) (supers []law.Super, reasons []string)
-	// other is the other implementation's Segment: what a divergence that is known is
-	// compared with, and why the kernel alone joins.
+	// other is Segment of the other implementation. It gives the expected output of a
+	// known divergence, and helps to explain a join that only the kernel makes.
 	other  func(p scenario.Super) (segments [][]byte, refusal string, err error)
-	agrees bool // the two are compared first
+	agrees bool // require that both implementations agree before the kernel is asked
 }
 
-// production is judged together with the model.
+// production returns package offload as the implementation to judge. It must also agree
+// with the model.
 func production() subject {
 	return subject{segment: segment, other: segmentModel, agrees: true,
 		coalescer: func(c pkts.Config) func([][]byte) ([]law.Super, []string) {
@@ -26,7 +27,8 @@ func production() subject {
 		}}
 }
 
-// modelAlone is judged without regard to production, which only explains.
+// modelAlone returns the model as the implementation to judge. Package offload only helps
+// to explain differences.
 func modelAlone() subject {
 	return subject{segment: segmentModel, other: segment,
 		coalescer: func(c pkts.Config) func([][]byte) ([]law.Super, []string) {
@@ -34,11 +36,13 @@ func modelAlone() subject {
 		}}
 }
 
+// segment is Segment of production.
 func segment(p scenario.Super) ([][]byte, string, error) {
 	var s offload.Segmenter
 	return law.Segment(&s, p)
 }
 
+// segmentModel is Segment of the model, with the results of segment.
 func segmentModel(p scenario.Super) ([][]byte, string, error) {
 	segments, refusal := law.SegmentModel(p)
 	return segments, refusal, nil

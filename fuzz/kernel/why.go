@@ -11,10 +11,11 @@ import (
 	"tunproof/tunlive/gro"
 )
 
-// why names the rule that forbids Coalesce to join members i-1 and i of a group
-// that the kernel made, "" if there is none. It looks at the packets, the reasons
-// that Coalesce gave and the kernel's superpacket: whether they are candidates (C1), whether the superpacket
-// would come back as the packets (the equation), what stood between them (C4).
+// why returns the rule that forbids Coalesce to join members i-1 and i of a group that
+// the kernel joined, or "" if there is none. It looks at the packets, at the reasons of
+// Coalesce and at the kernel's superpacket. It asks whether the packets are candidates
+// (C1), whether the superpacket is cut to these packets again (the equation), and which
+// packets stood between them (C4).
 func (k *Kernel) why(batch [][]byte, reasons []string, g gro.Group, i int) string {
 	a, b := g.Members[i-1], g.Members[i]
 	for _, m := range []int{a, b} {
@@ -40,8 +41,8 @@ func (k *Kernel) why(batch [][]byte, reasons []string, g gro.Group, i int) strin
 	return ""
 }
 
-// conflict says whether two packets must keep their order (C4), without the model,
-// which may be what is judged.
+// conflict reports whether two packets must keep their order (C4). It does not use the
+// model, because the model may be the subject.
 func conflict(a, b []byte) bool {
 	addressesA, flowA := identity(a)
 	addressesB, flowB := identity(b)
@@ -51,7 +52,8 @@ func conflict(a, b []byte) bool {
 	return addressesA != nil && len(addressesA) == len(addressesB) && bytes.Equal(addressesA, addressesB)
 }
 
-// identity returns a packet's addresses, and protocol and ports if it has a flow.
+// identity returns a packet's addresses, and, if it belongs to a flow, its protocol and
+// ports.
 func identity(b []byte) (addresses, flow []byte) {
 	at, l4 := 9, ipv4Header
 	switch {
@@ -71,8 +73,8 @@ func identity(b []byte) (addresses, flow []byte) {
 	return addresses, flow
 }
 
-// notCandidate names the test of admission that a packet fails which the kernel
-// does not make.
+// notCandidate returns the rule of admission (C1) that a packet breaks and that the
+// kernel does not have, or "".
 func notCandidate(b []byte, reason string) string {
 	l4, proto := packet.Locate(b)
 	switch reason {
@@ -100,8 +102,8 @@ func notCandidate(b []byte, reason string) string {
 	return ""
 }
 
-// notBack names the field in which a member of the kernel's superpacket would
-// not come back from it.
+// notBack returns the first field in which a member of the kernel's superpacket differs
+// once the superpacket is cut again, or "".
 func (k *Kernel) notBack(batch [][]byte, g gro.Group, member int) string {
 	h := scenario.Super{Data: g.Data}
 	h.Hdr.Flags, h.Hdr.GSOType, h.Hdr.GSOSize = packet.NeedsCsum, g.GSOType, uint16(g.GSOSize)
@@ -117,7 +119,7 @@ func (k *Kernel) notBack(batch [][]byte, g gro.Group, member int) string {
 	}
 	differences := packet.Diff(batch[g.Members[member]], segments[member])
 	for _, d := range differences {
-		if !strings.HasSuffix(d.Field, ".checksum") { // which follow from others
+		if !strings.HasSuffix(d.Field, ".checksum") { // checksums follow from other fields
 			return "equation: " + d.Field
 		}
 	}

@@ -1,20 +1,20 @@
 package mutants
 
-// onDevice are bugs of the device. None of them is in the function that writes.
+// onDevice has bugs in the device. None of them is in the function that writes.
 var onDevice = []Bug{
-	{"read-buffer-without-vnet-header", "lightway before 3e83757: full packets truncated in silence", "offload/tun/read_linux.go",
+	{"read-buffer-without-vnet-header", "lightway before 3e83757: full packets are truncated silently", "offload/tun/read_linux.go",
 		`readLen = offload.VnetHdrLen + maxPacket + 1`, `readLen = maxPacket`},
 	{"truncation-not-seen", reader, "offload/tun/read_linux.go",
 		`case n == len(r.buf):`, `case n > len(r.buf):`},
 	{"left-over-segments-lost", reader, "offload/tun/read_linux.go",
 		"	r.call = call{bufs: bufs, sizes: sizes, offset: offset}\n	r.handOut()\n", "	r.call = call{bufs: bufs, sizes: sizes, offset: offset}\n	_ = r.seg.Reset(offload.VnetHdr{Flags: offload.RSCInfo}, nil)\n"},
-	{"short-buffer-loses-the-superpacket", "OVS's kind: one segment's error ends all", "offload/tun/read_linux.go",
+	{"short-buffer-loses-the-superpacket", "similar to OVS: an error in one segment ends all", "offload/tun/read_linux.go",
 		"			for range r.seg.InPlace() { // drop it\n				break\n			}\n", "			for range r.seg.InPlace() {\n			}\n"},
 	{"short-buffer-not-counted", reader, "offload/tun/read_linux.go",
 		"			r.d.Short++\n", ""},
 	{"offset-forgotten", "wireguard-go's Windows reader, 1cf89f5", "offload/tun/read_linux.go",
 		`dst = dst[min(r.offset, len(dst)):]`, `dst = dst[min(0, len(dst)):]`},
-	{"one-packet-a-read", "wireguard-go: no drain", "offload/tun/read_linux.go",
+	{"one-packet-a-read", "wireguard-go does not drain the queue", "offload/tun/read_linux.go",
 		`r.reads < maxDrain && (r.n == 0 || r.n+r.cut <= maxDrain)`, `r.reads < 1`},
 	{"drain-without-bound", reader, "offload/tun/read_linux.go",
 		`r.reads < maxDrain && (r.n == 0 || r.n+r.cut <= maxDrain)`, `true`},
@@ -26,7 +26,7 @@ var onDevice = []Bug{
 		"	if err == unix.EBADFD {\n		return ErrGone\n	}\n", ""},
 	{"super-not-resent", "firezone: the batch is lost on the first EINVAL", "offload/tun/write_linux.go",
 		"		w.alone, w.refused = true, true\n		w.refuse(p, h, err)\n		return true\n", "		w.refuse(p, h, err)\n		w.at++\n		return true\n"},
-	{"refusal-every-time", "wireguard-go: logs for ever, half of the bandwidth", "offload/tun/write_linux.go",
+	{"refusal-every-time", "wireguard-go logs every time and loses half of the bandwidth", "offload/tun/write_linux.go",
 		"			dev.switches.Or(uint32(of) << refusedShift)\n", ""},
 	{"refusal-switches-all-off", reader, "offload/tun/write_linux.go",
 		`dev.switches.Or(uint32(of) << refusedShift)`, `dev.switches.Or(uint32(allProtocols) << refusedShift)`},
@@ -34,7 +34,7 @@ var onDevice = []Bug{
 		`if of := protocolOf(h.GSOType); of == UDP && n > maxOldUDP {`, `if of := protocolOf(h.GSOType); false {`},
 	{"first-error-ends-the-batch", "nebula before b1883d32, wireguard-go before 1417a47", "offload/tun/write_linux.go",
 		"	case unix.EINVAL:\n		w.d.Refused += uint64(n)\n", "	case unix.EINVAL:\n		w.fatal = err\n		w.d.Refused += uint64(n)\n"},
-	{"down-ends-the-queue", "clawpatrol 830's kind", "offload/tun/write_linux.go",
+	{"down-ends-the-queue", "similar to clawpatrol 830", "offload/tun/write_linux.go",
 		"	case unix.EIO:\n		w.d.Down += uint64(n)\n", "	case unix.EIO:\n		w.fatal = err\n		w.d.Down += uint64(n)\n"},
 	{"gone-not-told", reader, "offload/tun/write_linux.go",
 		"	case unix.EBADFD:\n		w.fatal = ErrGone\n", "	case unix.EBADFD:\n		w.d.Failed += uint64(n)\n"},
@@ -48,7 +48,7 @@ var onDevice = []Bug{
 		`if w.member++; w.member == len(p.Packets()) {`, `if w.member++; w.member > 0 {`},
 	{"member-not-reset", reader, "offload/tun/write_linux.go",
 		"		w.at++\n		w.member, w.alone, w.refused = 0, false, false\n", "		w.at++\n		w.alone, w.refused = false, false\n"},
-	{"sleeps-on-a-full-queue", "this project's own, found by its tests: a TUN wakes only who polled", "offload/tun/write_linux.go",
+	{"sleeps-on-a-full-queue", "a bug of this project that its tests found: a TUN wakes only writers that polled", "offload/tun/write_linux.go",
 		"	n, err := unix.Poll(w.poll[:], 0)\n	return n > 0 || err == unix.EINTR\n", "	return false\n"},
 	{"observer-not-told-of-a-refusal", reader, "offload/tun/write_linux.go",
 		"	w.event.super = r\n", "	w.event.super = nil\n"},
@@ -56,7 +56,7 @@ var onDevice = []Bug{
 		`if !w.alone && p.VnetHdr().GSOType != offload.GSONone && w.isOff(p) {`, `if false {`},
 	{"switches-never-read", "tailscale 11026: no switch at run time", "offload/tun/write_linux.go",
 		`if s := switches(dev.switches.Load()); s != w.switches {`, `if s := switches(dev.switches.Load()); w.co == nil {`},
-	{"udp-without-uso", "tailscale before PR 21: assumed to be there", "offload/tun/open_linux.go",
+	{"udp-without-uso", "tailscale before PR 21: it assumed USO", "offload/tun/open_linux.go",
 		"		d.unsupported = UDP\n", ""},
 	{"mask-of-the-first-queue-only", reader, "offload/tun/open_linux.go",
 		`for i, fd := range fds[1:] {`, `for i, fd := range fds[:0] {`},
@@ -84,7 +84,7 @@ var onDevice = []Bug{
 		`return q.file.SetReadDeadline(t)`, `return q.file.SetDeadline(t)`},
 	{"write-deadline-ignored", reader, "offload/tun/queue_linux.go",
 		`return q.file.SetWriteDeadline(t)`, `return nil`},
-	{"closed-not-told", "wireguard-go before ec8f6f8's kind", "offload/tun/queue_linux.go",
+	{"closed-not-told", "similar to wireguard-go before ec8f6f8", "offload/tun/queue_linux.go",
 		"		return os.ErrClosed\n	}\n	// The poller", "		return err\n	}\n	// The poller"},
 	{"stats-of-reads-lost", reader, "offload/tun/queue_linux.go",
 		"	s.Read.add(&q.r.total.ReadStats)\n", ""},
@@ -92,7 +92,7 @@ var onDevice = []Bug{
 		`clear := uint32(p) | uint32(p)<<refusedShift`, `clear := uint32(p)`},
 	{"closes-the-first-queue-only", reader, "offload/tun/device_linux.go",
 		"	queues := d.queues\n", "	queues := d.queues[:1]\n"},
-	{"payload-recorded-unasked", "whoever sends a record sends what it carried", "offload/tun/record.go",
+	{"payload-recorded-unasked", "a user who shares a record also shares its payload", "offload/tun/record.go",
 		"	if r.Payload {\n", "	if true {\n"},
 	{"sum-of-what-is-left-out-lost", reader, "offload/tun/record.go",
 		"		sum := offload.Sum(covered, 0)\n", "		sum := uint16(0)\n"},
@@ -106,9 +106,9 @@ var onDevice = []Bug{
 		"		dev.rec.wrote(pkts, w.cfg)\n", ""},
 }
 
-// inventedOnDevice are bugs by a reader of the device who had not read its tests, of
-// those that tests would most likely miss. Eight of the ten did escape, until there
-// were tests of what happens when two rare things meet.
+// inventedOnDevice has bugs by a reader of the device who had not read its tests and chose
+// those that tests most likely miss. Eight of the ten were not detected until tests of
+// rare combinations were added.
 var inventedOnDevice = []Bug{
 	{"member-survives-deadline", stranger, "offload/tun/write_linux.go",
 		`w.batch = batch{pkts: pkts, supers: w.co.Coalesce(pkts)}`, `w.batch = batch{pkts: pkts, supers: w.co.Coalesce(pkts), member: w.member}`},

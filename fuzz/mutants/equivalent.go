@@ -1,16 +1,16 @@
 package mutants
 
-// Equivalent lists a mutation that no input can show, and why. An entry applies only
-// while its line is unchanged.
+// Equivalent is a mutation that no input can show. An entry applies only while its line is
+// unchanged.
 type Equivalent struct {
 	ID     string
 	Source string // the line
-	Why    string // the key of an argument
+	Why    string // key of Arguments
 }
 
-// Arguments has the reasons why mutations are equivalent. Besides, each of these
-// mutations was run against the small exhaustive sets of P10, like every other, and make
-// mutation-deep runs it against the large ones: no input differs from the original.
+// Arguments has the reasons why mutations are equivalent, by key. Besides, each of these
+// mutations was run against the small exhaustive sets of P10, like every other. make
+// mutation-deep runs it against the large ones. No input differs from the original.
 var Arguments = map[string]string{
 	"assertion":  "The mutated code asserts something that holds: with the tag invariants it panics otherwise. Mutations of the asserted code test that it would panic.",
 	"bounds":     "The two tests check two slices of the same length, so they have the same result. Both are there so that the compiler needs no other bounds checks.",
@@ -26,7 +26,7 @@ var Arguments = map[string]string{
 	"unused":     "Nothing reads the value: an IPv4 value in an IPv6 packet; a limit of 1 or 0 where there is one packet already.",
 }
 
-// Equivalents are all mutations of offload and of the model that survive and are
+// Equivalents has all mutations of offload and of the model that survive and are
 // equivalent.
 var Equivalents = []Equivalent{
 	{"candidate.go:parsed.parse:literal:5a849cb2", `p.version, p.proto, p.l4Off = 6, pkt[6], ipv6HdrLen`, "tag"},
@@ -116,7 +116,7 @@ var Equivalents = []Equivalent{
 	{"segment.go:split:true:abaaebd7", `if s.version == 4 {`, "model"},
 }
 
-// EquivalentIDs are Equivalents by ID.
+// EquivalentIDs returns Equivalents by ID.
 func EquivalentIDs() map[string]Equivalent {
 	ids := map[string]Equivalent{}
 	for _, e := range Equivalents {

@@ -2,9 +2,8 @@ package mutants
 
 import "testing"
 
-// TestCarry is the argument "carry" for every word of 8 bits: if an addition with the
-// carry of the one before gives one, it leaves less than all ones; so a carry that is
-// added at the end gives no other.
+// TestCarry checks the argument "carry" for every word of 8 bits: if an addition gives a
+// carry, its sum is not all ones. So a carry that is added at the end gives no other.
 func TestCarry(t *testing.T) {
 	for a := range 256 {
 		for b := range 256 {
@@ -20,8 +19,8 @@ func TestCarry(t *testing.T) {
 	}
 }
 
-// TestHeaderLengths is the part of "covered" that is about short IPv4 headers: that the
-// header is there follows from its length being 20 at least and the packet's at most.
+// TestHeaderLengths checks the part of the argument "decided" about short IPv4 headers: a
+// packet under 20 bytes is always refused, because its IHL is under 5 or past its end.
 func TestHeaderLengths(t *testing.T) {
 	for length := range 80 {
 		for ihl := range 16 {

@@ -13,32 +13,33 @@ import (
 	"slices"
 	"strings"
 	"time"
+
 	"tunproof/fuzz/internal/file"
 	"tunproof/fuzz/record"
 )
 
-// Job runs mutants and judges what noticed each.
+// Job runs mutants and reports which methods detected each.
 type Job struct {
 	Ctx           context.Context
-	Root          string         // of the checkout
-	Out, Progress io.Writer      // the summary, a line for each mutant
-	Of            string         // planted, offload or model
-	Bugs          string         // file of bugs to plant instead of those of the harness
-	State         string         // file that keeps outcomes, to resume from
-	Write         string         // file of results, written when every mutant was run
-	Deep          bool           // those listed as equivalent, against all small inputs
-	First         bool           // stop at the first test program that notices a mutant
-	Workers       int            // mutants at a time, 0 for one a core
-	Draw          int            // run only this many, drawn by By; 0 for all
-	By            string         // what Draw draws by
-	Only          *regexp.Regexp // of IDs
-	JSON          bool
+	Root          string         // directory of the checkout
+	Out, Progress io.Writer      // for the summary, and for a line about each mutant
+	Of            string         // "planted", "offload" or "model"
+	Bugs          string         // file of bugs to plant instead of Bugs()
+	State         string         // file that keeps outcomes, to resume the job
+	Write         string         // file for the results, written once every mutant was run
+	Deep          bool           // run only mutants listed as equivalent, against all small inputs
+	First         bool           // stop at the first test program that detects a mutant
+	Workers       int            // mutants at a time; 0 for one on each core
+	Draw          int            // run only this many, drawn at random; 0 for all
+	By            string         // seed of Draw
+	Only          *regexp.Regexp // run only mutants whose ID matches
+	JSON          bool           // write a result record instead of the summary
 }
 
-// Suites are the sets of mutants, as docs/evidence has their results.
+// Suites has the name of each set of mutants in result records.
 var Suites = map[string]string{"planted": "planted bugs", "offload": "mutations of offload", "model": "mutations of the model"}
 
-// list returns the mutants that are asked for.
+// list returns the mutants that the job runs.
 func (r *Job) list() ([]Mutant, error) {
 	var all []Mutant
 	var err error
@@ -81,7 +82,7 @@ func (r *Job) Run() (int, error) {
 		return 0, err
 	}
 	start := time.Now()
-	results := Results{Result: record.New("mutants", "mutants", Suites[r.Of], "harness", 0, "noticed", start)}
+	results := Results{Result: record.New("mutants", "mutants", Suites[r.Of], "harness", 0, "detected", start)}
 	equivalent := EquivalentIDs()
 	var seconds float64
 	for _, part := range r.parts(all) {
@@ -111,16 +112,17 @@ func (r *Job) Run() (int, error) {
 	if workers == 0 {
 		workers = runtime.NumCPU()
 	}
-	results.Seconds = seconds / float64(workers) // of this run and of those before it
+	results.Seconds = seconds / float64(workers) // includes the runs that this one resumes
 	return r.finish(results, len(all))
 }
 
-// methodsOf is mutants that are run against the same methods.
+// methodsOf has mutants that are run against the same methods.
 type methodsOf struct {
 	list    []Mutant
 	methods []Method
 }
 
+// parts groups the mutants by their methods.
 func (r *Job) parts(all []Mutant) []methodsOf {
 	switch {
 	case r.Deep:
@@ -145,7 +147,7 @@ func (r *Job) parts(all []Mutant) []methodsOf {
 	return list
 }
 
-// say writes a line about one mutant.
+// say writes a progress line about one mutant.
 func (r *Job) say(l Line, n, of int, cached bool) {
 	by := l.By
 	if by == "" {
@@ -153,7 +155,7 @@ func (r *Job) say(l Line, n, of int, cached bool) {
 	}
 	after := fmt.Sprintf("%.1f s", l.Seconds)
 	if cached {
-		after = "before"
+		after = "kept"
 	}
 	fmt.Fprintf(r.Progress, "%d/%d %-40s %-8s %s  %s\n", n, of, l.ID, after, by, l.Test)
 	if l.Status == Survived {
@@ -161,7 +163,7 @@ func (r *Job) say(l Line, n, of int, cached bool) {
 	}
 }
 
-// finish judges and writes what there is.
+// finish writes the results and returns the exit code.
 func (r *Job) finish(results Results, of int) (int, error) {
 	var escaped []string
 	for _, l := range results.Lines {
@@ -171,9 +173,9 @@ func (r *Job) finish(results Results, of int) (int, error) {
 	}
 	res := &results.Result
 	res.Count = results.Noticed()
-	res.Unit = fmt.Sprintf("noticed of %d", results.Judged())
+	res.Unit = fmt.Sprintf("detected of %d", results.Judged())
 	if n := results.Count(Listed); n > 0 {
-		res.Unit = fmt.Sprintf("noticed of %d", results.Judged()-n)
+		res.Unit = fmt.Sprintf("detected of %d", results.Judged()-n)
 	}
 	code := record.ExitHolds
 	switch {
@@ -181,11 +183,11 @@ func (r *Job) finish(results Results, of int) (int, error) {
 		res.Result, code = record.NotRun, record.ExitNothing
 	case len(escaped) > 0:
 		res.Result, code = record.Violated, record.ExitViolation
-		res.Detail = fmt.Sprintf("not noticed: %s", strings.Join(escaped, ", "))
+		res.Detail = fmt.Sprintf("not detected: %s", strings.Join(escaped, ", "))
 	}
-	if r.Deep && len(results.Lines) > 0 { // none must be noticed
+	if r.Deep && len(results.Lines) > 0 { // none may be detected
 		res.Method += ", equivalent, against all small inputs"
-		res.Unit = fmt.Sprintf("told from the original of %d", len(results.Lines))
+		res.Unit = fmt.Sprintf("differ from the original of %d", len(results.Lines))
 		res.Result, res.Detail, code = record.Holds, "", record.ExitHolds
 		if results.Noticed() > 0 {
 			res.Result, code = record.Violated, record.ExitViolation
@@ -208,12 +210,13 @@ func (r *Job) finish(results Results, of int) (int, error) {
 	return code, nil
 }
 
+// summary writes the totals as text.
 func (r *Job) summary(w io.Writer, results Results) {
-	fmt.Fprintf(w, "%s, tree %s: %d, %d do not compile, %d same machine code, %d noticed (%d timed out), %d equivalent, %d survive; %.0f s\n",
+	fmt.Fprintf(w, "%s, tree %s: %d mutants, %d do not compile, %d give the same machine code, %d are detected (%d time out), %d are equivalent, %d survive; %.0f s\n",
 		results.Method, results.Tree, len(results.Lines), results.Count(NotViable), results.Count(Same),
 		results.Noticed(), results.Count(TimedOut), results.Count(Listed), results.Count(Survived), results.Seconds)
 	for _, row := range results.ByMethod() {
-		fmt.Fprintf(w, "  %-10s noticed %d, %d that no other did\n", row.Method, row.Noticed, row.Alone)
+		fmt.Fprintf(w, "  %-10s detected %d, %d of them alone\n", row.Method, row.Noticed, row.Alone)
 	}
 	if results.Detail != "" {
 		fmt.Fprintln(w, results.Detail)

@@ -1,8 +1,8 @@
-// Package mutants asks what the harness would notice. It plants bugs, one at a
-// time, into copies of single files that the go command builds from in place of the
-// tree's (go build -overlay): bugs that others had and bugs that a reader fears
-// (Bugs), and every small change of a set of operators (Mutations). Each is run
-// against methods of the harness, and what notices it is kept.
+// Package mutants measures which bugs the harness detects. It plants one bug at a time
+// into a copy of a file, which the go command builds in place of the original (go build
+// -overlay). Some bugs are those that other projects had, or that a reader fears (Bugs).
+// Others are small changes made by a set of operators (Mutations). The methods of the
+// harness are run on each, and the package records which of them detect it.
 package mutants
 
 import (
@@ -21,21 +21,21 @@ import (
 	"strings"
 )
 
-// Mutant is a change of one file.
+// Mutant is one change of one file.
 type Mutant struct {
 	ID     string
-	About  string // of a planted bug where it comes from, of a mutation what was changed to what
-	File   string // from the module's root, with slashes
+	About  string // origin of a planted bug, or the change that a mutation makes
+	File   string // path from the module's root, with slashes
 	Line   int
-	Source string // that line as it was, without space around it
-	Text   []byte // the file as it is changed
-	Tags   string // what the file is built with
+	Source string // the original line, without space around it
+	Text   []byte // the changed file
+	Tags   string // build tags that the file needs
 }
 
-// Bug is a bug to plant: in File, which has Old once, it becomes New.
+// Bug is a bug to plant. File has the text Old once, and it becomes New.
 type Bug struct {
 	Name string `json:"name"`
-	From string `json:"from"` // whose it was, or who fears it
+	From string `json:"from"` // the project that had the bug, or who fears it
 	File string `json:"file"`
 	Old  string `json:"old"`
 	New  string `json:"new"`
@@ -59,7 +59,8 @@ func ReadBugs(name string) ([]Bug, error) {
 	return bugs, nil
 }
 
-// Plant returns the mutant, or an error that says where Old may have gone.
+// Plant returns the mutant. If File does not have Old, the error shows the most similar
+// lines.
 func (b Bug) Plant(root string) (Mutant, error) {
 	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(b.File)))
 	if err != nil {
@@ -69,7 +70,7 @@ func (b Bug) Plant(root string) (Mutant, error) {
 	switch n := bytes.Count(text, old); {
 	case n == 0:
 		line, near := nearest(string(text), b.Old)
-		return Mutant{}, fmt.Errorf("%s: %s has no longer the text\n%s\nThe nearest is at line %d:\n%s", b.Name, b.File, b.Old, line, near)
+		return Mutant{}, fmt.Errorf("%s: %s no longer has the text\n%s\nThe most similar text is at line %d:\n%s", b.Name, b.File, b.Old, line, near)
 	case n > 1:
 		return Mutant{}, fmt.Errorf("%s: %s has the text %d times:\n%s", b.Name, b.File, n, b.Old)
 	}
@@ -77,7 +78,7 @@ func (b Bug) Plant(root string) (Mutant, error) {
 	return newMutant(b.Name, b.From, b.File, text, at, len(old), b.New)
 }
 
-// newMutant replaces n bytes at at of a file's text.
+// newMutant returns the mutant that replaces n bytes of a file's text, from offset at.
 func newMutant(id, about, file string, text []byte, at, n int, by string) (Mutant, error) {
 	line := 1 + bytes.Count(text[:at], []byte("\n"))
 	m := Mutant{ID: id, About: about, File: file, Line: line,
@@ -89,8 +90,8 @@ func newMutant(id, about, file string, text []byte, at, n int, by string) (Mutan
 	return m, nil
 }
 
-// Overlay writes into dir the changed file, and the file that go build -overlay takes to
-// build a checkout with it, whose name it returns.
+// Overlay writes into dir the changed file and the file for go build -overlay that puts it
+// into a checkout. It returns the name of the latter.
 func (m Mutant) Overlay(root, dir string) (string, error) {
 	file, overlay := filepath.Join(dir, path.Base(m.File)), filepath.Join(dir, "overlay.json")
 	text, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(root, filepath.FromSlash(m.File)): file}})
@@ -100,16 +101,17 @@ func (m Mutant) Overlay(root, dir string) (string, error) {
 	return overlay, errors.Join(os.WriteFile(file, m.Text, 0o644), os.WriteFile(overlay, text, 0o644))
 }
 
-// mutable are the directories whose files may be changed: what is tested, and the
-// model. The guard of K6 is in none of them.
+// mutable has the directories whose files may be changed. The guard of K6 is in none of
+// them.
 var mutable = []string{"offload", "offload/tun", "model"}
 
-// exempt refuses a change that could let a fragment with a GSO type past the guard.
-// The device asks it in the one function that writes, writev: that must stay as it
-// is, with what it depends on, and nothing else may write.
+// exempt returns an error for a change that could let a fragment with a GSO type past the
+// guard. The device calls the guard in writev, the only function that writes. That
+// function and the values that it depends on must stay unchanged, and no other function
+// may write.
 func exempt(file string, before, after []byte) error {
 	if !slices.Contains(mutable, path.Dir(file)) || strings.HasSuffix(file, "_test.go") {
-		return fmt.Errorf("%s is none of what may be changed", file)
+		return fmt.Errorf("%s must not be changed", file)
 	}
 	was, err := writing(file, before)
 	if err != nil {
@@ -122,18 +124,20 @@ func exempt(file string, before, after []byte) error {
 	return nil
 }
 
-var errGuard = errors.New("the change reaches what writes to the kernel, or could, which the guard stands before (K6)")
+// errGuard is the reason to refuse a change that could bypass the guard.
+var errGuard = errors.New("the change affects code that writes to the kernel or could do so, past the guard (K6)")
 
-// pinned are the names on which the guard depends.
+// pinned has the names of the constants that the guard depends on.
 var pinned = []string{"leastHeaders", "VnetHdrLen", "maxPieces"}
 
-// writes are beginnings of the names of functions that may write, or give what may.
+// writes has prefixes of the names of functions that may write, or return something that
+// may.
 var writes = []string{"Write", "write", "Pwrite", "Send", "Syscall", "RawSyscall", "File", "Fd", "Control", "NewFile", "ReadFrom", "Sendfile", "Splice", "Tee", "Vmsplice"}
 
-// writing returns what of a file's text can write to the kernel, or decides what the
-// guard sees: the function writev; every call of what may write, with its receiver and
-// arguments, and every call that is given a file; the values of pinned constants; what
-// is imported. In assembly those are system calls.
+// writing returns the parts of a file's text that can write to the kernel or that decide
+// what the guard sees: the function writev, each call of a function that may write or that
+// gets a file, the pinned constants, and the imports. In assembly it returns the number of
+// system calls.
 func writing(file string, text []byte) (string, error) {
 	if strings.HasSuffix(file, ".s") {
 		return strconv.Itoa(bytes.Count(text, []byte("SYSCALL")) + bytes.Count(text, []byte("SVC")) + bytes.Count(text, []byte("INT"))), nil
@@ -165,7 +169,7 @@ func writing(file string, text []byte) (string, error) {
 			if may {
 				fmt.Fprintf(&b, "\n%s", source(n))
 			}
-		case *ast.AssignStmt: // a file by another name
+		case *ast.AssignStmt: // another name for a file
 			for _, e := range n.Rhs {
 				if given := source(e); strings.HasSuffix(given, ".file") || strings.HasSuffix(given, ".raw") {
 					fmt.Fprintf(&b, "\n%s", source(n))
@@ -185,8 +189,8 @@ func writing(file string, text []byte) (string, error) {
 	return b.String(), nil
 }
 
-// nearest returns the lines of text that are the most like old, and the first one's
-// number.
+// nearest returns the lines of text that are most similar to old, and the number of the
+// first.
 func nearest(text, old string) (int, string) {
 	lines, want := strings.Split(text, "\n"), strings.Split(strings.TrimSuffix(old, "\n"), "\n")
 	best, at := -1, 0
@@ -204,8 +208,8 @@ func nearest(text, old string) (int, string) {
 	return at + 1, strings.Join(lines[at:min(len(lines), at+len(want))], "\n")
 }
 
-// likeness counts the pairs of characters that two lines share, those that they do
-// not share subtracted.
+// likeness returns how similar two lines are: the pairs of characters that they share,
+// minus those that they do not share.
 func likeness(a, b string) int {
 	a, b = strings.TrimSpace(a), strings.TrimSpace(b)
 	pairs := map[string]int{}
@@ -222,7 +226,7 @@ func likeness(a, b string) int {
 	return 3*shared - max(0, len(a)-1) - max(0, len(b)-1)
 }
 
-// Named returns the bug of a name, nil if the list has none.
+// Named returns the bug with a name, or nil if the list has none.
 func Named(list []Bug, name string) *Bug {
 	if at := slices.IndexFunc(list, func(b Bug) bool { return b.Name == name }); at >= 0 {
 		return &list[at]

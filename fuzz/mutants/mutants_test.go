@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestPlanted checks that every bug can be planted, into text that still is Go, and
-// that none reaches what must stay.
+// TestPlanted checks that every bug can be planted, that the result is still Go, and that
+// none reaches the guard.
 func TestPlanted(t *testing.T) {
 	names := map[string]bool{}
 	for _, b := range Bugs() {
@@ -36,8 +36,7 @@ func TestPlanted(t *testing.T) {
 	}
 }
 
-// TestGone checks that a bug whose text is gone, or is there twice, says so and shows
-// where it may be.
+// TestGone checks the errors for a bug whose text is gone or is there twice.
 func TestGone(t *testing.T) {
 	root := t.TempDir()
 	text := "package offload\n\nfunc f(a, b int) bool {\n\tif a == 1 {\n\t\treturn b > 2\n\t}\n\treturn b > 2\n}\n"
@@ -52,7 +51,7 @@ func TestGone(t *testing.T) {
 		}
 	}
 	if _, err := (Bug{Name: "no file", File: "offload/g.go"}).Plant(root); err == nil {
-		t.Error("a file that is not there")
+		t.Error("a missing file is no error")
 	}
 }
 
@@ -76,14 +75,13 @@ func TestExempt(t *testing.T) {
 		"another import":       {File: "offload/tun/stats.go", Old: "package tun\n", New: "package tun\n\nimport _ \"os\"\n"},
 	} {
 		b.Name = name
-		if _, err := b.Plant("../.."); err == nil || !strings.Contains(err.Error(), "none of what may be changed") && !strings.Contains(err.Error(), "K6") {
+		if _, err := b.Plant("../.."); err == nil || !strings.Contains(err.Error(), "must not be changed") && !strings.Contains(err.Error(), "K6") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-// TestMutations checks the operators on a function that has something for each, and
-// that IDs stay when lines move.
+// TestMutations checks every operator on one function, and that IDs stay when lines move.
 func TestMutations(t *testing.T) {
 	text := `package offload
 
@@ -147,7 +145,7 @@ func f(a, b int, s []int) (int, error) {
 	}
 }
 
-// TestBuiltWith checks which files are mutated, with which tag.
+// TestBuiltWith checks which files are mutated, and with which tag.
 func TestBuiltWith(t *testing.T) {
 	for _, c := range []struct {
 		file, text, tag string
@@ -168,8 +166,8 @@ func TestBuiltWith(t *testing.T) {
 	}
 }
 
-// TestEquivalents checks that every mutation that is listed is one, of the line as it
-// is, with an argument.
+// TestEquivalents checks that every listed mutation exists, with the line as listed, and
+// has an argument.
 func TestEquivalents(t *testing.T) {
 	t.Parallel()
 	lines := map[string]bool{} // ID and line
@@ -197,7 +195,7 @@ func TestEquivalents(t *testing.T) {
 	}
 	for why := range Arguments {
 		if !used[why] {
-			t.Errorf("argument %s is nobody's", why)
+			t.Errorf("no mutation uses the argument %s", why)
 		}
 	}
 }

@@ -16,13 +16,13 @@ import (
 	"strings"
 )
 
-// Mutations returns every mutation of the Go files of a package that this platform
-// builds, alone or with one of the tags that the package knows, in the order of the
-// text.
+// Mutations returns every mutation of the Go files in a package that this platform builds,
+// without a tag or with one of the tags, in the order of the text. skipped has the files
+// that it does not build.
 //
-// An ID is the file, the function, the operator, and a hash of the line, of what
-// became what, and of how many equal ones are before it in the function: it stays
-// when other lines come and go.
+// An ID has the file, the function, the operator and a hash. The hash is of the line, of
+// the change, and of the number of equal changes before it in the function. So the ID
+// stays the same if other lines are added or removed.
 func Mutations(root, dir, goos, goarch string, tags []string) (list []Mutant, skipped []string, err error) {
 	names, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(dir), "*.go"))
 	if err != nil {
@@ -55,7 +55,8 @@ func Mutations(root, dir, goos, goarch string, tags []string) (list []Mutant, sk
 	return list, skipped, nil
 }
 
-// builtWith returns the tag that a file is built with, "" if it is without any.
+// builtWith reports whether a platform builds a file, and which of the tags that needs. tag
+// is "" if it needs none.
 func builtWith(file string, text []byte, goos, goarch string, tags []string) (tag string, built bool) {
 	for _, os := range []string{"linux", "darwin", "windows"} {
 		if strings.HasSuffix(file, "_"+os+".go") && os != goos {
@@ -83,7 +84,7 @@ func builtWith(file string, text []byte, goos, goarch string, tags []string) (ta
 	return "", false
 }
 
-// site is a place in the text and what it may become.
+// site is a place in the text and a replacement for it.
 type site struct {
 	operator string
 	at, end  int
@@ -119,7 +120,7 @@ func mutationsOf(file string, text []byte) ([]Mutant, error) {
 			}
 			m, err := newMutant("", strings.Join(strings.Fields(change), " "), file, text, s.at, s.end-s.at, s.by)
 			if errors.Is(err, errGuard) {
-				continue // of VnetHdrLen
+				continue // the guard depends on it
 			}
 			if err != nil {
 				return nil, err
@@ -143,16 +144,18 @@ type walker struct {
 
 func (w *walker) offset(p token.Pos) int { return w.fset.Position(p).Offset }
 
+// source returns the text of a node.
 func (w *walker) source(n ast.Node) string {
 	return string(w.text[w.offset(n.Pos()):w.offset(n.End())])
 }
 
+// add adds a site.
 func (w *walker) add(operator string, from, to token.Pos, by string) {
 	w.sites = append(w.sites, site{operator, w.offset(from), w.offset(to), by})
 }
 
-// condition makes a condition always true or always false. It stays, so that what it
-// names is still used.
+// condition makes a condition always true or always false. Its text stays, so that the
+// names in it are still used.
 func (w *walker) condition(e ast.Expr, values ...bool) {
 	for _, v := range values {
 		if v {
@@ -163,7 +166,7 @@ func (w *walker) condition(e ast.Expr, values ...bool) {
 	}
 }
 
-// binary says what an operator becomes: its opposite, then its neighbours.
+// binary has the replacements of a binary operator: its opposite, then its neighbours.
 var binary = map[token.Token][]struct{ operator, by string }{
 	token.EQL:  {{"negate", "!="}},
 	token.NEQ:  {{"negate", "=="}},
@@ -178,14 +181,16 @@ var binary = map[token.Token][]struct{ operator, by string }{
 	token.SHL: {{"bits", ">>"}}, token.SHR: {{"bits", "<<"}},
 }
 
+// assigning has the replacement of an assignment operator.
 var assigning = map[token.Token]string{
 	token.ADD_ASSIGN: "-=", token.SUB_ASSIGN: "+=", token.MUL_ASSIGN: "/=", token.OR_ASSIGN: "&=", token.AND_ASSIGN: "|=",
 	token.XOR_ASSIGN: "|=", token.AND_NOT_ASSIGN: "|=", token.SHL_ASSIGN: ">>=", token.SHR_ASSIGN: "<<=",
 }
 
+// visit adds the sites of one node.
 func (w *walker) visit(n ast.Node) bool {
 	switch n := n.(type) {
-	case *ast.ValueSpec: // not the names that it declares
+	case *ast.ValueSpec: // skip the names that it declares
 		for _, v := range n.Values {
 			ast.Inspect(v, w.visit)
 		}
@@ -208,7 +213,7 @@ func (w *walker) visit(n ast.Node) bool {
 		for _, r := range binary[n.Op] {
 			w.add(r.operator, n.OpPos, n.OpPos+token.Pos(len(n.Op.String())), r.by)
 		}
-		if n.Op == token.LAND || n.Op == token.LOR { // without one side
+		if n.Op == token.LAND || n.Op == token.LOR { // drop one side
 			w.condition(n.X, n.Op == token.LAND)
 			w.condition(n.Y, n.Op == token.LAND)
 		}
@@ -267,7 +272,7 @@ func (w *walker) visit(n ast.Node) bool {
 	return true
 }
 
-// delete takes a statement away, but what it names is still used.
+// delete disables a statement. The names in it are still used.
 func (w *walker) delete(n ast.Stmt) {
 	w.add("delete", n.Pos(), n.End(), "if false { "+w.source(n)+" }")
 }

@@ -1,6 +1,6 @@
 package mutants
 
-// pageText is docs/mutation.md.
+// pageText is the template of docs/mutation.md.
 const pageText = `# What the tests detect
 
 For readers who ask how good the tests are: which deliberate bugs they detect, which they do not, and why.

@@ -1,8 +1,8 @@
 package mutants
 
-// Bugs are the bugs to plant. Those of others are named as docs/findings.md and
-// the histories of those projects have them: the same mistake, made in this code. The
-// rest is what a careful reader of this code fears.
+// Bugs returns the bugs to plant. Some are mistakes that other projects made, as listed in
+// docs/findings.md or found in their histories, made again in this code. The others are
+// bugs that a careful reader of this code fears.
 func Bugs() []Bug {
 	var all []Bug
 	for _, list := range [][]Bug{comparing, admitting, ordering, joining, cutting, refusing, summing, invented, onDevice, inventedOnDevice} {
@@ -16,11 +16,11 @@ const (
 	stranger = "a reader who had not read the tests"
 )
 
-// comparing are bugs in what is compared before packets join.
+// comparing has bugs in the comparison of packets before they join.
 var comparing = []Bug{
 	{"id-not-compared", "wireguard-go, tailscale: no rule for IPv4 IDs", "offload/coalesce.go",
 		`id != q.id+uint16(q.n) && !q.atomic ||`, `false ||`},
-	{"id-equal-joins", "the kernel's GRO: fixed IDs, which segmentation counts up", "offload/coalesce.go",
+	{"id-equal-joins", "the kernel's GRO joins fixed IDs, and segmentation counts them up", "offload/coalesce.go",
 		`id != q.id+uint16(q.n) && !q.atomic ||`, `id != q.id+uint16(q.n) && id != q.id && !q.atomic ||`},
 	{"ids-atomic-without-df", "nebula: any ID joins", "offload/coalesce.go",
 		`r.atomic = c.cfg.AtomicIDs && pkt[6]&(ipv4DF>>8) != 0`, `r.atomic = c.cfg.AtomicIDs`},
@@ -56,11 +56,11 @@ var comparing = []Bug{
 		`if be32(l4[4:]) != q.seq+uint32(q.payload) || be16`, `if be16`},
 	{"sequence-number-of-16-bits", reader, "offload/coalesce.go",
 		`if be32(l4[4:]) != q.seq+uint32(q.payload) || be16`, `if be16(l4[6:]) != uint16(q.seq+uint32(q.payload)) || be16`},
-	{"larger-packet-joins", "tun-rs before 347c671: gso_size of the first", "offload/coalesce.go",
+	{"larger-packet-joins", "tun-rs before 347c671: gso_size was that of the first packet", "offload/coalesce.go",
 		`q.sealed || size > q.size || q.n >= q.most`, `q.sealed || q.n >= q.most`},
 	{"short-packet-does-not-close", "the bug every first version has", "offload/coalesce.go",
 		`q.sealed = sealed || payload < q.size`, `q.sealed = sealed`},
-	{"psh-does-not-close", "firezone: PSH on a packet within", "offload/coalesce.go",
+	{"psh-does-not-close", "firezone: PSH on a packet in the middle", "offload/coalesce.go",
 		"		sealed = l4[13]&(tcpFIN|tcpPSH) != 0\n	}\n	c.summed", "		sealed = l4[13]&tcpFIN != 0\n	}\n	c.summed"},
 	{"psh-of-the-first-does-not-close", reader, "offload/coalesce.go",
 		`r.sealed = pkt[p.l4Off+13]&(tcpFIN|tcpPSH) != 0`, `r.sealed = pkt[p.l4Off+13]&tcpFIN != 0`},
@@ -74,20 +74,20 @@ var comparing = []Bug{
 		`p.key.ports |= uint64(p.proto)<<32 |`, `p.key.ports |= uint64(protoTCP)<<32 |`},
 }
 
-// admitting are bugs in which packets may join.
+// admitting has bugs in the admission of packets that may join.
 var admitting = []Bug{
 	{"ip-checksum-repaired", "wireguard-go, tailscale, nebula, tun-rs", "offload/coalesce.go",
 		"int(be16(pkt[2:])) != len(pkt) || id != q.id+uint16(q.n) && !q.atomic ||\n			be16(pkt[10:]) != ^fold(q.ipSum+uint32(len(pkt))+uint32(id)) {",
 		"int(be16(pkt[2:])) != len(pkt) || id != q.id+uint16(q.n) && !q.atomic {"},
 	{"ip-checksum-of-the-first-not-verified", reader, "offload/candidate.go",
 		`case v4 && (be16(pkt[10:]) == 0xFFFF || sumIPv4(pkt) != 0xFFFF):`, `case v4 && be16(pkt[10:]) == 0xFFFF:`},
-	{"ip-checksum-ffff-admitted", "the kernel's GRO: comes back as 0", "offload/candidate.go",
+	{"ip-checksum-ffff-admitted", "the kernel's GRO: the checksum comes back as 0", "offload/candidate.go",
 		`case v4 && (be16(pkt[10:]) == 0xFFFF || sumIPv4(pkt) != 0xFFFF):`, `case v4 && sumIPv4(pkt) != 0xFFFF:`},
 	{"l4-checksum-repaired", "nebula, firezone, lightway", "offload/coalesce.go",
 		"	if Sum(l4, fold(q.l4Sum+uint32(len(l4)))) != 0xFFFF {\n		return false\n	}\n", ""},
 	{"l4-checksum-of-the-first-not-verified", "nebula", "offload/candidate.go",
 		`if Sum(l4, p.key.pseudoHeaderSum(p.proto, len(l4))) != 0xFFFF {`, `if false {`},
-	{"checksum-test-inverted", "tun-rs before e969323: a review bot took the ! away", "offload/candidate.go",
+	{"checksum-test-inverted", "tun-rs before e969323: a review bot removed the !", "offload/candidate.go",
 		`if Sum(l4, p.key.pseudoHeaderSum(p.proto, len(l4))) != 0xFFFF {`, `if Sum(l4, p.key.pseudoHeaderSum(p.proto, len(l4))) == 0xFFFF {`},
 	{"udp-checksum-invented", "nebula, firezone: absent checksums join", "offload/coalesce.go",
 		"		if int(be16(l4[4:])) != len(l4) || be16(l4[6:]) == 0 {\n			return false\n		}\n",
@@ -106,7 +106,7 @@ var admitting = []Bug{
 		`case ipLen != len(pkt), udp`, `case ipLen > len(pkt), udp`},
 	{"ipv6-length-not-compared", reader, "offload/coalesce.go",
 		`} else if int(be16(pkt[4:])) != len(pkt)-ipv6HdrLen {`, `} else if false {`},
-	{"mf-mask-0x80", "wireguard-go before 052af4a: 0x80 for 0x20", "offload/candidate.go",
+	{"mf-mask-0x80", "wireguard-go before 052af4a: 0x80 instead of 0x20", "offload/candidate.go",
 		`if frag&(ipv4MF|ipv4OffsetMask) != 0 {`, `if frag&(ipv4Evil|ipv4OffsetMask) != 0 {`},
 	{"offset-not-a-fragment", "DPDK before bdf2f895a6", "offload/candidate.go",
 		`if frag&(ipv4MF|ipv4OffsetMask) != 0 {`, `if frag&ipv4MF != 0 {`},
@@ -120,7 +120,7 @@ var admitting = []Bug{
 		`l4[13]&(tcpACK|tcpSYN|tcpRST|tcpURG|tcpCWR) != tcpACK`, `l4[13]&(tcpACK|tcpSYN|tcpURG|tcpCWR) != tcpACK`},
 	{"urg-admitted", "the kernel's GRO", "offload/candidate.go",
 		`l4[13]&(tcpACK|tcpSYN|tcpRST|tcpURG|tcpCWR) != tcpACK`, `l4[13]&(tcpACK|tcpSYN|tcpRST|tcpCWR) != tcpACK`},
-	{"cwr-admitted", "nebula while it was worked on: CWR on more than the first", "offload/candidate.go",
+	{"cwr-admitted", "nebula during development: CWR on packets after the first", "offload/candidate.go",
 		`l4[13]&(tcpACK|tcpSYN|tcpRST|tcpURG|tcpCWR) != tcpACK`, `l4[13]&(tcpACK|tcpSYN|tcpRST|tcpURG) != tcpACK`},
 	{"without-ack-admitted", reader, "offload/candidate.go",
 		`l4[13]&(tcpACK|tcpSYN|tcpRST|tcpURG|tcpCWR) != tcpACK`, `l4[13]&(tcpSYN|tcpRST|tcpURG|tcpCWR) != 0`},
@@ -140,19 +140,19 @@ var admitting = []Bug{
 		`	return c.DisableUDP`, `	return false`},
 }
 
-// ordering are bugs in which superpacket takes a packet, and when.
+// ordering has bugs in the choice of the superpacket that takes a packet.
 var ordering = []Bug{
-	{"what-is-no-candidate-is-overtaken", "wireguard-go, tailscale: data passes a RST, an empty datagram; DPDK before 547f294357", "offload/coalesce.go",
+	{"what-is-no-candidate-is-overtaken", "wireguard-go, tailscale: data overtakes a RST, or an empty datagram; DPDK before 547f294357", "offload/coalesce.go",
 		"		if keepOrder {\n			s.super = none\n		}\n		c.alone(i)", "		c.alone(i)"},
 	{"pure-ack-is-overtaken", "nebula since 6ea7ce2c, wireguard-go", "offload/coalesce.go",
 		"		if keepOrder {\n			s.super = none\n		}\n		c.alone(i)", "		if keepOrder && why != Empty {\n			s.super = none\n		}\n		c.alone(i)"},
-	{"fragment-is-overtaken", "wireguard-go, tailscale: what has no flow closes none", "offload/coalesce.go",
+	{"fragment-is-overtaken", "wireguard-go, tailscale: a packet without a flow closes none", "offload/coalesce.go",
 		`if keepOrder && lastOfPair > lastOfFlow {`, `if false {`},
 	{"pair-not-kept-for-later", reader, "offload/coalesce.go",
 		"			c.table.find(&p.key).last = i\n", ""},
 	{"udp-reordered", "wireguard-go: one rule for all", "offload/coalesce.go",
 		`keepOrder := c.cfg.Order == InOrder || p.proto == protoUDP`, `keepOrder := c.cfg.Order == InOrder`},
-	{"always-reordered", "wireguard-go, tailscale: packets join in front unasked", "offload/coalesce.go",
+	{"always-reordered", "wireguard-go, tailscale: packets always join in front", "offload/coalesce.go",
 		`keepOrder := c.cfg.Order == InOrder || p.proto == protoUDP`, `keepOrder := p.proto == protoUDP`},
 	{"never-reordered", reader, "offload/coalesce.go",
 		`keepOrder := c.cfg.Order == InOrder || p.proto == protoUDP`, `keepOrder := true`},
@@ -170,13 +170,13 @@ var ordering = []Bug{
 		`		at = q.older`, `		at = none`},
 	{"max-open-off-by-one", reader, "offload/coalesce.go",
 		`return c.opened-q.ordinal < c.cfg.MaxOpen`, `return c.opened-q.ordinal <= c.cfg.MaxOpen`},
-	{"closed-when-the-table-is-full", "lightway: eight flows", "offload/coalesce.go",
+	{"closed-when-the-table-is-full", "lightway: its table has eight flows", "offload/coalesce.go",
 		`return c.opened-q.ordinal < c.cfg.MaxOpen`, `return c.opened-q.ordinal < min(8, c.cfg.MaxOpen)`},
 	{"table-not-emptied", reader, "offload/flow.go",
 		"		t.lists[i] = none\n", "		_ = i\n"},
 	{"recent-of-the-last-batch", reader, "offload/flow.go",
 		"	t.recent = nil\n", ""},
-	{"nothing-joins", "firezone: one such is in the wild", "offload/coalesce.go",
+	{"nothing-joins", "firezone: a version in use does this", "offload/coalesce.go",
 		`if r.most = c.cfg.MaxSegments; r.size < minTCPGSOSize {`, `if r.most = c.cfg.MaxSegments; r.size > 0 {`},
 	{"first-is-closed", reader, "offload/coalesce.go",
 		`if lastOfFlow != none || lastOfPair != none {`, `if true {`},
@@ -184,17 +184,17 @@ var ordering = []Bug{
 		`a.proto == protoTCP && a.seq+uint32(a.payload) != b.seq ||`, ``},
 }
 
-// joining are bugs in what a superpacket is made of, and how large.
+// joining has bugs in the content and size of superpackets.
 var joining = []Bug{
-	{"total-over-65535", "wireguard-go: 66 packets of 1,000 bytes", "offload/coalesce.go",
+	{"total-over-65535", "wireguard-go joins 66 packets of 1,000 bytes", "offload/coalesce.go",
 		"		q.hdrLen+q.payload+size > maxPacketLen || !c.isOpen(q)", "		!c.isOpen(q)"},
-	{"total-65536", "lightway: 65,536", "offload/coalesce.go",
+	{"total-65536", "lightway: its limit is 65,536", "offload/coalesce.go",
 		"q.hdrLen+q.payload+size > maxPacketLen || !c.isOpen(q)", "q.hdrLen+q.payload+size > maxPacketLen+1 || !c.isOpen(q)"},
 	{"total-without-headers", "gVisor before 94e83c674: the limit ignored lower headers", "offload/coalesce.go",
 		"q.hdrLen+q.payload+size > maxPacketLen || !c.isOpen(q)", "q.payload+size > maxPacketLen || !c.isOpen(q)"},
-	{"129-datagrams", "wireguard-go, tailscale: 1,024 at most", "offload/coalesce.go",
+	{"129-datagrams", "wireguard-go, tailscale: their limit is 1,024", "offload/coalesce.go",
 		`most: c.cfg.MaxUDPSegments, older`, `most: 1022, older`},
-	{"128-datagrams-by-default", "nebula before 705a8f60: kernels before 6.9 take 64", "offload/coalesce.go",
+	{"128-datagrams-by-default", "nebula before 705a8f60: kernels before 6.9 accept 64", "offload/coalesce.go",
 		`&c.MaxUDPSegments, 64, maxUDPSegments`, `&c.MaxUDPSegments, 128, maxUDPSegments`},
 	{"one-segment-more", reader, "offload/coalesce.go",
 		`q.n >= q.most`, `q.n > q.most`},
@@ -206,7 +206,7 @@ var joining = []Bug{
 		`	l4[13] |= last[r.l4Off+13] & (tcpFIN | tcpPSH)`, "	if l4[13] |= last[r.l4Off+13] & (tcpFIN | tcpPSH); len(last)-r.hdrLen < r.size {\n		l4[13] |= tcpPSH\n	}"},
 	{"flags-written-to-the-payload", "DPDK before 33358ccc29", "offload/superpacket.go",
 		`	l4[13] |= last[r.l4Off+13] & (tcpFIN | tcpPSH)`, "	l4[13] |= last[r.l4Off+13] & (tcpFIN | tcpPSH)\n	last[r.hdrLen] = l4[13]"},
-	{"header-written-to-the-batch", "wireguard-go writes to what it is given", "offload/superpacket.go",
+	{"header-written-to-the-batch", "wireguard-go writes to its input", "offload/superpacket.go",
 		`rebuild(p.front[VnetHdrLen:], r, p.length, c.pkts[r.tail])`, `rebuild(c.pkts[r.head][:r.hdrLen], r, p.length, c.pkts[r.tail])`},
 	{"vnet-header-left-over", "wireguard-go before PR 145, netbird, amneziawg, sing-tun", "offload/superpacket.go",
 		`*p = Superpacket{front: c.hdrs[:VnetHdrLen:VnetHdrLen], members: c.members[start:len(c.members):len(c.members)], pkts: c.pkts}`,
@@ -223,7 +223,7 @@ var joining = []Bug{
 		`PseudoHeaderSum(r.proto, src, dst, l4Len)`, `PseudoHeaderSum(r.proto, src, dst, 0)`},
 	{"udp-length-not-written", "OVS before 5603b869a", "offload/superpacket.go",
 		"		putBE16(l4[4:], uint16(l4Len))\n", ""},
-	{"gso-size-of-the-last", "nebula before 637497b9: the wrong packet's", "offload/superpacket.go",
+	{"gso-size-of-the-last", "nebula before 637497b9: the size of the wrong packet", "offload/superpacket.go",
 		`GSOSize:    uint16(r.size),`, `GSOSize:    uint16(len(c.pkts[r.tail]) - r.hdrLen),`},
 	{"hdr-len-without-options", reader, "offload/superpacket.go",
 		`HdrLen:     uint16(r.hdrLen),`, `HdrLen:     uint16(r.l4Off + 20),`},
@@ -235,9 +235,9 @@ var joining = []Bug{
 		`members: c.members[start:len(c.members):len(c.members)]`, `members: c.members[start:len(c.members)]`},
 }
 
-// cutting are bugs in segmentation.
+// cutting has bugs in segmentation.
 var cutting = []Bug{
-	{"hdr-len-believed", "nebula before 8fd724d, wireguard-go's first", "offload/segment.go",
+	{"hdr-len-believed", "nebula before 8fd724d, the first version of wireguard-go", "offload/segment.go",
 		"	payload := len(pkt) - s.hdrLen\n", "	if h.HdrLen > 0 && int(h.HdrLen) < len(pkt) {\n		s.hdrLen = int(h.HdrLen)\n	}\n	payload := len(pkt) - s.hdrLen\n"},
 	{"cwr-on-all", "wireguard-go, tailscale", "offload/segment.go",
 		`l4[13] &^= tcpCWR | tcpFIN | tcpPSH`, `l4[13] &^= tcpFIN | tcpPSH`},
@@ -249,13 +249,13 @@ var cutting = []Bug{
 		"			c = 0xFFFF // 0 would say that there is none (RFC 768)\n", ""},
 	{"tcp-checksum-ffff", "QEMU: net_checksum_finish_nozero", "offload/segment.go",
 		`putBE16(tcp[16:], ^fold(l4Sum+seq>>16+seq&0xFFFF))`, "if putBE16(tcp[16:], ^fold(l4Sum+seq>>16+seq&0xFFFF)); be16(tcp[16:]) == 0 {\n		putBE16(tcp[16:], 0xFFFF)\n	}"},
-	{"completed-checksum-0", "tun-rs: GSO_NONE", "offload/segment.go",
+	{"completed-checksum-0", "tun-rs: packets with GSO_NONE", "offload/segment.go",
 		"		c = 0xFFFF // skb_checksum_help: CSUM_MANGLED_0, TCP too\n", ""},
 	{"extension-headers-not-in-the-length", "wireguard-go, tailscale, tun-rs before e9a699d", "offload/segment.go",
 		`putBE16(hdr[4:], uint16(segLen-ipv6HdrLen))`, `putBE16(hdr[4:], uint16(l4Len))`},
 	{"id-constant", "nebula before 72098ce8", "offload/segment.go",
 		`id := s.id + uint16(i)`, `id := s.id`},
-	{"id-kept-with-df", "RFC 6864 read too far", "offload/segment.go",
+	{"id-kept-with-df", "RFC 6864 taken too far", "offload/segment.go",
 		`id := s.id + uint16(i)`, "id := s.id\n		if seg[6]&0x40 == 0 {\n			id += uint16(i)\n		}"},
 	{"sequence-number-carry-lost", reader, "offload/segment.go",
 		`seq := s.seq + uint32(i*s.size)`, `seq := s.seq&0xFFFF0000 | (s.seq+uint32(i*s.size))&0xFFFF`},
@@ -271,9 +271,9 @@ var cutting = []Bug{
 		`if payload <= int(h.GSOSize) {`, `if payload < int(h.GSOSize) {`},
 	{"pseudo-sum-believed-without-needs-csum", reader, "offload/segment.go",
 		"		if partial {\n			seed", "		if true {\n			seed"},
-	{"udp-length-not-read", "the kernel takes the delta from the field", "offload/segment.go",
+	{"udp-length-not-read", "the kernel computes the difference from the field", "offload/segment.go",
 		`seed = uint32(be16(l4[6:])) + neg(be16(l4[4:]))`, `seed = uint32(be16(l4[6:])) + neg(uint16(len(s.pkt)-l4Off))`},
-	{"partial-sum-recomputed", "repairs a wrong partial checksum", "offload/segment.go",
+	{"partial-sum-recomputed", "a wrong partial checksum is repaired", "offload/segment.go",
 		"		if partial {\n			seed = uint32(be16(l4[16:])) + neg(uint16(len(s.pkt)-l4Off))\n		} else {", "		{"},
 	{"ip-sum-of-the-last-wrong", reader, "offload/segment.go",
 		"		ipSum += longer\n", ""},
@@ -297,7 +297,7 @@ var cutting = []Bug{
 		`CsumStart:  binary.NativeEndian.Uint16(b[6:]),`, `CsumStart:  binary.NativeEndian.Uint16(b[8:]),`},
 }
 
-// refusing are bugs in what Reset refuses.
+// refusing has bugs in the validation by Reset.
 var refusing = []Bug{
 	{"rsc-info-accepted", "wireguard-go, tailscale; QEMU sets it", "offload/segment.go",
 		`if h.Flags&RSCInfo != 0 {`, `if false {`},
@@ -325,7 +325,7 @@ var refusing = []Bug{
 		`len(l4)-n > maxUDPSegments*int(h.GSOSize)`, `len(l4)-n > (maxUDPSegments+1)*int(h.GSOSize)`},
 	{"65536-accepted", "wireguard-go: lengths wrap", "offload/segment.go",
 		`if len(pkt) > maxPacketLen {`, `if len(pkt) > maxPacketLen+1 {`},
-	{"version-of-the-other-type", "wireguard-go: believes the type", "offload/segment.go",
+	{"version-of-the-other-type", "wireguard-go trusts the GSO type", "offload/segment.go",
 		`l.version == 0 || version != 0 && l.version != version ||`, `l.version == 0 || version < 0 ||`},
 	{"protocol-of-the-other-type", reader, "offload/segment.go",
 		` || l.proto != proto {`, ` {`},
@@ -342,11 +342,11 @@ var refusing = []Bug{
 	{"order-of-refusals", reader, "offload/segment.go",
 		"	if h.GSOSize == 0 || h.GSOSize == gsoByFrags {\n		return layout{}, ErrGSOSize\n	}\n	partial := h.Flags&NeedsCsum != 0\n	if proto == protoUDP && !partial {\n		return layout{}, ErrNoCsum\n	}\n",
 		"	partial := h.Flags&NeedsCsum != 0\n	if proto == protoUDP && !partial {\n		return layout{}, ErrNoCsum\n	}\n	if h.GSOSize == 0 || h.GSOSize == gsoByFrags {\n		return layout{}, ErrGSOSize\n	}\n"},
-	{"written-before-refused", "tun-rs 9dce8c8's kind: what is refused is changed", "offload/segment.go",
+	{"written-before-refused", "similar to tun-rs 9dce8c8: a refused packet is changed", "offload/segment.go",
 		"	if partial && h.CsumOffset != csumOffset {\n", "	if partial && h.CsumOffset != csumOffset {\n		putBE16(l4[n-2:], 0)\n"},
 }
 
-// summing are bugs in checksums.
+// summing has bugs in checksums.
 var summing = []Bug{
 	{"carry-lost", "every first version", "offload/checksum_generic.go",
 		"		sum += carry // at most 2^64-2 + 1: no second carry\n", ""},
@@ -356,7 +356,7 @@ var summing = []Bug{
 		`	return uint16(sum>>16 + sum&0xFFFF)`, `	return uint16(sum)`},
 	{"odd-byte-in-the-wrong-half", reader, "offload/checksum_generic.go",
 		`native(uint16(b[0]) << 8)`, `native(uint16(b[0]))`},
-	{"pseudo-header-length-of-16-bits", "gVisor 9816's kind", "offload/checksum.go",
+	{"pseudo-header-length-of-16-bits", "similar to gVisor 9816", "offload/checksum.go",
 		`sum += uint32(l4Len)>>16 + uint32(l4Len)&0xFFFF`, `sum += uint32(l4Len) & 0xFFFF`},
 	{"pseudo-header-without-destination", "OVS before 5603b869a", "offload/checksum.go",
 		`sum := uint32(Sum(src, 0)) + uint32(Sum(dst, 0)) + uint32(proto)`, `sum := uint32(Sum(src, 0)) + uint32(proto)`},
@@ -382,9 +382,9 @@ var summing = []Bug{
 		"	CMPQ    CX, $65536\n	JA      other\n", ""},
 }
 
-// invented are bugs by a reader of offload who had not read its tests, of those that
-// tests would most likely miss. Five of the fifteen escaped all but the corpus, and one
-// that too, until the tests were widened.
+// invented has bugs by a reader of offload who had not read its tests and chose those that
+// tests most likely miss. Until the tests were extended, five of the fifteen were detected
+// by the corpus only or not at all.
 var invented = []Bug{
 	{"tcp-options-xor-cancel", stranger, "offload/headers.go",
 		"\t\tdiff |= uint64(be32(a[i:]) ^ be32(b[i:]))\n", "\t\tdiff ^= uint64(be32(a[i:]) ^ be32(b[i:]))\n"},

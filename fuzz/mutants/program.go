@@ -17,33 +17,33 @@ import (
 	"tunproof/fuzz/internal/process"
 )
 
-// Method is a test program of the harness and what of it is run.
+// Method is a test program of the harness, with the tests of it that are run.
 type Method struct {
 	Package string // "./fuzz/law"
-	Run     string // of -test.run
-	Skip    string // of -test.skip
+	Run     string // value of -test.run
+	Skip    string // value of -test.skip
 	Args    []string
 	Env     []string
-	Tags    string        // besides the mutant's own
-	Limit   time.Duration // of what takes longer it is said that it hangs
-	Last    bool          // run only for what no method before noticed
-	Confirm bool          // only what fails twice is noticed
-	// Names gives the name by which a test that fails is known, by its own name or, for
-	// a test whose parts have names, TEST/PART. Others are known by Name.
+	Tags    string        // build tags, besides those of the mutant
+	Limit   time.Duration // a program that runs longer hangs
+	Last    bool          // run it only if no method before detected the mutant
+	Confirm bool          // count a failure only if it occurs twice
+	// Names maps a test, or TEST/PART of a test whose parts have names, to Kill.Method.
+	// Other tests of the program have the name Name.
 	Names map[string]string
 	Name  string
 }
 
-// Kill is what noticed a mutant.
+// Kill is one detection of a mutant.
 type Kill struct {
 	Method  string  `json:"method"`         // P2, corpus, K1 ...
-	By      string  `json:"by"`             // the test, with the case's name
-	How     string  `json:"how,omitempty"`  // crashed, hangs, or "" for a test that fails
-	Seconds float64 `json:"seconds"`        // of the test program, to the end of that test
-	What    string  `json:"what,omitempty"` // what it printed first
+	By      string  `json:"by"`             // the test, with the name of the case
+	How     string  `json:"how,omitempty"`  // "crashed", "hangs", or "" for a test that fails
+	Seconds float64 `json:"seconds"`        // from the start of the program to its first failure
+	What    string  `json:"what,omitempty"` // first line of the test's output
 }
 
-// ran says whether all tests that are to notice something ran.
+// ran returns an error if a test of the method did not run.
 func (m Method) ran(out string) error {
 	for name := range m.Names {
 		if !strings.Contains(out, "--- PASS: "+name+" ") {
@@ -56,16 +56,18 @@ func (m Method) ran(out string) error {
 	return nil
 }
 
+// onlyHangs reports whether all kills are hangs.
 func onlyHangs(kills []Kill) bool {
 	return len(kills) > 0 && !slices.ContainsFunc(kills, func(k Kill) bool { return !hung(k) })
 }
 
+// isExit reports whether a program ran and failed.
 func isExit(err error) bool {
 	var exit *exec.ExitError
 	return errors.As(err, &exit)
 }
 
-// build compiles a method's test program, without what differs from build to build.
+// build compiles a method's test program. Equal sources give equal bytes.
 func (r *Runner) build(ctx context.Context, m Method, tags, overlay, bin string) (string, error) {
 	args := []string{"test", "-c", "-vet=off", "-trimpath", "-ldflags=-s -w -buildid=", "-tags", strings.Trim(m.Tags+","+tags, ","), "-o", bin}
 	if overlay != "" {
@@ -79,8 +81,8 @@ func (r *Runner) build(ctx context.Context, m Method, tags, overlay, bin string)
 	return string(out), err
 }
 
-// execute runs a test program and returns what failed. Where a test crashes or hangs
-// the others are run again without it.
+// execute runs a test program and returns what failed. If a test crashes or hangs, the
+// others are run again without it.
 func (r *Runner) execute(ctx context.Context, m Method, bin string) (kills []Kill, text string, err error) {
 	skip := ""
 	for {
@@ -105,10 +107,10 @@ func (r *Runner) execute(ctx context.Context, m Method, bin string) (kills []Kil
 	}
 }
 
-// executeOnce runs a test program without some of its tests. A mutant may loop and may
-// take all memory: time and address space are limited. A test that is at its time
-// limit hangs if it used the processor until then, or waits for what does not come; in
-// between the machine was busy with something else, and it gets more time.
+// executeOnce runs a test program without the tests in skip. A mutant may loop or use all
+// memory, so time and address space are limited. A test that reaches its time limit hangs
+// if it used the processor nearly all the time (a loop) or hardly at all (a wait). If the
+// use was in between, the machine was busy, and the test gets more time.
 func (r *Runner) executeOnce(ctx context.Context, m Method, bin, skip string) ([]Kill, string, error) {
 	base := m.Limit
 	for try := 0; ; try++ {
@@ -127,9 +129,10 @@ func (r *Runner) executeOnce(ctx context.Context, m Method, bin, skip string) ([
 	}
 }
 
+// hung reports whether a kill is a hang.
 func hung(k Kill) bool { return k.How == hangs }
 
-// start runs it once and returns how much of the processor it used, too.
+// start runs the program once. It also returns the processor time that it used.
 func (r *Runner) start(ctx context.Context, m Method, bin, skip string) (kills []Kill, text string, used time.Duration, err error) {
 	limited, cancel := context.WithTimeout(ctx, m.Limit+5*time.Second)
 	defer cancel()
@@ -163,16 +166,16 @@ func (r *Runner) start(ctx context.Context, m Method, bin, skip string) (kills [
 	case isExit(err) && crashLine.MatchString(text):
 		return []Kill{{Method: m.Name, By: "the test program", How: crashed, Seconds: time.Since(out.start).Seconds(), What: crashLine.FindString(text)}}, text, used, nil
 	}
-	return nil, text, used, fmt.Errorf("%s ended without a test that failed: %w\n%s", m.Package, err, text[:min(len(text), 2000)])
+	return nil, text, used, fmt.Errorf("%s failed, but no test did: %w\n%s", m.Package, err, text[:min(len(text), 2000)])
 }
 
-// maxMemory is the address space of a test program; of 386 it is all there is.
+// maxMemory is the address space of a test program. A 32-bit program has no more.
 const maxMemory = 4 << 30
 
 // The values of Kill.How.
 const hangs, crashed = "hangs", "crashed"
 
-// watched keeps the beginning of an output, and when the first failure was in it.
+// watched keeps the beginning of an output, and the time of the first failure in it.
 type watched struct {
 	start  time.Time
 	max    int
@@ -199,14 +202,14 @@ var (
 	runningLine = regexp.MustCompile(`(?m)^\t\t(Test\S+) \(`)
 )
 
-// kills reads from the output of a test program which tests failed: for each name
-// of a method the first. seconds is when the first failure was printed.
+// kills reads the failed tests from the output of a test program. It returns the first one
+// for each name of the method. seconds is when the first failure was printed.
 func (m Method) kills(text string, seconds float64) []Kill {
 	var list []Kill
 	add := func(k Kill) {
 		test, whole := m.named(k.By)
 		if whole {
-			return // its part that failed is another line
+			return // another line has its part that failed
 		}
 		if k.Method = m.Names[test]; k.Method == "" {
 			k.Method = m.Name
@@ -240,8 +243,8 @@ func (m Method) kills(text string, seconds float64) []Kill {
 	return list
 }
 
-// named returns the test of Names that a test is of, or its top test. whole reports
-// whether it is a test whose parts have names.
+// named returns the key of Names that a test belongs to, or its top test. whole reports
+// whether by is a test whose parts have names.
 func (m Method) named(by string) (test string, whole bool) {
 	parts := strings.SplitN(by, "/", 3)
 	test = parts[0]
@@ -256,7 +259,7 @@ func (m Method) named(by string) (test string, whole bool) {
 	return test, false
 }
 
-// firstLine is the first line that says something.
+// firstLine returns the first line that has information.
 func firstLine(text string) string {
 	for _, l := range strings.Split(text, "\n") {
 		l = strings.TrimSpace(l)

@@ -21,9 +21,9 @@ type Line struct {
 	About   string  `json:"about"`
 	File    string  `json:"file"`
 	Line    int     `json:"line"`
-	Source  string  `json:"source,omitempty"` // only if the mutant was not noticed
+	Source  string  `json:"source,omitempty"` // only if the mutant was not detected
 	Status  string  `json:"status"`
-	By      string  `json:"by,omitempty"`      // the methods that noticed it, separated by spaces
+	By      string  `json:"by,omitempty"`      // the methods that detected it, separated by spaces
 	Test    string  `json:"test,omitempty"`    // the failing test of the first method
 	Seconds float64 `json:"seconds,omitempty"` // until the first failure
 }
@@ -54,16 +54,17 @@ func NewLine(v Verdict, equivalent map[string]Equivalent) Line {
 	return l
 }
 
-// Unseen reports whether the mutant was noticed, but not by the kernel.
+// Unseen reports whether the mutant was detected, but not by the kernel.
 func (l Line) Unseen() bool { return l.By != "" && !strings.HasPrefix(l.By, "kernel") }
 
 // These are further values of Status. Listed is for mutants that survived and are
-// listed as equivalent, CorpusOnly for planted bugs that only a corpus case noticed.
+// listed as equivalent, CorpusOnly for planted bugs that only a corpus case detected.
 const (
 	Listed     = "equivalent"
 	CorpusOnly = "corpus only"
 )
 
+// rank returns the place of a method in the order of Methods.
 func rank(method string) int { return slices.Index(Methods(), method) }
 
 // Results is the content of a file of results: what was run, and a line for each
@@ -123,16 +124,16 @@ func (r Results) Count(status string) int {
 	return n
 }
 
-// Noticed returns the number of mutants that the tests noticed.
+// Noticed returns the number of mutants that the tests detected.
 func (r Results) Noticed() int { return r.Count(Killed) + r.Count(TimedOut) }
 
-// Judged returns the number of mutants that could be noticed: those that compile, and
-// to other machine code.
+// Judged returns the number of mutants that could be detected: they compile, and to other
+// machine code than the original.
 func (r Results) Judged() int {
 	return len(r.Lines) - r.Count(NotViable) - r.Count(Same)
 }
 
-// methodRow counts the mutants that one method noticed.
+// methodRow counts the mutants that one method detected.
 type methodRow struct {
 	Method       string
 	Noticed      int
@@ -209,12 +210,12 @@ func (r Results) With(status string) []Line {
 	return slices.DeleteFunc(slices.Clone(r.Lines), func(l Line) bool { return l.Status != status })
 }
 
-// Only returns the lines that one method alone noticed.
+// Only returns the lines of mutants that one method alone detected.
 func (r Results) Only(method string) []Line {
 	return slices.DeleteFunc(slices.Clone(r.Lines), func(l Line) bool { return strings.TrimSuffix(l.By, "!") != method })
 }
 
-// Has returns the number of mutants that a method noticed.
+// Has returns the number of mutants that a method detected.
 func (r Results) Has(method string) int {
 	n := 0
 	for _, l := range r.Lines {
@@ -261,6 +262,7 @@ type argument struct {
 	List []Equivalent
 }
 
+// argued returns all arguments.
 func argued() (list []argument) {
 	for _, key := range slices.Sorted(maps.Keys(Arguments)) {
 		a := argument{Why: Arguments[key]}

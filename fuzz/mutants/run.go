@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Verdict is what became of a mutant.
+// Verdict is the result of running the methods on a mutant.
 type Verdict struct {
 	Mutant
 	Status  string
@@ -26,38 +26,38 @@ type Verdict struct {
 // The values of Status.
 const (
 	Killed    = "killed"
-	TimedOut  = "timed out" // noticed, and only because it hangs
+	TimedOut  = "timed out" // detected, but only because it hangs
 	Survived  = "survived"
 	NotViable = "does not compile"
 	Same      = "same machine code" // proven equivalent by the compiler
 )
 
-// Noticed says whether the harness noticed it.
+// Noticed reports whether the harness detected the mutant.
 func (v Verdict) Noticed() bool { return v.Status == Killed || v.Status == TimedOut }
 
-// Beyond says whether another method than this one noticed it.
+// Beyond reports whether a method other than this one detected the mutant.
 func (v Verdict) Beyond(method string) bool {
 	return slices.ContainsFunc(v.Kills, func(k Kill) bool { return k.Method != method })
 }
 
 // Runner runs mutants.
 type Runner struct {
-	Root    string // of the checkout
+	Root    string // directory of the checkout
 	Methods []Method
-	First   bool                                // stop at the first test program that notices a mutant, not only by a case of the corpus
-	State   string                              // file that keeps verdicts, "" for none
-	Workers int                                 // 0 is one a core
-	Done    func(n int, v Verdict, cached bool) // told of each, not by two goroutines at once
+	First   bool                                // stop at the first test program that detects a mutant other than by a case of the corpus
+	State   string                              // file that keeps outcomes; "" for none
+	Workers int                                 // mutants at a time; 0 for one on each core
+	Done    func(n int, v Verdict, cached bool) // called for each verdict, by one goroutine at a time
 
-	dir    string   // temporary
-	inputs []string // by method: hash of what its outcomes depend on, but for the mutant
-	plain  map[string]string
-	known  map[string]outcome
-	mu     sync.Mutex // of known and the state file
+	dir    string             // temporary directory
+	inputs []string           // hash of each method's inputs, without the mutant
+	plain  map[string]string  // hash of each test program without a mutant, by tag and method
+	known  map[string]outcome // by key
+	mu     sync.Mutex         // guards known and the state file
 }
 
-// Run returns a verdict for each mutant, in their order; when the context ends, of
-// those that were run. It changes nothing in the tree but the state file.
+// Run returns a verdict for each mutant, in order. If the context ends, it returns those of
+// the mutants that were run. It writes only the state file.
 func (r *Runner) Run(ctx context.Context, list []Mutant) ([]Verdict, error) {
 	var err error
 	if r.dir, err = os.MkdirTemp("", "tunproof-mutants-"); err != nil {
@@ -148,8 +148,8 @@ func (r *Runner) Run(ctx context.Context, list []Mutant) ([]Verdict, error) {
 	return verdicts, nil
 }
 
-// sound runs the methods on the tree as it is: a method that fails there notices
-// nothing. It also keeps what the compiler makes of it.
+// sound runs the methods on the unchanged tree. A method that fails there would prove
+// nothing, so that is an error. sound also keeps the hashes of the test programs.
 func (r *Runner) sound(ctx context.Context, list []Mutant, todo []int) error {
 	r.plain = map[string]string{}
 	tags := map[string]bool{}
@@ -186,8 +186,8 @@ func (r *Runner) sound(ctx context.Context, list []Mutant, todo []int) error {
 	return nil
 }
 
-// judge makes a verdict of the outcomes that of returns, as far as they are needed.
-// done is false if one of them is an error.
+// judge returns the verdict for a mutant. It calls of for the outcome of each method that
+// is needed. done is false if of returned an error.
 func (r *Runner) judge(m Mutant, of func(k int, method Method) (outcome, error)) (v Verdict, done bool, err error) {
 	v = Verdict{Mutant: m, Status: Survived}
 	same := true
@@ -225,9 +225,11 @@ func (r *Runner) judge(m Mutant, of func(k int, method Method) (outcome, error))
 	return v, true, nil
 }
 
+// errUnknown means that the state file has no such outcome.
 var errUnknown = errors.New("not run yet")
 
-// one runs the methods on a mutant.
+// one returns the verdict for a mutant. It runs the methods whose outcomes are not known.
+// worker is the name of a temporary directory that no other goroutine uses.
 func (r *Runner) one(ctx context.Context, worker int, m Mutant) (Verdict, error) {
 	dir := filepath.Join(r.dir, strconv.Itoa(worker))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -276,12 +278,12 @@ func (r *Runner) outcome(ctx context.Context, m Mutant, k int, overlay, bin stri
 		return o, err
 	}
 	if sum == r.plain[fmt.Sprint(m.Tags, k)] {
-		o.Same = true // nothing to be noticed
+		o.Same = true // it cannot be detected
 		return o, nil
 	}
 	method := r.Methods[k]
 	o.Kills, _, err = r.execute(ctx, method, bin)
-	if method.Confirm && len(o.Kills) > 0 && !slices.ContainsFunc(o.Kills, hung) && err == nil { // twice, or it was the machine
+	if method.Confirm && len(o.Kills) > 0 && !slices.ContainsFunc(o.Kills, hung) && err == nil { // a failure that does not repeat was the machine's
 		again, _, e := r.execute(ctx, method, bin)
 		o.Kills = slices.DeleteFunc(o.Kills, func(k Kill) bool {
 			return !slices.ContainsFunc(again, func(l Kill) bool { return k.Method == l.Method })

@@ -40,10 +40,10 @@ func TestOther(t *testing.T) {
 }
 `
 
-// runner returns one for a module of one package.
+// runner returns a Runner for a module with one package.
 func runner(t *testing.T) *Runner {
 	if runtime.GOOS == "windows" {
-		t.Skip("it takes sh")
+		t.Skip("it needs sh")
 	}
 	root := t.TempDir()
 	write(t, root, "go.mod", "module tunproof\n\ngo 1.25.0\n")
@@ -62,8 +62,8 @@ func plant(t *testing.T, r *Runner, name, old, by string) Mutant {
 	return m
 }
 
-// TestRun runs mutants of every kind: what is noticed, and how, by which test, what is
-// not, and that the tree stays as it is.
+// TestRun checks the verdict for a mutant of every kind, that the tree does not change,
+// and that a second run takes the outcomes from the state file.
 func TestRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it compiles")
@@ -102,7 +102,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("the tree is changed: %v", err)
 	}
 
-	// Again: nothing is run but what is new, though a killed run left half a line.
+	// Again: only the new mutant is run, although a killed run left half a line.
 	state, err := os.ReadFile(r.State)
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +125,7 @@ func TestRun(t *testing.T) {
 	if _, err := r.Run(t.Context(), list); err != nil || before != 8 {
 		t.Errorf("%d of 8 verdicts of before: %v", before, err)
 	}
-	// Of other tests they are not.
+	// The outcomes do not apply to other tests.
 	write(t, r.Root, "offload/g_test.go", "package offload\n")
 	before = 0
 	if _, err := r.Run(t.Context(), list[:1]); err != nil || before != 0 {
@@ -133,8 +133,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestSound checks that methods that fail without a mutant, or do not compile, notice
-// nothing, and that an interrupt leaves what was run.
+// TestSound checks that methods that fail or do not compile without a mutant are an error,
+// and that an interrupted run returns the verdicts that it has.
 func TestSound(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it compiles")
@@ -158,7 +158,7 @@ func TestSound(t *testing.T) {
 	}
 }
 
-// TestResults checks that results are read as they were written, and what they add up to.
+// TestResults checks that results are read as they were written, and their totals.
 func TestResults(t *testing.T) {
 	r := Results{}
 	r.Tree = "t"
@@ -184,7 +184,7 @@ func TestResults(t *testing.T) {
 		t.Errorf("%+v", got.Lines)
 	}
 	if got.Noticed() != 2 || got.Judged() != 4 || len(got.By("file")) != 2 || got.By("operator")[0].TimedOut != 1 || len(got.Only("P1")) != 1 {
-		t.Errorf("%d noticed of %d, %+v", got.Noticed(), got.Judged(), got.By("operator"))
+		t.Errorf("%d detected of %d, %+v", got.Noticed(), got.Judged(), got.By("operator"))
 	}
 	if none, err := ReadResults(name + "x"); err != nil || none.Lines != nil {
 		t.Errorf("%v, %v", none, err)

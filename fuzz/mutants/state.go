@@ -20,9 +20,9 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// outcome is what one method made of a mutant.
+// outcome is the result of one method on one mutant.
 type outcome struct {
-	Key       string  `json:"key"` // of all that it depends on
+	Key       string  `json:"key"` // hash of everything that it depends on
 	ID        string  `json:"id"`
 	NotViable bool    `json:"not_viable,omitempty"`
 	Same      bool    `json:"same,omitempty"`
@@ -30,7 +30,7 @@ type outcome struct {
 	Seconds   float64 `json:"seconds"`
 }
 
-// key is a hash of all that the outcome of method k depends on.
+// key returns a hash of everything that the outcome of method k depends on.
 func (r *Runner) key(m Mutant, k int) string {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s %s %s\n", r.inputs[k], m.File, m.Tags)
@@ -38,8 +38,8 @@ func (r *Runner) key(m Mutant, k int) string {
 	return hex.EncodeToString(sum.Sum(nil))[:24]
 }
 
-// hashInputs hashes the files of this module that a test program is made of, what
-// they embed, and how it is run.
+// hashInputs returns a hash of the files of this module that a test program is built from,
+// of the files that they embed, and of the way it is run.
 func (r *Runner) hashInputs(ctx context.Context, m Method) (string, error) {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%+v %v %v %v %v %v %v\n", record.Here(), m.Package, m.Run, m.Skip, m.Args, m.Env, m.Tags)
@@ -49,7 +49,7 @@ func (r *Runner) hashInputs(ctx context.Context, m Method) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("go list %s: %w", m.Package, err)
 	}
-	// What is run is also a matter of the modules, and of how programs are run.
+	// The modules and the code that runs programs also matter.
 	files := []string{filepath.Join(r.Root, "go.mod"), filepath.Join(r.Root, "go.sum"), filepath.Join(r.Root, "fuzz", "mutants", "program.go")}
 	for d := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p struct {
@@ -66,7 +66,7 @@ func (r *Runner) hashInputs(ctx context.Context, m Method) (string, error) {
 			continue
 		}
 		for _, name := range slices.Concat(p.GoFiles, p.SFiles, p.EmbedFiles, p.TestEmbedFiles, p.XTestEmbedFiles) {
-			if !filepath.IsAbs(name) { // what go test generates is
+			if !filepath.IsAbs(name) { // go test generates files with absolute names
 				files = append(files, filepath.Join(p.Dir, name))
 			}
 		}
@@ -123,8 +123,8 @@ func hashFile(name string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// load reads the outcomes that are kept. A line that is cut, of a run that was killed
-// while it wrote, is not one.
+// load reads the outcomes of the state file. It ignores an incomplete line,
+// which a killed run may have left.
 func (r *Runner) load() error {
 	r.known = map[string]outcome{}
 	if r.State == "" {
@@ -143,7 +143,7 @@ func (r *Runner) load() error {
 	return err
 }
 
-// keep appends an outcome to those that are kept.
+// keep adds an outcome to known and to the state file.
 func (r *Runner) keep(o outcome) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -159,7 +159,7 @@ func (r *Runner) keep(o outcome) error {
 	if err != nil {
 		return err
 	}
-	// On a line of its own, whatever a killed run left.
+	// Begin a new line, since a killed run may have left an incomplete one.
 	if _, err := f.Write(slices.Concat([]byte("\n"), line, []byte("\n"))); err != nil {
 		return errors.Join(err, f.Close())
 	}

@@ -4,18 +4,19 @@ import (
 	"path"
 	"strings"
 	"time"
+
 	"tunproof/fuzz/record"
 )
 
 // seeded makes generated input the same for every mutant.
 var seeded = []string{"RAPID_SEED=20261121"}
 
-// limit is the time that a test program may take, several times what it takes
-// without a mutant.
+// limit is the time that a test program may take. It takes a fraction of this without a
+// mutant.
 const limit = 10 * time.Second
 
-// properties is the test program about all inputs: by rapid, over small scopes, over
-// the corpus and the captures.
+// properties returns the test program of the properties: with generated input, exhaustively in
+// small scopes, on the corpus and on the captures. checks is the value of RAPID_CHECKS.
 func properties(checks string) Method {
 	m := Method{Name: "properties", Package: "./fuzz/law", Tags: "invariants", Args: []string{"-test.short"}, Skip: skipLarge, Limit: limit, Env: append([]string{"RAPID_CHECKS=" + checks, "RAPID_STEPS=10"}, seeded...),
 		Run: "^Test(Corpus|Captures|Property|Checksum|Reuse|ExhaustiveBatches|ExhaustiveFlips|ExhaustiveSupers)$",
@@ -27,11 +28,11 @@ func properties(checks string) Method {
 	return m
 }
 
-// skipLarge leaves out a case of 1,023 packets, which takes as long as all others.
+// skipLarge skips a case of 1,023 packets, which takes as long as all others together.
 const skipLarge = "^TestCorpus$/^coalesce$/^max-segments-1022"
 
-// unit is offload's own tests: sums by every implementation, allocations, the work
-// that batches take.
+// unit returns offload's own tests: checksums by every implementation, allocations, the
+// work that batches take.
 func unit() Method {
 	return Method{Name: "unit", Package: "./offload", Run: ".", Tags: "invariants", Limit: limit, Env: seeded,
 		Names: map[string]string{"TestImplementations": "P8", "TestStampSum": "P8", "TestPseudoHeaderSum": "P8", "TestFold": "P8", "TestAllocations": "P9", "TestWork": "work"}}
@@ -40,34 +41,34 @@ func unit() Method {
 // required makes a test program fail if it cannot ask the kernel.
 var required = append([]string{"TUNLIVE=require", "RAPID_CHECKS=200"}, seeded...)
 
-// kernel is the kernel as judge of production.
+// kernel returns the tests in which the kernel judges production.
 func kernel() Method {
 	return Method{Name: "kernel", Package: "./fuzz/kernel", Run: "^Test(Random|Stated)$/^K/^production$", Limit: 2 * limit, Env: required, Confirm: true}
 }
 
-// Score is what the mutations of offload are run against, about 3 seconds for one
-// that is not noticed; unit is for what the properties leave. rapid's checks are 400
-// of each, a fifth of this.
+// Score returns the methods for mutations of offload. Only survivors of the properties are
+// run against unit. A mutation that is not detected takes about 3 seconds. In short mode,
+// rapid makes a fifth of the checks: 400 for each property.
 func Score() []Method {
 	last := unit()
 	last.Last = true
 	return []Method{properties("2000"), last}
 }
 
-// Deep is what a mutation is run against that is said to be equivalent: all small
-// inputs that there are, as make test has them.
+// Deep returns the methods for mutations that are listed as equivalent: they include all
+// small inputs, as in make test.
 func Deep() []Method {
-	all := properties("5000") // not short: all of them
+	all := properties("5000") // not in short mode, which leaves inputs out
 	all.Args, all.Skip, all.Limit = nil, "", 12*limit
 	last := unit()
 	last.Last = true
 	return []Method{all, last}
 }
 
-// Planted is what a planted bug is run against: of offload the properties, and for what
-// those leave its own tests, of sums, allocations and work, and the kernel; of the
-// device its tests, which are on a real one. A case of the corpus is said beside it, and
-// does not count.
+// Planted returns the methods for a planted bug in a file. A bug in offload is run against
+// the properties. Survivors are run against offload's own tests and against the kernel. A
+// bug in the device is run against the device's tests, which use a real TUN. A detection
+// by a case of the corpus is recorded, but does not count.
 func Planted(file string) []Method {
 	if path.Dir(file) == "offload/tun" {
 		return []Method{{Name: "device", Package: "./offload/tun", Run: ".", Skip: "^TestEndToEnd$", Limit: 4 * limit, Env: required, Confirm: true}}
@@ -77,10 +78,10 @@ func Planted(file string) []Method {
 	return []Method{properties("2000"), own, judge}
 }
 
-// Model is what the mutations of the model are run against: the kernel as judge of
-// the model alone (and, of order, the rule in words of its own), and for what that
-// leaves what the corpus states, and then production, which can say only that the two
-// differ, and the model's own tests.
+// Model returns the methods for mutations of the model. First the kernel judges the model
+// alone, and package kernel checks the order of packets. Survivors are run against the
+// outcomes that the corpus states, then against production, which can only show that the
+// two differ, and then against the model's own tests.
 func Model() []Method {
 	states := Method{Name: "corpus", Package: "./fuzz/law", Run: "^TestModelStates$", Limit: limit, Last: true}
 	production := properties("2000")
@@ -92,7 +93,7 @@ func Model() []Method {
 // modelByKernel names the tests that judge the model alone, by the first oracle of each kind.
 const modelByKernel = "^Test(Random|Stated)$/^K[123]_(random|corpus|superpackets_alone|whole_batches),_(tun|toggle)$/^model$|^Test(Random|Model)$/^(order|K3_flips,_toggle)$"
 
-// Methods returns the names of Kill.Method, in the order in which they are shown.
+// Methods returns all values of Kill.Method, in the order in which they are shown.
 func Methods() []string {
 	var list []string
 	for _, p := range record.Properties {

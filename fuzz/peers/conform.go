@@ -6,9 +6,9 @@ import (
 	"tunproof/fuzz/conform"
 )
 
-// Conform is the implementation for package conform, which judges it from outside. Each
-// Load copies to where the implementation works, as in the benchmark; what is handed over
-// is copied once more.
+// Conform returns the implementation in the form of package conform, which judges it from
+// outside. Load copies the packets to the implementation's memory, as in the benchmark.
+// The output is copied once more.
 func (i Impl) Conform() conform.Impl {
 	c := conform.Impl{Name: i.Name, Version: i.Version(), Sum: i.Sum, MaxBatch: 128, MaxPacket: 9000, NoECN: i.NoECN, Stack: i.Stack}
 	if i.NewCoalescer != nil {
@@ -22,7 +22,7 @@ func (i Impl) Conform() conform.Impl {
 		}
 	}
 	if i.NewSegmenter != nil {
-		var s Segmenter // one for all, as its buffers are large, but for one that panicked
+		var s Segmenter // reused, because its buffers are large, unless it panicked
 		c.NewSegmenter = func() conform.Segment {
 			return func(frame []byte) (segments [][]byte, err error) {
 				one := s

@@ -11,9 +11,9 @@ import (
 	"tunproof/offload"
 )
 
-// GVisor is the GRO and the checksum of gVisor's network stack. It joins TCP
-// for its own stack, not for a TUN: there is no VnetHdr, and the checksum field
-// is the first packet's. The adapter puts an empty VnetHdr before each packet.
+// GVisor returns the GRO and the checksum of gVisor's network stack. It joins TCP for its
+// own stack, not for a TUN: there is no VnetHdr, and the checksum field is that of the
+// first packet. The adapter puts an empty VnetHdr before each packet.
 func GVisor() Impl {
 	return Impl{
 		Name:         "gvisor",
@@ -62,12 +62,12 @@ func (g *gvisor) Coalesce(write func([][]byte)) error {
 
 var emptyVnetHdr [offload.VnetHdrLen]byte
 
-// DeliverNetworkPacket is called with what was joined.
+// DeliverNetworkPacket writes a packet. GRO calls it for each joined packet.
 func (g *gvisor) DeliverNetworkPacket(_ tcpip.NetworkProtocolNumber, p *stack.PacketBuffer) {
 	g.iov = append(g.iov[:0], emptyVnetHdr[:])
 	g.iov = append(g.iov, p.AsSlices()...)
 	g.write(g.iov)
 }
 
-// DeliverLinkPacket is not called by GRO.
+// DeliverLinkPacket does nothing. GRO does not call it.
 func (g *gvisor) DeliverLinkPacket(tcpip.NetworkProtocolNumber, *stack.PacketBuffer) {}

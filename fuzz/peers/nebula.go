@@ -14,9 +14,9 @@ import (
 	"tunproof/offload"
 )
 
-// Nebula is the offload of nebula: overlay/batch, overlay/tio/virtio and
-// overlay/checksum. Its firewall parses packets before they come to the
-// coalescer, so that is part of Load; its coalescer verifies no checksum.
+// Nebula returns the offload of nebula: overlay/batch, overlay/tio/virtio and
+// overlay/checksum. Its firewall parses packets before the coalescer gets them, so parsing
+// is part of Load. Its coalescer verifies no checksum.
 func Nebula() Impl {
 	return Impl{
 		Name:         "nebula",
@@ -51,7 +51,7 @@ func (n *nebula) Load(list [][]byte) {
 	}
 }
 
-// parseForNebula is what its firewall finds and its coalescer reads.
+// parseForNebula returns the fields that its firewall parses and its coalescer reads.
 func parseForNebula(pkt []byte) (p firewall.ParsedPacket) {
 	switch {
 	case len(pkt) >= 20 && pkt[0]>>4 == 4:
@@ -78,10 +78,11 @@ func (n *nebula) Coalesce(write func([][]byte)) error {
 	return n.co.Flush()
 }
 
-// Capabilities, Write and WriteGSO are the queue's that it writes to: the header
-// is what overlay/tio puts before the packet.
+// Capabilities reports TSO and USO. With Write and WriteGSO it is the queue that the
+// coalescer writes to.
 func (n *nebula) Capabilities() tio.Capabilities { return tio.Capabilities{TSO: true, USO: true} }
 
+// Write writes one packet, with the header that overlay/tio puts before it.
 func (n *nebula) Write(pkt []byte) (int, error) {
 	n.hdr = [offload.VnetHdrLen]byte{byte(offload.DataValid)}
 	n.iov = append(n.iov[:0], n.hdr[:], pkt)
@@ -89,9 +90,10 @@ func (n *nebula) Write(pkt []byte) (int, error) {
 	return len(pkt), nil
 }
 
+// WriteGSO writes a superpacket, with the header that overlay/tio puts before it.
 func (n *nebula) WriteGSO(ip, l4 []byte, payloads [][]byte, proto tio.GSOProto) error {
 	if len(payloads) == 0 {
-		return errors.New("peers: nebula writes a superpacket of nothing")
+		return errors.New("peers: nebula writes a superpacket without payload")
 	}
 	gso, csumOffset := offload.GSOUDPL4, uint16(6)
 	if proto == tio.GSOProtoTCP {

@@ -1,7 +1,6 @@
-// Package peers makes other implementations of packet offload callable side by
-// side with tunproof's, in one process and on the same packets. An adapter says
-// what an implementation does, in its own way of holding packets; it repairs and
-// hides nothing.
+// Package peers has adapters for other implementations of packet offload, so that they can
+// be called in one process with tunproof's, on the same packets. An adapter hands packets
+// over in the way that the implementation keeps them. It repairs and hides nothing.
 package peers
 
 import (
@@ -12,12 +11,12 @@ import (
 	"tunproof/offload"
 )
 
-// Impl is one implementation. What it does not do is nil.
+// Impl is one implementation. A function that it does not have is nil.
 type Impl struct {
-	Name   string // in tables
-	Module string // of which it is; "" is tunproof
+	Name   string // as in tables
+	Module string // Go module that has it; "" is tunproof
 
-	// Sum is the folded one's-complement sum of b and initial, not complemented.
+	// Sum returns the folded one's-complement sum of b and initial, not complemented.
 	Sum func(b []byte, initial uint16) uint16
 
 	NewCoalescer func() Coalescer
@@ -29,30 +28,31 @@ type Impl struct {
 
 // Coalescer joins one batch at a time.
 type Coalescer interface {
-	// Load copies a batch to where the implementation works on it, which may
-	// destroy it. It is what comes before (decryption), and not measured.
+	// Load copies a batch to the implementation's memory, which Coalesce may
+	// overwrite. It stands for the work before (decryption) and is not measured.
 	Load(batch [][]byte)
-	// Coalesce joins the batch that was loaded, once, and hands each packet to
-	// write as it would go to writev(2): the VnetHdr, then IP packet, in pieces
-	// that are valid during the call.
+	// Coalesce joins the loaded batch. It can be called once after each Load. It
+	// calls write for each packet with the pieces that writev(2) would get: the
+	// VnetHdr, then the IP packet. They are valid during the call.
 	Coalesce(write func(pieces [][]byte)) error
 }
 
 // Segmenter cuts one superpacket at a time.
 type Segmenter interface {
-	// Load copies what was read from a TUN, VnetHdr and packet, as Coalescer.Load.
+	// Load copies a frame that was read from a TUN, VnetHdr and packet. See
+	// Coalescer.Load.
 	Load(frame []byte)
-	// Segment cuts what was loaded, once, and hands each segment to yield, valid
-	// during the call.
+	// Segment cuts the loaded frame. It can be called once after each Load. It calls
+	// yield with each segment, which is valid during the call.
 	Segment(yield func(segment []byte)) error
 }
 
-// All returns tunproof and the others.
+// All returns tunproof and the other implementations.
 func All() []Impl {
 	return []Impl{Tunproof(), TunproofCopying(), Nebula(), Tailscale(), WireGuard(), GVisor()}
 }
 
-// Version is the version of the implementation's module in this program.
+// Version returns the version of the implementation's module in this program.
 func (i Impl) Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || i.Module == "" {
@@ -69,10 +69,10 @@ func (i Impl) Version() string {
 	return ""
 }
 
-// buffers is a batch copied to memory of its own, with room around each packet.
+// buffers is a copy of a batch, with room around each packet.
 type buffers struct {
-	head, size int // bytes before each packet, and from one buffer to the next
-	most       int // bytes of each buffer, 0 for size
+	head, size int // room before each packet, and distance between buffers, in bytes
+	most       int // length of each buffer in bytes; 0 for size
 	mem        []byte
 	bufs       [][]byte
 }
@@ -93,7 +93,7 @@ func (b *buffers) load(batch [][]byte) {
 	}
 }
 
-// Tunproof is package offload, segmenting in place.
+// Tunproof returns package offload, which segments in place.
 func Tunproof() Impl {
 	return Impl{
 		Name:         "tunproof",
@@ -103,7 +103,7 @@ func Tunproof() Impl {
 	}
 }
 
-// TunproofCopying is package offload, segmenting to another buffer.
+// TunproofCopying returns package offload, which segments to another buffer.
 func TunproofCopying() Impl {
 	return Impl{Name: "tunproof-next", NewSegmenter: func() Segmenter { return &oursNext{out: make([]byte, 65535)} }}
 }
@@ -123,9 +123,9 @@ func newOurs() *ours {
 	return &ours{co: co, bufs: buffers{size: slot}}
 }
 
-// slot is the size of a packet's buffer where nothing is appended in it: room for
-// 9,000 bytes, and an odd number of cache lines, so that the headers of a batch do
-// not share a few sets of the cache.
+// slot is the size of a packet's buffer if nothing is appended to the packet. It has room
+// for 9,000 bytes. It is an odd number of cache lines, so that the headers of a batch are
+// spread over all sets of the cache.
 const slot = 9280
 
 func (o *ours) Load(batch [][]byte) {
@@ -176,7 +176,7 @@ func (o *oursNext) Segment(yield func([]byte)) error {
 	if err := o.reset(); err != nil {
 		return err
 	}
-	// To buffers one behind another, as others are given them.
+	// Adjacent buffers, as the other implementations get them.
 	at := 0
 	for o.s.Len() > 0 {
 		if len(o.out) < at+o.s.NextLen() {

@@ -11,9 +11,9 @@ import (
 	"tunproof/offload"
 )
 
-// TestCoalesce checks that the adapters hand over what an implementation makes of
-// ordinary traffic, on which all agree: as many superpackets, which are cut to the
-// batch again, twice in a row.
+// TestCoalesce checks the adapters on ordinary traffic, which all implementations join
+// alike: one superpacket for each flow, which can be cut to the batch again. It checks
+// this twice in a row.
 func TestCoalesce(t *testing.T) {
 	for _, k := range traffic.Kinds {
 		for _, flows := range []int{1, 8} {
@@ -48,7 +48,7 @@ func TestCoalesce(t *testing.T) {
 							want[i] = want[i][k.HdrLen():]
 						}
 					}
-					slices.SortFunc(got, bytes.Compare) // others do not keep the order between flows
+					slices.SortFunc(got, bytes.Compare) // some do not keep the order between flows
 					slices.SortFunc(want, bytes.Compare)
 					if d := cmp.Diff(want, got); d != "" {
 						t.Errorf("%s %s %d flows, round %d (-want +got):\n%.2000s", impl.Name, k.Name, flows, round, d)
@@ -82,7 +82,7 @@ func cut(t *testing.T, frame []byte) (list [][]byte) {
 	return list
 }
 
-// TestSegment checks that the adapters hand over what an implementation cuts.
+// TestSegment checks that all adapters give the same segments on ordinary traffic.
 func TestSegment(t *testing.T) {
 	for _, k := range traffic.Kinds {
 		for _, size := range []int{100, 1448} {
@@ -108,8 +108,7 @@ func TestSegment(t *testing.T) {
 	}
 }
 
-// TestSum checks that all sums are of the same kind: Checksum here complements
-// none of them.
+// TestSum checks that all sums are equal. None of them is complemented.
 func TestSum(t *testing.T) {
 	for n := range 300 {
 		b := bytes.Repeat([]byte{1, 0x80, 0xFF}, n)[:n]

@@ -8,8 +8,8 @@ import (
 	"tunproof/offload"
 )
 
-// Tailscale is the offload of Tailscale's fork of wireguard-go. Checksum and
-// GSOSplit are exported; what a GRODevice does on Write is called by name.
+// Tailscale returns the offload of Tailscale's fork of wireguard-go. Checksum and GSOSplit
+// are exported. The functions that Write of a GRODevice calls are linked by name.
 func Tailscale() Impl {
 	return Impl{
 		Name:         "tailscale",
@@ -60,7 +60,7 @@ func newTailscale() *tailscale {
 
 func (t *tailscale) Load(batch [][]byte) { t.bufs.load(batch) }
 
-// Coalesce does what NativeTun.Write does, but for the write.
+// Coalesce does what NativeTun.Write does, except for the write itself.
 func (t *tailscale) Coalesce(write func([][]byte)) error {
 	err := tsHandleGRO(t.bufs.bufs, wgOffset, t.tcp, t.udp, 0, &t.out)
 	if err == nil {
@@ -91,7 +91,7 @@ func (t *tailscaleSegmenter) Segment(yield func([]byte)) error {
 	case offload.GSOUDPL4:
 		o.GSOType = tun.GSOUDPL4
 	}
-	// As its read path, which does not trust HdrLen either.
+	// As in its read path, which does not trust HdrLen.
 	if o.GSOType == tun.GSOUDPL4 {
 		o.HdrLen = o.CsumStart + 8
 	} else if at := int(h.CsumStart) + 12; o.GSOType != tun.GSONone && at < len(pkt) {

@@ -3,13 +3,13 @@ package peers
 import (
 	"unsafe"
 
-	_ "golang.zx2c4.com/wireguard/tun" // whose functions are called by name
+	_ "golang.zx2c4.com/wireguard/tun" // its functions are linked by name
 
 	"tunproof/offload"
 )
 
-// WireGuard is the offload of wireguard-go (golang.zx2c4.com/wireguard/tun),
-// whose functions have no exported names.
+// WireGuard returns the offload of wireguard-go (golang.zx2c4.com/wireguard/tun). Its
+// functions are not exported, so they are linked by name.
 func WireGuard() Impl {
 	return Impl{
 		Name:         "wireguard-go",
@@ -42,12 +42,12 @@ func wgHandleGRO(bufs [][]byte, offset int, tcp, udp unsafe.Pointer, canUDP bool
 //go:linkname wgHandleVirtioRead golang.zx2c4.com/wireguard/tun.handleVirtioRead
 func wgHandleVirtioRead(in []byte, bufs [][]byte, sizes []int, offset int) (int, error)
 
-// wgOffset is what device.Device leaves before each packet, the size of a
-// transport message's header.
+// wgOffset is the room that device.Device leaves before each packet, for the header of a
+// transport message.
 const wgOffset = 16
 
-// wgBuffer is the size of the device's buffers, which it appends to as far as they go,
-// and wgSlot an odd number of cache lines for one, as slot.
+// wgBuffer is the size of the device's buffers; joining appends up to their end. wgSlot is
+// the distance between them, an odd number of cache lines as in slot.
 const (
 	wgBuffer = 65535
 	wgSlot   = 65600
@@ -70,7 +70,7 @@ func (w *wireGuard) Load(batch [][]byte) {
 	w.work = append(w.work[:0], w.bufs.bufs...)
 }
 
-// Coalesce does what NativeTun.Write does, but for the write.
+// Coalesce does what NativeTun.Write does, except for the write itself.
 func (w *wireGuard) Coalesce(write func([][]byte)) error {
 	w.toWrite = w.toWrite[:0]
 	err := wgHandleGRO(w.work, wgOffset, w.tcp, w.udp, true, &w.toWrite)
@@ -85,7 +85,7 @@ func (w *wireGuard) Coalesce(write func([][]byte)) error {
 	return err
 }
 
-// Outputs is how many buffers a copying segmenter is given.
+// Outputs is the number of buffers that a copying segmenter gets.
 const Outputs = 4096
 
 // outputs are the buffers that a copying segmenter writes to.

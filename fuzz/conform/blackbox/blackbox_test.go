@@ -21,10 +21,11 @@ import (
 	"tunproof/tunlive"
 )
 
-// envFault makes this program one that is judged, with that fault.
+// envFault is an environment variable. If it is set, this test program is the program to
+// judge, with that fault.
 const envFault = "BLACKBOX_FAULT"
 
-var cannot error // why no kernel can be asked
+var cannot error // the reason why no kernel can be asked, or nil
 
 func TestMain(m *testing.M) {
 	if fault := os.Getenv(envFault); fault != "" {
@@ -35,8 +36,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// carry moves packets from one TUN to another, by package tun, as a VPN does with the
-// network left out.
+// carry moves packets from one TUN to another with package tun, as a VPN does, but without
+// a network.
 func carry(from, to, fault string) error {
 	near, err := tun.Open(tun.Config{Name: from})
 	if err != nil {
@@ -71,11 +72,11 @@ func carry(from, to, fault string) error {
 		if fault == "order" {
 			slices.Reverse(batch)
 		}
-		_, _ = far.Queue(0).WriteBatch(batch) // what the kernel does not take is lost, and seen
+		_, _ = far.Queue(0).WriteBatch(batch) // a packet that the kernel refuses is lost, and the test sees that
 	}
 }
 
-// output is a buffer that the command and the program may write to at once.
+// output is a buffer to which the command and the program may write at the same time.
 type output struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -111,7 +112,7 @@ func inside(t *testing.T) {
 	}
 }
 
-// TestPrograms judges programs that are wrong.
+// TestPrograms checks that the faults of wrong programs are detected.
 func TestPrograms(t *testing.T) {
 	inside(t)
 	w, err := tunlive.NewWiring()
@@ -129,7 +130,7 @@ func TestPrograms(t *testing.T) {
 	}{
 		{"ttl", "P2: ip.ttl changes", 20 * time.Millisecond},
 		{"lost", "P2: lost: TCP data", 20 * time.Millisecond},
-		{"ends", "P1: Coalesce panics: the program ended: exit status", lostAfter}, // and until then it has ended
+		{"ends", "P1: Coalesce panics: the program ended: exit status", lostAfter}, // long enough for the program to end
 		{"doubled", "P2: a packet that nobody sent", 20 * time.Millisecond},
 		{"order", "P4: ", 20 * time.Millisecond},
 	} {
@@ -149,7 +150,7 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// TestProgram judges a program that is right.
+// TestProgram checks that a right program passes.
 func TestProgram(t *testing.T) {
 	inside(t)
 	t.Setenv(envFault, "none")
@@ -160,7 +161,7 @@ func TestProgram(t *testing.T) {
 	}
 }
 
-// TestTunnel judges the example of package tun, two of them and a UDP socket between.
+// TestTunnel checks that two examples of package tun, with a UDP socket between them, pass.
 func TestTunnel(t *testing.T) {
 	inside(t)
 	example := filepath.Join(t.TempDir(), "example")
@@ -170,12 +171,12 @@ func TestTunnel(t *testing.T) {
 	const script = `"$0" -local 127.0.0.1:5000 -remote 127.0.0.1:5001 -name $TUN_FROM & "$0" -local 127.0.0.1:5001 -remote 127.0.0.1:5000 -name $TUN_TO & wait -n`
 	var out, progress output
 	code, err := run(context.Background(), []string{"-seed", "3", "-checks", "500", "-time", "1h", "-atomic-ids", "bash", "-c", script, example}, &out, &progress)
-	if err != nil || code != record.ExitHolds { // the IDs are the device's default
+	if err != nil || code != record.ExitHolds { // -atomic-ids, since the device joins so by default
 		t.Errorf("exit %d, %v\n%s%s", code, err, out.String(), progress.String())
 	}
 }
 
-// TestNone checks what is said of a program that does not do what it has to.
+// TestNone checks the errors for a program that cannot be judged.
 func TestNone(t *testing.T) {
 	inside(t)
 	for _, c := range []struct {
@@ -183,8 +184,8 @@ func TestNone(t *testing.T) {
 		want string
 	}{
 		{[]string{"/does/not/exist"}, "no such file"},
-		{[]string{"false"}, "ended before there were the links tpfrom and tpto: exit status 1"},
-		{[]string{"sleep", "60"}, "made no links tpfrom and tpto in 300ms: it is told their names by TUN_FROM and TUN_TO"},
+		{[]string{"false"}, "ended before it opened the links tpfrom and tpto: exit status 1"},
+		{[]string{"sleep", "60"}, "did not open the links tpfrom and tpto in 300ms; their names are in TUN_FROM and TUN_TO"},
 	} {
 		var out, progress output
 		code, err := run(context.Background(), append([]string{"-start", "300ms"}, c.argv...), &out, &progress)

@@ -23,33 +23,34 @@ import (
 	"tunproof/tunlive"
 )
 
-// maxBatch is how many packets are sent at once: what fits in any TUN's queue.
+// maxBatch is the number of packets that are sent at once. They fit in any TUN's queue.
 const maxBatch = 62
 
-// lostAfter is how long nothing has to come until what is missing is lost.
+// lostAfter is the silence after which missing packets count as lost.
 const lostAfter = 200 * time.Millisecond
 
-// box is a program with a TUN on either side. It is started when there is none, and
-// again when it ended.
+// box is a program with a TUN on either side. It is started if it does not run, and again
+// after it ended.
 type box struct {
 	argv     []string
 	from, to string
-	start    time.Duration // to wait for the links
-	quiet    time.Duration // that nothing has to come until what is missing is lost
-	atomic   bool          // IDs of packets with DF are not compared
-	out      io.Writer     // of the program
+	start    time.Duration // how long to wait for the program's links
+	quiet    time.Duration // silence after which missing packets count as lost
+	atomic   bool          // do not compare the IDs of packets with DF
+	out      io.Writer     // output of the program
 	ctx      context.Context
-	stop     func() // ends the exploration: it cannot be started again
+	stop     func() // ends the exploration, if the program cannot be started again
 
 	program *exec.Cmd
 	ended   chan error
 	between *tunlive.Between
-	markers uint64 // that were sent
+	markers uint64 // number of markers that were sent
 	failed  error  // why it was not started again
 }
 
-// impl is the box as an implementation: what joins is the program's far end, what cuts
-// its near one, and each is judged with the other behind it.
+// impl returns the box as an implementation. The program's near end cuts, and its far end
+// joins. All packets pass both, so each is judged together with the other. With all it is
+// given every packet that a socket can send, otherwise only well-formed ones.
 func (b *box) impl(all bool) conform.Impl {
 	i := conform.Impl{
 		Name: b.argv[0], MaxBatch: maxBatch, MaxPacket: mtu(b.from), AtomicIDs: b.atomic,
@@ -81,14 +82,15 @@ func (b *box) impl(all bool) conform.Impl {
 			}
 		},
 	}
-	i.Takes = packet.WellFormed // anything else a VPN may drop or trim
+	i.Takes = packet.WellFormed // a VPN may drop or trim others
 	if all {
-		i.Takes = func(p []byte) bool { return len(p) > 0 && (p[0]>>4 == 4 || p[0]>>4 == 6) } // what a socket can send
+		i.Takes = func(p []byte) bool { return len(p) > 0 && (p[0]>>4 == 4 || p[0]>>4 == 6) } // a socket cannot send others
 	}
 	return i
 }
 
-// cut returns the packets that a superpacket stands for; one that is none is itself.
+// cut returns the packets that a superpacket stands for. If p is not a superpacket, it
+// returns p's data.
 func cut(p tunlive.Packet) [][]byte {
 	if segments, err := model.Segment(model.VnetHdr(p.Hdr), p.Data); err == nil {
 		return segments
@@ -96,8 +98,9 @@ func cut(p tunlive.Packet) [][]byte {
 	return [][]byte{p.Data}
 }
 
-// pass sends packets through the program, for n to come out, and a marker behind them. That
-// the program ended is a panic, of the call that it is the answer to.
+// pass sends packets through the program, followed by a marker, and waits until n packets
+// and the marker come out. If the program ended, pass panics, so that the call counts as
+// one that panicked.
 func (b *box) pass(packets []tunlive.Packet, n int) ([]tunlive.Packet, error) {
 	if b.program == nil {
 		if b.failed == nil {
@@ -127,10 +130,11 @@ func (b *box) pass(packets []tunlive.Packet, n int) ([]tunlive.Packet, error) {
 	}
 }
 
-// The protocol of markers, one for experiments (RFC 3692), which nothing joins.
+// markerProtocol is the protocol of markers. It is one for experiments (RFC 3692), which no
+// offload joins.
 const markerProtocol = 253
 
-// marker is a packet that was not sent before.
+// marker returns a packet that was not sent before.
 func (b *box) marker() []byte {
 	b.markers++
 	m := []byte{0x45, 0, 0, 28, 0, 0, 0, 0, 64, markerProtocol, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2}
@@ -139,8 +143,8 @@ func (b *box) marker() []byte {
 	return binary.BigEndian.AppendUint64(m, b.markers)
 }
 
-// isMarker says whether a packet is one; no generated packet is of their protocol and
-// length.
+// isMarker reports whether a packet is a marker. No generated packet has their protocol
+// and length.
 func isMarker(p []byte) bool { return len(p) == 28 && p[0] == 0x45 && p[9] == markerProtocol }
 
 // run starts the program and waits for its links.
@@ -168,11 +172,11 @@ func (b *box) run() error {
 		select {
 		case err := <-b.ended:
 			b.ended <- err
-			return errors.Join(fmt.Errorf("%s ended before there were the links %s and %s: %w", b.argv[0], b.from, b.to, err), b.close())
+			return errors.Join(fmt.Errorf("%s ended before it opened the links %s and %s: %w", b.argv[0], b.from, b.to, err), b.close())
 		case <-time.After(10 * time.Millisecond):
 		}
 		if time.Now().After(until) {
-			return errors.Join(fmt.Errorf("%s made no links %s and %s in %v: it is told their names by TUN_FROM and TUN_TO", b.argv[0], b.from, b.to, b.start), b.close())
+			return errors.Join(fmt.Errorf("%s did not open the links %s and %s in %v; their names are in TUN_FROM and TUN_TO", b.argv[0], b.from, b.to, b.start), b.close())
 		}
 	}
 	var err error
@@ -182,7 +186,7 @@ func (b *box) run() error {
 	return b.ready()
 }
 
-// ready waits until the program carries packets, and none is under way.
+// ready waits until the program carries packets and none is on its way.
 func (b *box) ready() error {
 	for until := time.Now().Add(b.start); time.Now().Before(until); {
 		got, err := b.between.Pass([]tunlive.Packet{{Data: b.marker()}}, func(got []tunlive.Packet) bool { return false }, b.quiet)
@@ -193,7 +197,7 @@ func (b *box) ready() error {
 			return nil
 		}
 	}
-	return errors.Join(fmt.Errorf("%s carries nothing from %s to %s in %v", b.argv[0], b.from, b.to, b.start), b.close())
+	return errors.Join(fmt.Errorf("%s carried nothing from %s to %s in %v", b.argv[0], b.from, b.to, b.start), b.close())
 }
 
 // close ends the program.
@@ -214,6 +218,7 @@ func (b *box) close() error {
 	return err
 }
 
+// mtu returns the MTU of a link, or 0 if there is no such link.
 func mtu(name string) int {
 	if i, err := net.InterfaceByName(name); err == nil {
 		return i.MTU

@@ -1,15 +1,15 @@
 //go:build linux
 
 // Command blackbox judges a program that carries packets from one TUN to another, such as
-// the two ends of a VPN, from outside, by package conform:
+// the two ends of a VPN. It looks at the program only from outside, with package conform:
 //
 //	go run ./fuzz/conform/blackbox [-time 1m] [-seed N] [-corpus] [-all] [-atomic-ids] PROGRAM [ARGUMENTS]
 //
-// It runs the program in a network namespace of its own, where only lo is up, with the
-// names of two TUNs in the environment, TUN_FROM and TUN_TO. The program opens both,
-// switches on what offloads it has, and carries every packet that it reads from the first
-// to the second. What goes in and comes out is seen by packet sockets: superpackets as
-// the program wrote them. Nothing of the program is linked, in whatever language it is.
+// It runs the program in a network namespace of its own, where only lo is up. The
+// environment variables TUN_FROM and TUN_TO have the names of two TUNs. The program opens
+// both, enables its offloads, and carries every packet that it reads from the first to the
+// second. Packet sockets see what goes in and what comes out, superpackets included. No
+// code of the program is linked, so it may be in any language.
 package main
 
 import (
@@ -44,16 +44,16 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (int, erro
 	flags := flag.NewFlagSet("blackbox", flag.ContinueOnError)
 	flags.SetOutput(progress)
 	opt := conform.Options{Say: func(f string, args ...any) { fmt.Fprintf(progress, "blackbox: "+f+"\n", args...) }}
-	flags.BoolVar(&opt.Corpus, "corpus", false, "the corpus' cases first")
-	flags.Uint64Var(&opt.Seed, "seed", 0, "of generated input; 0 draws one")
-	flags.DurationVar(&opt.Time, "time", time.Minute, "in all")
-	flags.IntVar(&opt.Checks, "checks", 0, "batches, and superpackets, at most; 0 for as many as there is time")
-	atomic := flags.Bool("atomic-ids", false, "IPv4 IDs of packets with DF may come out as others (RFC 6864)")
-	all := flags.Bool("all", false, "packets too that are damaged or have another length than they say, which a VPN may drop")
-	start := flags.Duration("start", 10*time.Second, "to wait for the program's links, and for the first packet")
-	asJSON := flags.Bool("json", false, "write result records, one a line")
+	flags.BoolVar(&opt.Corpus, "corpus", false, "try the cases of the corpus first")
+	flags.Uint64Var(&opt.Seed, "seed", 0, "seed of generated input; 0 draws one")
+	flags.DurationVar(&opt.Time, "time", time.Minute, "total time")
+	flags.IntVar(&opt.Checks, "checks", 0, "most batches, and most superpackets; 0 for no limit but -time")
+	atomic := flags.Bool("atomic-ids", false, "IPv4 IDs of packets with DF may change (RFC 6864)")
+	all := flags.Bool("all", false, "also send packets that are damaged or have a wrong length, which a VPN may drop")
+	start := flags.Duration("start", 10*time.Second, "how long to wait for the program's links and for the first packet")
+	asJSON := flags.Bool("json", false, "write result records, one on each line")
 	if err := flags.Parse(args); err != nil {
-		return record.ExitUsage, nil // it said why
+		return record.ExitUsage, nil // the flag set wrote the error
 	}
 	if flags.NArg() == 0 || opt.Time <= 0 || opt.Checks < 0 {
 		return record.ExitUsage, fmt.Errorf("usage: blackbox [-time TIME] [-checks N] [-seed N] [-corpus] [-all] [-atomic-ids] [-json] PROGRAM [ARGUMENTS]")
@@ -76,11 +76,11 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (int, erro
 	return judge(ctx, &box{argv: flags.Args(), from: "tpfrom", to: "tpto", start: *start, quiet: lostAfter, atomic: *atomic, out: progress, ctx: ctx}, opt, *all, *asJSON, out)
 }
 
-// judge judges the program and shows what it does.
+// judge judges the program and writes what it found.
 func judge(ctx context.Context, b *box, opt conform.Options, all, asJSON bool, out io.Writer) (int, error) {
 	ctx, b.stop = context.WithCancel(ctx)
 	defer b.stop()
-	if err := b.run(); err != nil { // first, for what impl asks of the links
+	if err := b.run(); err != nil { // first, because impl reads the MTU of the links
 		return record.ExitUsage, err
 	}
 	r, err := conform.Explore(ctx, b.impl(all), opt)
@@ -100,14 +100,14 @@ func judge(ctx context.Context, b *box, opt conform.Options, all, asJSON bool, o
 		return record.Exit(rows), nil
 	}
 	for _, f := range r.Found {
-		fmt.Fprintf(out, "%v\n%d inputs show it, the first %s\n", f.Violation, f.Count, f.Source)
+		fmt.Fprintf(out, "%v\n%d inputs show it, first %s\n", f.Violation, f.Count, f.Source)
 		if f.Case != nil {
-			fmt.Fprintf(out, "a case of it, for tunproof replay:\n%s\n", pkts.Format(f.Case))
+			fmt.Fprintf(out, "a case that tunproof replay reads:\n%s\n", pkts.Format(f.Case))
 		}
 	}
 	for _, row := range rows {
 		fmt.Fprintf(out, "%-4s %-90s %8d inputs  %s %s\n", row.Property, conform.About(row.Property), row.Count, row.Result, row.Detail)
 	}
-	fmt.Fprintf(out, "seed %d, %.0f s; %d that were seen once and not again\n", opt.Seed, r.Seconds, r.Flaky)
+	fmt.Fprintf(out, "seed %d, %.0f s; %d violations were not reproduced\n", opt.Seed, r.Seconds, r.Flaky)
 	return record.Exit(rows), nil
 }

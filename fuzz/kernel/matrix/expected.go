@@ -9,32 +9,33 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// Expected is what the newest kernel of each series is expected to do: the features of
-// tunlive.FeatureTable that it has. Where a kernel does otherwise the run fails, and
-// says so: a fix was taken into a series, or a probe is wrong.
+// Expected has the features of tunlive.FeatureTable that the newest kernel of each series
+// is expected to have. If a kernel differs the run fails: either the series got a fix, or
+// a probe is wrong.
 var Expected = map[string][]string{
 	"5.10":       {"root", "small-gso", "held-cwr", "hop-by-hop", "hop-limit-flow"},
 	"6.1":        {"root", "csum-offset-check", "held-cwr", "hop-by-hop"},
 	"6.12":       sixTwelve,
 	"6.18":       {"root", "uso", "tunnel-gso", "small-gso", "uso-128", "csum-offset-check", "csum-start-check", "one-without-csum", "fixed-ids", "hop-by-hop"},
 	"7":          {"root", "uso", "tunnel-gso", "uso-128", "csum-offset-check", "csum-start-check", "one-without-csum", "dissects", "fixed-ids", "equal-cwr", "hop-by-hop"},
-	"6.12-s390x": append([]string{"small-gso"}, sixTwelve...), // an older one than the others
+	"6.12-s390x": append([]string{"small-gso"}, sixTwelve...), // an older kernel than the other two
 	"6.12-arm64": sixTwelve,
 }
 
 var sixTwelve = []string{"root", "uso", "uso-128", "csum-offset-check", "csum-start-check", "one-without-csum", "held-cwr", "hop-by-hop"}
 
-// gate is an oracle, of a veth, which has no GRO of its own before 5.13.
+// gate is the name of an oracle. It needs GRO on a veth, which exists since 5.13.
 const gate = "gate"
 
-// missing are ways of asking that a kernel does not have.
+// missing has the oracles that a kernel lacks.
 var missing = map[string][]string{"5.10": {gate}}
 
+// mayMiss reports whether a kernel lacks the oracle of a method.
 func mayMiss(series, method string) bool {
 	return slices.ContainsFunc(missing[series], func(oracle string) bool { return strings.HasSuffix(method, ", "+oracle) })
 }
 
-// skips are the tests that are skipped where a kernel lacks a feature.
+// skips has the tests that are skipped, and the feature or oracle that they need.
 var skips = map[string]map[string]string{
 	Device: {
 		"TestWrite/udp=true/v6=false": "uso", "TestWrite/udp=true/v6=true": "uso", "TestSwitches": "uso", "TestSameMask": "uso",
@@ -43,8 +44,8 @@ var skips = map[string]map[string]string{
 	Harness: {"TestOraclesAgree": gate},
 }
 
-// checkSkips compares what tests of a kind were skipped with what is expected, and says
-// what differs.
+// checkSkips compares the skipped tests of a kind with the expected ones. It returns "" if
+// they are the same, otherwise both lists.
 func checkSkips(kind, series string, got []string) string {
 	var want []string
 	for test, feature := range skips[kind] {
@@ -61,7 +62,7 @@ func checkSkips(kind, series string, got []string) string {
 	return fmt.Sprintf("skipped: %s; expected to be: %s", strings.Join(got, ", "), strings.Join(want, ", "))
 }
 
-// probed compares the features that a record has with those that are expected.
+// probed returns a record that compares the features of record r with the expected ones.
 func probed(series string, r record.Result) record.Result {
 	row := record.Result{Property: Features, Method: "as expected", Unit: "features", Count: len(r.Features), Result: record.Holds, Env: r.Env, Features: r.Features}
 	var other []string

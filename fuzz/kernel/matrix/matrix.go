@@ -1,6 +1,5 @@
-// Package matrix asks the kernels that people run, each in a virtual machine, what
-// command live asks this machine's, and runs the tests of the device and of the harness
-// there.
+// Package matrix runs command live on the kernels that people use, each in a virtual
+// machine. It also runs the tests of the device and of the harness there.
 package matrix
 
 import (
@@ -19,44 +18,45 @@ import (
 	"tunproof/tunlive/kernels"
 )
 
-// Config says what is run.
+// Config is the configuration of Run.
 type Config struct {
-	Root   string // of the checkout
+	Root   string // directory of the checkout
 	Series []kernels.Series
 	Cache  kernels.Cache
-	Count  int // random batches for each of K2 and K3, half as many superpackets for K1, a kernel
-	Stride int // of the superpackets that are enumerated every so many are asked about
+	Count  int // for each kernel: random batches for K2 and for K3; half as many superpackets for K1
+	Stride int // ask about every Stride-th of the enumerated superpackets
 	Seed   uint64
-	Jobs   int    // machines at a time
-	State  string // file of what ran, to go on from; "" for none
+	Jobs   int    // virtual machines at a time
+	State  string // file that keeps the records, to resume the run; "" for none
 	Say    func(format string, args ...any)
 }
 
-// Properties of the records, beside K1 to K5.
+// These are the properties of the records, besides K1 to K5.
 const (
-	Features = "features" // what was probed is what is expected
+	Features = "features" // the kernel has the features that are expected
 	Device   = "device"   // the tests of offload/tun
 	Harness  = "harness"  // the tests of tunlive
 )
 
 const (
 	first   = "all, random 1"
-	chunk   = 20_000 // of Count, in one boot
-	traffic = "5"    // percent of what K5 sends on a machine that is not emulated
+	chunk   = 20_000 // the share of Count that one boot runs
+	traffic = "5"    // percentage of K5's traffic outside emulation
 	limit   = 45 * time.Minute
 )
 
 // step is one boot.
 type step struct {
 	series  kernels.Series
-	name    string // for people
-	about   string // what its failure is of
-	program string // of programs
+	name    string // as progress shows it
+	about   string // property of the record if the boot fails
+	program string // key of programs
 	args    []string
 	seed    uint64
 }
 
-// steps are what is run on each kernel; the longest first, so that all end together.
+// steps returns the boots of all kernels. The longest are first, so that all end at about
+// the same time.
 func (c *Config) steps() []step {
 	var list []step
 	series := slices.Clone(c.Series)
@@ -80,10 +80,10 @@ func (c *Config) steps() []step {
 	return list
 }
 
-// slowness says how many times slower than others an architecture is emulated.
+// slowness is how many times slower than others an architecture is emulated.
 var slowness = map[string]int{"s390x": 5}
 
-// programs are what is run, by name: how it is built.
+// programs has the go command and the package that build each program.
 var programs = map[string][]string{
 	"tunproof": {"build", "./fuzz/cmd/tunproof"},
 	"device":   {"test", "./offload/tun"},
@@ -94,17 +94,18 @@ var programs = map[string][]string{
 // run is a run of the matrix.
 type run struct {
 	Config
-	dir  string            // of programs
-	sums map[string]string // of programs, by architecture and name
+	dir  string            // has the programs
+	sums map[string]string // hash of each program, by architecture and name
 	mu   sync.Mutex
 	rows []record.Result
 	kept *state
 	errs []error
 }
 
-// Run runs all steps on every kernel that there is. A record's Judge is the name of the
-// series, its Env is the guest's; what all records of a command share is its to fill in. A
-// series that cannot be had is a record of what was not run. The error is of the infrastructure; the records are what ran all the same.
+// Run runs all steps on every kernel and returns the records. The Judge of a record is the
+// name of the series, and its Env is that of the guest. The caller fills in the fields that
+// all records of a command share. A series that cannot be fetched has a "not run" record.
+// An error is one of the infrastructure. The records of what did run are returned with it.
 func Run(ctx context.Context, c Config) ([]record.Result, error) {
 	r := &run{Config: c, sums: map[string]string{}}
 	var err error
@@ -146,17 +147,18 @@ func Run(ctx context.Context, c Config) ([]record.Result, error) {
 	return r.rows, errors.Join(r.errs...)
 }
 
+// place returns the index of a series in the list.
 func place(list []kernels.Series, name string) int {
 	return slices.IndexFunc(list, func(s kernels.Series) bool { return s.Name == name })
 }
 
-// machine is a kernel and what boots it.
+// machine is a kernel and the emulator that boots it.
 type machine struct {
 	kernel *kernels.Kernel
 	qemu   *kernels.QEMU
 }
 
-// machines returns what there is of the series, by name.
+// machines fetches kernels and emulators and returns those that are available, by series.
 func (r *run) machines(ctx context.Context) map[string]*machine {
 	list := map[string]*machine{}
 	for _, s := range r.Series {
@@ -196,7 +198,8 @@ func (r *run) build(ctx context.Context) error {
 
 func (r *run) program(arch, name string) string { return filepath.Join(r.dir, arch+"-"+name) }
 
-// step boots once, unless what came of it is kept, and adds the records.
+// step boots once and adds the records. It takes them from the state file if the same boot
+// ran before.
 func (r *run) step(ctx context.Context, s step, m *machine) error {
 	key := strings.Join([]string{r.sums[m.kernel.Arch+s.program], s.series.Name, m.kernel.Release, m.kernel.Files["vmlinuz"], s.program, strings.Join(s.args, " ")}, "|")
 	if rows, has := r.kept.rows(key); has {
@@ -208,7 +211,7 @@ func (r *run) step(ctx context.Context, s step, m *machine) error {
 	o, err := m.kernel.Boot(ctx, m.qemu, kernels.Program{Path: r.program(m.kernel.Arch, s.program), Args: s.args,
 		Env: []string{"TUNLIVE=require", "GOGC=off", "GOMEMLIMIT=1GiB", "RAPID_SEED=1"}, Limit: limit, Init: r.program(m.kernel.Arch, "init")}, &said)
 	if ctx.Err() != nil {
-		return nil // it had not its time
+		return nil // it was interrupted
 	}
 	if err != nil {
 		return err
@@ -229,7 +232,7 @@ func (r *run) step(ctx context.Context, s step, m *machine) error {
 	r.Say("%s, Linux %s: %s: %s, %.0f s", s.series.Name, m.kernel.Release, s.name, verdict(failed), time.Since(start).Seconds())
 	r.add(rows...)
 	if failed {
-		return nil // it is asked again
+		return nil // do not keep it: the next run asks again
 	}
 	return r.kept.keep(key, rows)
 }
@@ -241,15 +244,15 @@ func verdict(failed bool) string {
 	return "holds"
 }
 
-// add adds records to those of the same kernel, property and method.
+// add adds records to r.rows, summed up by kernel, property and method.
 func (r *run) add(rows ...record.Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rows = Sum(append(r.rows, rows...))
 }
 
-// Sum makes one record of those of the same kernel, property and method: the counts of
-// what holds added up, or the first violation.
+// Sum returns one record for each kernel, property and method. It adds up the counts of
+// records that hold; if one is violated, it is the first of those.
 func Sum(rows []record.Result) []record.Result {
 	var sums []record.Result
 	for _, row := range rows {

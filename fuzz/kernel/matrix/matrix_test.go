@@ -13,11 +13,11 @@ import (
 	"tunproof/tunlive/kernels"
 )
 
-// TestExpected checks that all series have expectations, of features that there are.
+// TestExpected checks that all series have expectations, and that the features exist.
 func TestExpected(t *testing.T) {
 	for _, s := range kernels.All {
 		if len(Expected[s.Name]) == 0 {
-			t.Errorf("nothing is expected of %s", s.Name)
+			t.Errorf("%s has no expected features", s.Name)
 		}
 		for _, name := range Expected[s.Name] {
 			if !slices.ContainsFunc(tunlive.FeatureTable, func(f struct{ Name, About string }) bool { return f.Name == name }) {
@@ -26,15 +26,15 @@ func TestExpected(t *testing.T) {
 		}
 	}
 	if len(Expected) != len(kernels.All) {
-		t.Errorf("expectations of %d series, there are %d", len(Expected), len(kernels.All))
+		t.Errorf("expectations for %d series, but there are %d series", len(Expected), len(kernels.All))
 	}
 }
 
-// TestRecords checks that every way in which a boot ends is told as it is.
+// TestRecords checks the records of every way in which a boot can end.
 func TestRecords(t *testing.T) {
 	live := step{series: kernels.All[0], name: first, about: "K1 to K5", program: "tunproof"}
 	old := step{series: kernels.All[1], name: Device, about: Device, program: "device"}
-	without := slices.Sorted(maps.Keys(skips[Device])) // all of them for want of USO
+	without := slices.Sorted(maps.Keys(skips[Device])) // all of them because USO is missing
 	skipped := "--- SKIP: " + strings.Join(without, " (0s)\n--- SKIP: ") + " (0s)\n"
 	device := step{series: kernels.All[2], name: Device, about: Device, program: "device"}
 	const features = `"features":{"root":true,"small-gso":true,"held-cwr":true,"hop-by-hop":true,"hop-limit-flow":true,"uso":false}`
@@ -93,7 +93,7 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// TestSum checks that counts of the same are added up, and that a violation stays.
+// TestSum checks that counts of equal kind are added up, and that a violation stays.
 func TestSum(t *testing.T) {
 	row := func(judge, result string, n int) record.Result {
 		return record.Result{Property: "K2", Method: "random", Judge: judge, Result: result, Count: n}
@@ -104,7 +104,7 @@ func TestSum(t *testing.T) {
 	}
 }
 
-// TestState checks that what ran is kept, and that a line which was cut is not taken.
+// TestState checks that records are kept, and that an incomplete line is dropped.
 func TestState(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "state")
 	keep := func(keys ...string) *state {

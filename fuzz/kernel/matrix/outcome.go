@@ -10,18 +10,18 @@ import (
 	"tunproof/tunlive/kernels"
 )
 
-// output is what a program said.
+// output is the output of a program.
 type output struct{ bytes.Buffer }
 
-// tail is its end.
+// tail returns the last 40 lines of the output.
 func (o *output) tail() string {
 	const most = 40
 	lines := strings.Split(strings.TrimSpace(o.String()), "\n")
 	return strings.Join(lines[max(0, len(lines)-most):], "\n")
 }
 
-// records says what came of a boot: what the program reports if it ended by itself, else
-// how it ended.
+// records returns the records of a boot: those that the program wrote if it ended by
+// itself, otherwise one that says how it ended.
 func (s step) records(o kernels.Outcome, said *output) ([]record.Result, error) {
 	failed := record.Result{Property: s.about, Method: s.name, Result: record.Violated, Seconds: o.Seconds, Seed: s.seed}
 	switch {
@@ -53,7 +53,7 @@ func (s step) records(o kernels.Outcome, said *output) ([]record.Result, error) 
 			row.Detail += "\n" + said.tail()
 		}
 	}
-	if s.name == first { // once
+	if s.name == first { // once for each kernel
 		rows = append(rows, probed(s.series.Name, rows[0]))
 	}
 	return rows, nil
@@ -65,8 +65,8 @@ var (
 	broken  = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 )
 
-// tests says what came of a test program: how many passed, and whether it skipped what
-// it is expected to on this kernel, and nothing else.
+// tests returns the record of a test program: how many tests passed, and whether it
+// skipped exactly the tests that it is expected to skip on this kernel.
 func (s step) tests(o kernels.Outcome, said *output) ([]record.Result, error) {
 	row := record.Result{Property: s.about, Method: "tests", Unit: "tests", Result: record.Holds, Seconds: o.Seconds}
 	row.Count = len(passed.FindAll(said.Bytes(), -1))

@@ -11,19 +11,20 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// state is a file of what holds, a line for each boot.
+// state is a file with the records of boots without a violation, one line for each boot.
 type state struct {
 	mu   sync.Mutex
 	file *os.File
 	of   map[string][]record.Result
 }
 
+// kept is a line of the file.
 type kept struct {
 	Key  string          `json:"key"`
 	Rows []record.Result `json:"rows"`
 }
 
-// openState opens a file, or makes it. A last line that was cut is not taken.
+// openState opens a file, or creates it. An incomplete last line is dropped.
 func openState(name string) (*state, error) {
 	s := &state{of: map[string][]record.Result{}}
 	if name == "" {

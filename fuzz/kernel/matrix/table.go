@@ -5,14 +5,15 @@ import (
 	"io"
 	"slices"
 	"strings"
+
 	"tunproof/fuzz/record"
 	"tunproof/tunlive"
 )
 
-// column is one of the table's.
+// column is a column of the table.
 type column struct{ name, property string }
 
-// columns returns those of the table: the kernel's properties, then the device's.
+// columns returns the columns of the table: the kernel's properties, then the device's.
 func columns() (list []column) {
 	for _, p := range record.OfKind(record.Kernel) {
 		list = append(list, column{p.ID + ": " + p.Unit, p.ID})
@@ -23,7 +24,7 @@ func columns() (list []column) {
 	return list
 }
 
-// Table writes kernels by properties, in Markdown.
+// Table writes a Markdown table with a row for each kernel and a column for each property.
 func Table(w io.Writer, rows []record.Result) error {
 	var b strings.Builder
 	b.WriteString("| series | Linux |")
@@ -33,7 +34,7 @@ func Table(w io.Writer, rows []record.Result) error {
 	fmt.Fprintf(&b, "\n|---|---|%s\n", strings.Repeat("---|", len(columns())))
 	for _, name := range seriesOf(rows) {
 		of := slices.DeleteFunc(slices.Clone(rows), func(r record.Result) bool { return r.Judge != name })
-		release := "not there"
+		release := "not available"
 		if of[0].Env.Kernel != "" {
 			release = of[0].Env.Kernel
 		}
@@ -48,6 +49,7 @@ func Table(w io.Writer, rows []record.Result) error {
 	return err
 }
 
+// seriesOf returns the series of the records, in their order.
 func seriesOf(rows []record.Result) (series []string) {
 	for _, r := range rows {
 		if !slices.Contains(series, r.Judge) {
@@ -57,7 +59,8 @@ func seriesOf(rows []record.Result) (series []string) {
 	return series
 }
 
-// FeaturesTable writes what each kernel is expected to do.
+// FeaturesTable writes a Markdown table of the features that each kernel is expected to
+// have.
 func FeaturesTable(w io.Writer, rows []record.Result) error {
 	var b strings.Builder
 	series := seriesOf(rows)
@@ -81,7 +84,7 @@ func FeaturesTable(w io.Writer, rows []record.Result) error {
 	return err
 }
 
-// cell sums up what there is of a property.
+// cell returns the sum of the counts of a property, or "not run", or the violation.
 func cell(rows []record.Result, property string) string {
 	n, all := 0, true
 	for _, r := range rows {
@@ -106,7 +109,7 @@ func cell(rows []record.Result, property string) string {
 	return text
 }
 
-// seedOf is the seed of the run.
+// seedOf returns the seed of the run.
 func seedOf(rows []record.Result) uint64 {
 	for _, r := range rows {
 		if r.Property == "K5" {

@@ -1,5 +1,5 @@
-// Package native holds the native fuzz functions that ask the kernel, apart from
-// what else is tested: an engine instruments all that is linked.
+// Package native has the native fuzz functions that ask the kernel. They are apart from
+// other tests because a fuzzing engine instruments everything that is linked.
 package native
 
 import (
@@ -14,23 +14,23 @@ import (
 	"tunproof/tunlive"
 )
 
-// cannot is why the kernel cannot be asked.
+// cannot is the reason why the kernel cannot be asked, or nil.
 var cannot error
 
-// TestMain puts the program into namespaces; an engine's workers start in them.
+// TestMain puts the program into namespaces of its own. An engine's workers start in them.
 func TestMain(m *testing.M) {
 	cannot = tunlive.Enter()
 	debug.SetGCPercent(400)
 	os.Exit(m.Run())
 }
 
-// FuzzKernelSegment is K1 and K4.
+// FuzzKernelSegment fuzzes K1 and K4.
 func FuzzKernelSegment(f *testing.F) { fuzz(f, true, "K1") }
 
-// FuzzKernelCoalesce is K2 and K3.
+// FuzzKernelCoalesce fuzzes K2 and K3.
 func FuzzKernelCoalesce(f *testing.F) { fuzz(f, false, "K2", "K3") }
 
-// fuzz checks the properties by the first oracle of each that there is.
+// fuzz checks each part of the properties with the first oracle that the machine has.
 func fuzz(f *testing.F, supers bool, properties ...string) {
 	if cannot != nil {
 		missing(f, cannot)
@@ -71,9 +71,10 @@ func fuzz(f *testing.F, supers bool, properties ...string) {
 	})
 }
 
-// maxSeed is what a seed may be long: large ones slow an engine down.
+// maxSeed is the length of the longest seed. Longer ones slow an engine down.
 const maxSeed = 512
 
+// missing skips the fuzz function, or fails it if TUNLIVE=require.
 func missing(f *testing.F, why error) {
 	f.Helper()
 	if os.Getenv("TUNLIVE") == "require" {

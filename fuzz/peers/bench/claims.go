@@ -2,15 +2,15 @@ package main
 
 import "fmt"
 
-// claim is a ratio of medians that is aimed at. A benchmark is no test: what is
-// not reached is printed, and fails nothing.
+// claim is an aim for a ratio of medians. A benchmark is not a test: an aim that is not
+// reached is printed, but is no failure.
 type claim struct {
 	id     string // stable
 	text   string
-	row    string
-	us, it string
-	least  float64 // of how many times as fast we are
-	most   float64 // or of the share of its time that we take
+	row    string  // name of the row
+	us, it string  // implementations that are compared
+	least  float64 // aim: us is at least this many times as fast
+	most   float64 // or aim: us takes at most this share of the other's time
 }
 
 var claims = []claim{
@@ -29,13 +29,14 @@ const (
 	coalesce1 = "Coalesce/proto=tcp4/size=1448/flows=1/pkts=128"
 )
 
-// outcome is what was measured of a claim.
+// outcome is the measured ratio of a claim.
 type outcome struct {
 	claim
-	ratio float64 // as it is aimed at
+	ratio float64 // in the terms of least or most
 	holds bool
 }
 
+// aim returns the aim as text.
 func (o outcome) aim() string {
 	if o.least > 0 {
 		return fmt.Sprintf(">= %.1f times %s's speed", o.least, o.it)
@@ -43,7 +44,7 @@ func (o outcome) aim() string {
 	return fmt.Sprintf("<= %.1f of %s's time", o.most, o.it)
 }
 
-// outcomes are those of the claims whose rows were measured.
+// outcomes returns the outcomes of the claims whose rows were measured.
 func outcomes(rows []*row) (list []outcome) {
 	for _, c := range claims {
 		r := find(rows, c.row)
@@ -59,7 +60,7 @@ func outcomes(rows []*row) (list []outcome) {
 		}
 		list = append(list, o)
 	}
-	// Two that are not of one row: no size at which we are behind, and flows.
+	// Two claims span several rows: no size at which we are slower, and the flows.
 	worst := outcome{claim: claim{id: "sum-sizes", text: "checksum, the worst of all sizes", it: "nebula", most: 1}}
 	for _, r := range rows {
 		if ratio := r.ratio("tunproof", "nebula"); r.what() == "Sum" && ratio > worst.ratio {
@@ -80,6 +81,7 @@ func outcomes(rows []*row) (list []outcome) {
 	return list
 }
 
+// find returns the row with a name, or nil.
 func find(rows []*row, name string) *row {
 	for _, r := range rows {
 		if r.name == name {

@@ -1,12 +1,12 @@
-// Bench measures tunproof beside other implementations, on the same packets and
-// in alternating rounds of one process, and beside two limits: a copy of the same
-// bytes and one checksum pass over them.
+// Bench measures tunproof and other implementations on the same packets, in alternating
+// rounds of one process. It compares them with two limits: a copy of the same bytes, and
+// one checksum pass over them.
 //
 //	bench [-run REGEXP] [-rounds N] [-o DIR -data DIR] [-json FILE]
 //
-// It prints a table. With -o it writes what was measured to DIR/bench, as
-// benchmarks that benchstat reads and as plots, and the tables to DIR/bench.md.
-// No timing makes it fail: exit code 2 says that something could not be measured.
+// It prints a table. With -o it writes the measurements to DIR/bench, as benchmarks for
+// benchstat and as plots, and the tables to DIR/bench.md. It never fails because of a
+// timing. Exit code 2 means that something could not be measured.
 package main
 
 import (
@@ -59,7 +59,7 @@ func main() {
 	}
 }
 
-// measure measures all rows, and the checksum once more without AVX-512.
+// measure measures the rows that match, and the checksum also without AVX-512.
 func measure(ctx context.Context, match *regexp.Regexp, rounds int) ([]*row, error) {
 	var rows []*row
 	done := func(r *row) {
@@ -74,6 +74,7 @@ func measure(ctx context.Context, match *regexp.Regexp, rounds int) ([]*row, err
 	return rows, measureAll(ctx, match, rounds, done)
 }
 
+// measureAll measures the rows that match and calls done for each.
 func measureAll(ctx context.Context, match *regexp.Regexp, rounds int, done func(*row)) error {
 	for _, f := range allRows() {
 		r := f()
@@ -90,8 +91,7 @@ func measureAll(ctx context.Context, match *regexp.Regexp, rounds int, done func
 	return nil
 }
 
-// measureAVX2 runs this program again, for the checksum alone, on a processor
-// that says it has no AVX-512 VNNI.
+// measureAVX2 runs this program again for the checksum only, with AVX-512 VNNI disabled.
 func measureAVX2(ctx context.Context, rounds int, done func(*row)) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -133,6 +133,7 @@ func measureAVX2(ctx context.Context, rounds int, done func(*row)) error {
 	return nil
 }
 
+// printRaw prints the times of a row, as measureAVX2 reads them.
 func printRaw(r *row) {
 	for _, e := range r.entries {
 		fmt.Printf("%s\t%d\t%s\t%s\n", r.name, r.bytes, e.impl, strings.Trim(fmt.Sprint(e.ns), "[]"))

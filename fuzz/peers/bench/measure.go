@@ -13,8 +13,8 @@ import (
 // entry is one implementation in a row.
 type entry struct {
 	impl string
-	// run does the work n times and returns how long it took, without what is
-	// done to make it ready.
+	// run does the work n times and returns how long it took, without the time to
+	// prepare it.
 	run func(n int) time.Duration
 	// ns are the nanoseconds per operation of each round.
 	ns []float64
@@ -22,17 +22,17 @@ type entry struct {
 
 // row is one measurement: the same work done by several implementations.
 type row struct {
-	name    string // what and key=value, as benchmarks are named
-	bytes   int    // of one operation
-	packets int    // of one operation, 1 if it is none of packets
+	name    string // operation and key=value pairs, as in names of benchmarks
+	bytes   int    // bytes of one operation
+	packets int    // packets of one operation; 1 for a checksum
 	entries []*entry
 }
 
 // roundTime is how long an implementation is measured in one round.
 const roundTime = 25 * time.Millisecond
 
-// measure runs all entries of a row in alternating rounds, beginning with
-// another in each.
+// measure runs all entries of a row in alternating rounds. Each round begins with another
+// entry.
 func (r *row) measure(ctx context.Context, rounds int) error {
 	times := make([]int, len(r.entries))
 	for i, e := range r.entries {
@@ -56,7 +56,7 @@ func (r *row) measure(ctx context.Context, rounds int) error {
 	return nil
 }
 
-// median is that of the entry's rounds.
+// median returns the median of the entry's rounds, in nanoseconds.
 func (e *entry) median() float64 {
 	s := slices.Sorted(slices.Values(e.ns))
 	if n := len(s); n%2 == 0 {
@@ -65,12 +65,13 @@ func (e *entry) median() float64 {
 	return s[len(s)/2]
 }
 
-// spread is half the distance of the quartiles, as a share of the median.
+// spread returns half the distance of the quartiles, as a share of the median.
 func (e *entry) spread() float64 {
 	s := slices.Sorted(slices.Values(e.ns))
 	return (s[len(s)*3/4] - s[len(s)/4]) / 2 / e.median()
 }
 
+// find returns the entry of an implementation, or nil.
 func (r *row) find(impl string) *entry {
 	for _, e := range r.entries {
 		if e.impl == impl {
@@ -80,7 +81,7 @@ func (r *row) find(impl string) *entry {
 	return nil
 }
 
-// ratio is the time of a as a share of b's; 0 if one of them is not in the row.
+// ratio returns the time of a divided by that of b, or 0 if the row lacks one of them.
 func (r *row) ratio(a, b string) float64 {
 	x, y := r.find(a), r.find(b)
 	if x == nil || y == nil {
@@ -99,7 +100,7 @@ var ready = func() time.Duration {
 	return best
 }()
 
-// timed adds up how long work takes, made ready by load each time.
+// timed returns an entry's run that calls load before work and measures only work.
 func timed(load, work func()) func(int) time.Duration {
 	return func(n int) time.Duration {
 		var total time.Duration
@@ -113,7 +114,8 @@ func timed(load, work func()) func(int) time.Duration {
 	}
 }
 
-// whole times n times work that needs no making ready.
+// whole returns an entry's run for work that needs no preparation. It measures n times work
+// at once.
 func whole(work func()) func(int) time.Duration {
 	return func(n int) time.Duration {
 		t := time.Now()
@@ -124,7 +126,7 @@ func whole(work func()) func(int) time.Duration {
 	}
 }
 
-// check ends the program: what failed was not measured.
+// check ends the program if something could not be measured.
 func check(impl string, err error) {
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %s: %v\n", impl, err)

@@ -15,7 +15,7 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// colors are those of Okabe and Ito, which the color-blind can tell apart.
+// colors are colors of Okabe and Ito, which color-blind people can tell apart.
 var colors = map[string]color.Color{
 	"tunproof":      color.RGBA{0x00, 0x72, 0xB2, 0xFF},
 	"tunproof-next": color.RGBA{0x56, 0xB4, 0xE9, 0xFF},
@@ -27,7 +27,7 @@ var colors = map[string]color.Color{
 	limitSum:        color.Gray{0xA0},
 }
 
-// chart is one plot of rows, over one of the keys in their names.
+// chart is a plot of rows over one of the keys in their names.
 type chart struct {
 	file, title, what, key, x, y string
 	value                        func(r *row, ns float64) float64
@@ -42,7 +42,7 @@ var charts = []chart{
 
 func perPacket(r *row, ns float64) float64 { return ns / float64(r.packets) }
 
-// plots draws the charts whose rows were measured.
+// plots draws the charts of the measured rows.
 func plots(dir string, rows []*row) error {
 	for _, c := range charts {
 		var of []*row
@@ -121,7 +121,7 @@ func (c chart) draw(path string, rows []*row) error {
 	return f.Close()
 }
 
-// ticks are 1, 2 and 5 times the powers of ten.
+// ticks places marks at 1, 2 and 5 times the powers of ten.
 type ticks struct{}
 
 func (ticks) Ticks(low, high float64) (list []plot.Tick) {

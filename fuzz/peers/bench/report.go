@@ -12,13 +12,13 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// what is the row's first word, such as "Coalesce".
+// what returns the first word of the row's name, such as "Coalesce".
 func (r *row) what() string {
 	what, _, _ := strings.Cut(r.name, "/")
 	return what
 }
 
-// String is one line: medians in nanoseconds a packet.
+// String returns one line with the medians, in nanoseconds for each packet.
 func (r *row) String() string {
 	s := fmt.Sprintf("%-56s", r.name)
 	for _, e := range r.entries {
@@ -27,6 +27,7 @@ func (r *row) String() string {
 	return s
 }
 
+// claimTable returns a Markdown table of the claims.
 func claimTable(rows []*row) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "| claim | aim | measured | |\n|---|---|---|---|\n")
@@ -40,7 +41,7 @@ func claimTable(rows []*row) string {
 	return b.String()
 }
 
-// columns are the implementations and limits, in the order of the tables.
+// columns returns the implementations and limits of the rows, in the order of the tables.
 func columns(rows []*row) (list []string) {
 	for _, name := range []string{"tunproof", "tunproof-next", "nebula", "tailscale", "wireguard-go", "gvisor", limitCopy, limitSum} {
 		if slices.ContainsFunc(rows, func(r *row) bool { return r.find(name) != nil }) {
@@ -50,7 +51,7 @@ func columns(rows []*row) (list []string) {
 	return list
 }
 
-// table is one of the rows that begin with what.
+// table returns a Markdown table of the rows whose names begin with what.
 func table(rows []*row, what string) string {
 	rows = slices.DeleteFunc(slices.Clone(rows), func(r *row) bool { return r.what() != what })
 	if len(rows) == 0 {
@@ -78,7 +79,7 @@ func table(rows []*row, what string) string {
 	return b.String()
 }
 
-// tables is what stands in bench.md between the marks.
+// tables returns the text of bench.md between the marks.
 func tables(rows []*row, rounds int) string {
 	var b strings.Builder
 	env := here()
@@ -95,7 +96,7 @@ func tables(rows []*row, rounds int) string {
 	return b.String()
 }
 
-// here is where this was measured, the kernel by its version alone.
+// here returns the environment of the measurement, with only the version of the kernel.
 func here() record.Env {
 	env := record.Here()
 	env.Kernel, _, _ = strings.Cut(env.Kernel, "-")
@@ -117,7 +118,7 @@ func write(dir, data string, rows []*row, rounds int) error {
 	before, rest, ok := bytes.Cut(text, []byte(beginMark))
 	_, after, ok2 := bytes.Cut(rest, []byte(endMark))
 	if !ok || !ok2 {
-		return fmt.Errorf("%s: the line %q or %q is not there", filepath.Join(dir, "bench.md"), strings.TrimSpace(beginMark), strings.TrimSpace(endMark))
+		return fmt.Errorf("%s: the line %q or %q is missing", filepath.Join(dir, "bench.md"), strings.TrimSpace(beginMark), strings.TrimSpace(endMark))
 	}
 	if err := os.MkdirAll(data, 0o777); err != nil {
 		return err
@@ -132,7 +133,7 @@ func write(dir, data string, rows []*row, rounds int) error {
 	return os.WriteFile(filepath.Join(dir, "bench.md"), text, 0o666)
 }
 
-// benchmarks is the Go benchmark format: benchstat -col /impl -row .name,/proto,... bench.txt
+// benchmarks returns the measurements in the Go benchmark format: benchstat -col /impl -row .name,/proto,... bench.txt
 func benchmarks(rows []*row) []byte {
 	var b bytes.Buffer
 	env := here()
@@ -147,6 +148,7 @@ func benchmarks(rows []*row) []byte {
 	return b.Bytes()
 }
 
+// writeResults writes a result record for each claim.
 func writeResults(path string, rows []*row, rounds int) error {
 	root, err := record.Root(".")
 	if err != nil {

@@ -8,13 +8,14 @@ import (
 	"tunproof/fuzz/peers/traffic"
 )
 
-// The limits that stand beside the implementations.
+// These are the limits that implementations are compared with.
 const (
 	limitSum  = "one sum" // one checksum pass over the same bytes
-	limitCopy = "copy"    // a copy of them
+	limitCopy = "copy"    // a copy of the same bytes
 )
 
-// allRows are made when they are measured: their buffers are large.
+// allRows returns a constructor for each row. Rows are made just before they are measured,
+// because their buffers are large.
 func allRows() []func() *row {
 	var list []func() *row
 	add := func(f func() *row) { list = append(list, f) }
@@ -53,7 +54,7 @@ func allRows() []func() *row {
 	return append(list, growRows()...)
 }
 
-// growRows show the cost as the work grows.
+// growRows returns rows that show the cost as the work grows.
 func growRows() (list []func() *row) {
 	tcp := traffic.Kinds[0]
 	for n := 1; n <= 4096; n *= 2 {
@@ -64,7 +65,7 @@ func growRows() (list []func() *row) {
 	for flows := 1; flows <= 1024; flows *= 2 {
 		var without []string
 		if flows > 128 {
-			without = []string{"wireguard-go", "tailscale"} // whose tables have 128 flows: they panic
+			without = []string{"wireguard-go", "tailscale"} // their tables have room for 128 flows, and they panic
 		}
 		list = append(list, func() *row {
 			return coalesceRow(fmt.Sprintf("GrowFlows/proto=tcp4/size=200/pkts=1024/flows=%d", flows), tcp.Batch(1024, flows, 200), without...)
@@ -85,7 +86,7 @@ func growRows() (list []func() *row) {
 
 var sink int
 
-// coalesceRow measures joining batch.
+// coalesceRow returns a row that measures joining a batch.
 func coalesceRow(name string, batch [][]byte, without ...string) *row {
 	r := &row{name: name, packets: len(batch)}
 	for _, p := range batch {
@@ -106,7 +107,7 @@ func coalesceRow(name string, batch [][]byte, without ...string) *row {
 	return r
 }
 
-// sumLimit is one checksum pass over the packets, from memory of its own.
+// sumLimit returns an entry that measures one checksum pass over a copy of the packets.
 func sumLimit(list [][]byte) *entry {
 	sum := peers.Tunproof().Sum
 	var work [][]byte
@@ -127,7 +128,7 @@ func sumLimit(list [][]byte) *entry {
 	)}
 }
 
-// segmentRow measures cutting a superpacket.
+// segmentRow returns a row that measures cutting a superpacket.
 func segmentRow(name string, frame []byte, segments int, without ...string) *row {
 	r := &row{name: name, packets: segments, bytes: len(frame)}
 	for _, impl := range peers.All() {
@@ -154,7 +155,7 @@ func segmentRow(name string, frame []byte, segments int, without ...string) *row
 	return r
 }
 
-// sumRow measures checksums.
+// sumRow returns a row that measures the checksum of n bytes.
 func sumRow(n int) *row {
 	r := &row{name: fmt.Sprintf("Sum/size=%d", n), packets: 1, bytes: n}
 	b := make([]byte, n)

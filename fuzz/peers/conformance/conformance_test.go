@@ -13,8 +13,7 @@ import (
 
 const docs = "../../../docs/evidence/current/"
 
-// TestReport checks that docs/evidence/current/conformance.md is what the command writes of what it
-// found.
+// TestReport checks that the page of conformance is the table of its records.
 func TestReport(t *testing.T) {
 	results, err := read(record.DataFile("../../..", "conformance.jsonl"))
 	if err != nil {
@@ -27,7 +26,7 @@ func TestReport(t *testing.T) {
 	var want bytes.Buffer
 	table(&want, results, true)
 	if !bytes.Equal(got, want.Bytes()) {
-		t.Error("docs/evidence/current/conformance.md is another: make docs writes it")
+		t.Error("docs/evidence/current/conformance.md is out of date: make docs writes it")
 	}
 	for _, r := range results {
 		if r.Impl == "tunproof" && len(r.Found) > 0 {
@@ -39,8 +38,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// TestKnown checks that each known way is told apart by keys of its own, of properties
-// that there are.
+// TestKnown checks that no two known ways share a key, and that the properties exist.
 func TestKnown(t *testing.T) {
 	seen := map[string]string{}
 	for _, k := range known {
@@ -58,7 +56,7 @@ func TestKnown(t *testing.T) {
 	}
 }
 
-// TestWithheld checks that what a remote sender could use is not written.
+// TestWithheld checks that a case that a remote sender could use is not written.
 func TestWithheld(t *testing.T) {
 	f := conform.Found{Violation: conform.Violation{Property: "P1", What: "Coalesce panics: x"}}
 	if caseText(f) != "" {

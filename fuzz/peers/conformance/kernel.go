@@ -10,10 +10,10 @@ import (
 	"tunproof/tunlive"
 )
 
-// kernel is the GRO of the kernel that this runs on, as a baseline: what it joins for its
-// own stack and for forwarding. It is judged as a TUN's offload, which it is not: it lets
-// packets overtake each other that it need not keep in order. How it cuts is what the
-// others are judged by.
+// kernel returns the GRO of this machine's kernel, as a baseline. The kernel joins for its
+// own stack and for forwarding, but here it is judged as the offload of a TUN. So its
+// violations of the order are not errors: it need not keep that order. Its segmentation is
+// the standard for the others, and is not judged.
 func kernel() (conform.Impl, error) {
 	gro, err := tunlive.NewGate()
 	if err != nil {
@@ -26,7 +26,7 @@ func kernel() (conform.Impl, error) {
 				out, err := gro.Coalesce(batch)
 				if errors.Is(err, tunlive.ErrPacket) {
 					out = nil
-					for _, p := range batch { // none that reaches it
+					for _, p := range batch { // the oracle cannot send one of them, so none is joined
 						out = append(out, tunlive.Packet{Data: p})
 					}
 					err = nil
@@ -41,12 +41,12 @@ func kernel() (conform.Impl, error) {
 	}, nil
 }
 
-// enter puts this process into namespaces of its own, if it can be.
+// enter puts this process into namespaces of its own, if the machine allows it.
 func enter() error {
 	err := tunlive.Enter()
 	var missing *tunlive.Missing
 	if errors.As(err, &missing) && os.Getenv("TUNLIVE") != "require" {
-		return nil // the row is left out
+		return nil // without the kernel's column
 	}
 	return err
 }

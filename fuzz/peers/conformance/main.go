@@ -1,5 +1,5 @@
-// Command conformance judges the implementations of package peers, and this machine's
-// kernel, by package conform, and shows what each does wrong.
+// Command conformance judges the implementations of package peers and this machine's
+// kernel with package conform, and shows which properties each violates.
 package main
 
 import (
@@ -30,29 +30,29 @@ func main() {
 	os.Exit(code)
 }
 
-// result is a line of the output: what an implementation does wrong, with the case.
+// result is a line of the output: the report on an implementation, with the cases.
 type result struct {
 	*conform.Report
 	Seed  uint64     `json:"seed"`
 	Tree  string     `json:"tree"`
 	Env   record.Env `json:"env"`
-	Cases []string   `json:"cases"` // of Found, in its order
+	Cases []string   `json:"cases"` // a case for each element of Found, or ""
 }
 
 func run() (int, error) {
 	opt := conform.Options{Say: func(f string, args ...any) { fmt.Fprintf(os.Stderr, "conformance: "+f+"\n", args...) }}
-	flag.BoolVar(&opt.Corpus, "corpus", false, "the corpus' cases first")
-	flag.Uint64Var(&opt.Seed, "seed", 0, "of generated input; 0 draws one")
-	flag.DurationVar(&opt.Time, "time", time.Minute, "for each implementation")
-	only := flag.String("impl", "", "only these, by commas")
-	asJSON := flag.Bool("json", false, "write result records, one a line")
-	out := flag.String("o", "", "file for all that was found, with its cases, a JSON line for each implementation")
-	report := flag.String("report", "", "run nothing: show what is in such a file")
-	svg := flag.String("svg", "", "file for a picture of the table")
-	found := flag.Bool("found", false, "show each violation, not only the table")
+	flag.BoolVar(&opt.Corpus, "corpus", false, "try the cases of the corpus first")
+	flag.Uint64Var(&opt.Seed, "seed", 0, "seed of generated input; 0 draws one")
+	flag.DurationVar(&opt.Time, "time", time.Minute, "time for each implementation")
+	only := flag.String("impl", "", "only these implementations, separated by commas")
+	asJSON := flag.Bool("json", false, "write result records, one on each line")
+	out := flag.String("o", "", "file for all violations and their cases, a JSON line for each implementation")
+	report := flag.String("report", "", "run nothing: show the contents of a file that -o wrote")
+	svg := flag.String("svg", "", "file for an SVG picture of the table")
+	found := flag.Bool("found", false, "also show each violation, after the table")
 	flag.Parse()
 	if flag.NArg() > 0 || opt.Time <= 0 {
-		return record.ExitUsage, errors.New("it takes no arguments, and -time is positive")
+		return record.ExitUsage, errors.New("conformance takes no arguments, and -time must be positive")
 	}
 	var results []result
 	var err error
@@ -136,8 +136,8 @@ func judge(opt conform.Options, only string) (results []result, err error) {
 	return results, nil
 }
 
-// caseText is a case of what was found; none of what a remote sender could end a process
-// with (.github/SECURITY.md).
+// caseText returns the case of a violation. It returns none for a panic that a remote
+// sender could cause (.github/SECURITY.md).
 func caseText(f conform.Found) string {
 	if f.Case == nil || strings.HasPrefix(f.Key(), "P1: Coalesce") {
 		return ""
@@ -182,7 +182,7 @@ func read(file string) (results []result, err error) {
 func records(results []result) (rows []record.Result) {
 	for _, r := range results {
 		for _, row := range r.Records(r.Seed, r.Tree) {
-			row.Env = r.Env // a file's is that of its run
+			row.Env = r.Env // the environment of the run, also if read from a file
 			rows = append(rows, row)
 		}
 	}

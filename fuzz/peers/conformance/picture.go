@@ -15,8 +15,9 @@ import (
 	"tunproof/fuzz/conform"
 )
 
-// picture draws the table: a row for each property, a column for each implementation; a
-// color says holds, refuses, violated, and a number in how many ways.
+// picture draws the table with a row for each property and a column for each
+// implementation. The color of a cell shows the result, its number the number of ways to
+// violate the property.
 func picture(file string, results []result) error {
 	const left, top, wide, high = 440, 46, 92, 30
 	properties := conform.Properties()
@@ -56,8 +57,8 @@ func picture(file string, results []result) error {
 	return os.Rename(f.Name(), file)
 }
 
-// fills are a cell's color and that of what is written in it: of Okabe and Ito, which the
-// color-blind can tell apart.
+// fills returns the colors of a cell and of its text. They are colors of Okabe and Ito,
+// which color-blind people can tell apart.
 func fills(r result, p string) (fill, ink color.Color) {
 	switch {
 	case r.cell(p) == "n/a":

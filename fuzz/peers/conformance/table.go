@@ -8,7 +8,7 @@ import (
 	"tunproof/fuzz/conform"
 )
 
-// cell is what the table has of an implementation and a property.
+// cell returns the text of a table's cell for a property.
 func (r result) cell(p string) string {
 	switch list := r.Of(p); {
 	case r.Inputs[p] == 0:
@@ -22,7 +22,7 @@ func (r result) cell(p string) string {
 	}
 }
 
-// refuses says whether all that is wrong is that something is refused.
+// refuses reports whether all violations of a property are refusals.
 func (r result) refuses(p string) bool {
 	for _, f := range r.Of(p) {
 		if !strings.HasPrefix(f.What, "refuses ") {
@@ -32,8 +32,8 @@ func (r result) refuses(p string) bool {
 	return true
 }
 
-// table writes implementations by properties, and known ways by implementations, in
-// Markdown; with found each way, those that are of no known one with a star.
+// table writes, in Markdown, a table of properties by implementations and one of known ways
+// by implementations. With found it also lists each violation, new ones with a star.
 func table(w io.Writer, results []result, found bool) {
 	fmt.Fprint(w, "| property |")
 	for _, r := range results {
@@ -55,7 +55,7 @@ func table(w io.Writer, results []result, found bool) {
 		fmt.Fprintln(w)
 	}
 	row("batches and superpackets", func(r result) int { return r.Inputs["P1"] })
-	row("seen once, not again", func(r result) int { return r.Flaky })
+	row("violations not reproduced", func(r result) int { return r.Flaky })
 	fmt.Fprintln(w)
 	knownTable(w, results)
 	for _, r := range results {

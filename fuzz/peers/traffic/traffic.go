@@ -1,4 +1,4 @@
-// Package traffic makes the packets that implementations are measured on.
+// Package traffic makes the packets for measuring implementations.
 package traffic
 
 import (
@@ -15,10 +15,10 @@ type Kind struct {
 	V6, UDP bool
 }
 
-// Kinds are those that all implementations join and cut.
+// Kinds has the kinds of flows that all implementations join and cut.
 var Kinds = []Kind{{Name: "tcp4"}, {Name: "tcp6", V6: true}, {Name: "udp4", UDP: true}, {Name: "udp6", V6: true, UDP: true}}
 
-// packet is the first of a flow, with size bytes of payload; TCP has the
+// packet returns the first packet of a flow, with size bytes of payload. TCP has the
 // timestamps that Linux sends.
 func (k Kind) packet(flow, size int) scenario.Packet {
 	p := scenario.TCP4(size)
@@ -33,11 +33,11 @@ func (k Kind) packet(flow, size int) scenario.Packet {
 	return p
 }
 
-// HdrLen is the length of all headers of a packet.
+// HdrLen returns the length of all headers of a packet.
 func (k Kind) HdrLen() int { return len(k.packet(0, 0).Bytes()) }
 
-// Batch returns n packets of size bytes of payload each, of flows in turn, each
-// flow's in sequence.
+// Batch returns n packets with size bytes of payload each. The flows take turns, and the
+// packets of each flow are in sequence.
 func (k Kind) Batch(n, flows, size int) [][]byte {
 	var batch [][]byte
 	next := make([]scenario.Packet, flows)
@@ -52,8 +52,8 @@ func (k Kind) Batch(n, flows, size int) [][]byte {
 	return batch
 }
 
-// Frame returns the VnetHdr and superpacket of n segments of size bytes of
-// payload, as many as fit.
+// Frame returns a VnetHdr and a superpacket of n segments with size bytes of payload each,
+// or of fewer if n do not fit.
 func (k Kind) Frame(n, size int) []byte {
 	n = min(n, (65535-k.HdrLen())/size)
 	h, pkt := k.packet(0, n*size).Super(size)
@@ -64,8 +64,8 @@ func (k Kind) Frame(n, size int) []byte {
 	return append(frame, pkt...)
 }
 
-// PureACKs returns n ACKs without payload, each of its own ACK number, of flows in
-// turn.
+// PureACKs returns n ACKs without payload, each with a different ACK number. The flows
+// take turns.
 func PureACKs(n, flows int) [][]byte {
 	var batch [][]byte
 	for i := range n {
@@ -77,7 +77,7 @@ func PureACKs(n, flows int) [][]byte {
 	return batch
 }
 
-// ESP returns n packets of a protocol that nobody joins, with size bytes behind
+// ESP returns n packets of a protocol that no implementation joins, with size bytes after
 // the IP header.
 func ESP(n, size int) [][]byte {
 	var batch [][]byte
