@@ -13,6 +13,20 @@ const (
 	magicModified = 0xa1b2cd34
 )
 
+var classicFormat = format{is: isClassic, open: (*Reader).readHeader, next: (*Reader).nextClassic}
+
+// isClassic reports whether head is the magic number of a classic file, modified ones
+// included.
+func isClassic(head []byte) bool {
+	for _, order := range orders {
+		switch order.Uint32(head) {
+		case magicMicro, magicNano, magicModified:
+			return true
+		}
+	}
+	return false
+}
+
 // readHeader reads the header of a classic file.
 func (p *Reader) readHeader() error {
 	h, err := p.in.take(24)

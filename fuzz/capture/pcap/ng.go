@@ -39,6 +39,12 @@ type block struct {
 	left   int64 // bytes of the body that are not read yet
 }
 
+var ngFormat = format{
+	is:   func(head []byte) bool { return binary.LittleEndian.Uint32(head) == blockSection },
+	open: func(p *Reader) error { _, _, err := p.nextNG(); return err },
+	next: (*Reader).nextNG,
+}
+
 // nextNG reads a block. ok is false if it holds no packet or was left out.
 func (p *Reader) nextNG() (packet Packet, ok bool, err error) {
 	b, err := p.openBlock()

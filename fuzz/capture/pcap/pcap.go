@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -37,11 +38,11 @@ const (
 // Reader reads a capture. However long the file is, a Reader keeps only one buffer, the
 // interfaces of the section, and the first records left out.
 type Reader struct {
-	in    source
-	order binary.ByteOrder // of the file, or of the section
-	ng    bool
-	nano  bool   // classic: fractions of a second are nanoseconds
-	ports []port // the interfaces; a classic file has one
+	format *format
+	in     source
+	order  binary.ByteOrder // of the file, or of the section
+	nano   bool             // classic: fractions of a second are nanoseconds
+	ports  []port           // the interfaces; a classic file has one
 
 	n       int // records so far
 	keep    int // how many skipped records to keep
@@ -57,24 +58,35 @@ type port struct {
 	clock
 }
 
+// format is a file format of captures. Add one to formats, and everything reads it.
+type format struct {
+	// is reports whether a file that starts with head, which has 4 bytes, has the format.
+	is func(head []byte) bool
+	// open reads the file header.
+	open func(p *Reader) error
+	// next reads a record. ok is false if it holds no packet or was left out.
+	next func(p *Reader) (packet Packet, ok bool, err error)
+}
+
+// formats are the formats that are read.
+var formats = []*format{&ngFormat, &classicFormat}
+
+// formatOf returns the format of a file that starts with head, nil if there is none.
+func formatOf(head []byte) *format {
+	if len(head) < 4 {
+		return nil
+	}
+	at := slices.IndexFunc(formats, func(f *format) bool { return f.is(head) })
+	if at < 0 {
+		return nil
+	}
+	return formats[at]
+}
+
 // IsPcap reports whether a file that starts with b is a capture, classic or pcapng.
 // Four bytes are enough. It is true for the modified pcap format too, which NewReader
 // refuses by name.
-func IsPcap(b []byte) bool {
-	if len(b) < 4 {
-		return false
-	}
-	if binary.LittleEndian.Uint32(b) == blockSection {
-		return true
-	}
-	for _, order := range orders {
-		switch order.Uint32(b) {
-		case magicMicro, magicNano, magicModified:
-			return true
-		}
-	}
-	return false
-}
+func IsPcap(b []byte) bool { return formatOf(b) != nil }
 
 var orders = [2]binary.ByteOrder{binary.LittleEndian, binary.BigEndian}
 
@@ -84,15 +96,11 @@ func NewReader(r io.Reader) (*Reader, error) { return newReader(r, bufferLen) }
 
 func newReader(r io.Reader, buffer int) (*Reader, error) {
 	p := &Reader{in: source{b: bufio.NewReaderSize(r, buffer)}, keep: maxSkipped}
-	magic, _ := p.in.b.Peek(4) // a short file is reported by the reader below
-	var err error
-	if len(magic) == 4 && binary.LittleEndian.Uint32(magic) == blockSection {
-		p.ng = true
-		_, _, err = p.nextNG()
-	} else {
-		err = p.readHeader()
+	head, _ := p.in.b.Peek(4)
+	if p.format = formatOf(head); p.format == nil {
+		p.format = &classicFormat // which reports a short file, and any other
 	}
-	if err != nil {
+	if err := p.format.open(p); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -105,11 +113,7 @@ func (p *Reader) Next() (Packet, error) {
 	for p.err == nil {
 		var packet Packet
 		var ok bool
-		if p.ng {
-			packet, ok, p.err = p.nextNG()
-		} else {
-			packet, ok, p.err = p.nextClassic()
-		}
+		packet, ok, p.err = p.format.next(p)
 		if ok && p.err == nil {
 			return packet, nil
 		}
@@ -121,7 +125,7 @@ func (p *Reader) Next() (Packet, error) {
 func (p *Reader) Offset() int64 { return p.in.off }
 
 // NG reports whether the file is pcapng.
-func (p *Reader) NG() bool { return p.ng }
+func (p *Reader) NG() bool { return p.format == &ngFormat }
 
 // Skipped returns the first 100 records left out so far, and the number of all records
 // left out. The slice belongs to the Reader.
