@@ -1,7 +1,7 @@
 # Bare make prints this help. Needs Go; GNU make 3.81 is enough.
 #
 # Variables:
-#   test      SHORT=1, RACE=1, TAGS=purego, ARCH=386, AS=65534 (user ID, for root), PKG=./offload/..., COVER=1
+#   test      SHORT=1, RACE=1, TAGS=purego, ARCH=386, AS_USER=65534 (user ID, for root), PKG=./offload/..., COVER=1
 #   LONG=1    for verify, live, kernels, exhaustive: an hour and more; they resume where they stopped
 #   mutants   OF=offload or model: mutations instead of planted bugs; DRAW=8: only 8, drawn by the commit; DEEP=1
 #   kernels   ONE=6.12: only that series
@@ -32,7 +32,7 @@ else
 endif
 
 FLAGS = $(if $(SHORT),-short) $(if $(RACE),-race) $(if $(TAGS),-tags $(TAGS)) $(if $(EXEC),-exec $(EXEC)) $(if $(COVER),-coverpkg=./offload -coverprofile=.cache/cover.out)
-ENV = RAPID_SEED=$(SEED) RAPID_CHECKS=$(if $(LONG),5000,1000) RAPID_STEPS=$(if $(LONG),30,10) $(if $(AS),TUNLIVE_USER=$(AS)) $(if $(ARCH),CGO_ENABLED=0 GOARCH=$(ARCH))
+ENV = RAPID_SEED=$(SEED) RAPID_CHECKS=$(if $(LONG),5000,1000) RAPID_STEPS=$(if $(LONG),30,10) $(if $(AS_USER),TUNLIVE_USER=$(AS_USER)) $(if $(ARCH),CGO_ENABLED=0 GOARCH=$(ARCH))
 test: ## all tests, deterministic (1 minute)
 	@mkdir -p .cache
 	$(ENV) $(GO) test -count=1 $(FLAGS) $(PKG)
@@ -46,9 +46,9 @@ test-long: ## the same with more scenarios and the long variants of tests (10 mi
 lint: ## gofmt, go vet for Linux, macOS, Windows and 32 bits, staticcheck, actionlint
 	.ci/lint
 
-live: ## ask this machine's kernel, then a table (1 minute); AS=65534: as that user
+live: ## ask this machine's kernel, then a table (1 minute); AS_USER=65534: as that user
 	@mkdir -p .cache
-	$(T) live $(if $(AS),-user $(AS)) $(if $(LONG),-count 500000 -state .cache/live.json)
+	$(T) live $(if $(AS_USER),-user $(AS_USER)) $(if $(LONG),-count 500000 -state .cache/live.json)
 
 fuzz: ## a fuzzing campaign; it resumes where it stopped
 	$(T) fuzz -dir $(DIR) -time $(TIME) -engine $(ENGINE)
