@@ -107,7 +107,7 @@ func fuzz(ctx context.Context, config Config, build builder) (*Summary, error) {
 	}
 	s := &Summary{}
 	err = c.phases(s)
-	err = errors.Join(err, c.close(lock, err == nil))
+	err = errors.Join(err, c.release(lock, c.work, err == nil)) // after an error the next campaign recovers it
 	for _, st := range append(c.states, c.others...) {
 		st.Corpus = c.store.Len(st.Target.Name)
 		s.Results = append(s.Results, st.Result)
@@ -161,13 +161,12 @@ func (c *campaign) open() (lock *os.File, err error) {
 	return lock, err
 }
 
-// close unlocks the work directory. It removes it if everything in it is stored;
-// otherwise the next campaign recovers it.
-func (c *campaign) close(lock *os.File, stored bool) error {
+// release unlocks a work directory, and removes it if everything in it is stored.
+func (c *campaign) release(lock *os.File, work string, stored bool) error {
 	return c.store.locked(func() error { // so that no other campaign takes it in between
 		err := lock.Close()
 		if stored {
-			err = errors.Join(err, os.RemoveAll(c.work))
+			err = errors.Join(err, os.RemoveAll(work))
 		}
 		return err
 	})

@@ -51,11 +51,7 @@ func (c *campaign) recoverIfKilled(dir string) error {
 		err = c.recoverFrom(dir)
 		recovered = err == nil
 	}
-	err = errors.Join(err, lock.Close())
-	if recovered {
-		err = os.RemoveAll(dir)
-	}
-	return err
+	return errors.Join(err, c.release(lock, dir, recovered))
 }
 
 // recoverFrom stores the inputs and confirms the failing inputs of a work directory.
