@@ -16,7 +16,7 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// outcome is what a test expects of one failing input.
+// judged is what a test expects of one failing input.
 type judged struct {
 	fails         string // the input, with FILE for a file's name
 	key           string // of the finding, "" for none
