@@ -75,7 +75,7 @@ func TestReach(t *testing.T) {
 	tally := law.NewTally()
 	p := law.Named("Agree")
 	batches, supers := draw.Batches(), draw.Supers()
-	for i := range 4000 {
+	for i := range 2500 {
 		for _, s := range []scenario.Scenario{batches.Example(i), supers.Example(i)} {
 			if err := p.Check(&s, tally); err != nil {
 				t.Fatal(err)
