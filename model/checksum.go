@@ -37,8 +37,8 @@ func (p packet) pseudoSum(length int) int {
 	return Sum(addresses, word(p.proto), word(length))
 }
 
-// finished returns the checksum of p's L4 header and payload, added to a partial sum,
-// as Segment writes it: in UDP, 0xFFFF replaces zero (S6).
+// finished returns the L4 checksum that Segment writes into p. partial is the folded sum
+// of the pseudo-header. In UDP, 0xFFFF replaces zero (S6).
 func (p packet) finished(partial int) int {
 	c := complement(Sum(word(partial), p.l4[:p.csumAt], word(0), p.l4[p.csumAt+2:], p.payload))
 	if c == 0 && p.proto == udp {

@@ -106,12 +106,12 @@ type Coalescer struct {
 type run struct {
 	head, tail int32 // first and last packet
 	n          int
-	most       int   // upper bound of n
+	most       int   // the limit of n
 	payload    int   // of all packets, in bytes
 	size       int   // of the first packet's payload: the GSOSize
 	sealed     bool  // nothing can follow: the last packet has FIN or PSH, or is shorter than size
-	older      int32 // the flow's superpacket opened before this one
-	ordinal    int   // number of candidates that had opened one, this one included
+	older      int32 // index in runs of the flow's superpacket opened before this one, or none
+	ordinal    int   // place among the superpackets opened by candidates, from 1
 	layout
 
 	// These describe the first packet, a candidate.

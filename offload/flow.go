@@ -101,8 +101,8 @@ func (t *flowTable) find(key *flowKey) *slot {
 	return s
 }
 
-// last returns the latest packet with the key. It adds no slot, because reset makes
-// room for only one slot a packet.
+// last returns the latest packet with the key, or none. It adds no slot: there is
+// room for one slot a packet, and find may use them all.
 func (t *flowTable) last(key flowKey) int32 {
 	if s := t.search(t.lists[t.hash(&key)&uint64(len(t.lists)-1)], &key); s != nil {
 		return s.last

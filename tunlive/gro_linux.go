@@ -23,7 +23,7 @@ type toggle struct {
 	clock     int // a TCP socket that never connects
 	markers   markers
 	collector collector
-	tooMany   int // batches of so many packets take too long on this machine
+	tooMany   int // batches of this many packets or more take too long on this machine
 }
 
 // NewToggle returns the oracle of a TUN's own GRO. It needs a TUN device, root and

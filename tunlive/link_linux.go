@@ -111,8 +111,9 @@ func (t *tun) writeRaw(frame []byte) error {
 	}
 }
 
-// read reads one packet, or returns EAGAIN if there is none. If a packet fills the
-// buffer, the kernel may have truncated it, without a sign.
+// read reads one packet into buf, which the Packet refers to. It returns EAGAIN if
+// there is none. A packet that fills buf is an error: the kernel may have truncated
+// it, and does not report that.
 func (t *tun) read(buf []byte) (Packet, error) {
 	n, err := unix.Read(t.fd, buf)
 	switch {

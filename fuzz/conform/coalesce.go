@@ -259,7 +259,7 @@ func l4(b []byte) string {
 }
 
 // overtakes returns a violation for each kind of conflicting packets that changed places.
-// It ignores packets that are alike, because nobody can tell which of them came out where.
+// It ignores packets that are alike, because nothing shows which of them came out where.
 func overtakes(batch [][]byte, at []int) (list []Violation) {
 	ids := make([]model.Identity, len(batch))
 	for k, p := range batch {

@@ -72,7 +72,7 @@ type panel struct {
 	bars    []bar
 }
 
-// bars draws columns of panels with horizontal bars.
+// bars returns an SVG picture: columns of panels with horizontal bars.
 func bars(title string, columns ...[]panel) ([]byte, error) {
 	const label, length, value, row, head = 150.0, 190.0, 60.0, 15.0, 26.0
 	const wide = label + length + value + 15

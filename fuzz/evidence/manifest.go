@@ -58,7 +58,8 @@ func vacant(dir string) error {
 	return nil
 }
 
-// writeAll writes a new directory, completely or not at all.
+// writeAll writes a new directory, completely or not at all. files holds contents by
+// slash-separated name. It is an error if the directory exists.
 func writeAll(dir string, files map[string][]byte) error {
 	if err := vacant(dir); err != nil {
 		return err

@@ -71,7 +71,8 @@ func counted(m map[string]int, fill color.Color) (list []bar) {
 	return list
 }
 
-// inputsPicture shows which Reasons, refusals and fields generated inputs hit.
+// inputsPicture returns an SVG picture of the Reasons, refusals and fields that n generated
+// batches and n superpackets hit.
 func inputsPicture(n int, seed uint64) ([]byte, error) {
 	r := reach(n, seed)
 	return bars(fmt.Sprintf("What %d generated batches and %d superpackets hit (logarithmic)", n, n),
@@ -80,7 +81,7 @@ func inputsPicture(n int, seed uint64) ([]byte, error) {
 		[]panel{{"superpackets refused, and accepted", counted(r.refusals, orange)}})
 }
 
-// capturesPicture shows the packets per superpacket for each capture and mode.
+// capturesPicture returns an SVG picture of the packets per superpacket for each capture and mode.
 func capturesPicture() ([]byte, error) {
 	list, err := corpus.Captures()
 	if err != nil {
@@ -144,7 +145,7 @@ func medians(bench []byte, name string) map[string]float64 {
 	return median
 }
 
-// speedPicture shows the time of each implementation, divided by tunproof's.
+// speedPicture returns an SVG picture of the time of each implementation, divided by tunproof's.
 func speedPicture(root string) ([]byte, error) {
 	bench, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(record.Data), "bench", "bench.txt"))
 	if err != nil {
@@ -175,7 +176,7 @@ func speedPicture(root string) ([]byte, error) {
 	return bars("Time divided by that of tunproof (docs/bench.md: medians of alternating rounds)", columns...)
 }
 
-// kernelsPicture shows how much was asked of each kernel, by property.
+// kernelsPicture returns an SVG picture of the amount asked of each kernel, by property.
 func kernelsPicture(rows []record.Result) ([]byte, error) {
 	columns := []string{"K1", "K2", "K3", "K4", "K5", matrix.Device, matrix.Harness, matrix.Features}
 	var names []string
@@ -211,7 +212,7 @@ func kernelsPicture(rows []record.Result) ([]byte, error) {
 	return grid("Number of inputs by kernel and property, in virtual machines", names, columns, cells, 190)
 }
 
-// othersPicture shows which properties hold for other implementations.
+// othersPicture returns an SVG picture of the properties that hold for other implementations.
 func othersPicture(others []Other) ([]byte, error) {
 	var rows, columns []string
 	var cells [][]cell

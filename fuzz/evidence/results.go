@@ -172,7 +172,7 @@ func (r *Results) detected(row record.Result) {
 // kept returns the name of a source's file in the directory.
 func (s Source) kept() string { return "records/" + strings.ReplaceAll(s.Name, " ", "-") + ".jsonl" }
 
-// seed returns the first seed of the records, or 0.
+// seed returns the first seed in the records, or 0 if there is none.
 func (g *gathered) seed() uint64 {
 	for _, o := range g.others {
 		return o.Seed

@@ -212,7 +212,7 @@ func (k *Kernel) likeOther(p scenario.Super) expectation {
 func anything(tunlive.Answer) error { return nil }
 
 // divergence returns the name of the known disagreement with the kernel that applies to a
-// superpacket, or "", and what the kernel is expected to do. refusal is Segment's, "" if
+// superpacket, or "", and the behaviour expected of the kernel. refusal is Segment's, "" if
 // Segment accepts. Sources: tun_get_user, virtio_net_hdr_to_skb, tcp_gso_segment of Linux
 // 6.18.
 func (k *Kernel) divergence(o *Oracle, p scenario.Super, refusal string) (string, expectation) {

@@ -30,8 +30,8 @@ var allowed = map[string][]string{
 }
 
 // floors lists the packages of fuzz from the ground up. A package imports only packages
-// of lower floors, or earlier ones of its own floor. So there is no circle, and what a
-// package needs is found by going down.
+// of lower floors, or earlier ones of its own floor. So there is no circle, and a reader
+// finds the packages that a package needs by going down.
 var floors = [][]string{
 	{"internal/bounded", "internal/file", "internal/process", "packet", "record", "scenario", "scenario/draw", "engine/crasher"},
 	{"capture/pcap", "capture/hexdump", "capture", "capture/check", "capture/compare", "capture/anonymise", "law", "law/exhaustive", "mutants"},

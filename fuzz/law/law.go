@@ -58,8 +58,8 @@ var bodies = map[string]Property{
 	"P11": {Body: wellFormed, Batches: true},
 }
 
-// Properties are all properties of scenarios, in the order of record.Properties. P8 is
-// about bytes and not among them: see Checksum.
+// Properties are all properties of scenarios, in the order of record.Properties. P8 is not
+// among them, because it is about bytes: see Checksum.
 var Properties = attach()
 
 // attach joins each row of the table with its body.
@@ -83,7 +83,7 @@ func Named(name string) Property {
 	return Properties[at]
 }
 
-// both returns a body that runs f, then g.
+// both returns a body that runs f and, if f returns nil, g.
 func both(f, g func(Subject, *scenario.Scenario, *Tally) error) func(Subject, *scenario.Scenario, *Tally) error {
 	return func(u Subject, s *scenario.Scenario, t *Tally) error {
 		if err := f(u, s, t); err != nil {

@@ -31,11 +31,11 @@ P1 to P7 and P11 are rapid properties, P8 tests sums, P9 allocations, and P10 sm
 {{end}}
 ## Mutations of offload
 {{with .offload}}
-` + "`make mutants OF=offload`" + ` makes small changes to offload, one at a time, in {{minutes .Seconds}} minutes (tree {{.Tree}}, {{.Env.CPU}}, {{.Env.NCPU}} cores, {{.Env.Go}}). Of {{len .Lines}} mutations
-{{.Count "does not compile"}} do not compile and {{.Count "same machine code"}} compile to the same machine code. {{.Judged}} remain:
+` + "`make mutants OF=offload`" + ` makes small changes to offload, one at a time, in {{minutes .Seconds}} minutes (tree {{.Tree}}, {{.Env.CPU}}, {{.Env.NCPU}} cores, {{.Env.Go}}).
+{{.Count "does not compile"}} of {{len .Lines}} mutations do not compile, and {{.Count "same machine code"}} compile to the same machine code. {{.Judged}} remain:
 
 - **{{.Noticed}} are detected ({{percent .Noticed .Judged}} %)**, {{.Count "timed out"}} of them only because a test program took longer than 10 s.
-- {{.Count "equivalent"}} are listed below as equivalent: they change nothing that could be detected. Of the others {{percent .Noticed (sub .Judged (.Count "equivalent"))}} % are detected.
+- {{.Count "equivalent"}} are listed below as equivalent: they change nothing that could be detected. The tests detect {{percent .Noticed (sub .Judged (.Count "equivalent"))}} % of the others.
 - {{.Count "survived"}} survive.
 
 These files and parts are not mutated: checksum_arm64.go, which this machine does not build; assembly, which has planted bugs instead; and VnetHdrLen, on
@@ -76,8 +76,8 @@ entry no longer applies. Besides the argument, each mutation is run against all 
 ## Mutations of the model
 {{with .model}}
 ` + "`make mutants OF=model`" + ` makes small changes to the model, one at a time, in {{minutes .Seconds}} minutes (tree {{.Tree}}, Linux {{.Env.Kernel}}). The kernel judges
-the model by itself: K1 to K3 on generated scenarios, on the corpus, and on a packet with every bit flipped. Production only explains known divergences. Of
-{{len .Lines}} mutations {{.Count "does not compile"}} do not compile and {{.Count "same machine code"}} compile to the same machine code. {{.Judged}} remain:
+the model by itself: K1 to K3 on generated scenarios, on the corpus, and on a packet with every bit flipped. Production only explains known divergences.
+{{.Count "does not compile"}} of {{len .Lines}} mutations do not compile, and {{.Count "same machine code"}} compile to the same machine code. {{.Judged}} remain:
 
 - **{{.Has "kernel"}}** are detected by the kernel.
 - A kernel cannot know Reasons, classes of refusal, and policy. **{{.Has "corpus"}}** mutations of these are detected by the stated outcomes of the corpus.
@@ -110,7 +110,7 @@ superpacket and must get back its packets, and packets must keep their order.
 // rowsText is docs/evidence/current/mutants.md.
 const rowsText = `# Each mutant, and what detected it
 
-For readers of [mutation.md](../../mutation.md) who want to see one bug or one mutation. ` + "`make docs`" + ` writes this page from the records beside it.
+For readers of [mutation.md](../../mutation.md) who want to see one bug or one mutation. ` + "`make docs`" + ` writes this page from the records next to it.
 
 ## Planted bugs
 

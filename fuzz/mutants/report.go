@@ -233,8 +233,8 @@ var files = map[string]string{"planted": "planted-bugs.jsonl", "offload": "offlo
 // or deep.
 func ResultsFile(root, suite string) string { return record.DataFile(root, files[suite]) }
 
-// Report writes docs/mutation.md from the newest results of a checkout, or with rows the
-// page beside the data that has a row for each mutant.
+// Report writes docs/mutation.md from the newest results of a checkout. With rows it writes
+// the page next to the data, which has a row for each mutant.
 func Report(w io.Writer, root string, rows bool) error {
 	data := map[string]any{"Arguments": argued(), "All": len(Equivalents)}
 	for name := range files {

@@ -88,8 +88,8 @@ func (r *Runner) hashInputs(ctx context.Context, m Method) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// compiled returns what a file means to the compiler: of Go its tokens and directives,
-// without comments and layout, of any other file all of it.
+// compiled returns the part of a file that the compiler reads. In Go these are the tokens
+// and directives, without comments and layout. Any other file counts as a whole.
 func compiled(name string, text []byte) []byte {
 	if filepath.Ext(name) != ".go" {
 		return text

@@ -21,6 +21,8 @@ func WireGuard() Impl {
 	}
 }
 
+// wgChecksum returns the folded one's-complement sum of b and initial, not complemented.
+//
 //go:linkname wgChecksum golang.zx2c4.com/wireguard/tun.checksum
 func wgChecksum(b []byte, initial uint64) uint16
 
@@ -88,11 +90,11 @@ func (w *wireGuard) Coalesce(write func([][]byte)) error {
 // Outputs is the number of buffers that a copying segmenter gets.
 const Outputs = 4096
 
-// outputs are the buffers that a copying segmenter writes to.
+// outputs holds a superpacket, and the buffers that a copying segmenter writes to.
 type outputs struct {
-	frame []byte
+	frame []byte // the superpacket, with its VnetHdr
 	bufs  [][]byte
-	sizes []int
+	sizes []int // of the segments in bufs, in bytes
 }
 
 func newOutputs() outputs {

@@ -10,8 +10,8 @@ import (
 // The pages of docs are made from them.
 const Data = "docs/evidence/current"
 
-// DataFile returns the file of the newest records of a name, such as "kernels.jsonl":
-// of Data if it is there, else of the newest evidence, which keeps them too.
+// DataFile returns the file of the newest records of a name, such as "kernels.jsonl". It
+// is in Data, or else in the newest evidence, which keeps them too.
 func DataFile(root, name string) string {
 	file := filepath.Join(root, filepath.FromSlash(Data), name)
 	if _, err := os.Stat(file); err == nil {

@@ -300,7 +300,7 @@ func successor(b []byte) ([]byte, int) {
 
 // Encode returns bytes that Decode decodes to s. The scenario must have either batches or
 // superpackets, at most maxItems packets and batches in all, of less than 2^24 bytes
-// each. Of several forms Encode takes the one that stays meaningful under mutation.
+// each. If there are several forms, Encode takes the one that stays meaningful under mutation.
 func Encode(s Scenario) []byte {
 	w := []byte{codecVersion, 0}
 	if len(s.Supers) > 0 {

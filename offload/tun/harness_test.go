@@ -159,7 +159,7 @@ func (r *rig) stats() tun.Stats {
 		reasons += n
 	}
 	if w.Packets != reasons || w.Packets != w.Sent+w.Refused+w.Down+w.NoMemory+w.Failed+w.Unsent {
-		r.t.Errorf("sums of what was written do not hold: %+v", w)
+		r.t.Errorf("sums of the write counters do not hold: %+v", w)
 	}
 	return s
 }

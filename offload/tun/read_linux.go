@@ -171,7 +171,8 @@ func (r *reader) drain(fd uintptr) bool {
 	return true
 }
 
-// one reads one packet.
+// one reads one packet and sets r.err. It returns false to be called again when
+// something is ready: if nothing is, and the call waits.
 func (r *reader) one(fd uintptr) bool {
 	r.err = r.read(int(fd))
 	return r.err != unix.EAGAIN || !r.wait

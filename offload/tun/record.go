@@ -46,11 +46,11 @@ type recorder struct {
 	files int
 }
 
-// ring holds the last packets; at is the place of the next.
+// ring holds the last packets. at is the index of the next one.
 type ring struct {
 	kept []kept
 	at   int
-	full bool
+	full bool // every element is in use
 }
 
 // kept is a packet: front, then zeros up to length.

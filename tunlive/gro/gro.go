@@ -6,7 +6,6 @@
 // It describes net/core/gro.c, net/ipv4/af_inet.c, tcp_offload.c, udp_offload.c and
 // net/ipv6/ip6_offload.c of Linux 6.18, for a device whose packets all have the same
 // hash, with rx-udp-gro-forwarding on and no sockets.
-// the same hash, with rx-udp-gro-forwarding on and no sockets.
 package gro
 
 import (
@@ -73,9 +72,9 @@ type packet struct {
 // held is a packet that waits for more, with the packets that have joined it.
 type held struct {
 	packet
-	members []int
-	size    int // payload length of the first packet
-	fixedID bool
+	members []int // indices in the batch of all its packets, the first included
+	size    int   // payload length of the first packet
+	fixedID bool  // all its packets have the same IPv4 ID
 }
 
 // list has the held packets, the youngest first, and those that have left.

@@ -39,8 +39,8 @@ func all(t testing.TB, a *Anonymiser, list [][]byte) [][]byte {
 	return out
 }
 
-// keeps reports whether two packets have checksums of the same kind: of one class, and
-// if they are wrong, wrong by as much or of the same form.
+// keeps reports whether two packets have checksums of the same class. Wrong ones must
+// also be wrong by as much, or have the same form.
 func keeps(was, is checksums) bool {
 	wrong := func(was, is uint16, form, formNow int) bool {
 		return was == is || form > 0 && form == formNow
@@ -54,7 +54,7 @@ func keeps(was, is checksums) bool {
 	case packet.Right:
 		return is.class == packet.Right
 	}
-	return is.class == was.class // of a partial or an absent one no difference is kept
+	return is.class == was.class // a partial or an absent one keeps no difference
 }
 
 // TestKeeps checks on generated packets, malformed ones too, what stays: lengths,
@@ -201,7 +201,7 @@ func TestCutOtherwise(t *testing.T) {
 }
 
 // TestOptions checks that addresses in options and routing headers are replaced, and
-// that what an offload looks at stays.
+// that the fields that an offload reads stay.
 func TestOptions(t *testing.T) {
 	p := scenario.TCP4(10)
 	p.IPOptions = []byte{7, 7, 4, 192, 0, 2, 9, 0} // record route

@@ -62,7 +62,7 @@ type Checker struct {
 	flows bounded.Map[packet.Flow, *flow]
 	open  int // gaps of all flows
 	last  int // the latest packet's number
-	alien int // the latest packet left out or without a readable flow: it may hold bytes that a flow lacks
+	alien int // the number of the latest packet that was left out or has no readable flow: it may hold bytes that a flow lacks
 }
 
 // Seen counts the packets of a capture by type, and the findings.

@@ -136,8 +136,8 @@ func marks(b []byte) []mark {
 // offset.
 const enough = 101
 
-// common returns time differences, the second side's time minus the first's, of the
-// packets of a side that are among those known from the other side.
+// common returns time differences: the second side's time minus the first's. It compares
+// the packets of a side that are among those known from the other side.
 func (c *clock) common(known map[mark]time.Time, packets iter.Seq[pcap.Packet], side int) (differences []time.Duration) {
 	for p := range packets {
 		for _, m := range marks(p.Data) {

@@ -10,7 +10,7 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// What may have happened to a packet.
+// These are the values of Finding.What.
 const (
 	Changed    = "changed"    // it has other bytes after the offload
 	Lost       = "lost"       // it is only in the capture before

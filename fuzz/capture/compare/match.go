@@ -257,8 +257,8 @@ func (m *Matcher) orderOf(u *unit) *order {
 }
 
 // related looks for a waiting unit of the other side that covers some of the same
-// bytes with other boundaries, and cuts the longer one, or both. Of several units it
-// takes the one that starts nearest to u, which shows the segment size best. It
+// bytes with other boundaries, and cuts the longer one, or both. If there are several,
+// it takes the one that starts nearest to u, which shows the segment size best. It
 // reports whether u was dealt with.
 func (m *Matcher) related(u *unit) bool {
 	if !u.flow.key.HasPorts() || len(u.payload()) == 0 {

@@ -52,8 +52,8 @@ func numbered(list [][]byte) []pcap.Packet {
 	return packets
 }
 
-// joined returns a capture of what Coalesce makes of packets, in batches of n, without
-// VnetHdrs.
+// joined returns a capture of the superpackets that Coalesce makes of packets, in batches
+// of n, without VnetHdrs.
 func joined(t *testing.T, packets []pcap.Packet, n int) []pcap.Packet {
 	t.Helper()
 	co, err := offload.NewCoalescer(offload.Config{})

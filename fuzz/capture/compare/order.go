@@ -26,7 +26,8 @@ const (
 	orderLeast = 4       // those of each pair that stay when there are too many
 )
 
-// add takes a matched segment, and judges the oldest ones if there are too many.
+// add takes a matched segment. If too many are kept, for this pair of addresses or for all
+// pairs, it judges the oldest.
 func (o *order) add(m *Matcher, p placed) {
 	o.list = append(o.list, p)
 	m.placed++

@@ -2,8 +2,8 @@ package compare
 
 import "slices"
 
-// queue holds units in the order in which they came. Those that no longer wait are
-// dropped when they are more than those that do.
+// queue holds units in the order in which they came. Units that no longer wait stay in it
+// until they outnumber the waiting ones by more than 64. Then put drops them.
 type queue struct {
 	units []*unit
 	n     int // how many wait

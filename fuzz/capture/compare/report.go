@@ -22,8 +22,8 @@ type Report struct {
 	Findings []Finding      `json:"findings,omitempty"`
 	Record   record.Result  `json:"record"`
 
-	total   int
-	stopped bool
+	total   int  // findings, also those that are not in Findings
+	stopped bool // an error ended the comparison early
 }
 
 const (

@@ -49,8 +49,7 @@ func (m *Matcher) cutAlike(g *group) {
 // whole reports whether u waits and may be a superpacket.
 func (u *unit) whole() bool { return u.waiting && u.derived && !u.cut && len(u.payload()) > 0 }
 
-// overlapped is a pair of superpackets, of different sides, of which y starts in the
-// payload of x.
+// overlapped is a pair of superpackets of different sides. y starts in the payload of x.
 type overlapped struct {
 	x, y *unit
 	at   int // offset of y in x's payload

@@ -214,7 +214,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestLimits reads texts that are at a limit, and one step past it, of every kind.
+// TestLimits reads texts that are at a limit of each kind, and one step past it.
 func TestLimits(t *testing.T) {
 	most := limits{packet: 16, bytes: 40, packets: 5}
 	full := strings.Repeat("45", most.packet)

@@ -10,7 +10,7 @@ import (
 // has the length of the packet, its VnetHdr, and its headers, but no payload.
 var refusal = regexp.MustCompile(`: write of \d+ packets in (\d+) bytes: .*: (vnet flags=\d+ gso_type=\d+ hdr_len=\d+ gso_size=\d+ csum_start=\d+ csum_offset=\d+) \[\]byte\{([0-9a-fx, ]*)\}`)
 
-// isLog reports whether a text has such lines.
+// isLog reports whether a text has lines that refusal matches.
 func isLog(text []byte) bool {
 	return bytes.Contains(text, []byte(": vnet flags=")) && refusal.Match(text)
 }

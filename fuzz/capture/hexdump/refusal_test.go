@@ -11,7 +11,7 @@ import (
 	"tunproof/offload/tun"
 )
 
-// TestRefusal reads the lines that a device prints of what a kernel refused.
+// TestRefusal reads the lines that a device prints of packets that a kernel refused.
 func TestRefusal(t *testing.T) {
 	h, whole := scenario.TCP6(5000).Super(1000)
 	r := tun.Refusal{

@@ -155,7 +155,7 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
-// What a length field claims allocates nothing.
+// TestClaimedLength checks that the value of a length field allocates nothing.
 func TestClaimedLength(t *testing.T) {
 	le := binary.LittleEndian
 	huge := func(kind uint32) []byte {

@@ -14,8 +14,9 @@ type source struct {
 	long []byte // what take returned last, if that is larger than the buffer
 }
 
-// take returns the next n bytes, or fewer and an error. They belong to the source and
-// are valid until the next call. It allocates no more than the file has.
+// take returns the next n bytes, or fewer and an error, which is io.EOF at the end of
+// the file. The bytes belong to the source and are valid until the next call. take
+// allocates no more than the file has.
 func (s *source) take(n int) ([]byte, error) {
 	if n <= s.b.Size() {
 		return s.step(n)
@@ -31,7 +32,7 @@ func (s *source) take(n int) ([]byte, error) {
 	return s.long, nil
 }
 
-// step returns the next n bytes, or fewer and an error. n is at most the buffer's size.
+// step is take for an n of at most the buffer's size.
 func (s *source) step(n int) ([]byte, error) {
 	b, err := s.b.Peek(n)
 	s.b.Discard(len(b)) // never fails: these bytes are in the buffer

@@ -124,7 +124,7 @@ func corpusCases(ctx context.Context, s streams, args []string, write bool) (int
 	return record.ExitHolds, nil
 }
 
-// corpusFiles returns the files of all cases in the checkout.
+// corpusFiles returns the paths of all cases in the checkout, sorted.
 func corpusFiles() ([]string, error) {
 	root, err := record.Root(".")
 	if err != nil {

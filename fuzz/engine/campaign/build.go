@@ -15,7 +15,7 @@ import (
 
 // instrumented are the packages whose branches an engine counts: the packages under test,
 // and those that decode an input for them. The model and the properties are left out:
-// their branches tell little about offload, and counting them takes several times as long.
+// their branches show little about offload, and counting them takes several times as long.
 var instrumented = []string{"offload", "fuzz/scenario", "corpus/pkts", "fuzz/capture/pcap", "fuzz/capture/hexdump", "fuzz/capture/check", "fuzz/packet", "fuzz/capture/compare", "fuzz/capture/anonymise"}
 
 // Instrument returns the flags of go build and go test that make an input's path visible

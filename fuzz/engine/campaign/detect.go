@@ -16,8 +16,8 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// detections are the bugs that engines look for, each with a target that can see it: of
-// every part of offload, and of every difficulty.
+// detections are the bugs that engines look for, each with a target that can see it. They
+// cover every part of offload and every difficulty.
 var detections = []struct{ bug, target string }{
 	{"short-packet-does-not-close", "Agree"},
 	{"id-not-compared", "Equation"},

@@ -160,8 +160,8 @@ func TestEngines(t *testing.T) {
 	}
 }
 
-// TestAsked checks that what a program of an engine is asked has the target, the limits
-// and its work directory.
+// TestAsked checks that a program of an engine gets the target, the limits and its work
+// directory.
 func TestAsked(t *testing.T) {
 	limits := serve.Limits{Time: 7 * time.Second, Memory: 300}
 	t.Setenv(envProgram, "asked")

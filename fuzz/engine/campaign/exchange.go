@@ -36,8 +36,8 @@ func newState(t targets.Target) *state {
 	return &state{Result: Result{Target: t}, given: map[string]bool{}, imported: map[string]bool{}}
 }
 
-// found adds a finding. If one with the same key is known, it only updates that one's
-// file and reports false.
+// found adds a finding and reports whether its key is new. If the key is known, found only
+// replaces the file of the known finding.
 func (st *state) found(f Finding) bool {
 	at := slices.IndexFunc(st.Findings, func(g Finding) bool { return g.Outcome.Key() == f.Outcome.Key() })
 	if at >= 0 {
@@ -84,7 +84,7 @@ func (c *campaign) give(st *state) error {
 	return nil
 }
 
-// settled is the age of a file that an engine is no longer writing.
+// settled is the age at which a file counts as complete: no engine is writing it.
 const settled = time.Second
 
 // take stores the inputs that the engine found. Until the engine has ended it skips files

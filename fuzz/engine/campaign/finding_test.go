@@ -205,7 +205,7 @@ func hung(l net.Listener) error {
 }
 
 // TestCanary checks that a campaign looks for the canary first, by itself and from
-// nothing, and what comes of the ways in which that can end.
+// nothing, and it checks the outcome of each way in which that can end.
 func TestCanary(t *testing.T) {
 	broken := errors.New("it broke")
 	for _, c := range []struct {

@@ -91,7 +91,7 @@ var fulls = []struct {
 }
 
 // TestFull checks that a full disk ends a campaign with an error that says so, whoever
-// meets it, that what was stored is complete, that the next campaign cannot begin as long
+// meets it, that the stored files are complete, that the next campaign cannot begin as long
 // as the disk is full, and that one that begins after that loses nothing.
 func TestFull(t *testing.T) {
 	for _, c := range fulls {

@@ -10,7 +10,8 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// Records adds a row for each target to r, and one that says whether the campaign sees.
+// Records adds a row for each target to r, and a row that shows whether the campaign found
+// its canary.
 func (s *Summary) Records(r *record.Collector, c Config) {
 	method := "fuzz " + c.Engine
 	if s.Canary != "" {

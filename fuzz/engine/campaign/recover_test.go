@@ -25,7 +25,7 @@ const (
 	envCalls  = "TUNPROOF_TOY_CALLS" // an address
 )
 
-// here tells the test that the victim is where it is to be killed. It does not return.
+// here signals to the test that the victim can be killed now. It does not return.
 func here() error {
 	fmt.Println("\nHERE")
 	_, _ = io.Copy(io.Discard, os.Stdin) // so time stands still
@@ -87,7 +87,7 @@ func TestVictim(t *testing.T) {
 	})
 }
 
-// writer finds one input after the other, and says which are there.
+// writer finds one input after the other, and prints which are there.
 func writer(r *run) error {
 	for i := r.n * 1000; r.sleep(700 * time.Millisecond); i++ {
 		text := fmt.Sprintf("input %d", i)
@@ -247,8 +247,8 @@ func leave(t *testing.T, dir, name, text, fails string) {
 	}
 }
 
-// TestRecovery checks that what several left is recovered once, also by campaigns that
-// begin at the same instant, and that a campaign that runs is left alone.
+// TestRecovery checks that the inputs left by several campaigns are recovered once, also
+// by campaigns that begin at the same instant, and that a running campaign is left alone.
 func TestRecovery(t *testing.T) {
 	for n := range 4 {
 		bubble(t, fmt.Sprint(n, " at once"), func(t *testing.T) {

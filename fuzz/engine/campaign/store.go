@@ -96,15 +96,14 @@ func (s Store) Inputs(name string, except map[string]bool) (map[string][]byte, e
 	return inputs, err
 }
 
-// Remove removes the input with a file name.
+// Remove removes an input. name is that of its target, file that of its file.
 func (s Store) Remove(name, file string) error {
 	return os.Remove(filepath.Join(s.inputs(name), file))
 }
 
-// AddFinding stores a finding: of those with the same key the best one, which is a case
-// rather than none, then the smaller one. A stored finding that fails no more, as still
-// reports of its file, is replaced. AddFinding returns the file that stays, and whether
-// there was none before.
+// AddFinding stores a finding. It keeps one file for each key: a case (.pkts) rather than a
+// .fuzz file, then the smaller one. still reports whether a stored file still fails; if not,
+// it is replaced. AddFinding returns the file that stays and reports whether the key is new.
 func (s Store) AddFinding(name string, o serve.Outcome, text []byte, ext string, still func(file string) bool) (file string, isNew bool, err error) {
 	base := filepath.Join(s.Dir, "findings", "Fuzz"+name, fileName(o))
 	err = s.locked(func() error {

@@ -42,7 +42,7 @@ func TestTwo(t *testing.T) {
 			name += map[bool]string{true: "0", false: "1"}[first]
 		}
 		bubble(t, name, func(t *testing.T) {
-			const apart = 12 * time.Second // so what happened is stored before the next event
+			const apart = 12 * time.Second // so each event is stored before the next
 			dir := t.TempDir()
 			var when [2][]time.Duration
 			for i, first := range order {

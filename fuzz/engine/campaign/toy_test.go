@@ -25,9 +25,8 @@ import (
 )
 
 // The tests of campaigns run in bubbles of testing/synctest: time stands still while
-// anything works, and passes at once when everything sleeps. So what happens first is the
-// choice of the test, and a campaign of ten minutes takes milliseconds. The engine is a
-// toy, a function of the test. The rest is real: files, locks, and the processes that
+// anything works, and passes at once when everything sleeps. So the test chooses the order
+// of events, and a campaign of ten minutes takes milliseconds. The engine is a toy, a function of the test. The rest is real: files, locks, and the processes that
 // execute inputs, which are this test program.
 
 // TestMain is also the program that executes inputs, and an engine's program.

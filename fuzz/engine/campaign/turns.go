@@ -78,7 +78,7 @@ func (c *campaign) turns() error {
 	}
 }
 
-// next starts the turn of a target: of those without one it is the one that had the fewest.
+// next starts the turn of a target: the one that had the fewest, among those without one.
 func (c *campaign) next() *state {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -32,7 +32,8 @@ type Outcome struct {
 // Key is Property and Where. Findings with equal keys are taken for one.
 func (o Outcome) Key() string { return o.Property + " " + o.Where }
 
-// Serve runs body on each input from in and writes the outcomes to out, until in ends.
+// Serve runs body on each input from in and writes its outcome to out, until in ends. An
+// error of body is an outcome. An error of Serve is one of in or out.
 func Serve(in io.Reader, out io.Writer, body func([]byte, *law.Tally) error) error {
 	answer := json.NewEncoder(out)
 	for {

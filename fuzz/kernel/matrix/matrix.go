@@ -105,7 +105,8 @@ type run struct {
 // Run runs all steps on every kernel and returns the records. The Judge of a record is the
 // name of the series, and its Env is that of the guest. The caller fills in the fields that
 // all records of a command share. A series that cannot be fetched has a "not run" record.
-// An error is one of the infrastructure. The records of what did run are returned with it.
+// An error is one of the infrastructure. Run returns it with the records of the steps that
+// did run.
 func Run(ctx context.Context, c Config) ([]record.Result, error) {
 	r := &run{Config: c, sums: map[string]string{}}
 	var err error

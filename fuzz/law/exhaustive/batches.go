@@ -30,8 +30,8 @@ func (b Batches) Count() int {
 	return n
 }
 
-// Shards returns the number of parts that a Checker checks: one for each pair of first two
-// letters.
+// Shards returns the number of parts for Checker.Shard. A part has the batches that begin
+// with one pair of letters.
 func (b Batches) Shards() int { return len(b.Letters) * len(b.Letters) }
 
 // Checker checks batches, one at a time, and keeps the Coalescers of all modes.

@@ -69,8 +69,9 @@ func variants(method string, of batchesOf) *Enumeration {
 // flipsName and wordsName name enumerations of batches, in records.
 const flipsName, wordsName = "every bit, bit of two words, length of headers", "every value of each checksum"
 
-// AllSupers returns the Enumeration of all superpackets of a scope. check returns a check
-// for one goroutine. That check reports whether it asked the judge about a superpacket.
+// AllSupers returns the Enumeration of all superpackets of a scope. Each goroutine calls
+// check once and uses the function that it returns. That function checks a superpacket and
+// reports whether it asked the judge. Its error is the violation.
 func AllSupers(property, method, judge string, of supersOf, check func() func(scenario.Super) (bool, error)) *Enumeration {
 	e := &Enumeration{property: property, method: method, unit: "combinations", judge: judge, shards: of.Shards(), count: of.Count()}
 	e.worker = func() func(int) (int, error) {

@@ -32,7 +32,7 @@ const (
 // outcome is the measured ratio of a claim.
 type outcome struct {
 	claim
-	ratio float64 // in the terms of least or most
+	ratio float64 // us to it: of their speeds if least is set, of their times otherwise
 	holds bool
 }
 

@@ -8,8 +8,8 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// Kinds selects the scenarios to draw: with batches, with superpackets, or, if both are
-// set, alternately with the one and the other.
+// Kinds selects the scenarios to draw: with batches or with superpackets. If both are set,
+// they alternate.
 type Kinds struct{ Batches, Supers bool }
 
 // Source draws random scenarios. Several Sources can be used at the same time: they share

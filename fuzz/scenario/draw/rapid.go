@@ -95,7 +95,7 @@ type step struct {
 	fill int
 }
 
-// steps returns a generator of steps; most of them are ordinary.
+// steps returns a generator of steps in nFlows flows. Most steps change nothing or one thing.
 func steps(nFlows int) *rapid.Generator[step] {
 	return rapid.Custom(func(t *rapid.T) step {
 		s := step{flow: rapid.IntRange(0, nFlows-1).Draw(t, "flow"), burst: 1}

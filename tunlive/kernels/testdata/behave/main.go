@@ -1,4 +1,4 @@
-// Command behave ends as its argument tells it, in a guest.
+// Command behave runs in a guest and ends in the way that its argument names.
 package main
 
 import (
