@@ -1,11 +1,13 @@
 # Bare make prints this help. Needs Go; GNU make 3.81 is enough.
 #
 # Variables:
-#   test      SHORT=1, RACE=1, TAGS=purego, ARCH=386, AS_USER=65534 (user ID, for root), PKG=./offload/..., COVER=1
-#   LONG=1    for verify, live, kernels, exhaustive: an hour and more; they resume where they stopped
-#   mutants   OF=offload or model: mutations instead of planted bugs; DRAW=8: only 8, drawn by the commit; DEEP=1
+#   test      SHORT=1, RACE=1, TAGS=purego, ARCH=386, AS_USER=65534: as that user ID (root only), PKG=./offload/..., COVER=1
+#   LONG=1    for verify, live, kernels, exhaustive: more inputs, an hour or more; an interrupted run resumes
+#   mutants   OF=offload or OF=model: mutations instead of planted bugs; DRAW=8: only 8, selected by the commit;
+#             DEEP=1 with OF=offload: equivalent mutations on all small inputs
 #   kernels   ONE=6.12: only that series
-#   fuzz      TIME=10m, ENGINE=native or libfuzzer, DIR=.cache/campaign
+#   evidence  RUN=1: run the commands that have no records yet
+#   fuzz      TIME=10m, ENGINE=native or ENGINE=libfuzzer, DIR=.cache/campaign (TIME is also for conformance)
 
 GO ?= go
 T = $(GO) run ./fuzz/cmd/tunproof
@@ -23,7 +25,7 @@ help: ## print this help
 	@sed -n 's/^#\( \|$$\)//p;/^GO/q' Makefile
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
 
-verify: ## corpus, real traffic, properties, this machine's kernel, fuzzing: then a table (1 minute)
+verify: ## check offload once with every method, and print a table (1 minute)
 ifdef LONG
 	$(T) verify -run 'P[0-9]+ rapid' -checks 1000000 -fuzz 0
 	$(T) verify -run '^[a-zP0-9]+ fuzz' -fuzz 715000 -cache .cache/fuzz
@@ -33,7 +35,7 @@ endif
 
 FLAGS = $(if $(SHORT),-short) $(if $(RACE),-race) $(if $(TAGS),-tags $(TAGS)) $(if $(EXEC),-exec $(EXEC)) $(if $(COVER),-coverpkg=./offload -coverprofile=.cache/cover.out)
 ENV = RAPID_SEED=$(SEED) RAPID_CHECKS=$(if $(LONG),5000,1000) RAPID_STEPS=$(if $(LONG),30,10) $(if $(AS_USER),TUNLIVE_USER=$(AS_USER)) $(if $(ARCH),CGO_ENABLED=0 GOARCH=$(ARCH))
-test: ## all tests, deterministic (1 minute)
+test: ## run all tests, with a fixed seed (1 minute)
 	@mkdir -p .cache
 	$(ENV) $(GO) test -count=1 $(FLAGS) $(PKG)
 	$(if $(filter ./...,$(PKG)),$(ENV) $(GO) test -count=1 $(FLAGS) -tags invariants$(if $(TAGS),$(comma)$(TAGS)) ./offload)
@@ -46,43 +48,43 @@ test-long: ## the same with more scenarios and the long variants of tests (10 mi
 lint: ## gofmt, go vet for Linux, macOS, Windows and 32 bits, staticcheck, actionlint
 	.ci/lint
 
-live: ## ask this machine's kernel, then a table (1 minute); AS_USER=65534: as that user
+live: ## compare with this machine's kernel, and print a table (1 minute); AS_USER=65534: as that user
 	@mkdir -p .cache
 	$(T) live $(if $(AS_USER),-user $(AS_USER)) $(if $(LONG),-count 500000 -state .cache/live.json)
 
-fuzz: ## a fuzzing campaign; it resumes where it stopped
+fuzz: ## run a fuzzing campaign; it resumes where it stopped
 	$(T) fuzz -dir $(DIR) -time $(TIME) -engine $(ENGINE)
 
-bench: ## benchmarks against other implementations, in alternating rounds; writes docs/bench.md (3 minutes)
+bench: ## benchmark offload and other implementations in alternating rounds; writes docs/bench.md (3 minutes)
 	cd fuzz/peers && GOTOOLCHAIN=auto $(GO) run ./bench -o ../../docs -data ../../$(DATA)/bench
 
-exhaustive: ## every batch of 31 packets to size 4, every small superpacket, every pair of fields (15 seconds)
+exhaustive: ## check every batch of up to 4 of 31 packets, every small superpacket, every pair of header fields (15 seconds)
 	@mkdir -p .cache
 	$(if $(LONG),$(T) exhaustive -letters 103 -kernel -state .cache/exhaustive-$$(git rev-parse --short HEAD).json -json > .cache/exhaustive.jsonl && mv .cache/exhaustive.jsonl $(DATA)/exhaustive.jsonl,$(T) exhaustive)
 
-mutants: ## plant bugs one at a time and see what detects each (20 minutes; root); it resumes
+mutants: ## plant bugs one at a time, and report which tests detect each (20 minutes; root); it resumes
 	@mkdir -p .cache
 	$(T) mutants -of $(OF) -state .cache/mutants.jsonl $(if $(DEEP),-deep) $(if $(DRAW),$(if $(filter planted,$(OF)),-first) -draw $(DRAW) -by "$$(git rev-parse HEAD)",-o $(DATA)/$(if $(DEEP),deep,$(OF:planted=planted-bugs)).jsonl)
 
-kernels: ## ask seven other kernels, from 5.10 on, in virtual machines that it fetches (10 minutes)
+kernels: ## compare with seven other kernels, from 5.10 on, in virtual machines; fetches them (10 minutes)
 	@mkdir -p .cache
 	$(if $(ONE),KERNELS=require $(GO) test -count=1 ./tunlive/kernels/...)
 	$(T) kernels $(if $(ONE),-series $(ONE) -count 2000 -stride 100,$(if $(LONG),-count 200000 -stride 2 -seed $(SEED) -state .cache/kernels.jsonl -o $(DATA)/kernels.jsonl,-o $(DATA)/matrix.jsonl))
 
-conformance: ## the same properties asked of other implementations, TIME each; writes their page
+conformance: ## check other implementations, TIME each; writes the pages with the results
 	$(T) conformance -time $(TIME) -seed $(SEED) -o $(DATA)/conformance.jsonl || [ $$? = 1 ]
 	$(MAKE) docs
 
-docs: ## write the generated pages and blocks from the newest records
+docs: ## write the generated pages, and blocks of pages, from the newest result records
 	.ci/docs
 
-evidence: ## gather the records of this tree into docs/evidence; RUN=1 makes what is missing (hours)
+evidence: ## collect the result records of this source tree in docs/evidence; RUN=1 runs missing commands (hours)
 	$(T) evidence $(if $(RUN),-run-missing)
 
 captures: ## record the captures of the corpus again, into .cache/captures
 	$(T) corpus record -o .cache/captures
 
-ci: ## what CI runs
+ci: ## run all that CI runs
 	.ci/run
 
 .PHONY: $(shell awk -F: '/^[a-z-]+:/{print $$1}' Makefile)

@@ -21,6 +21,21 @@ import (
 // block is the table's name in README.md.
 const block = "evidence"
 
+const help = `usage: tunproof evidence [-run-missing] [-version VERSION] [-o DIR] [-json]
+
+Collects the result records that other commands wrote about this source tree: verify, live,
+exhaustive, kernels, mutants, detect and conformance. A record states the tree that it is
+about. The command needs a checkout of tunproof without uncommitted changes, git and Go.
+
+Writes docs/evidence/VERSION-DATE, with a report, results.json, pictures and the records,
+and replaces the table of claims in README.md. Prints that table.
+
+Exit codes: 0 every claim holds, 1 a property is violated, 2 usage, infrastructure or a
+missing record, 3 some claims have a property that was not run.
+
+Flags:
+`
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code, err := run(ctx)
@@ -31,12 +46,28 @@ func main() {
 	os.Exit(code)
 }
 
+// printHelp prints the help and the command's flags. Package rapid adds flags of its own,
+// which are left out.
+func printHelp() {
+	own := flag.NewFlagSet("", flag.ContinueOnError)
+	own.SetOutput(flag.CommandLine.Output())
+	flag.VisitAll(func(f *flag.Flag) {
+		if !strings.HasPrefix(f.Name, "rapid.") {
+			own.Var(f.Value, f.Name, f.Usage)
+			own.Lookup(f.Name).DefValue = f.DefValue
+		}
+	})
+	fmt.Fprint(own.Output(), help)
+	own.PrintDefaults()
+}
+
 func run(ctx context.Context) (int, error) {
 	o := Options{Progress: os.Stderr, Date: time.Now().UTC().Format(time.DateOnly)}
-	flag.BoolVar(&o.RunMissing, "run-missing", false, "first run the commands that have no records of this tree; this takes hours")
-	flag.StringVar(&o.Version, "version", "", "version of the evidence; by default that of .zenodo.json")
-	flag.StringVar(&o.Out, "o", "", "new directory to write instead of docs/evidence/VERSION-DATE; README.md then stays unchanged")
-	asJSON := flag.Bool("json", false, "also write results.json to the standard output")
+	flag.BoolVar(&o.RunMissing, "run-missing", false, "first run the commands that have no records of this source tree; this takes hours")
+	flag.StringVar(&o.Version, "version", "", "`VERSION` of the evidence; without it the one in .zenodo.json")
+	flag.StringVar(&o.Out, "o", "", "write to the new directory `DIR` instead of docs/evidence/VERSION-DATE, and leave README.md unchanged")
+	asJSON := flag.Bool("json", false, "print results.json instead of the table")
+	flag.Usage = printHelp
 	flag.Parse()
 	if flag.NArg() > 0 {
 		return record.ExitUsage, errors.New("evidence takes no arguments")

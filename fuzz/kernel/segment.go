@@ -264,7 +264,7 @@ func (k *Kernel) divergence(o *Oracle, p scenario.Super, refusal string) (string
 		return noUSO, refuses
 	}
 	if (refusal == "CsumOffset" || refusal == "CsumStart") && k.lacks("csum-offset-check") {
-		return "where the checksum is is not looked at", anything
+		return "csum_start and csum_offset are not checked", anything
 	}
 	return k.divergenceOfGSO(o, p, refusal)
 }

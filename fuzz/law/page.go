@@ -24,9 +24,10 @@ func RulesPage() (string, error) {
 For contributors and readers of test cases: every rule that offload keeps, with its source and its cases. Properties, which are laws about
 all inputs, are in properties.md.
 
-The page is made by ` + "`tunproof rules`" + `; edit fuzz/law/rules.go. The column "from" names the source; kernel functions are those of Linux
-6.12 where no version is named. The column "model" names the function of package model that implements the rule. The last two columns
-name corpus cases on either side of the rule: "+" if its condition holds, "-" if it does not.
+` + "`tunproof rules`" + ` writes this page from fuzz/law/rules.go. The column "from" says where a rule comes from: a function of the kernel (Linux
+6.12 where no version is named), an RFC or the virtio standard, another rule, or a decision of our own ("policy"). The column "model"
+names the function of package model that implements the rule. The last two columns name corpus cases on the two sides of the
+rule: "+" if its condition holds in the case, "-" if it does not. A few rules give the signs another meaning, which their text states.
 `)
 	for _, section := range Sections {
 		fmt.Fprintf(&b, "\n## %s\n\n", section.Title)

@@ -10,12 +10,13 @@ type Equivalent struct {
 
 // Arguments has the reasons why mutations are equivalent, by key. Besides, each of these
 // mutations was run against the small exhaustive sets of P10, like every other. make
-// mutation-deep runs it against the large ones. No input differs from the original.
+// mutants OF=offload DEEP=1 runs it against the large ones. No input differs from the
+// original.
 var Arguments = map[string]string{
 	"assertion":  "The mutated code asserts something that holds: with the tag invariants it panics otherwise. Mutations of the asserted code test that it would panic.",
-	"bounds":     "The two tests check two slices of the same length, so they have the same result. Both are there so that the compiler needs no other bounds checks.",
+	"bounds":     "The two conditions are about two slices of the same length, so they have the same result. Both are there so that the compiler needs no other bounds checks.",
 	"carry":      "There are eight additions with carry. Each leaves at most 2^64-2 if it gives a carry (by induction: TestCarry, for all words of 8 bits). So the carry of the last can be added without giving another.",
-	"decided":    "Another test decides the same. extends refuses an empty payload. Two packets without a conflict are both \"none\". A fragment is found before the evil bit. In UDP, extends has accepted every packet that joins. An incomplete header is shorter than IHL says (TestHeaderLengths). A version that is neither 4 nor 6 has no protocol. A superpacket of two or more packets is not shorter than one of them. Whatever makes another slot recent sets the last superpacket to none.",
+	"decided":    "Another condition of the code decides the same. extends refuses an empty payload. Two packets without a conflict are both \"none\". A fragment is found before the evil bit. In UDP, extends has accepted every packet that joins. An incomplete header is shorter than IHL says (TestHeaderLengths). A version that is neither 4 nor 6 has no protocol. A superpacket of two or more packets is not shorter than one of them. Whatever makes another slot recent sets the last superpacket to none.",
 	"difference": "Only differences of the counter are used, and knowing whether there are pairs only saves looking for one.",
 	"endian":     "The code is for big-endian machines, and this machine is not one. In a program for s390x (.ci/qemu) TestImplementations detects each of these mutations.",
 	"hash":       "It gives another hash. Results depend on no hash. For the keys with which TestWork seeks collisions, this hash spreads as well, within the same limits, and TestHash finds every bit in it.",

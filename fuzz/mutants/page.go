@@ -5,10 +5,10 @@ const pageText = `# What the tests detect
 
 For readers who ask how good the tests are: which deliberate bugs they detect, which they do not, and why.
 
-A mutant is one change of one file. It is built in place of the file by ` + "`go build -overlay`" + `, so the tree is never touched. The function that
-writes to the kernel is never changed, because a guard checks every write (K6). Every result names the tree that it belongs to.
-` + "`tunproof verify`" + ` shows the result, and warns if it belongs to another tree. ` + "`make docs`" + ` writes this page from docs/evidence/current; the commands named
-below write those files.
+A mutant is the code with one change in one file. ` + "`go build -overlay`" + ` builds the changed file in place of the original, so the source tree is
+never touched. Code that writes to the kernel is never changed, because a guard must check every write (K6). Every result names the source
+tree that was tested, by a hash. ` + "`tunproof verify`" + ` shows the result, and warns if it is of another tree. ` + "`make docs`" + ` writes this page
+from docs/evidence/current; the commands named below write those files.
 
 ## Planted bugs
 {{with .planted}}
@@ -16,9 +16,9 @@ below write those files.
 {{.Env.NCPU}} cores, Linux {{.Env.Kernel}}, {{.Env.Go}}).
 
 - Each bug in offload was tested against P1 to P7, P10 and P11 (400 generated scenarios each, and the small exhaustive sets), the corpus and the
-  captures. Survivors were tested against offload's own tests (P8, P9, work) and the kernel (K1 to K3).
+  captures. Bugs that these did not detect were tested against offload's own tests (P8, P9, work) and the kernel (K1 to K3).
 - Each bug in the device was tested against the device's tests, which run on a real TUN.
-- {{with .Count "corpus only"}}{{.}} were detected only by a case of the corpus, which does not count.{{else}}No bug was detected only by a case of the corpus, which would not count.{{end}}
+- {{with .Count "corpus only"}}{{.}} were detected only by a case of the corpus. They do not count as detected.{{else}}A bug that only a case of the corpus detects would not count as detected. There was none.{{end}}
 
 | method | detected | and by no other method |
 |---|---|---|
@@ -49,7 +49,8 @@ which the guard depends. checksum_noasm.go and checksum_nostamp.go are built wit
 |---|---|---|---|---|---|---|
 {{range .By "operator"}}| {{.Name}} | {{.Mutants}} | {{.Noticed}} | {{.TimedOut}} | {{.Equal}} | {{.NotViable}} | {{.Escaped}} |
 {{end}}
-The next table has the mutations that each method detects. Only survivors of the others are tested by unit, P9, work, and the part of P8 that is in offload.
+The next table counts the mutations that each method detects. Only mutations that no other method detects are tested by unit, P9, work, and the part of
+P8 that is in offload.
 
 | method | detected | and by no other method |
 |---|---|---|
@@ -67,8 +68,8 @@ The next table has the mutations that each method detects. Only survivors of the
 {{end}}{{end}}
 ### Equivalent
 
-An equivalent mutation changes nothing that a test could see. fuzz/mutants/equivalent.go lists each with its ID and its line; if the line changes, the
-entry no longer applies. Besides the argument, each mutation is run against all small inputs (` + "`make mutants OF=offload DEEP=1`" + `: P10 as in
+An equivalent mutation changes the code but nothing that a test could see. fuzz/mutants/equivalent.go lists each with its ID, its line, and an argument
+why it is equivalent. If the line changes, the entry no longer applies. Besides, each is run against all small inputs (` + "`make mutants OF=offload DEEP=1`" + `: P10 as in
 ` + "`make test`" + `, and 5,000 generated scenarios of each property).{{with .deep}} For tree {{.Tree}} {{len .Lines}} were run, and {{.Noticed}} differed from the original.{{end}}
 
 {{range .Arguments}}- ({{len .List}}) {{.Why}}
@@ -76,15 +77,16 @@ entry no longer applies. Besides the argument, each mutation is run against all 
 ## Mutations of the model
 {{with .model}}
 ` + "`make mutants OF=model`" + ` makes small changes to the model, one at a time, in {{minutes .Seconds}} minutes (tree {{.Tree}}, Linux {{.Env.Kernel}}). The kernel judges
-the model by itself: K1 to K3 on generated scenarios, on the corpus, and on a packet with every bit flipped. Production only explains known divergences.
-{{.Count "does not compile"}} of {{len .Lines}} mutations do not compile, and {{.Count "same machine code"}} compile to the same machine code. {{.Judged}} remain:
+the model, and production does not: K1 to K3 on generated scenarios, on the corpus, and on a packet with each bit flipped. Production only explains
+known divergences. Of
+{{len .Lines}} mutations {{.Count "does not compile"}} do not compile and {{.Count "same machine code"}} compile to the same machine code. {{.Judged}} remain:
 
 - **{{.Has "kernel"}}** are detected by the kernel.
-- A kernel cannot know Reasons, classes of refusal, and policy. **{{.Has "corpus"}}** mutations of these are detected by the stated outcomes of the corpus.
+- A kernel cannot know Reasons, classes of refusal, and policy. **{{.Has "corpus"}}** mutations of such code are detected by the outcomes that the corpus states.
 - {{sub (sub .Noticed (.Has "kernel")) (.Has "corpus")}} are detected only by a difference from production or by the model's own tests.
 - {{.Count "equivalent"}} are listed as equivalent, and {{.Count "survived"}} survive.
 
-{{.Count "timed out"}} of all are detected only because a program hangs.
+{{.Count "timed out"}} of all mutations are detected only because a program hangs.
 
 ### Not detected by the kernel
 
@@ -98,9 +100,9 @@ the model by itself: K1 to K3 on generated scenarios, on the corpus, and on a pa
 ## Every input of a small scope (P10)
 
 ` + "`make exhaustive LONG=1`" + ` tries every batch over an alphabet of packets. fuzz/law/exhaustive/alphabet.go has the alphabet, and
-` + "`tunproof exhaustive -letters 103 -list`" + ` prints it. It has packets that follow each other; packets that end, hide or delay a superpacket; edges of values; and
-for each field a packet in which it differs. For every batch, superpackets, members, Reasons and bytes are compared with the model. Both cut every
-superpacket and must get back its packets, and packets must keep their order.
+` + "`tunproof exhaustive -letters 103 -list`" + ` prints it. The alphabet has packets that follow each other; packets that end, hide or delay a superpacket; values at
+their limits; and for each field a packet in which it differs. For every batch, superpackets, members, Reasons and bytes are compared with the model.
+Production and the model both cut every superpacket and must get back its packets, and packets must keep their order.
 
 | property | what | how many | judge | seconds | result |
 |---|---|---|---|---|---|

@@ -34,6 +34,9 @@ type PacketReport struct {
 func (p PacketReport) Why() string {
 	var fields []string
 	for _, f := range p.Fields {
+		if f.Field == segmentCount {
+			return fmt.Sprintf("%s: the superpacket would be cut into %s segments, not %s", p.Reason, f.GotText, f.WantText)
+		}
 		if len(p.Fields) > 1 && strings.HasSuffix(f.Field, ".checksum") {
 			continue // a checksum changes with any other field
 		}
@@ -44,6 +47,9 @@ func (p PacketReport) Why() string {
 	}
 	return fmt.Sprintf("%s: packet %d would come back with %s", p.Reason, p.Changed, strings.Join(fields, "; "))
 }
+
+// segmentCount is the Field of a Difference in the number of segments of a superpacket.
+const segmentCount = "number of segments"
 
 // SuperReport is a superpacket: one that production made of a batch, with its Packets, or
 // one that production was to cut, with its Segments or the error class.
@@ -114,7 +120,7 @@ func mismatch(c pkts.Config, batch [][]byte, i int) (int, []packet.Difference) {
 		h, whole := model.Join(batch, members)
 		segments, err := model.Segment(h, whole)
 		if err != nil || len(segments) != len(members) {
-			return i, []packet.Difference{{Field: "other boundaries", WantText: fmt.Sprintf("%d segments", len(members)), GotText: fmt.Sprint(len(segments))}}
+			return i, []packet.Difference{{Field: segmentCount, WantText: fmt.Sprint(len(members)), GotText: fmt.Sprint(len(segments))}}
 		}
 		for n := len(members) - 1; n >= 0; n-- {
 			if d := packet.Diff(batch[members[n]], segments[n]); d != nil {

@@ -149,7 +149,7 @@ func (r *Run) judgeCrasher(rep *Report, input []byte) error {
 	}
 	t, ok := targets.Named(name)
 	if !ok {
-		return fmt.Errorf("%s: no fuzz target %q; name the target with -target", rep.File, name)
+		return fmt.Errorf("%s: no fuzz target %q; give one with -target: %s", rep.File, name, strings.Join(targets.Names(), ", "))
 	}
 	rep.Notes = append(rep.Notes, fmt.Sprintf("input of fuzz target %s, %d bytes", t.Name, len(input)))
 	rep.Record.Count, rep.Record.Unit = 1, "inputs"

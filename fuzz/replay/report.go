@@ -119,6 +119,7 @@ func (p *part) print(w io.Writer) {
 			fmt.Fprintf(w, "batch of packets %s\n", indices(p.packets))
 		}
 		for k, packet := range b.Packets {
+			packet.Changed = p.numbersOf(i, []int{packet.Changed})[0]
 			fmt.Fprintf(w, "  packet %d: %s%s\n    %s\n", p.numbersOf(i, []int{k})[0], packet.Line, checksum(packet.Checksum), packet.Why())
 		}
 		for k, s := range b.Supers {

@@ -87,7 +87,11 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 	}
 	for side, n := range m.Summary.Outside {
 		if n > 0 {
-			r.Notes = append(r.Notes, fmt.Sprintf("%s: not compared: %s before the first or after the last one that is in both captures; if both captures were running then, count this as %s", in[side].Name, units(n), [...]string{Lost, Extra}[side]))
+			where := " before the first or after the last one that is in both captures; if both captures were running then, count this as " + [...]string{Lost, Extra}[side]
+			if m.Summary.Segments == 0 {
+				where = ", because none is in both captures"
+			}
+			r.Notes = append(r.Notes, fmt.Sprintf("%s: not compared: %s%s", in[side].Name, units(n), where))
 		}
 	}
 	for names, n := range fields {
@@ -96,7 +100,7 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 		}
 	}
 	if n := m.Summary.Unresolved; n > 0 {
-		r.Notes = append(r.Notes, fmt.Sprintf("not compared: %s that the other capture has with other boundaries, where nothing shows how long a segment is; -size N sets that", record.Count(n, "superpacket")))
+		r.Notes = append(r.Notes, fmt.Sprintf("not compared: %s that the other capture has with other boundaries; nothing shows how long their segments are; -size N sets it", record.Count(n, "superpacket")))
 	}
 	switch n := r.leftOut(); {
 	case m.Summary.Segments == 0:

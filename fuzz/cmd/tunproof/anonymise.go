@@ -19,21 +19,22 @@ import (
 )
 
 const anonymiseHelp = `
-Writes a copy of each CAPTURE, in which addresses and payload are replaced, so that it can
-be posted. Lengths, flags, ports, IDs, checksums (right, partial or wrong) and the flow of
-each packet stay as they were, so check, compare and replay work on the copies. Equal
-addresses and payload stay equal within one run: give all captures of a report at once.
-CAPTURE is a pcap or pcapng file, a .pkts case, or packets as text; - is standard input.
+Writes a copy of each CAPTURE with other addresses and payload, so that it can be published.
+Lengths, flags, ports and IDs stay as they were. A checksum stays right, partial or wrong.
+Packets of one flow stay packets of one flow. So check, compare and replay work on the
+copies. Equal addresses and equal payload stay equal within one run: give all captures of a
+report at once. CAPTURE is a pcap or pcapng file, a .pkts case, or packets as text (hex, a
+dump, a Go slice); - is standard input.
 
-Prints the number of packets in each copy. No existing file is overwritten.
+Prints the number of packets in each copy. An existing file is not overwritten.
 `
 
 const anonymiseExits = "Exit codes: 0 copied, 2 usage, infrastructure or an unreadable capture, 3 no capture has a packet."
 
 func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("anonymise", flag.ContinueOnError)
-	dir := flags.String("o", "", "write the copies into `DIR`, which is made if need be")
-	size := flags.Int("size", 0, "UDP datagrams have `N` bytes of payload, so that superpackets and their datagrams are enciphered alike")
+	dir := flags.String("o", "", "write the copies into `DIR`; it is created if it does not exist")
+	size := flags.Int("size", 0, "payload length in bytes of the datagrams in UDP superpackets without a VnetHdr; compare can then match the copies of both")
 	if err := parse(flags, args); err != nil {
 		return 0, err
 	}
@@ -56,7 +57,7 @@ func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error
 	for _, name := range flags.Args() {
 		to := anonymisedName(name, *dir)
 		if _, err := os.Lstat(to); err == nil {
-			return 0, fmt.Errorf("%w: %s exists already", errUsage, to)
+			return 0, fmt.Errorf("%w: %s exists already, and is not overwritten", errUsage, to)
 		}
 		if other, twice := targets[to]; twice {
 			return 0, fmt.Errorf("%w: %s and %s would both be written to %s", errUsage, other, name, to)
@@ -109,7 +110,7 @@ func anonymiseFile(ctx context.Context, s streams, a *anonymise.Anonymiser, name
 			for _, note := range in.Notes() {
 				fmt.Fprintf(s.out, "%s: %s\n", name, note)
 			}
-			fmt.Fprintf(s.out, "%s: %d packets\n", to, n)
+			fmt.Fprintf(s.out, "%s: %s\n", to, record.Count(n, "packet"))
 		}
 	}()
 	buffered := bufio.NewWriterSize(f, 1<<20)

@@ -11,27 +11,28 @@ import (
 )
 
 const checkHelp = `
-Judges packets that any program made: lengths, checksums, VnetHdrs, and the numbers that
-must continue from packet to packet. CAPTURE is a pcap or pcapng file, a .pkts case, or
-packets as text; - is standard input. A superpacket is judged by its VnetHdr if its
-packet comment states one, such as "vnet flags=1 gso_type=1 ...".
+Checks packets that any program made: lengths, checksums, VnetHdrs, TCP flags, and the
+sequence numbers and IPv4 IDs from packet to packet. CAPTURE is a pcap or pcapng file, a
+.pkts case, or packets as text (hex, a dump, a Go slice); - is standard input. A superpacket
+is checked against its VnetHdr if its packet comment states one, in the form
+"vnet flags=1 gso_type=1 hdr_len=40 gso_size=100 csum_start=20 csum_offset=16".
 
 Prints one line for each finding, with the packet, the field, the rule of docs/rules.md
 that it breaks and, where there is one, the known bug that it resembles. Then it prints a
 verdict.
 `
 
-const checkExits = "Exit codes: 0 nothing found, 1 findings, suspect ones included, 2 usage, infrastructure or an unreadable capture,\n" +
+const checkExits = "Exit codes: 0 nothing found, 1 findings, also if all are suspect, 2 usage, infrastructure or an unreadable capture,\n" +
 	"3 no capture has a packet."
 
 func checkCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
 	var cfg check.Config
-	flags.BoolVar(&cfg.Wire, "wire", false, "report partial checksums as wrong: the capture was taken where every offload has been done")
+	flags.BoolVar(&cfg.Wire, "wire", false, "report partial checksums as wrong; for captures from a place after every offload")
 	flags.IntVar(&cfg.MTU, "mtu", 0, "report packets longer than `N` bytes; 0 allows any length")
-	certain := flags.Bool("certain", false, "leave out findings that are only suspicious, and may have an innocent cause")
+	certain := flags.Bool("certain", false, "leave out suspect findings, which may have an innocent cause")
 	most := flags.Int("max", 100, "show at most `N` findings of each kind")
-	asJSON := flags.Bool("json", false, "write one JSON object for each capture instead of text")
+	asJSON := flags.Bool("json", false, "write a JSON object for each capture instead of text")
 	if err := parse(flags, args); err != nil {
 		return 0, err
 	}

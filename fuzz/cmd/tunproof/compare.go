@@ -14,24 +14,24 @@ import (
 )
 
 const compareHelp = `
-Compares captures from both sides of an offload: BEFORE is where packets go in, AFTER
-where they come out. Start both before the traffic, and take them with tcpdump -s 0. Each
-is a pcap or pcapng file, a .pkts case, or packets as text; - is standard input, for one
-of them. A superpacket on either side is matched with its segments on the other.
+Compares captures from both sides of an offload: BEFORE is from where packets go in, AFTER
+from where they come out. Start both before the traffic, with tcpdump -s 0. Each is a pcap
+or pcapng file, a .pkts case, or packets as text (hex, a dump, a Go slice); one of them may
+be -, standard input. A superpacket on one side is matched with its segments on the other.
 
 Prints every packet that was changed (with the fields), lost, duplicated, added or
-reordered, and a verdict. Packets from before or after the time of the other capture are
-not compared.
+reordered, and a verdict. Compares only the stretch between the first and the last packet
+that are in both captures; the report counts the packets outside it.
 `
 
-const compareExits = "Exit codes: 0 what was compared came through, 1 findings, 2 usage, infrastructure or an unreadable capture,\n" +
-	"3 no packet is in both captures, or more was left out than compared."
+const compareExits = "Exit codes: 0 all compared packets came through unchanged, 1 findings, 2 usage, infrastructure or an unreadable capture,\n" +
+	"3 no packet is in both captures, or more packets were left out than compared."
 
 func compareCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	var cfg compare.Config
-	ignore := flags.String("ignore", "", "comma-separated `FIELDS` that may differ, such as ip.ttl,ip.checksum")
-	flags.IntVar(&cfg.Size, "size", 0, "a full segment has `N` bytes of payload; 0 infers it from the captures")
+	ignore := flags.String("ignore", "", "comma-separated `FIELDS` that may differ, such as ip.ttl,ip.checksum; reports of changed packets name fields")
+	flags.IntVar(&cfg.Size, "size", 0, "cut superpackets without a VnetHdr into segments of `N` bytes of payload; 0 infers the length from the captures")
 	most := flags.Int("max", 1000, "show at most `N` findings")
 	asJSON := flags.Bool("json", false, "write a JSON object instead of text")
 	if err := parse(flags, args); err != nil {
@@ -44,7 +44,7 @@ func compareCommand(ctx context.Context, s streams, args []string) (int, error) 
 	case flags.NArg() != 2:
 		return 0, fmt.Errorf("%w: give two captures, BEFORE and AFTER", errUsage)
 	case len(unknown) > 0:
-		return 0, fmt.Errorf("%w: -ignore: no field %q", errUsage, unknown[0])
+		return 0, fmt.Errorf("%w: -ignore: no field %q; the fields are %s", errUsage, unknown[0], strings.Join(packet.Names(), ", "))
 	case cfg.Size < 0 || *most < 0:
 		return 0, fmt.Errorf("%w: -size and -max must not be negative", errUsage)
 	case flags.Arg(0) == "-" && flags.Arg(1) == "-":

@@ -34,7 +34,7 @@ func (c *corpora) parse(name string, args []string, needsDir bool, more func(*fl
 	flags := flag.NewFlagSet("corpus "+name, flag.ContinueOnError)
 	usage := "use the inputs in `DIR`, the directory of a campaign; without it only the seeds"
 	if needsDir {
-		usage = "the directory of the campaign is `DIR`"
+		usage = "`DIR` is the directory of the campaign"
 	}
 	dir := flags.String("dir", "", usage)
 	targets := targetFlag(flags)
@@ -62,10 +62,11 @@ func (c *corpora) parse(name string, args []string, needsDir bool, more func(*fl
 }
 
 const corpusExportHelp = `
-Writes inputs of each fuzz target as files that fuzzing engines read, DIR/TARGET/HASH: the
-seeds, which are made from the cases of the corpus, and with -dir the inputs that a
-campaign found. The form raw is for libFuzzer, native for Go's engine. With -merge it
-writes only the seeds that reach code which the others do not; this needs clang.
+Writes inputs of each fuzz target as files that fuzzing engines read, DIR/TARGET/HASH.
+These are the seeds, which are made from the cases of the corpus, and with -dir also the
+inputs that a campaign found. The form raw is for libFuzzer, native for Go's engine. With
+-merge it writes only a few seeds that together reach as much code as all of them; this
+needs clang.
 
 Prints the number of inputs for each target.
 `
@@ -75,7 +76,7 @@ func corpusExport(c *corpora, args []string) (int, error) {
 	var out, form string
 	var merge bool
 	err := c.parse("export", args, false, func(f *flag.FlagSet) {
-		f.BoolVar(&merge, "merge", false, "write only the seeds that reach what the others do not, as libFuzzer finds")
+		f.BoolVar(&merge, "merge", false, "write only a few seeds that reach as much code as all of them; libFuzzer selects them")
 		f.StringVar(&out, "o", "", "write the inputs into `DIR`")
 		f.StringVar(&form, "form", "raw", "`FORM` of the files: raw or native")
 	})
@@ -83,7 +84,7 @@ func corpusExport(c *corpora, args []string) (int, error) {
 	case err != nil:
 		return 0, err
 	case out == "" || form != "raw" && form != "native" || len(c.args) > 0 || merge && (form != "raw" || c.store != nil):
-		return 0, fmt.Errorf("%w: -o is needed, -form must be raw or native, and -merge excludes -dir and -form native", errUsage)
+		return 0, fmt.Errorf("%w: it needs -o and takes no arguments, -form must be raw or native, and -merge excludes -dir and -form native", errUsage)
 	case merge:
 		return mergeSeeds(c, out)
 	}
@@ -128,8 +129,8 @@ func mergeSeeds(c *corpora, out string) (int, error) {
 
 const corpusImportHelp = `
 Adds inputs to the directory of a campaign. FILE is an input of Go's engine, raw bytes as
-libFuzzer keeps them, a .pkts case, or a directory that is searched for such files. The
-name of the directory that a file is in names its fuzz target, unless -target does.
+libFuzzer keeps them, a .pkts case, or a directory that is searched for such files. Without
+-target, the fuzz target of a file is the name of its directory, with or without Fuzz.
 
 Prints for each target how many inputs were read and how many of them are new.
 `
@@ -138,7 +139,7 @@ Prints for each target how many inputs were read and how many of them are new.
 func corpusImport(c *corpora, args []string) (int, error) {
 	var name string
 	err := c.parse("import", args, true, func(f *flag.FlagSet) {
-		f.StringVar(&name, "target", "", "the inputs are of the fuzz target `NAME`; without it the name of their directory counts")
+		f.StringVar(&name, "target", "", "the inputs are for the fuzz target `NAME`; without it the name of their directory is the target")
 	})
 	if err != nil {
 		return 0, err
@@ -168,7 +169,7 @@ func corpusImport(c *corpora, args []string) (int, error) {
 			case strings.HasSuffix(file, ".new"):
 				return nil // left half-written by a process that was killed
 			case !known:
-				return fmt.Errorf("%s: no fuzz target %q; -target names the right one", file, of)
+				return fmt.Errorf("%s: no fuzz target %q; give one with -target: %s", file, of, strings.Join(targets.Names(), ", "))
 			case !slices.ContainsFunc(c.targets, func(t targets.Target) bool { return t.Name == of }):
 				return nil // -run excludes it
 			}
@@ -226,9 +227,9 @@ func (c *corpora) importFile(t targets.Target, file string) (added bool, err err
 }
 
 const corpusMinimiseHelp = `
-Removes inputs from the directory of a campaign, so that the rest still reaches all code
-that the inputs reached and the seeds do not. Inputs that fail are kept. Needs clang:
-libFuzzer measures what an input reaches.
+Removes inputs from the directory of a campaign. The rest and the seeds together still
+reach all the code that they reached before. Inputs that fail are kept. It needs clang,
+because libFuzzer measures what an input reaches.
 
 Prints for each target how many inputs there were and how many are left.
 `
@@ -271,7 +272,7 @@ const corpusCoverageHelp = `
 Runs all seeds, and with -dir the inputs of a campaign, and measures which statements of a
 package they reach.
 
-Prints each place that is not reached, and the share of statements that are.
+Prints each place that is not reached, and the percentage of statements that are.
 `
 
 // corpusCoverage prints which statements of a package the inputs reach.
@@ -293,12 +294,13 @@ func corpusCoverage(c *corpora, args []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if v.Statements == 0 {
+		fmt.Fprintf(c.streams.out, "%s has no statements, or is no package of the module\n", pkg)
+		return record.ExitNothing, nil
+	}
 	for _, place := range v.Missed {
 		fmt.Fprintf(c.streams.out, "not reached: %s\n", place)
 	}
-	fmt.Fprintf(c.streams.out, "%d inputs reach %d of %d statements of %s, %.1f %%\n", v.Inputs, v.Reached, v.Statements, pkg, 100*float64(v.Reached)/float64(max(1, v.Statements)))
-	if v.Statements == 0 {
-		return record.ExitNothing, nil
-	}
+	fmt.Fprintf(c.streams.out, "%d inputs reach %d of %d statements of %s, %.1f %%\n", v.Inputs, v.Reached, v.Statements, pkg, 100*float64(v.Reached)/float64(v.Statements))
 	return record.ExitHolds, nil
 }

@@ -29,9 +29,9 @@ func corpusParts() []command {
 		}
 	}
 	return []command{
-		{"corpus check", "[CASE...]", "check that .pkts cases state what the model gives",
+		{"corpus check", "[CASE...]", "check that .pkts cases state the outcome that the model gives",
 			corpusCheckHelp, "Exit codes: 0 all cases are right, 1 a case differs, 2 usage, infrastructure or a malformed case, 3 there is no case.", cases(false)},
-		{"corpus fmt", "[CASE...]", "complete and format .pkts cases by the model",
+		{"corpus fmt", "[CASE...]", "write the model's outcome into .pkts cases, and format them",
 			corpusFmtHelp, "Exit codes: 0 done, 2 usage, infrastructure or a malformed case, 3 there is no case.", cases(true)},
 		{"corpus record", "-o DIR [NAME...]", "record captures of traffic between sockets",
 			corpusRecordHelp, "Exit codes: 0 recorded, 1 a property is violated, 2 usage or infrastructure, 3 the machine cannot make namespaces.", corpusRecord},
@@ -65,15 +65,16 @@ func corpusCommand(ctx context.Context, s streams, args []string) (int, error) {
 }
 
 const corpusCheckHelp = `
-Checks that each .pkts CASE is complete, is formatted as corpus fmt formats it, and states
-what the model makes of its input. Without arguments it checks every case of the checkout.
+Checks that each .pkts CASE is complete, states the outcome that the model gives for its
+input, and has the form that corpus fmt writes. Without arguments it checks every case of
+the checkout. The model is the simple reference implementation.
 
 Prints each case that differs, and the number of cases.
 `
 
 const corpusFmtHelp = `
-Rewrites each .pkts CASE: the expected outcome becomes what the model makes of the input,
-and the text gets its standard form. Without arguments it does so for every case of the
+Rewrites each .pkts CASE. The expected outcome becomes the one that the model gives for the
+input, and the text gets its standard form. Without arguments it rewrites every case of the
 checkout. corpus/README.md describes the format.
 
 Prints each case that it changed, and the number of cases.
@@ -105,7 +106,7 @@ func corpusCases(ctx context.Context, s streams, args []string, write bool) (int
 			off++
 			verb := "differs from what the model gives; corpus fmt rewrites it"
 			if write {
-				verb = "written"
+				verb = "rewritten"
 			}
 			fmt.Fprintf(s.out, "%s: %s\n", name, verb)
 		}
@@ -114,7 +115,7 @@ func corpusCases(ctx context.Context, s streams, args []string, write bool) (int
 	if write {
 		did = "changed"
 	}
-	fmt.Fprintf(s.out, "%d cases, %d %s\n", len(files), off, did)
+	fmt.Fprintf(s.out, "%s, %d %s\n", record.Count(len(files), "case"), off, did)
 	switch {
 	case len(files) == 0:
 		return record.ExitNothing, nil

@@ -8,14 +8,13 @@ import (
 )
 
 const detectHelp = `
-Plants bugs in offload, one at a time, and lets one process of each fuzzing engine look
-for each: for 30 s from the seeds of the corpus, and for two minutes from no input. It
-takes about 25 minutes and needs a checkout, Go and clang.
+Plants bugs in offload, one at a time. One process of each fuzzing engine looks for each
+bug twice: for 30 seconds, starting from the seeds of the corpus, and for two minutes,
+starting without inputs. It takes about 25 minutes and needs a checkout, Go and clang.
 
 Prints result records, one a line, in JSON. With -o they go to a file, and standard
-output has a table of bugs by engines with the seconds until each was found. An
-interrupt writes nothing. -run matches the name of a bug and its method, such as
-"cwr-on-all native from nothing".
+output has a table of bugs by engines with the seconds until each was found. After an
+interrupt nothing is written. In -run the property is the name of the bug.
 `
 
 const detectExits = "Exit codes: 0 all was measured, even if an engine missed bugs, 2 usage or infrastructure, 3 nothing ran."
@@ -25,7 +24,7 @@ func detectCommand(ctx context.Context, s streams, args []string) (int, error) {
 	out := flags.String("o", "", "write the result records to `FILE`, and the table to standard output")
 	report := flags.String("report", "", "only print the table of the result records in `FILE`")
 	into := flags.String("into", "", "with -report, replace the table in the document `DOC`, between the lines <!-- detection --> and <!-- /detection -->")
-	rows := rowFlags{unused: []string{"seed", "json"}}
+	rows := rowFlags{unused: []string{"seed", "json"}, example: `"cwr-on-all native from nothing"`}
 	if err := rows.parse(flags, args); err != nil {
 		return 0, err
 	}

@@ -11,12 +11,13 @@ import (
 )
 
 const exhaustiveHelp = `
-Checks offload against the model on all inputs of small scopes: every batch of packets
-from an alphabet, up to a length, and every superpacket of small sizes or with two header
-fields at their edges. An alphabet is a list of packets that were chosen to differ where
-coalescing looks; -list prints it. With the default flags it takes about 15 seconds.
+Compares offload with the model on all inputs of small scopes: every batch of up to -size
+packets from an alphabet, every superpacket of small sizes, and every superpacket in which
+two header fields have an extreme value. The alphabet is a list of packets that differ in
+the fields that coalescing compares; -list prints it. With the default flags it takes about
+15 seconds.
 
-Prints a table with one row for each enumeration and a verdict.
+Prints a table with one row for each enumeration, and a verdict.
 `
 
 func exhaustiveCommand(ctx context.Context, s streams, args []string) (int, error) {
@@ -28,7 +29,7 @@ func exhaustiveCommand(ctx context.Context, s streams, args []string) (int, erro
 	list := flags.Bool("list", false, "only print the alphabet")
 	r := &exhaustive.Job{}
 	flags.StringVar(&r.State, "state", "", "keep the progress in `FILE` and resume from it")
-	rows := rowFlags{unused: []string{"seed"}}
+	rows := rowFlags{unused: []string{"seed"}, example: `"P10 pairs"`}
 	if err := rows.parse(flags, args); err != nil {
 		return 0, err
 	}

@@ -34,10 +34,11 @@ func parse(flags *flag.FlagSet, args []string) error {
 
 // rowFlags holds the flags of the commands that check properties.
 type rowFlags struct {
-	seed   uint64 // never 0 after parse
-	only   *regexp.Regexp
-	asJSON bool
-	unused []string // names of flags that the command accepts and ignores
+	seed    uint64 // never 0 after parse
+	only    *regexp.Regexp
+	asJSON  bool
+	unused  []string // names of flags that the command accepts and ignores
+	example string   // an argument of -run
 }
 
 // runFlag adds the flag -run, which sets *only. Without the flag *only matches everything.
@@ -53,7 +54,7 @@ func runFlag(flags *flag.FlagSet, only **regexp.Regexp, about string) {
 // function that it returns gives the selected targets, once the flags are parsed.
 func targetFlag(flags *flag.FlagSet) func() ([]targets.Target, error) {
 	var only *regexp.Regexp
-	runFlag(flags, &only, "only fuzz targets whose property and name match `REGEXP`, such as \"P4 Agree\"")
+	runFlag(flags, &only, "only fuzz targets whose text \"PROPERTY NAME\" matches `REGEXP`, such as \"P4 Agree\"; docs/fuzzing.md lists them")
 	return func() ([]targets.Target, error) {
 		list := slices.DeleteFunc(targets.All(), func(t targets.Target) bool { return !only.MatchString(t.ID + " " + t.Name) })
 		if len(list) == 0 {
@@ -66,9 +67,9 @@ func targetFlag(flags *flag.FlagSet) func() ([]targets.Target, error) {
 // parse adds the flags of f to flags and parses all of them. The command takes no
 // other arguments.
 func (f *rowFlags) parse(flags *flag.FlagSet, args []string) error {
-	flags.Uint64Var(&f.seed, "seed", 0, "generate inputs from seed `N`, which makes a run repeatable; 0 draws a seed and prints it")
+	flags.Uint64Var(&f.seed, "seed", 0, "generate inputs from seed `N`, so that a run can be repeated; 0 draws a seed and prints it")
 	flags.BoolVar(&f.asJSON, "json", false, "write one result record a line, in JSON, instead of the table")
-	runFlag(flags, &f.only, "only rows of the table whose property and method match `REGEXP`, such as \"P2 rapid\" or \"K3\"")
+	runFlag(flags, &f.only, "only rows whose text \"PROPERTY METHOD\" matches `REGEXP`, such as "+f.example)
 	for _, name := range f.unused {
 		flags.Lookup(name).Usage = "has no effect here"
 	}

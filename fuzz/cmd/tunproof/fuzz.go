@@ -16,37 +16,37 @@ import (
 )
 
 const fuzzHelp = `
-Runs the fuzz targets by turns, each for up to a minute, until the time is over or the
+Runs the fuzz targets in turn, each for up to a minute, until the time is over or the
 command is interrupted. Each property is a target, and so is each parser. Inputs and
-findings are kept in a directory, and the next campaign on it continues from there. A
-failing input is a finding if it fails three times more; it is then minimised. Before it
-starts, a campaign must find a planted bug, which shows that it can find one.
+findings are kept in a directory. The next campaign on that directory resumes from them. A
+failing input is a finding if it fails three times more; it is then minimised. A campaign
+first has to find a planted bug, to show that it detects bugs.
 
 Prints a line for each running target every ten seconds on standard error, and at the
 end a table and the findings. docs/fuzzing.md explains the fields of the lines and the
 files of the directory. "tunproof replay" shows what is wrong in a finding.
 `
 
-const fuzzExits = "Exit codes: 0 no finding (an interrupt ends a campaign without -time), 1 a finding,\n" +
-	"2 usage or infrastructure, an interrupt before -time is over, or the planted bug was not found, 3 nothing ran."
+const fuzzExits = "Exit codes: 0 no finding, 1 a finding, 2 usage or infrastructure, an interrupt before -time is over,\n" +
+	"or the planted bug was not found, 3 nothing ran. Without -time an interrupt is the normal end."
 
 func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 	c := campaign.Config{}
 	flags := flag.NewFlagSet("fuzz", flag.ContinueOnError)
 	flags.StringVar(&c.Dir, "dir", ".cache/campaign", "keep inputs and findings in `DIR`; several campaigns may share it")
 	flags.StringVar(&c.Engine, "engine", "native", "fuzzing `ENGINE`: native (Go's own) or libfuzzer (needs clang)")
-	flags.DurationVar(&c.Time, "time", 0, "stop after this `TIME`; 0 runs until interrupted")
+	flags.DurationVar(&c.Time, "time", 0, "stop after this `TIME`; without it, or with 0, run until interrupted")
 	flags.IntVar(&c.AtOnce, "at-once", 1, "run `N` targets at the same time")
 	flags.IntVar(&c.Workers, "workers", 0, "run `N` processes for each target; 0 shares the cores among the targets")
 	flags.BoolVar(&c.Empty, "empty", false, "start only from the inputs in the directory, without those of the corpus")
-	flags.BoolVar(&c.Blind, "no-canary", false, "skip the test at the start that the campaign can find a planted bug")
+	flags.BoolVar(&c.Blind, "no-canary", false, "do not look for a planted bug first")
 	flags.BoolVar(&c.First, "first", false, "stop at the first finding")
 	flags.DurationVar(&c.Limits.Time, "timeout", 10*time.Second, "an input that runs longer than this `TIME` is a finding")
 	flags.IntVar(&c.Limits.Memory, "memory", 2048, "an input that needs more than `MB` megabytes of memory is a finding")
-	plant := flags.String("plant", "", "plant the bug with this `NAME` first: one of tunproof mutants, or of -bugs")
+	plant := flags.String("plant", "", "fuzz offload with the planted bug `NAME`, from the list of tunproof mutants or from -bugs; its directory is DIR/planted/NAME")
 	bugs := flags.String("bugs", "", "`FILE` of bugs for -plant, in the form of tunproof mutants -bugs")
 	asJSON := flags.Bool("json", false, "write one result record a line, in JSON, instead of the table")
-	report := flags.String("report", "", "only print how fast the targets were according to the result records in `FILE`")
+	report := flags.String("report", "", "only print how many inputs a second each target executed, from the result records in `FILE`")
 	into := flags.String("into", "", "with -report, replace the table in the document `DOC`, between the lines <!-- rates --> and <!-- /rates -->")
 	targets := targetFlag(flags)
 	if err := parse(flags, args); err != nil {

@@ -17,28 +17,28 @@ import (
 
 const kernelsHelp = `
 Boots kernels of several series in QEMU virtual machines, without root, and runs in each:
-K1 to K5 (see "tunproof live -h"), the tests of offload/tun, the tests of tunlive, and
-a comparison of the kernel's features with the expected ones. Kernels and QEMU are
-fetched from packages of Debian on first use. A series that is not available is reported
-as not run.
+K1 to K5 (see "tunproof live -h"), the tests of offload/tun and the tests of tunlive. It
+also compares the kernel's features with the expected ones; a difference is a violation.
+Kernels and QEMU are fetched from packages of Debian on first use. A series that is not
+available is reported as not run.
 
-Prints a table of series by properties, a table of features, and a verdict. -o keeps the
-records, and -report prints the same tables from them later.
+Prints a table of series by properties, a table of features, and a verdict. -o writes the
+result records to a file. -report prints the tables of such a file.
 `
 
 func kernelsCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("kernels", flag.ContinueOnError)
 	series := flags.String("series", "", "comma-separated `NAMES` of kernel series, such as 6.1,6.12-arm64; without it all")
 	count := flags.Int("count", 9_500, "check `N` random batches for each of K2 and K3 on each kernel, and half as many superpackets for K1")
-	stride := flags.Int("stride", 18, "check every `N`th of the 1,860,048 enumerated superpackets")
+	stride := flags.Int("stride", 18, "check only every `N`th of the 1,860,048 enumerated superpackets for K1")
 	jobs := flags.Int("at-once", runtime.NumCPU(), "run `N` virtual machines at the same time")
 	cache := flags.String("cache", "", "keep kernels and QEMU in `DIR`; without it in .cache/kernels of the checkout")
 	state := flags.String("state", "", "keep the progress in `FILE` and resume from it")
 	out := flags.String("o", "", "write the result records to `FILE`, one a line, in JSON")
 	report := flags.String("report", "", "only print the tables of the result records in `FILE`")
-	into := flags.String("into", "", "with -report, replace the tables in the document `DOC`, between lines such as <!-- features --> and <!-- /features -->")
-	name := flags.String("block", "kernels", "with -into, `NAME` of the first table's lines in the document")
-	var rows rowFlags
+	into := flags.String("into", "", "with -report, replace the tables in the document `DOC` instead of printing them; the second one is between <!-- features --> and <!-- /features -->")
+	name := flags.String("block", "kernels", "with -into, the first table goes between <!-- `NAME` --> and <!-- /NAME -->")
+	rows := rowFlags{unused: []string{"run"}}
 	if err := rows.parse(flags, args); err != nil {
 		return 0, err
 	}

@@ -13,8 +13,8 @@ import (
 )
 
 const liveHelp = `
-Asks the kernel of this machine whether offload is right, in network namespaces that the
-command makes for itself, over TUN devices and veth pairs:
+Compares offload with the kernel of this machine. The command makes network namespaces for
+itself, and sends packets over TUN devices and veth pairs in them. It checks:
 
   K1  the kernel cuts superpackets into the same segments
   K2  coalesced packets come out of the kernel as they went in
@@ -23,20 +23,21 @@ command makes for itself, over TUN devices and veth pairs:
   K5  sockets at both ends of a tunnel receive every byte
 
 Stops at the first difference. Prints a table with one row for each property and method,
-what the inputs had in common, and a verdict. Rows are reported as not run if the machine
-lacks what they need; with TUNLIVE=require in the environment that is an error.
+counts of what happened to the inputs of each property (such as refusals and documented
+divergences), and a verdict. Rows are reported as not run if the machine lacks what they
+need. With TUNLIVE=require in the environment that is an error.
 `
 
 func liveCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("live", flag.ContinueOnError)
 	r := &kernel.Run{}
 	flags.DurationVar(&r.Time, "time", time.Minute, "run for about this `TIME` in all")
-	flags.IntVar(&r.Count, "count", 0, "check `N` random batches for each of K2 and K3, however long it takes, instead of -time")
-	flags.IntVar(&r.Supers, "superpackets", 0, "with -count, check `N` random superpackets for K1, refused ones included; 0 is 5 times -count")
-	flags.IntVar(&r.Share, "traffic", 100, "send this `PERCENT` of the traffic of K5")
+	flags.IntVar(&r.Count, "count", 0, "check `N` random batches for each of K2 and K3, however long it takes; it replaces -time")
+	flags.IntVar(&r.Supers, "superpackets", 0, "with -count, check `N` random superpackets for K1 and K4; 0 means 5 times -count")
+	flags.IntVar(&r.Share, "traffic", 100, "send `PERCENT` of the usual traffic of K5")
 	flags.StringVar(&r.State, "state", "", "with -count, keep the progress in `FILE` and resume from it")
 	user := flags.Int("user", 0, "run as the user with this `UID` (root only)")
-	var rows rowFlags
+	rows := rowFlags{example: `"K3"`}
 	if err := rows.parse(flags, args); err != nil {
 		return 0, err
 	}

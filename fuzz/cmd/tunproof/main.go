@@ -32,24 +32,25 @@ type streams struct {
 	out, err io.Writer
 }
 
-// exitCodes are the exit codes of a command that states no others.
-const exitCodes = "Exit codes: 0 holds, 1 a property is violated, 2 usage or infrastructure,\n3 inconclusive: nothing ran, or most was not compared."
+// exitCodes are the exit codes of a command that prints a table of rows, unless it states
+// others.
+const exitCodes = "Exit codes: 0 every row that ran holds, 1 a row is violated, 2 usage, infrastructure or an interrupt,\n3 no row ran. A row that was not run does not change the exit code."
 
 // commands are listed in this order. The two nested programs describe themselves.
 var commands = []command{
 	{"verify", "[-seed N] [-checks N] [-fuzz N] [-live TIME] [-cache DIR] [-run REGEXP] [-json]",
-		"check everything once: corpus, captures, properties, this machine's kernel, fuzz targets",
+		"check offload once with every method: corpus, captures, properties, this machine's kernel, fuzz targets",
 		verifyHelp, "", verifyCommand},
 	{"live", "[-time TIME | -count N [-superpackets N] [-state FILE]] [-traffic PERCENT] [-seed N] [-run REGEXP] [-user UID] [-json]",
-		"check offload against this machine's kernel",
+		"compare offload with this machine's kernel",
 		liveHelp, "", liveCommand},
-	{"kernels", "[-series NAMES] [-count N] [-stride N] [-seed N] [-at-once N] [-cache DIR] [-state FILE] [-o FILE] [-run REGEXP] [-json]\n" +
+	{"kernels", "[-series NAMES] [-count N] [-stride N] [-seed N] [-at-once N] [-cache DIR] [-state FILE] [-o FILE] [-json]\n" +
 		"       tunproof kernels -report FILE [-into DOC [-block NAME]]",
-		"check offload against kernels of several versions, in virtual machines",
+		"compare offload with kernels of several versions, in virtual machines",
 		kernelsHelp, "", kernelsCommand},
-	{"conformance", "[FLAGS]", "check the same properties of other implementations and of the kernel's GRO",
+	{"conformance", "[FLAGS]", "check other implementations, and the kernel's GRO, against the properties of offload",
 		"", "", conformanceCommand},
-	{"evidence", "[FLAGS]", "collect the results of all commands for this source tree in docs/evidence",
+	{"evidence", "[FLAGS]", "collect the result records of this source tree in docs/evidence",
 		"", "", evidenceCommand},
 	{"fuzz", "[-time TIME] [-engine native|libfuzzer] [-dir DIR] [-run REGEXP] [-at-once N] [-workers N] [-timeout TIME] [-memory MB]\n" +
 		"       [-empty] [-first] [-no-canary] [-plant NAME [-bugs FILE]] [-json]\n" +
@@ -60,20 +61,20 @@ var commands = []command{
 		"measure how soon each fuzzing engine finds planted bugs",
 		detectHelp, detectExits, detectCommand},
 	{"exhaustive", "[-letters N] [-size N] [-kernel [-stride N]] [-state FILE] [-run REGEXP] [-json]\n       tunproof exhaustive -list [-letters N]",
-		"check every batch of a small set of packets, and every small superpacket",
+		"compare offload with the model on every batch of a small set of packets, and every small superpacket",
 		exhaustiveHelp, "", exhaustiveCommand},
 	{"mutants", "[-of planted|offload|model] [-bugs FILE] [-deep] [-first] [-run REGEXP] [-draw N -by TEXT] [-workers N]\n" +
 		"       [-state FILE] [-o FILE] [-json]\n       tunproof mutants -report page|rows",
 		"plant bugs, one at a time, and report which tests detect each",
 		mutantsHelp, mutantsExits, mutantsCommand},
 	{"check", "[-wire] [-mtu N] [-certain] [-max N] [-json] CAPTURE...",
-		"find what is wrong with the packets of a capture",
+		"find wrong packets in a capture",
 		checkHelp, checkExits, checkCommand},
 	{"compare", "[-ignore FIELDS] [-size N] [-max N] [-json] BEFORE AFTER",
-		"find what an offload changed, lost, duplicated or reordered, from captures on both sides",
+		"compare captures from both sides of an offload: find changed, lost, duplicated and reordered packets",
 		compareHelp, compareExits, compareCommand},
 	{"replay", "[-batch N] [-order inorder|reorder] [-atomic] [-complete] [-target NAME] [-kernel] [-q] [-pcap OUT] [-o CASE] [-json] FILE...",
-		"show what offload makes of a capture, a case, packets as text or a crasher, and whether it is right",
+		"run offload on a capture, a case, packets as text or a crasher, and check the result",
 		replayHelp, replayExits, replayCommand},
 	{"anonymise", "-o DIR [-size N] CAPTURE...",
 		"copy captures without their addresses and payload",
@@ -97,9 +98,19 @@ func list(commands []command) string {
 	return b.String()
 }
 
+const about = `
+Checks package offload, which joins packets to superpackets and cuts superpackets into
+segments for a TUN device. A superpacket is one packet that stands for several; its
+virtio_net_hdr (VnetHdr) describes them. The commands check, compare and anonymise work
+on captures of any program. A case is a file of the corpus: an input and its expected
+outcome. A crasher is an input on which a fuzz target failed.
+`
+
 func usage() string {
-	return "usage: tunproof COMMAND [ARGUMENTS]\n\n" + list(commands) +
-		"\n\"tunproof COMMAND -h\" describes a command, its flags and its output.\n\n" + exitCodes + "\n"
+	return "usage: tunproof COMMAND [ARGUMENTS]\n" + about + "\n" + list(commands) +
+		"\n\"tunproof COMMAND -h\" describes a command, its flags, its output and its exit codes.\n\n" +
+		"Exit codes: 0 holds, 1 a property is violated, 2 usage or infrastructure,\n" +
+		"3 inconclusive: nothing ran, or most was not compared.\n"
 }
 
 // keptError remembers the first write error, so that a report is printed without
@@ -118,7 +129,7 @@ func (k *keptError) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// errUsage is the error of a command that was called in a wrong way.
+// errUsage is the error of a command that was called with wrong arguments.
 var errUsage = errors.New("usage")
 
 func main() {

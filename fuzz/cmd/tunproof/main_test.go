@@ -100,6 +100,8 @@ func TestExitCodes(t *testing.T) {
 		{"replay a crasher of nothing", []string{"replay", crasher("Nothing", `"\x01"`)}, 2, `no fuzz target "Nothing"`},
 		{"replay a case", []string{"replay", corpusDir + "coalesce/id-gap-tcp4.pkts"}, 0, "Mismatch: packet 1 would come back with ip.id 0065, not 0007"},
 		{"replay a capture", []string{"replay", "-batch", "32", "-order", "reorder", "-atomic", corpusDir + "captures/tcp4-reordered.pcap"}, 0, "holds: 261 packets"},
+		{"replay names packets of a capture by number", []string{"replay", corpusDir + "captures/udp4-quic-like.pcap"}, 0, "    Mismatch: packet 2 would come back with ip.id 0001, not 0000\n  packet 3:"},
+		{"replay a packet that changes the number of segments", []string{"replay", corpusDir + "captures/udp4-quic-like.pcap"}, 0, "Mismatch: the superpacket would be cut into 3 segments, not 2"},
 		{"replay a crasher", []string{"replay", crasher("Equation", `"\x01\x00\x01\x00\x10\x00\x02\x00\x10\x00"`)}, 0, "input of fuzz target Equation"},
 		{"replay a crasher with CRLF", []string{"replay", testFile(t, "FuzzEquation/0123", "go test fuzz v1\r\n[]byte(\"\\x01\\x00\")\r\n")}, 0, "input of fuzz target Equation, 2 bytes"},
 		{"replay an empty case", []string{"replay", corpusDir + "coalesce/empty-batch.pkts"}, 3, "nothing to judge"},

@@ -10,11 +10,11 @@ import (
 )
 
 const mutantsHelp = `
-Shows which bugs the tests would detect. A mutant is a copy of the code with one change:
-a planted bug, modelled on a real one where there is one, or a mutation such as < for <=.
-Each mutant is compiled and run against the properties, offload's own tests, and the
-kernel. The default set takes about 20 minutes; the kernel needs network namespaces.
-The checkout itself is never changed.
+Shows which bugs the tests detect. A mutant is a copy of the code with one change. The
+change is a planted bug, modelled on a real bug where there is one, or a mutation such as
+< for <=. Each mutant is compiled, and tested with the properties, with offload's own tests
+and with the kernel. The default set takes about 20 minutes. The kernel needs network
+namespaces. The checkout itself is never changed.
 
 Prints a line for each mutant on standard error, and at the end a summary: how many were
 detected, by which method, and which survived. docs/mutation.md has the results.
@@ -30,12 +30,12 @@ func mutantsCommand(ctx context.Context, s streams, args []string) (int, error) 
 	flags.StringVar(&r.Bugs, "bugs", "", "plant the bugs of `FILE`, a JSON array of objects with name, from, file, old and new, instead of the built-in list")
 	flags.StringVar(&r.State, "state", "", "keep the outcomes in `FILE` and resume from it")
 	flags.StringVar(&r.Write, "o", "", "write the results to `FILE` once every mutant has run")
-	flags.BoolVar(&r.Deep, "deep", false, "with -of offload, run only mutants that are listed as equivalent, against all small inputs; none may be detected")
+	flags.BoolVar(&r.Deep, "deep", false, "with -of offload, run only the mutants that are listed as equivalent to the code, on all small inputs; none may be detected")
 	flags.BoolVar(&r.First, "first", false, "for each mutant, stop at the first test program that detects it")
 	flags.IntVar(&r.Workers, "workers", 0, "run `N` mutants at the same time; 0 is one for each core")
-	flags.IntVar(&r.Draw, "draw", 0, "run only `N` mutants, which -by selects")
+	flags.IntVar(&r.Draw, "draw", 0, "run only `N` mutants; -by selects them")
 	flags.StringVar(&r.By, "by", "", "`TEXT` that determines which mutants -draw selects, such as a commit hash")
-	report := flags.String("report", "", "only print a `PAGE` made from the newest results: page is docs/mutation.md, rows has each mutant")
+	report := flags.String("report", "", "only print a `PAGE`, made from the newest results in docs/evidence: page is docs/mutation.md, rows is a table of all mutants")
 	flags.Func("run", "only mutants whose ID matches `REGEXP`", func(t string) (err error) {
 		r.Only, err = regexp.Compile(t)
 		return err

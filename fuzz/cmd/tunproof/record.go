@@ -18,7 +18,8 @@ import (
 
 const corpusRecordHelp = `
 Records traffic between sockets in network namespaces that the command makes, and checks
-every property on it. NAME is a recording, such as tcp4-bulk; without one all are made.
+every property on the packets. NAME is a recording, such as tcp4-bulk; without a NAME all
+are made. corpus/captures/README.md lists them.
 
 Writes DIR/NAME.pcap for each, and prints its packets, bytes, and the mean number of
 packets in a superpacket.

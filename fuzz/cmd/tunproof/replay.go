@@ -12,14 +12,14 @@ import (
 )
 
 const replayHelp = `
-Runs packets through package offload and checks every property on them. FILE is a pcap or
+Runs packets through package offload, and checks every property on them. FILE is a pcap or
 pcapng capture, a .pkts case, packets as text (hex, a dump, a Go slice) or a crasher (an
 input file of Go's fuzzing engine); - is standard input. A packet whose comment states a
-VnetHdr is segmented; the others are coalesced in batches. A case must come out as it
-states.
+VnetHdr is segmented (tunproof check -h shows the comment); the others are coalesced in
+batches. For a case, the outcome must also be the one that the case states.
 
-Prints each packet, whether it joined and if not why, each superpacket with its VnetHdr,
-each segment, the violations, and a verdict.
+Prints each packet and its Reason: Joined, or why it did not join. Then it prints each
+superpacket with its VnetHdr, each segment, the violations, and a verdict.
 `
 
 const replayExits = "Exit codes: 0 holds, 1 a property is violated, 2 usage, infrastructure or an unreadable file, 3 there was nothing to judge."
@@ -30,13 +30,13 @@ func replayCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags.IntVar(&r.Batch, "batch", 64, "for captures: `N` packets make a batch")
 	order := flags.String("order", "inorder", "for captures: `ORDER` of packets within a TCP flow, inorder (kept) or reorder (out-of-order segments may join)")
 	flags.BoolVar(&r.Config.AtomicIDs, "atomic", false, "for captures: set Config.AtomicIDs, so that the IDs of packets with DF may change")
-	flags.StringVar(&r.Target, "target", "", "a crasher is an input of the fuzz target `NAME`; without it the name of its directory counts")
-	flags.BoolVar(&r.Complete, "complete", false, "complete partial checksums of packets without a VnetHdr first, as a sender's offload would")
+	flags.StringVar(&r.Target, "target", "", "crashers are inputs of the fuzz target `NAME`; without it the name of their directory is the target, with or without Fuzz")
+	flags.BoolVar(&r.Complete, "complete", false, "first complete the partial checksums of packets without a VnetHdr, as the sender's device would")
 	flags.BoolVar(&r.Quiet, "q", false, "print violations and counts only, no packets")
-	flags.BoolVar(&r.JSON, "json", false, "write one JSON object a line instead of text: one for each batch of a capture, then one for each file")
+	flags.BoolVar(&r.JSON, "json", false, "write JSON objects instead of text, one a line: one for each batch of a capture, then one for each file")
 	ask := flags.Bool("kernel", false, "compare with this machine's kernel too, in network namespaces that the command makes")
 	out := flags.String("pcap", "", "write the packets that offload makes to the pcapng file `OUT`; - is standard output, and then the report goes to standard error")
-	flags.StringVar(&r.CaseFile, "o", "", "write the file `CASE`: the violation with as few packets as show it, or all packets if nothing is violated")
+	flags.StringVar(&r.CaseFile, "o", "", "write the packets to the file `CASE`: as few as show the violation, or all if nothing is violated")
 	if err := parse(flags, args); err != nil {
 		return 0, err
 	}

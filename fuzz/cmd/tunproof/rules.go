@@ -10,8 +10,8 @@ import (
 )
 
 const rulesHelp = `
-Prints the page docs/rules.md: each rule of segmentation and coalescing, its reason, and
-the cases of the corpus on both sides of it.
+Prints the page docs/rules.md: each rule of segmentation and coalescing, its source, and
+the cases of the corpus for which its condition holds and for which it does not.
 `
 
 func rulesCommand(_ context.Context, s streams, args []string) (int, error) {

@@ -18,25 +18,27 @@ import (
 )
 
 const verifyHelp = `
-Runs everything once: the cases of the corpus, the recorded captures, each property on
-generated scenarios, every input of small scopes, this machine's kernel, and each fuzz
-target. A scenario is a set of packets to join and superpackets to cut. The parts that
-need a checkout of tunproof, the Go command or network namespaces are reported as not
-run where these are missing.
+Checks offload once with every method: the cases of the corpus, the recorded captures,
+each property on generated scenarios, every input of small scopes, this machine's kernel,
+and each fuzz target. A scenario is a set of packets to join and of superpackets to cut.
+Some rows need a checkout of tunproof, the Go command or network namespaces. They are
+reported as not run where these are missing.
 
-Prints a table with one row for each property and method (how many inputs, which judge,
-the result), what the inputs had in common, and a verdict. docs/properties.md explains
-the properties. Progress goes to standard error.
+Prints a table. A row is one property, checked with one method. It has the number of
+inputs, the judge that decides about the results (such as the model or the kernel), and
+the result. Then follow the mean number of packets in a superpacket for each capture, how
+many generated batches merged packets, how often each Reason and each refusal occurred,
+and a verdict. docs/properties.md explains the properties. Progress goes to standard error.
 `
 
 func verifyCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("verify", flag.ContinueOnError)
 	v := &verify.Run{Kernel: askKernel}
 	flags.IntVar(&v.Checks, "checks", 3_000, "generate `N` scenarios for each property")
-	flags.IntVar(&v.Execs, "fuzz", 20_000, "execute each fuzz target `N` times; 0 leaves them out")
-	flags.DurationVar(&v.Live, "live", 15*time.Second, "spend about this `TIME` on this machine's kernel; 0 leaves it out")
-	flags.StringVar(&v.Cache, "cache", "", "keep the inputs of fuzz targets in `DIR` for the next run; without it they start afresh")
-	var rows rowFlags
+	flags.IntVar(&v.Execs, "fuzz", 20_000, "execute each fuzz target `N` times; 0 executes none")
+	flags.DurationVar(&v.Live, "live", 15*time.Second, "compare with this machine's kernel for about this `TIME`; 0 does not")
+	flags.StringVar(&v.Cache, "cache", "", "keep the inputs of fuzz targets in `DIR` for the next run; without it targets start from the corpus alone")
+	rows := rowFlags{example: `"P2 rapid"`}
 	if err := rows.parse(flags, args); err != nil {
 		return 0, err
 	}

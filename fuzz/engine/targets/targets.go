@@ -54,6 +54,15 @@ func All() []Target {
 	return list
 }
 
+// Names returns the names of all targets.
+func Names() []string {
+	var list []string
+	for _, t := range All() {
+		list = append(list, t.Name)
+	}
+	return list
+}
+
 // Named returns the target with this name and reports whether there is one.
 func Named(name string) (Target, bool) {
 	list := All()

@@ -22,12 +22,46 @@ import (
 	"tunproof/fuzz/record"
 )
 
+const help = `usage: tunproof conformance [-time TIME] [-impl NAMES] [-corpus] [-seed N] [-o FILE] [-svg FILE] [-found] [-json]
+       tunproof conformance -report FILE [-svg FILE] [-found] [-json]
+
+Checks other implementations of packet offload, and also tunproof's own and the GRO of this
+machine's kernel, against the properties of docs/properties.md. It gives generated batches
+and superpackets to each implementation. The kernel needs network namespaces; it is left
+out where these are missing. The command needs a checkout of tunproof and Go.
+
+Prints a table of properties by implementations. A cell is "holds", "violated N", "refuses
+N" or "n/a"; N is the number of different violations. A second table lists the known bugs
+of docs/findings.md, with the seconds until each was found. Progress goes to standard
+error. docs/conformance.md explains the results.
+
+Exit codes: 0 no property is violated, 1 an implementation violates one, 2 usage,
+infrastructure or an interrupt, 3 nothing ran.
+
+Flags:
+`
+
 func main() {
 	code, err := run()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "conformance:", err)
 	}
 	os.Exit(code)
+}
+
+// printHelp prints the help and the command's flags. Package rapid adds flags of its own,
+// which are left out.
+func printHelp() {
+	own := flag.NewFlagSet("", flag.ContinueOnError)
+	own.SetOutput(flag.CommandLine.Output())
+	flag.VisitAll(func(f *flag.Flag) {
+		if !strings.HasPrefix(f.Name, "rapid.") {
+			own.Var(f.Value, f.Name, f.Usage)
+			own.Lookup(f.Name).DefValue = f.DefValue
+		}
+	})
+	fmt.Fprint(own.Output(), help)
+	own.PrintDefaults()
 }
 
 // result is a line of the output: the report on an implementation, with the cases.
@@ -41,15 +75,16 @@ type result struct {
 
 func run() (int, error) {
 	opt := conform.Options{Say: func(f string, args ...any) { fmt.Fprintf(os.Stderr, "conformance: "+f+"\n", args...) }}
-	flag.BoolVar(&opt.Corpus, "corpus", false, "try the cases of the corpus first")
-	flag.Uint64Var(&opt.Seed, "seed", 0, "seed of generated input; 0 draws one")
-	flag.DurationVar(&opt.Time, "time", time.Minute, "time for each implementation")
-	only := flag.String("impl", "", "only these implementations, separated by commas")
-	asJSON := flag.Bool("json", false, "write result records, one on each line")
-	out := flag.String("o", "", "file for all violations and their cases, a JSON line for each implementation")
-	report := flag.String("report", "", "run nothing: show the contents of a file that -o wrote")
-	svg := flag.String("svg", "", "file for an SVG picture of the table")
-	found := flag.Bool("found", false, "also show each violation, after the table")
+	flag.BoolVar(&opt.Corpus, "corpus", false, "first check the cases of the corpus")
+	flag.Uint64Var(&opt.Seed, "seed", 0, "generate inputs from seed `N`, so that a run can be repeated; 0 draws a seed and prints it")
+	flag.DurationVar(&opt.Time, "time", time.Minute, "check each implementation for this `TIME`")
+	only := flag.String("impl", "", "comma-separated `NAMES` of implementations, as the table has them; without it all")
+	asJSON := flag.Bool("json", false, "write one result record a line, in JSON, instead of the tables")
+	out := flag.String("o", "", "write all violations and their cases to `FILE`, a JSON line for each implementation")
+	report := flag.String("report", "", "check nothing; print the tables of `FILE`, which -o wrote")
+	svg := flag.String("svg", "", "write a picture of the table to `FILE`, as SVG")
+	found := flag.Bool("found", false, "after the tables, also list each violation")
+	flag.Usage = printHelp
 	flag.Parse()
 	if flag.NArg() > 0 || opt.Time <= 0 {
 		return record.ExitUsage, errors.New("conformance takes no arguments, and -time must be positive")

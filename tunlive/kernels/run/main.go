@@ -35,12 +35,12 @@ var passed = []string{"TUNLIVE", "TUNLIVE_USER", "RAPID_SEED", "RAPID_CHECKS", "
 const help = `usage: run [FLAGS] PROGRAM [ARGUMENTS]
        run [FLAGS] -list | -fetch
 
-Runs a static Linux program on kernels of several versions, each in a QEMU virtual machine,
-and prints its output. Kernels and QEMU are fetched on first use. A series that is not
-available is skipped.
+Runs a statically linked Linux program on kernels of several versions, each in a QEMU virtual
+machine, and prints its output. Kernels and QEMU are fetched on first use. A series that is
+not available is skipped.
 
-Exit codes: 0 it succeeded on every kernel, 1 it failed on one, 2 usage or infrastructure,
-3 no kernel was available.
+Exit codes: 0 the program succeeded on every kernel, 1 it failed on one, 2 usage or
+infrastructure, 3 no kernel was available.
 
 Flags:
 `
@@ -62,9 +62,9 @@ func run(ctx context.Context) (int, error) {
 	if err != nil {
 		return usage, err
 	}
-	names := flag.String("series", "", "comma-separated `NAMES` of kernel series; without it all of the program's architecture")
+	names := flag.String("series", "", "comma-separated `NAMES` of kernel series, such as 6.1,6.12; without it all series for the program's architecture")
 	cache := flag.String("cache", filepath.Join(root, ".cache", "kernels"), "keep kernels and QEMU in `DIR`")
-	limit := flag.Duration("timeout", 5*time.Minute, "send SIGQUIT to a program that runs longer than this `TIME`")
+	limit := flag.Duration("timeout", 5*time.Minute, "send SIGQUIT to a program that runs longer than this `TIME`, which makes a Go program print its stacks and fail")
 	list := flag.Bool("list", false, "only list the series of kernels")
 	fetch := flag.Bool("fetch", false, "only fetch kernels and QEMU")
 	var env []string
