@@ -14,7 +14,7 @@ import (
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/capture/hexdump"
 	"tunproof/fuzz/capture/pcap"
-	"tunproof/fuzz/engine/crasher"
+	"tunproof/fuzz/internal/crasher"
 	"tunproof/fuzz/record"
 )
 

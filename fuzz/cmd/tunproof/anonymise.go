@@ -1,20 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
-	"strings"
 
-	"tunproof/fuzz/capture"
 	"tunproof/fuzz/capture/anonymise"
-	"tunproof/fuzz/capture/pcap"
-	"tunproof/fuzz/internal/file"
 	"tunproof/fuzz/record"
 )
 
@@ -53,24 +46,13 @@ func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error
 	if err := os.MkdirAll(*dir, 0o755); err != nil {
 		return 0, err
 	}
-	targets := map[string]string{}
-	for _, name := range flags.Args() {
-		to := anonymisedName(name, *dir)
-		if _, err := os.Lstat(to); err == nil {
-			return 0, fmt.Errorf("%w: %s exists already, and is not overwritten", errUsage, to)
-		}
-		if other, twice := targets[to]; twice {
-			return 0, fmt.Errorf("%w: %s and %s would both be written to %s", errUsage, other, name, to)
-		}
-		targets[to] = name
-	}
-	total := 0
-	for _, name := range flags.Args() {
-		n, err := anonymiseFile(ctx, s, a, name, anonymisedName(name, *dir))
-		if err != nil {
-			return 0, err
-		}
-		total += n
+	total, err := a.Files(ctx, s.in, s.out, s.err, *dir, flags.Args())
+	var exists anonymise.NameError
+	switch {
+	case errors.As(err, &exists):
+		return 0, fmt.Errorf("%w: %w", errUsage, err)
+	case err != nil:
+		return 0, err
 	}
 	if a.Whole > 0 {
 		fmt.Fprintf(s.out, "%d UDP superpackets were enciphered as one piece, so compare cannot match them with their datagrams: state the datagrams' payload length with -size, or a VnetHdr in the comment of each superpacket\n", a.Whole)
@@ -79,67 +61,4 @@ func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error
 		return record.ExitNothing, nil
 	}
 	return record.ExitHolds, nil
-}
-
-// anonymisedName returns the file that the copy of a capture is written to. The copy of
-// a text is a pcapng file.
-func anonymisedName(name, dir string) string {
-	if name == "-" {
-		name = "stdin.pcapng"
-	}
-	if ext := filepath.Ext(name); ext == ".pkts" || ext == ".txt" || ext == ".hex" {
-		name = strings.TrimSuffix(name, ext) + ".pcapng"
-	}
-	return filepath.Join(dir, filepath.Base(name))
-}
-
-// anonymiseFile writes the copy of one capture and returns the number of its packets.
-// After an error there is no copy.
-func anonymiseFile(ctx context.Context, s streams, a *anonymise.Anonymiser, name, to string) (n int, err error) {
-	in, err := capture.Open(name, s.in)
-	if err != nil {
-		return 0, err
-	}
-	defer in.Close()
-	f, err := file.Create(to)
-	if err != nil {
-		return 0, err
-	}
-	defer func() {
-		if err = f.Finish(err); err == nil {
-			for _, note := range in.Notes() {
-				fmt.Fprintf(s.out, "%s: %s\n", name, note)
-			}
-			fmt.Fprintf(s.out, "%s: %s\n", to, record.Count(n, "packet"))
-		}
-	}()
-	buffered := bufio.NewWriterSize(f, 1<<20)
-	format := pcap.Classic
-	if in.NG() {
-		format = pcap.NG // it has room for comments
-	}
-	w, err := pcap.NewWriter(buffered, format)
-	if err != nil {
-		return 0, err
-	}
-	tell := capture.NewProgress(s.err, "anonymise", in)
-	for {
-		p, err := in.Next()
-		if errors.Is(err, io.EOF) {
-			return n, buffered.Flush()
-		}
-		if err == nil {
-			p, err = a.Packet(p)
-		}
-		if err == nil {
-			err = w.Write(p)
-		}
-		if err == nil {
-			err = tell.Step(ctx, 0)
-		}
-		if err != nil {
-			return n, err
-		}
-		n++
-	}
 }

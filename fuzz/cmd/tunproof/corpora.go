@@ -4,19 +4,12 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
-	"tunproof/corpus/pkts"
-	"tunproof/fuzz/capture"
 	"tunproof/fuzz/engine/campaign"
-	"tunproof/fuzz/engine/crasher"
 	"tunproof/fuzz/engine/targets"
 	"tunproof/fuzz/record"
-	"tunproof/fuzz/scenario"
 )
 
 // corpora holds the arguments of the parts of tunproof corpus that are about fuzzing.
@@ -149,41 +142,12 @@ func corpusImport(c *corpora, args []string) (int, error) {
 	}
 	read, added := map[string]int{}, map[string]int{}
 	for _, arg := range c.args {
-		err := filepath.WalkDir(arg, func(file string, e fs.DirEntry, err error) error {
-			if err == nil {
-				err = c.ctx.Err()
-			}
-			if err != nil || e.IsDir() {
-				return err
-			}
-			of := name
-			if of == "" {
-				abs, err := filepath.Abs(file)
-				if err != nil {
-					return err
-				}
-				of = strings.TrimPrefix(filepath.Base(filepath.Dir(abs)), "Fuzz")
-			}
-			t, known := targets.Named(of)
-			switch {
-			case strings.HasSuffix(file, ".new"):
-				return nil // left half-written by a process that was killed
-			case !known:
-				return fmt.Errorf("%s: no fuzz target %q; give one with -target: %s", file, of, strings.Join(targets.Names(), ", "))
-			case !slices.ContainsFunc(c.targets, func(t targets.Target) bool { return t.Name == of }):
-				return nil // -run excludes it
-			}
-			isNew, err := c.importFile(t, file)
-			if err != nil {
-				return err
-			}
-			read[of]++
+		if err := c.store.Import(c.ctx, arg, name, c.targets, func(t targets.Target, isNew bool) {
+			read[t.Name]++
 			if isNew {
-				added[of]++
+				added[t.Name]++
 			}
-			return nil
-		})
-		if err != nil {
+		}); err != nil {
 			return 0, err
 		}
 	}
@@ -198,32 +162,6 @@ func corpusImport(c *corpora, args []string) (int, error) {
 		return record.ExitNothing, nil
 	}
 	return record.ExitHolds, nil
-}
-
-// importFile adds one file to the store and reports whether its input is new. The file is
-// a case, an input of Go's engine, or else raw bytes.
-func (c *corpora) importFile(t targets.Target, file string) (added bool, err error) {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return false, err
-	}
-	switch capture.KindOf(b) {
-	case capture.Crasher:
-		if b, err = crasher.Parse(b); err != nil {
-			return false, fmt.Errorf("%s:%w", file, err)
-		}
-	case capture.Case:
-		if t.Form == targets.Raw {
-			break // the target reads the text itself
-		}
-		k, err := pkts.Parse(file, b)
-		if err != nil {
-			return false, err
-		}
-		b = scenario.Encode(scenario.FromCase(k))
-	}
-	_, added, err = c.store.Add(t, b)
-	return added, err
 }
 
 const corpusMinimiseHelp = `

@@ -1,17 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 
-	"tunproof/corpus/pkts"
-	"tunproof/fuzz/internal/file"
 	"tunproof/fuzz/law"
 	"tunproof/fuzz/record"
 )
@@ -89,7 +83,7 @@ func corpusCases(ctx context.Context, s streams, args []string, write bool) (int
 	files := flags.Args()
 	if len(files) == 0 {
 		var err error
-		if files, err = corpusFiles(); err != nil {
+		if files, err = law.CorpusFiles(); err != nil {
 			return 0, err
 		}
 	}
@@ -98,7 +92,7 @@ func corpusCases(ctx context.Context, s streams, args []string, write bool) (int
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
-		changed, err := completeCase(name, write)
+		changed, err := law.CompleteFile(name, write)
 		if err != nil {
 			return 0, err
 		}
@@ -123,43 +117,4 @@ func corpusCases(ctx context.Context, s streams, args []string, write bool) (int
 		return record.ExitViolation, nil
 	}
 	return record.ExitHolds, nil
-}
-
-// corpusFiles returns the paths of all cases in the checkout, sorted.
-func corpusFiles() ([]string, error) {
-	root, err := record.Root(".")
-	if err != nil {
-		return nil, err
-	}
-	var files []string
-	err = filepath.WalkDir(filepath.Join(root, "corpus"), func(path string, d fs.DirEntry, err error) error {
-		if err == nil && filepath.Ext(path) == ".pkts" {
-			files = append(files, path)
-		}
-		return err
-	})
-	slices.Sort(files)
-	return files, err
-}
-
-// completeCase reports whether the case in a file differs from what the model gives.
-// With write it also rewrites the file.
-func completeCase(name string, write bool) (changed bool, err error) {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return false, err
-	}
-	c, err := pkts.Parse(name, text)
-	if err != nil {
-		return false, err
-	}
-	law.Expect(c)
-	want := pkts.Format(c)
-	if bytes.Equal(text, want) {
-		return false, nil
-	}
-	if !write {
-		return true, nil
-	}
-	return true, file.Write(name, want)
 }

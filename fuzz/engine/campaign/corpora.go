@@ -15,9 +15,9 @@ import (
 	"strings"
 	"time"
 
-	"tunproof/fuzz/engine/crasher"
 	"tunproof/fuzz/engine/serve"
 	"tunproof/fuzz/engine/targets"
+	"tunproof/fuzz/internal/crasher"
 	"tunproof/fuzz/internal/process"
 )
 

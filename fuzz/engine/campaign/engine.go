@@ -13,8 +13,8 @@ import (
 	"sync"
 	"time"
 
-	"tunproof/fuzz/engine/crasher"
 	"tunproof/fuzz/engine/serve"
+	"tunproof/fuzz/internal/crasher"
 	"tunproof/fuzz/internal/process"
 )
 

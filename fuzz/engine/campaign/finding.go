@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/engine/crasher"
 	"tunproof/fuzz/engine/serve"
+	"tunproof/fuzz/internal/crasher"
 
 	"tunproof/fuzz/engine/targets"
 	"tunproof/fuzz/law"

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"tunproof/corpus/pkts"
-	"tunproof/fuzz/engine/crasher"
+	"tunproof/fuzz/internal/crasher"
 	"tunproof/fuzz/scenario"
 )
 

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"tunproof/fuzz/engine/crasher"
+	"tunproof/fuzz/internal/crasher"
 	"tunproof/fuzz/internal/process"
 )
 

@@ -13,9 +13,9 @@ import (
 	"strings"
 	"time"
 
-	"tunproof/fuzz/engine/crasher"
 	"tunproof/fuzz/engine/serve"
 	"tunproof/fuzz/engine/targets"
+	"tunproof/fuzz/internal/crasher"
 )
 
 // Store is a directory that holds the inputs and findings of campaigns. Several processes

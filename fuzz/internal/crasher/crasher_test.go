@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"tunproof/fuzz/engine/crasher"
+	"tunproof/fuzz/internal/crasher"
 )
 
 // TestForm checks that Parse reads what Format writes, and that it refuses other files with
