@@ -28,7 +28,7 @@ type Job struct {
 	State         string         // file that keeps outcomes, to resume the job
 	Write         string         // file for the results, written once every mutant was run
 	Deep          bool           // run only mutants listed as equivalent, against all small inputs
-	First         bool           // stop at the first test program that detects a mutant
+	First         bool           // stop at the first test that detects a mutant
 	Workers       int            // mutants at a time; 0 for one on each core
 	Draw          int            // run only this many, drawn at random; 0 for all
 	By            string         // seed of Draw
@@ -124,6 +124,19 @@ type methodsOf struct {
 
 // parts groups the mutants by their methods.
 func (r *Job) parts(all []Mutant) []methodsOf {
+	list := r.suites(all)
+	if r.First {
+		for _, p := range list {
+			for i := range p.methods {
+				p.methods[i].Args = append(slices.Clip(p.methods[i].Args), "-test.failfast")
+			}
+		}
+	}
+	return list
+}
+
+// suites returns the mutants with the methods of their suite.
+func (r *Job) suites(all []Mutant) []methodsOf {
 	switch {
 	case r.Deep:
 		return []methodsOf{{all, Deep()}}
