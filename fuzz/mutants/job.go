@@ -128,7 +128,7 @@ func (r *Job) parts(all []Mutant) []methodsOf {
 	if r.First {
 		for _, p := range list {
 			for i := range p.methods {
-				p.methods[i].Args = append(slices.Clip(p.methods[i].Args), "-test.failfast")
+				p.methods[i] = p.methods[i].first()
 			}
 		}
 	}

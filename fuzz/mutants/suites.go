@@ -1,7 +1,9 @@
 package mutants
 
 import (
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,6 +46,18 @@ var required = append([]string{"TUNLIVE=require", "RAPID_CHECKS=200"}, seeded...
 // kernel returns the tests in which the kernel judges production.
 func kernel() Method {
 	return Method{Name: "kernel", Package: "./fuzz/kernel", Run: "^Test(Random|Stated)$/^K/^production$", Limit: 2 * limit, Env: required, Confirm: true}
+}
+
+// first returns the method for a run that stops at the first test that fails. The cases
+// of the corpus are left out: a bug that they alone detect does not count.
+func (m Method) first() Method {
+	m.Args = append(slices.Clip(m.Args), "-test.failfast")
+	if m.Names["TestCorpus"] != "" {
+		m.Names = maps.Clone(m.Names)
+		delete(m.Names, "TestCorpus")
+		m.Skip = "^TestCorpus$"
+	}
+	return m
 }
 
 // Score returns the methods for mutations of offload. Only survivors of the properties are
