@@ -1,4 +1,4 @@
-package law_test
+package verify_test
 
 import (
 	"os"
@@ -7,12 +7,22 @@ import (
 	"strings"
 	"testing"
 
+	"tunproof/corpus"
 	"tunproof/fuzz/engine/targets"
 	"tunproof/fuzz/law"
 	"tunproof/tunlive"
 )
 
 // read returns the text of a file of the module.
+func cases(t *testing.T) []corpus.Case {
+	t.Helper()
+	list, err := corpus.Cases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
 func read(t *testing.T, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("..", "..", name))

@@ -1,4 +1,4 @@
-package law_test
+package verify_test
 
 import (
 	"os"
