@@ -6,10 +6,12 @@
 package check
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"time"
 
+	"tunproof/corpus/pkts"
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/internal/bounded"
 	"tunproof/fuzz/packet"
@@ -73,6 +75,8 @@ type Seen struct {
 	Other    int `json:"other"`             // neither, or an IP fragment
 	Partial  int `json:"partial,omitempty"` // with a partial checksum
 	Vnet     int `json:"vnet,omitempty"`    // with a VnetHdr in the comment
+	Big      int `json:"big,omitempty"`     // presumed BIG TCP: over 65,535 bytes, no length in the header
+	Padded   int `json:"padded,omitempty"`  // followed by padding or an FCS, which was cut off
 	Findings int `json:"findings"`
 	Suspects int `json:"suspects"`
 }
@@ -100,13 +104,17 @@ func (c *Checker) flow(key packet.Flow) *flow {
 // judged is the packet that is being judged.
 type judged struct {
 	packet.Header
-	n     int // its number
-	at    time.Time
-	b     []byte
-	end   int // offset of the packet's end: by the IP header, or len(b) if that is less
-	gso   bool
-	csum  packet.Class
-	check *Checker
+	n        int // its number
+	at       time.Time
+	b        []byte
+	end      int // offset of the packet's end: by the IP header, or len(b) if that is less
+	gso      bool
+	csum     packet.Class
+	hdr      pkts.VnetHdr // from the comment, if hasVnet
+	hasVnet  bool
+	rightSum uint16       // the complete TCP or UDP checksum
+	sizes    map[int]bool // payload lengths of earlier segments of the flow
+	check    *Checker
 }
 
 // found emits a finding in p and counts it.
@@ -137,6 +145,7 @@ func (c *Checker) Packet(in pcap.Packet) error {
 	if err != nil {
 		return fmt.Errorf("packet %d: %w", in.Number, err)
 	}
+	p.hdr, p.hasVnet = h, has
 	if has {
 		c.Seen.Vnet++
 		p.vnet(h)
@@ -158,6 +167,7 @@ func (c *Checker) Packet(in pcap.Packet) error {
 	} else {
 		f = c.flow(p.Flow(p.b))
 	}
+	p.sizes = f.sizes
 	if p.Version == 4 {
 		p.headerChecksum(f)
 	}
@@ -177,8 +187,17 @@ func (p *judged) length() {
 	got, want := p.IPLen, len(p.b)
 	kind, text := IPLength, fmt.Sprintf("the packet is %s shorter than this field says", record.Count(got-want, "byte"))
 	switch {
-	case got == want, got == base && want > 0xFFFF && (p.Version == 4 || p.jumbo()):
+	case got == want:
+		return
+	case got == base && want > 0xFFFF:
+		if !p.jumbo() {
+			p.check.Seen.Big++
+		}
 		return // a BIG TCP packet has no length in the field
+	case got < want && p.padding():
+		p.end = p.End(p.b)
+		p.check.Seen.Padded++
+		return
 	case want > 0xFFFF+base:
 		kind, text = IPLengthWrapped, fmt.Sprintf("%d bytes do not fit in the field", want)
 	case want-got == p.Extensions && p.Extensions > 0:
@@ -188,6 +207,17 @@ func (p *judged) length() {
 		p.end = p.End(p.b)
 	}
 	p.found(kind, field, hex16(p.u16(at)), hex16(uint16(want-base)), "%s", text)
+}
+
+// padding reports whether the bytes after the end of the packet, as its IP header has it,
+// can be the link's: the zeros of a short Ethernet frame, its FCS, or both. A kernel cuts
+// them off (ip_rcv_core). Where a VnetHdr makes a superpacket, no link was involved.
+func (p *judged) padding() bool {
+	const shortest, fcs = 46, 4 // bytes of an Ethernet frame's payload, of its checksum
+	end := p.End(p.b)
+	rest := p.b[end:]
+	return !p.gso && end < len(p.b) && (len(p.b) <= shortest || bytes.Count(rest, []byte{0}) == len(rest) ||
+		len(rest) == fcs || len(p.b) == shortest+fcs)
 }
 
 // jumbo reports whether an IPv6 packet starts with a jumbo payload option (RFC
@@ -220,6 +250,7 @@ func (p *judged) l4(f *flow) {
 	if p.Version == 4 {
 		p.ids(f)
 	}
+	f.hasSize(p.end - p.PayloadOff)
 }
 
 // udpLength compares the UDP length field with the IP payload.
@@ -227,6 +258,8 @@ func (p *judged) udpLength() {
 	got, want := int(p.u16(p.L4Off+4)), p.end-p.L4Off
 	switch {
 	case got == want:
+	case got == 0 && want > 0xFFFF:
+		p.check.Seen.Big++ // of a tunnel that carries BIG TCP
 	case want > 0xFFFF:
 		p.found(UDPLength, "udp.length", hex16(uint16(got)), "", "%d bytes do not fit in the field", want)
 	case got > want || got < 8:

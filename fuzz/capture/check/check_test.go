@@ -49,25 +49,25 @@ func TestGuesses(t *testing.T) {
 		{tcp, func(b []byte) { put(36, sum(b, 36))(b) }, "not complemented"},
 		{udp, func(b []byte) { b[46], b[47] = b[47], b[46] }, "its bytes are swapped"},
 		{tcp, func(b []byte) { put(36, model.Sum(b[12:20], []byte{0, 6}))(b) }, "it is only the pseudo-header's sum, and without the length"},
-		{tcp, func(b []byte) { put(36, 0)(b); put(36, 0xFFFF-model.Sum(b[20:]))(b) }, "the pseudo-header was left out"},
+		{tcp, func(b []byte) { put(36, 0)(b); put(36, 0xFFFF-model.Sum(b[20:]))(b) }, "the pseudo-header was not summed"},
 		{udp, func(b []byte) { put(46, model.Sum(b[46:48], []byte{0, 108}))(b) }, "the pseudo-header was summed without the length"},
-		{ext, func(b []byte) { put(64, model.Sum(b[64:66], []byte{0xFF, 0xFF - 8}))(b) }, "as if the pseudo-header's length included the extension headers"},
+		{ext, func(b []byte) { put(64, model.Sum(b[64:66], []byte{0xFF, 0xFF - 8}))(b) }, "the pseudo-header's length included the extension headers"},
 		{tcp, func(b []byte) {
 			last := b[140]
 			put(36, model.Sum(b[36:38], []byte{last, 0}, []byte{0xFF, 0xFF - last}))(b)
-		}, "as if the odd last byte were the low half of its word"},
-		{tcp, flag(scenario.PSH), "as if PSH were set"},
-		{tcp, flag(scenario.CWR), "as if CWR were set"},
+		}, "the odd last byte was summed as the low half of its word"},
+		{tcp, flag(scenario.PSH), "PSH was set when it was computed"},
+		{tcp, flag(scenario.CWR), "CWR was set when it was computed"},
 		{tcp, func(b []byte) {
 			binary.BigEndian.PutUint32(b[24:], before.Seq)
 			packet.Fix(b, packet.FixL4Csum)
 			binary.BigEndian.PutUint32(b[24:], tcp.Seq)
-		}, "as if the sequence number were packet 1's"},
-		{tcp, func(b []byte) { copy(b[36:38], before.Bytes()[36:38]) }, "it is packet 1's checksum"},
+		}, "the sequence number was packet 1's when it was computed"},
+		{tcp, func(b []byte) { copy(b[36:38], before.Bytes()[36:38]) }, "the sequence number was packet 1's when it was computed"},
 		{tcp, func(b []byte) { b[10], b[11] = 0, 0 }, "never filled in"},
-		{tcp, func(b []byte) { b[1] |= 3 }, "as if the ECN bits were 00"},
-		{tcp, func(b []byte) { b[8]-- }, "as if the TTL were one more"},
-		{tcp, func(b []byte) { b[5]--; packet.Fix(b, packet.FixIPCsum); b[5]++ }, "as if the ID were packet 1's"},
+		{tcp, func(b []byte) { b[1] |= 3 }, "the ECN bits were 00 when it was computed"},
+		{tcp, func(b []byte) { b[8]-- }, "the TTL was lowered by 1 without updating the checksum"},
+		{tcp, func(b []byte) { b[5]--; packet.Fix(b, packet.FixIPCsum); b[5]++ }, "the ID was packet 1's when it was computed"},
 		{tcp, func(b []byte) { b[60] ^= 0x40 }, "off by "},
 	} {
 		b := test.packet.Bytes()

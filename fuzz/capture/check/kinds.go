@@ -25,7 +25,8 @@ var (
 	IPLengthWrapped    = Kind{"ip-length-wrapped", "V4.total", false, "wireguard-go joins 66 packets of 1,000 bytes; the kernel loses all", "coalesce/total-66x1000-tcp4"}
 	IPLengthExtensions = Kind{"ip-length-extensions", "S3.extension", false, "wireguard-go, tailscale, and tun-rs before e9a699d, count the length from the L4 header", "segment/extension-hop-by-hop-tcp6"}
 	Overlong           = Kind{"overlong", "S1.split", false, "a superpacket that was not cut: early nebula relied on hdr_len; tun-rs read from a device that another program had set up", "segment/hdr-len-whole-packet-tcp4"}
-	IPChecksum         = Kind{"ip-checksum", "S2.header", false, "the header was changed after its checksum was computed: nebula before 705a8f60 (ECN), or the sender itself", "coalesce/ip-header-checksum-wrong-tcp4"}
+	IPChecksum         = Kind{"ip-checksum", "S2.header", false, "nebula before 705a8f60 changed the ECN bits after the checksum was computed", "coalesce/ip-header-checksum-wrong-tcp4"}
+	IPChecksumZero     = Kind{"ip-checksum-zero", "S2.header", true, "a network card that fills it in, in a capture on the sender's side", "coalesce/ip-header-checksum-wrong-tcp4"}
 	IDConstant         = Kind{"id-constant", "S2.id", false, "nebula before 72098ce8 gave all segments the ID of the first", "segment/id-wraps-tcp4"}
 	IDDescending       = Kind{"id-descending", "C5.front", true, "wireguard-go and tailscale join a packet in front of earlier ones, which swaps IDs", "coalesce/reorder-front-tcp4"}
 	L4Header           = Kind{"l4-header", "V4.l4_header", false, "", "segment/refuse-doff-past-the-end-tcp4"}
@@ -38,6 +39,7 @@ var (
 	UDPLength          = Kind{"udp-length", "S5.length", false, "", "coalesce/udp-length-long-udp4"}
 	UDPSurplus         = Kind{"udp-surplus", "C1.udp_length", true, "wireguard-go and tailscale count the options as payload", "coalesce/udp-surplus-udp4"}
 	L4Checksum         = Kind{"l4-checksum", "S6.partial", false, "", "coalesce/tcp-checksum-wrong-tcp4"}
+	NotPartial         = Kind{"not-partial", "S6.partial", false, "a program that sets NEEDS_CSUM after it completed the checksum, or clears the field", "segment/none-needs-csum-tcp4"}
 	L4Partial          = Kind{"l4-partial", "S6.none", false, "NEEDS_CSUM was ignored, or the capture was taken before a network card completed the checksum", "segment/none-needs-csum-tcp4"}
 	UDPZero            = Kind{"udp-zero", "S6.zero", false, "wireguard-go and tailscale write 0 where the checksum computes to it", "segment/none-needs-csum-zero-udp6"}
 	UDPZeroComputed    = Kind{"udp-zero-computed", "S6.zero", true, "wireguard-go and tailscale write 0 where the checksum computes to it", "segment/none-needs-csum-zero-udp6"}
@@ -46,8 +48,8 @@ var (
 
 // Kinds returns all kinds of findings.
 func Kinds() []Kind {
-	list := []Kind{RefusedECN, HdrLen, IPHeader, IPLength, IPLengthWrapped, IPLengthExtensions, Overlong, IPChecksum, IDConstant, IDDescending,
-		L4Header, SeqGap, SeqLost, TCPCWR, TCPCWRSuspect, TCPFIN, TCPPSH, UDPLength, UDPSurplus, L4Checksum, L4Partial, UDPZero, UDPZeroComputed, UDPAbsent}
+	list := []Kind{RefusedECN, HdrLen, IPHeader, IPLength, IPLengthWrapped, IPLengthExtensions, Overlong, IPChecksum, IPChecksumZero, IDConstant, IDDescending,
+		L4Header, SeqGap, SeqLost, TCPCWR, TCPCWRSuspect, TCPFIN, TCPPSH, UDPLength, UDPSurplus, L4Checksum, NotPartial, L4Partial, UDPZero, UDPZeroComputed, UDPAbsent}
 	for _, why := range slices.Sorted(maps.Keys(refusals)) {
 		list = append(list, refusals[why])
 	}

@@ -74,10 +74,16 @@ func (r *Report) Print(w io.Writer) {
 	if r.Seen.Partial > 0 {
 		fmt.Fprintf(w, "  %s with a partial checksum, which an offload still has to complete; with -wire each is a finding\n", record.Count(r.Seen.Partial, "packet"))
 	}
+	if n := r.Seen.Big; n > 0 {
+		fmt.Fprintf(w, "  %s without a length in the header, presumed BIG TCP; the checksum was not judged\n", record.Count(n, "packet"))
+	}
+	if n := r.Seen.Padded; n > 0 {
+		fmt.Fprintf(w, "  %s with padding or an FCS after the end, which was cut off as a kernel does\n", record.Count(n, "packet"))
+	}
 	shown := map[string]bool{}
 	for _, f := range r.Findings {
 		fmt.Fprintf(w, "%v\n", f)
-		if !shown[f.Name] && f.Like != "" {
+		if !shown[f.Name] && f.Like != "" && !f.Suspect {
 			fmt.Fprintf(w, "  like: %s; see corpus/%s.pkts\n", f.Like, f.Case)
 		}
 		shown[f.Name] = true

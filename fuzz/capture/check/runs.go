@@ -13,15 +13,16 @@ import (
 type flow struct {
 	last latest
 
-	checksummed bool   // a datagram had a checksum
-	opened      bool   // its SYN was seen, so accECN is known
-	accECN      bool   // accurate ECN was negotiated: CWR is part of a counter
-	started     bool   // frontier is known
-	frontier    uint32 // the sequence number after the last byte sent
-	pushed      int    // segments in a row with PSH that look like those of one superpacket
-	pushedFirst int    // the number of the first of these
-	full        int    // segments in a row with one size
-	missing     []gap  // in runs of full segments
+	checksummed bool         // a datagram had a checksum
+	opened      bool         // its SYN was seen, so accECN is known
+	accECN      bool         // accurate ECN was negotiated: CWR is part of a counter
+	started     bool         // frontier is known
+	frontier    uint32       // the sequence number after the last byte sent
+	pushed      int          // segments in a row with PSH that look like those of one superpacket
+	pushedFirst int          // the number of the first of these
+	full        int          // segments in a row with one size
+	missing     []gap        // in runs of full segments
+	sizes       map[int]bool // a few payload lengths of its segments
 }
 
 // latest holds the fields of a flow's latest packet.
@@ -30,6 +31,7 @@ type latest struct {
 	at               time.Time
 	ipLen, l4Len     int
 	id, ipSum, l4Sum uint16
+	l4Right          uint16 // what l4Sum should be, if it is complete
 	df               bool
 	seq, ack         uint32
 	seqBytes         [4]byte
@@ -49,7 +51,7 @@ func (l *latest) remember(p *judged) {
 	if p.PayloadOff == 0 || p.Fragment {
 		return
 	}
-	l.l4Len, l.payload = p.end-p.L4Off, p.end-p.PayloadOff
+	l.l4Len, l.payload, l.l4Right = p.end-p.L4Off, p.end-p.PayloadOff, p.rightSum
 	if p.Proto == 17 {
 		l.l4Sum = p.u16(p.L4Off + 6)
 		return
@@ -57,6 +59,16 @@ func (l *latest) remember(p *judged) {
 	l.seq, l.ack, l.flags = p.u32(p.L4Off+4), p.u32(p.L4Off+8), p.b[p.L4Off+13]
 	l.window, l.l4Sum = p.u16(p.L4Off+14), p.u16(p.L4Off+16)
 	copy(l.seqBytes[:], p.b[p.L4Off+4:])
+}
+
+// hasSize remembers a payload length of the flow, up to eight.
+func (f *flow) hasSize(n int) {
+	if n > 0 && len(f.sizes) < 8 {
+		if f.sizes == nil {
+			f.sizes = map[int]bool{}
+		}
+		f.sizes[n] = true
+	}
 }
 
 var seed = maphash.MakeSeed()
@@ -134,6 +146,17 @@ func (p *judged) pushes(f *flow, follows bool, flags byte, payload int) {
 	}
 }
 
+// sameID reports whether two packets in a row that have one ID are certainly segments of
+// one superpacket: full ones of one length, close in time. Small or slow datagrams, such
+// as those of HSRP, BFD and DHCP, may all have one ID (RFC 6864 allows it, as they are
+// never cut into fragments). A copy of a packet is no second packet.
+func (p *judged) sameID(l *latest, payload int, follows bool) bool {
+	if follows {
+		return true
+	}
+	return p.Proto == 17 && sum64(p.b) != l.sum && payload == l.payload && payload >= fullSize && p.at.Sub(l.at).Abs() <= together
+}
+
 // ids judges an IPv4 ID together with the ID of the packet before it in its flow.
 func (p *judged) ids(f *flow) {
 	l := &f.last
@@ -144,7 +167,7 @@ func (p *judged) ids(f *flow) {
 	id, df := p.u16(4), p.b[6]&0x40 != 0
 	follows := p.Proto == 6 && p.u32(p.L4Off+4) == l.seq+uint32(l.payload)
 	switch {
-	case id == l.id && !df && !l.df && (follows || p.Proto == 17 && sum64(p.b) != l.sum):
+	case id == l.id && !df && !l.df && p.sameID(l, payload, follows):
 		p.found(IDConstant, "ip.id", hex16(id), hex16(l.id+1), "packet %d has the same ID; without DF, fragments of the two can be mixed up", l.number)
 	case follows && id == l.id-1:
 		p.found(IDDescending, "ip.id", hex16(id), hex16(l.id+1), "against the sequence numbers: by its ID, packet %d was sent after this one", l.number)

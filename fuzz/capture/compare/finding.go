@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"tunproof/fuzz/packet"
 	"tunproof/fuzz/record"
@@ -30,6 +31,9 @@ type Finding struct {
 	Text    string              `json:"text,omitempty"`
 
 	of [2]int // the numbers of the packets that changed; 0 for segments that were cut
+	// hop reports whether a hop between the captures can have made the change: it is in
+	// fields that hops change, and the checksums are as right as before.
+	hop bool
 }
 
 // FieldNames returns the names of the fields that changed.
@@ -64,6 +68,24 @@ func (f Finding) String() string {
 		s += fmt.Sprintf("\n  %s (offset %d): %s, was %s", d.Field, d.Off, d.GotText, d.WantText)
 	}
 	return s + " [" + f.Rule + "]"
+}
+
+// hopFields are the fields that a router or a translator changes, with the checksums that
+// follow from them.
+var hopFields = []string{"ip.ttl", "ip.hop_limit", "ip.tos", "ip.version_tc_label", "ip.checksum", "ip.src", "ip.dst",
+	"tcp.sport", "tcp.dport", "udp.sport", "udp.dport", "tcp.checksum", "udp.checksum"}
+
+// byHop reports whether a hop between the captures can have changed u to w. Checksums
+// alone are no hop's change, and no hop makes a right one wrong.
+func byHop(u, w *unit, fields []packet.Difference) bool {
+	other := false
+	for _, d := range fields {
+		if !slices.Contains(hopFields, d.Field) {
+			return false
+		}
+		other = other || !strings.HasSuffix(d.Field, ".checksum")
+	}
+	return other && packet.Checksum(u.b) == packet.Checksum(w.b) && (packet.HeaderRight(w.b) || !packet.HeaderRight(u.b))
 }
 
 // blame returns the rule that a change breaks, and what the change looks like. The

@@ -170,6 +170,7 @@ func (m *Matcher) changed(u, w *unit) Finding {
 	}
 	f := Finding{What: Changed, Packets: [2]int{u.number, w.number}, Segment: max(u.segment, w.segment), Fields: m.differences(u.b, w.b)}
 	f.Rule, f.Text = blame(u, w, f.Fields)
+	f.hop = byHop(u, w, f.Fields)
 	f.of = [2]int{u.number, w.number}
 	switch { // a change in all segments of a superpacket is one finding
 	case w.cut:

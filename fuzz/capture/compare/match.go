@@ -26,12 +26,15 @@ const (
 
 // Config is how captures are compared.
 type Config struct {
-	Ignore []string // fields that may differ, by the names of package packet
+	Ignore []string // fields that may differ, by the names of package packet; none of Matched
 	Size   int      // payload bytes of a full segment; 0 takes it from the captures
 
 	Pending int // packets of each side that may wait for their counterpart; 0 is DefaultPending
 	Ahead   int // packets of each capture that Files reads ahead to compare clocks; 0 is DefaultAhead
 }
+
+// Matched are the fields by which packets of both captures are matched.
+var Matched = []string{"ip.src", "ip.dst", "tcp.sport", "tcp.dport", "udp.sport", "udp.dport"}
 
 // DefaultPending is the default of Config.Pending. It is more than a queue between
 // two captures holds.

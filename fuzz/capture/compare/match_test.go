@@ -375,7 +375,14 @@ func TestShortened(t *testing.T) {
 			packet.Fix(x.Data, packet.FixL4Csum)
 		}
 		for _, sides := range [][2][]pcap.Packet{{packets, supers}, {supers, packets}} {
-			if found, s := compared(t, Config{}, sides[0], sides[1]); len(found) > 0 || s.Segments != 20 {
+			found, s := compared(t, Config{}, sides[0], sides[1])
+			if packet.Parse(before[0]).Proto == 17 { // each is a datagram of its own
+				if s.Segments != 0 || s.Cut != [2]int{} {
+					t.Errorf("%s: complete checksums: %+v %v", packet.Line(before[0]), s, found)
+				}
+				continue
+			}
+			if len(found) > 0 || s.Segments != 20 {
 				t.Errorf("%s: complete checksums: %+v %v", packet.Line(before[0]), s, found)
 			}
 		}

@@ -16,6 +16,7 @@ import (
 type Report struct {
 	Before   string         `json:"before"`
 	After    string         `json:"after"`
+	Ignored  []string       `json:"ignored,omitempty"` // fields that -ignore left out
 	Notes    []string       `json:"notes,omitempty"`
 	Summary  Summary        `json:"summary"`
 	What     map[string]int `json:"what,omitempty"` // the number of findings, by what happened
@@ -43,7 +44,7 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 			n = max(1, f.Count)
 		}
 		found.Add(f.What, n, f)
-		if names := f.FieldNames(); f.What == Changed && names != nil && len(fields) < maxFieldSets {
+		if names := f.FieldNames(); f.What == Changed && f.hop && len(fields) < maxFieldSets {
 			fields[strings.Join(names, ",")]++
 		}
 	})
@@ -75,7 +76,7 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 		}
 	}
 	sortFindings(found.Kept)
-	r := &Report{Before: in[0].Name, After: in[1].Name, Summary: m.Summary, What: found.Kinds, Findings: found.Kept, total: found.Total(), stopped: err != nil,
+	r := &Report{Before: in[0].Name, After: in[1].Name, Ignored: cfg.Ignore, Summary: m.Summary, What: found.Kinds, Findings: found.Kept, total: found.Total(), stopped: err != nil,
 		Record: record.New("compare", "P2", "captures", "model", m.Summary.Segments, "segments", start)}
 	for _, i := range in {
 		for _, n := range i.Notes() {
@@ -155,6 +156,12 @@ func (r *Report) Print(w io.Writer) {
 		fmt.Fprintln(w, "nothing to judge: no packet is in both captures")
 	case r.Record.Result == record.NotRun:
 		fmt.Fprintf(w, "no verdict: %s, which is more\n", r.Record.Detail)
+	case len(r.Ignored) > 0:
+		fmt.Fprintf(w, "holds but for what was ignored: %s came through in order, unchanged except perhaps in %s", segments, strings.Join(r.Ignored, ", "))
+		if n := r.leftOut(); n > 0 {
+			fmt.Fprintf(w, "; %s not compared", units(n))
+		}
+		fmt.Fprintln(w)
 	default:
 		fmt.Fprintf(w, "holds: %s came through unchanged, in order", segments)
 		if n := r.leftOut(); n > 0 {

@@ -3,6 +3,7 @@ package compare
 import (
 	"bytes"
 	"slices"
+	"tunproof/fuzz/packet"
 )
 
 // overlap reports whether two units of a flow cover some of the same payload with
@@ -61,6 +62,8 @@ func start(long, short *unit) int {
 func (m *Matcher) divisible(long, short *unit) bool {
 	n, all := len(short.payload()), len(long.payload())
 	switch {
+	case long.Proto == 17 && !long.derived && packet.Checksum(long.b) == packet.Right:
+		return false // a datagram with a checksum of its own: a receiver gets one
 	case start(long, short) != 0, n == long.flow.size:
 		return true
 	case len(long.b) > likelySizes[0] && (long.derived || 2*n <= all):

@@ -3,6 +3,7 @@ package pcap
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"strings"
 )
 
@@ -76,6 +77,9 @@ func (l link) ip(b []byte) ([]byte, reason) {
 	if l.fcs && l.kind == linkEthernet {
 		b = b[:max(0, len(b)-4)]
 	}
+	if !l.fcs && l.kind == linkEthernet && hasFCS(b) {
+		b = b[:len(b)-4]
+	}
 	if len(b) < header {
 		return nil, reason{"shorter than the link header: %d of %d bytes", uint32(len(b)), uint32(header)}
 	}
@@ -93,13 +97,31 @@ func (l link) ip(b []byte) ([]byte, reason) {
 	return payload(b, binary.BigEndian.Uint16(h[12:]), true)
 }
 
+// hasFCS reports whether an Ethernet frame ends in its frame check sequence although the
+// file does not say so: its last 4 bytes are the CRC-32 of the others (IEEE 802.3, 3.2.9).
+// Only frames with bytes after the IP packet are looked at.
+func hasFCS(frame []byte) bool {
+	if len(frame) < 14+20+4 {
+		return false
+	}
+	n := 0
+	switch b := frame[14:]; binary.BigEndian.Uint16(frame[12:]) {
+	case 0x0800:
+		n = int(binary.BigEndian.Uint16(b[2:]))
+	case 0x86DD:
+		n = 40 + int(binary.BigEndian.Uint16(b[4:]))
+	}
+	end := len(frame) - 4
+	return n > 0 && 14+n <= end && crc32.ChecksumIEEE(frame[:end]) == binary.LittleEndian.Uint32(frame[end:])
+}
+
 // family returns b if an address family, read in one byte order or the other, is
-// AF_INET or AF_INET6. AF_INET is 2 everywhere. AF_INET6 is 24 on NetBSD and OpenBSD, 28
+// AF_INET or AF_INET6, or the EtherType of IP. AF_INET is 2 everywhere. AF_INET6 is 24 on NetBSD and OpenBSD, 28
 // on FreeBSD, 30 on Darwin and 10 on Linux.
 func family(b []byte, one, other uint32) ([]byte, reason) {
 	for _, f := range [2]uint32{one, other} {
 		switch f {
-		case 2, 24, 28, 30, 10:
+		case 2, 24, 28, 30, 10, 0x0800, 0x86DD: // some drivers write an EtherType
 			return b, reason{}
 		}
 	}

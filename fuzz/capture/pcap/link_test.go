@@ -3,8 +3,10 @@ package pcap
 import (
 	"bytes"
 	"encoding/binary"
+	"hash/crc32"
 	"strings"
 	"testing"
+	"tunproof/fuzz/scenario"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -116,5 +118,21 @@ func TestReason(t *testing.T) {
 	}
 	if l := (link{kind: 195}); l.supported() || !bytes.Contains([]byte(linkNames), []byte("276")) {
 		t.Errorf("%v", l)
+	}
+}
+
+// TestFCS checks that the frame check sequence of an Ethernet frame is cut off where the
+// file does not announce it, and that other bytes after the packet stay.
+func TestFCS(t *testing.T) {
+	packet := scenario.TCP4(100).Bytes()
+	frame := append([]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0x08, 0x00}, packet...)
+	l := link{kind: linkEthernet}
+	with := binary.LittleEndian.AppendUint32(bytes.Clone(frame), crc32.ChecksumIEEE(frame))
+	if got, _ := l.ip(with); !bytes.Equal(got, packet) {
+		t.Errorf("%d bytes with the FCS, want %d", len(got), len(packet))
+	}
+	with[len(with)-1] ^= 1
+	if got, _ := l.ip(with); len(got) != len(packet)+4 {
+		t.Errorf("%d bytes with 4 that are no FCS, want %d", len(got), len(packet)+4)
 	}
 }

@@ -91,9 +91,9 @@ var checked = []broken{
 			copy(b[48:50], b[46:48])
 			b[46], b[47] = 0, 0
 		})},
-	{name: "header checksum not updated after an ECN mark", capture: "tcp4-ecn", packets: []int{9}, field: "ip.checksum", rule: "S2.header", text: "as if the ECN bits were 10",
+	{name: "header checksum not updated after an ECN mark", capture: "tcp4-ecn", packets: []int{9}, field: "ip.checksum", rule: "S2.header", text: "the ECN bits were 10 when it was computed",
 		rewrite: each([]int{9}, func(b []byte) { b[1] |= 3 })},
-	{name: "header checksum not updated by a forwarder", capture: "udp4-bulk-connected", packets: []int{5}, field: "ip.checksum", rule: "S2.header", text: "the TTL were one more",
+	{name: "header checksum not updated by a forwarder", capture: "udp4-bulk-connected", packets: []int{5}, field: "ip.checksum", rule: "S2.header", text: "the TTL was lowered by 1 without updating the checksum",
 		rewrite: each([]int{5}, func(b []byte) { b[8]-- })},
 	{name: "66 packets whose length wraps", capture: "tcp4-bulk", packets: []int{3}, field: "ip.total_length", rule: "V4.total", text: "do not fit",
 		rewrite: func(t *testing.T, list [][]byte) [][]byte {
@@ -114,7 +114,7 @@ var checked = []broken{
 			sum := model.Sum(b[36:38], []byte{byte((len(b) - 20) >> 8), byte(len(b) - 20)})
 			binary.BigEndian.PutUint16(b[36:], uint16(sum))
 		})},
-	{name: "checksum from before PSH was cleared", capture: "tcp6-bulk", packets: []int{20}, field: "tcp.checksum", rule: "S6.partial", text: "as if PSH were set",
+	{name: "checksum from before PSH was cleared", capture: "tcp6-bulk", packets: []int{20}, field: "tcp.checksum", rule: "S6.partial", text: "PSH was set when it was computed",
 		rewrite: each([]int{20}, func(b []byte) { b[53] |= scenario.PSH; fixed(b); b[53] &^= scenario.PSH })},
 	{name: "a partial checksum that nobody finished", capture: "udp6-quic-like", args: []string{"-wire"}, packets: []int{30}, field: "udp.checksum", rule: "S6.none", text: "pseudo-header's sum",
 		rewrite: each([]int{30}, func(b []byte) { packet.Fix(b, packet.FixPartial) })},
@@ -145,9 +145,9 @@ var checked = []broken{
 		rewrite: func(_ *testing.T, list [][]byte) [][]byte { return slices.Delete(list, 41, 46) }},
 	{name: "the same, IDs counted by the kernel", capture: "tcp4-bulk", packets: []int{42}, field: "tcp.seq", rule: "S4.seq", text: "the IPv4 IDs skip 5, one for each segment of the gap",
 		rewrite: func(_ *testing.T, list [][]byte) [][]byte { return slices.Delete(list, 41, 46) }},
-	{name: "Ethernet's padding counted as payload", capture: "tcp4-bulk", packets: []int{2}, field: "ip.total_length", rule: "C1.length", text: "the packet is 6 bytes longer than this field says",
+	{name: "bytes after the packet, which are no padding", capture: "tcp4-bulk", packets: []int{2}, field: "ip.total_length", rule: "C1.length", text: "the packet is 6 bytes longer than this field says",
 		rewrite: func(t *testing.T, list [][]byte) [][]byte {
-			list[1] = append(list[1], 0, 0, 0, 0, 0, 0)
+			list[1] = append(list[1], 1, 2, 3, 4, 5, 6)
 			return list
 		}},
 	{name: "a datagram's length not updated", capture: "udp4-quic-like", packets: []int{12}, field: "udp.length", rule: "S5.length",

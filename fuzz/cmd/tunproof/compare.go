@@ -45,6 +45,8 @@ func compareCommand(ctx context.Context, s streams, args []string) (int, error) 
 		return 0, fmt.Errorf("%w: give two captures, BEFORE and AFTER", errUsage)
 	case len(unknown) > 0:
 		return 0, fmt.Errorf("%w: -ignore: no field %q; the fields are %s", errUsage, unknown[0], strings.Join(packet.Names(), ", "))
+	case slices.ContainsFunc(cfg.Ignore, func(f string) bool { return slices.Contains(compare.Matched, f) }):
+		return 0, fmt.Errorf("%w: -ignore: packets are matched by %s, so changes of these cannot be ignored", errUsage, strings.Join(compare.Matched, ", "))
 	case cfg.Size < 0 || *most < 0:
 		return 0, fmt.Errorf("%w: -size and -max must not be negative", errUsage)
 	case flags.Arg(0) == "-" && flags.Arg(1) == "-":

@@ -1,0 +1,268 @@
+package check
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"tunproof/fuzz/packet"
+	"tunproof/model"
+)
+
+// A wrong checksum is explained by the error that makes it. Each cause computes the value
+// that a program with this error writes. A cause fits if that is the value in the packet.
+// The simplest cause comes first. A second one is named if it fits as well, because the
+// bytes do not tell the two apart.
+
+// explainer collects the causes of one wrong field.
+type explainer struct {
+	got  uint16
+	fits []string
+}
+
+// value adds a cause that writes v.
+func (e *explainer) value(v uint16, text string) {
+	if v == e.got {
+		e.fits = append(e.fits, text)
+	}
+}
+
+// sum adds a cause that writes the complement of s, a sum.
+func (e *explainer) sum(s int, text string) { e.value(^fold(s), text) }
+
+// text returns the causes in words: the simplest, and one more that fits.
+func (e *explainer) text() string {
+	list := e.fits
+	if len(list) > 2 {
+		list = list[:2]
+	}
+	return strings.Join(list, ", or ")
+}
+
+// fold returns a sum of 16-bit words in 16 bits.
+func fold(s int) uint16 {
+	for s > 0xFFFF {
+		s = s>>16 + s&0xFFFF
+	}
+	return uint16(s)
+}
+
+func swap(v uint16) uint16 { return v<<8 | v>>8 }
+
+// words returns the sum of all 16-bit words without folding, the carries in the upper
+// bits. An odd last byte is the upper half of its word.
+func words(parts ...[]byte) (s int) {
+	for _, b := range parts {
+		for i := 0; i+1 < len(b); i += 2 {
+			s += int(binary.BigEndian.Uint16(b[i:]))
+		}
+		if len(b)%2 == 1 {
+			s += int(b[len(b)-1]) << 8
+		}
+	}
+	return s
+}
+
+// headerCauses explains a wrong IPv4 header checksum. ecn reports whether the cause is a
+// change of the ECN bits, as a known bug made it.
+func (p *judged) headerCauses(f *flow, got uint16) (cause string, ecn bool) {
+	hdrLen := 4 * int(p.b[0]&15)
+	all := words(p.b[:10], p.b[12:hdrLen])
+	sum, want := fold(all), ^fold(all)
+	e := explainer{got: got}
+	e.value(0, "it was never filled in, or summed over itself")
+	if hdrLen > 20 {
+		e.sum(words(p.b[:10], p.b[12:20]), fmt.Sprintf("it covers 20 of the %d bytes of the header: the options were left out", hdrLen))
+	}
+	e.value(sum, "the sum was not complemented")
+	e.value(swap(want), "its bytes are swapped")
+	carries(&e, all)
+	e.sum(all+1<<8, "the TTL was lowered by 1 without updating the checksum")
+	e.sum(all-int(p.u16(2)), "the total length was 0 when it was computed")
+	e.sum(all-int(p.u16(4)), "the ID was 0 when it was computed")
+	e.sum(all-int(p.u16(4))+int(swap(p.u16(4))), "the bytes of the ID were swapped when it was computed")
+	for bits := range 4 {
+		if now := int(p.b[1] & 3); bits != now {
+			before := len(e.fits)
+			e.sum(all-now+bits, fmt.Sprintf("the ECN bits were %02b when it was computed", bits))
+			ecn = ecn || before == 0 && len(e.fits) > 0
+		}
+	}
+	if p.u16(6)&0x4000 != 0 {
+		e.sum(all-0x4000, "DF was not set when it was computed")
+	}
+	if l := f.last; l.number > 0 && l.version == 4 {
+		e.sum(all-int(p.u16(4))+int(l.id), fmt.Sprintf("the ID was packet %d's when it was computed", l.number))
+		e.sum(all-int(p.u16(2))+l.ipLen&0xFFFF, fmt.Sprintf("the total length was packet %d's when it was computed", l.number))
+		if len(e.fits) == 0 {
+			e.value(l.ipSum, fmt.Sprintf("it is packet %d's checksum", l.number))
+		}
+	}
+	e.sum(words(p.b), "it covers the whole packet")
+	return e.text(), ecn
+}
+
+// carries adds the errors of folding. all is a sum with its carries.
+func carries(e *explainer, all int) {
+	if all > 0xFFFF {
+		e.value(^uint16(all), "the carries were not added")
+		if once := all>>16 + all&0xFFFF; once > 0xFFFF {
+			e.value(^uint16(once), "the carry of the carry was not added")
+		}
+	}
+}
+
+// l4Causes explains a wrong checksum of TCP or UDP that should be complete.
+func (p *judged) l4Causes(f *flow, c packet.Sum) string {
+	e := explainer{got: c.Got}
+	b, at, end := p.b, c.At, c.End
+	addresses, proto, n := words(p.Addresses(b)), int(p.Proto), end-p.L4Off
+	rest := words(b[p.L4Off:at], b[at+2:end])
+	pseudo := addresses + proto + n>>16 + n&0xFFFF
+	all := pseudo + rest
+	if p.Proto == 6 || p.Version == 6 {
+		e.value(0, "it was never filled in, or summed over itself")
+	}
+	e.value(^c.Partial, "it is the complement of the pseudo-header sum: the payload is not in it")
+	e.value(fold(addresses+proto), "it is only the pseudo-header's sum, and without the length: the partial checksum was wrong, and was not completed")
+	if p.gso || len(b) > 1500 {
+		e.value(fold(pseudo+1), "it is only the pseudo-header's sum, one too large")
+		e.value(fold(pseudo+0xFFFE), "it is only the pseudo-header's sum, one too small")
+	}
+	e.sum(rest, "the pseudo-header was not summed")
+	e.sum(all+pseudo, "the pseudo-header was summed twice")
+	e.value(fold(all), "the sum was not complemented")
+	e.value(swap(c.Want), "its bytes are swapped")
+	carries(&e, all)
+	e.sum(all-n, "the pseudo-header was summed without the length")
+	e.sum(all-proto, "the pseudo-header was summed without the protocol")
+	e.sum(all-addresses, "the pseudo-header was summed without the addresses")
+	e.sum(all-proto+23-proto, "the pseudo-header had the other protocol, TCP's or UDP's")
+	half := len(p.Addresses(b)) / 2
+	e.sum(all-words(p.Addresses(b)[half:]), "the pseudo-header was summed without the destination")
+	e.sum(all-words(p.Addresses(b)[:half]), "the pseudo-header was summed without the source")
+	e.sum(all-n+p.IPLen, "the pseudo-header had the length of the whole packet")
+	e.sum(all-n+end-p.PayloadOff, "the pseudo-header had the length of the payload")
+	e.sum(all-n+int(swap(uint16(n))), "the length in the pseudo-header had its bytes swapped")
+	if p.Extensions > 0 {
+		e.sum(all+p.Extensions, "the pseudo-header's length included the extension headers")
+		e.sum(all-p.Extensions, "the pseudo-header's length lacked the extension headers")
+		e.sum(all-proto+int(b[6]), "the pseudo-header had the type of the first extension header")
+	}
+	p.spanCauses(&e, c, all)
+	p.fieldCauses(&e, f, c, all)
+	return e.text()
+}
+
+// spanCauses adds errors of the bytes that are summed.
+func (p *judged) spanCauses(e *explainer, c packet.Sum, all int) {
+	b, at, end := p.b, c.At, c.End
+	if end < len(b) {
+		past := words(b[p.L4Off:at], b[at+2:]) - words(b[p.L4Off:at], b[at+2:end])
+		e.sum(all+past, fmt.Sprintf("it covers all %d bytes, past the end of the packet", len(b)))
+		more := len(b) - end
+		e.sum(all+past+more, fmt.Sprintf("it covers all %d bytes, past the end of the packet, and the pseudo-header's length too", len(b)))
+	}
+	if (end-p.L4Off)%2 == 1 {
+		last := int(b[end-1])
+		e.sum(all-last<<8, "the odd last byte was not summed")
+		e.sum(all-last<<8+last, "the odd last byte was summed as the low half of its word")
+	}
+	if off := p.PayloadOff; off < end && (end-off) > 1 {
+		payload := words(b[off:end])
+		e.sum(all-payload+int(swap(fold(payload))), "the payload was summed at an odd offset")
+		e.sum(all-payload, "the payload was not summed")
+	}
+	if p.Proto == 6 && p.PayloadOff > p.L4Off+20 {
+		e.sum(all-words(b[p.L4Off+20:p.PayloadOff]), "the TCP options were not summed")
+	}
+	for size := range p.sizes {
+		if cut := p.PayloadOff + size; cut < end && size > 0 {
+			n := cut - p.L4Off
+			e.sum(words(p.Addresses(b))+int(p.Proto)+n+words(b[p.L4Off:at], b[at+2:cut]), fmt.Sprintf("it is right for a packet that ends after the first %d bytes of payload: the length was raised without updating the checksum (LRO)", size))
+		}
+	}
+}
+
+// fieldCauses adds fields that had another value when the checksum was computed.
+func (p *judged) fieldCauses(e *explainer, f *flow, c packet.Sum, all int) {
+	l := f.last
+	if p.Proto == 6 {
+		now := int(p.b[p.L4Off+13])
+		for _, bit := range []struct {
+			mask int
+			name string
+		}{{fin, "FIN"}, {psh, "PSH"}, {ece, "ECE"}, {cwr, "CWR"}} {
+			is := "was set"
+			if now&bit.mask != 0 {
+				is = "was not set"
+			}
+			e.sum(all-now+(now^bit.mask), bit.name+" "+is+" when it was computed")
+		}
+		if l.number > 0 {
+			e.sum(all-words(p.b[p.L4Off+4:p.L4Off+8])+words(l.seqBytes[:]), fmt.Sprintf("the sequence number was packet %d's when it was computed", l.number))
+		}
+	}
+	if l.number == 0 {
+		return
+	}
+	n := c.End - p.L4Off
+	e.sum(all-n+l.l4Len, fmt.Sprintf("the pseudo-header had packet %d's length", l.number))
+	if p.Proto == 17 {
+		e.sum(all-2*n+2*l.l4Len, fmt.Sprintf("the lengths were packet %d's when it was computed", l.number))
+	}
+	if len(e.fits) == 0 && l.l4Right != c.Want && l.l4Sum != 0 {
+		e.value(l.l4Sum, fmt.Sprintf("it is packet %d's checksum", l.number))
+	}
+}
+
+// partialCauses explains a wrong partial checksum: a field that should hold the
+// pseudo-header sum.
+func (p *judged) partialCauses(f *flow, c packet.Sum) string {
+	e := explainer{got: c.Got}
+	n := c.End - p.L4Off
+	addresses, proto := words(p.Addresses(p.b)), int(p.Proto)
+	pseudo := addresses + proto + n>>16 + n&0xFFFF
+	e.value(0, "it was never filled in")
+	e.value(c.Want, "it is a complete checksum where the partial one belongs")
+	if c.Want == 0 {
+		e.value(0xFFFF, "it is a complete checksum where the partial one belongs")
+	}
+	e.value(^c.Partial, "the pseudo-header sum was complemented")
+	e.value(swap(c.Partial), "its bytes are swapped")
+	e.value(fold(addresses+proto), "the pseudo-header was summed without the length")
+	if pseudo > 0xFFFF {
+		e.value(uint16(pseudo), "the carries were not added")
+	}
+	e.value(fold(addresses+n), "the pseudo-header was summed without the protocol")
+	e.value(fold(addresses+proto+p.IPLen), "the pseudo-header had the length of the whole packet")
+	e.value(fold(addresses+proto+n-(p.PayloadOff-p.L4Off)), "the pseudo-header had the length of the payload")
+	if p.hdr.GSOSize > 0 {
+		e.value(fold(addresses+proto+p.PayloadOff-p.L4Off+int(p.hdr.GSOSize)), "the pseudo-header had the length of the first segment")
+	}
+	e.value(fold(pseudo+1), "it is one too large")
+	e.value(fold(pseudo+0xFFFE), "it is one too small")
+	if p.Extensions > 0 {
+		e.value(fold(pseudo+p.Extensions), "the pseudo-header's length included the extension headers")
+	}
+	if l := f.last; l.number > 0 {
+		e.value(fold(addresses+proto+l.l4Len), fmt.Sprintf("the pseudo-header had packet %d's length", l.number))
+		e.value(l.l4Sum, fmt.Sprintf("it is packet %d's checksum", l.number))
+	}
+	return e.text()
+}
+
+// off returns by how much a wrong checksum is off, and its cause if one fits.
+func off(by uint16, cause string) string {
+	s := fmt.Sprintf("off by %04x", by)
+	if cause != "" {
+		s += ": " + cause
+	}
+	return s
+}
+
+// minus returns a - b in one's complement, from 0 to 0xFFFE.
+func minus(a, b uint16) uint16 { return uint16((int(a) - int(b) + 2*0xFFFF) % 0xFFFF) }
+
+// sumOf returns the sum of bytes in 16 bits, as package model has it.
+func sumOf(parts ...[]byte) uint16 { return uint16(model.Sum(parts...)) }

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"tunproof/fuzz/record"
+)
+
+// TestJudges runs check on inputs rebuilt from public bug reports, and on right traffic
+// that looks wrong at first: what it says of each, and the exit code.
+func TestJudges(t *testing.T) {
+	for name, want := range map[string]struct {
+		code int
+		says []string // each is in the output
+		not  []string // none is
+	}{
+		"needs-csum-over-complete.txt":        {1, []string{"want 841f", "a complete checksum where the partial one belongs"}, nil},
+		"needs-csum-over-complete-tso.pcapng": {1, []string{"want 8427", "a complete checksum where the partial one belongs"}, nil},
+		"needs-csum-field-zero.pcapng":        {1, []string{"want 8427", "never filled in"}, []string{"want eb95"}},
+		"big-tcp6.pcap":                       {0, []string{"presumed BIG TCP", "holds: 1 packet"}, []string{"wireguard-go"}},
+		"padding-in-checksum-raw.pcap":        {1, []string{"packet 4: tcp.checksum", "it covers all 46 bytes", "4 packets with padding"}, []string{"ip.total_length"}},
+		"ip-checksum-without-options.pcap":    {1, []string{"packet 3: ip.checksum", "the options were left out"}, []string{"ECN", "like:"}},
+		"checksum-over-itself.pcap":           {1, []string{"packet 1: tcp.checksum", "never filled in, or summed over itself"}, []string{"packet 1's"}},
+		"superpacket-ip-checksum-0.pcapng":    {1, []string{"ip.checksum is 0000, want a1ec", "never filled in"}, []string{"suspect", "like:"}},
+		"null-ethertype.pcap":                 {0, []string{"holds: 1 packet"}, []string{"not IP"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, stderr, code := call(t, "check", "testdata/judges/"+name)
+			if code != want.code {
+				t.Errorf("exit code %d, want %d", code, want.code)
+			}
+			for _, text := range want.says {
+				if !strings.Contains(out, text) {
+					t.Errorf("it does not say %q", text)
+				}
+			}
+			for _, text := range want.not {
+				if strings.Contains(out, text) {
+					t.Errorf("it says %q", text)
+				}
+			}
+			if t.Failed() {
+				t.Logf("%s%s", out, stderr)
+			}
+		})
+	}
+	if record.ExitViolation != 1 || record.ExitHolds != 0 {
+		t.Error("the exit codes are others")
+	}
+}
+
+// TestJudgesCompare runs compare on both sides of such inputs.
+func TestJudgesCompare(t *testing.T) {
+	for name, want := range map[string]struct {
+		after string
+		code  int
+		says  string
+	}{
+		"datagrams-glued":  {"datagrams-glued-after.pcap", 1, "udp.length (offset 24): 000a, was 0009"},
+		"the same, by GRO": {"datagrams-glued-after-partial.pcap", 0, "holds: 2 segments"},
+	} {
+		out, stderr, code := call(t, "compare", "testdata/judges/datagrams-glued-before.pcap", "testdata/judges/"+want.after)
+		if code != want.code || !strings.Contains(out, want.says) {
+			t.Errorf("%s: exit code %d\n%s%s", name, code, out, stderr)
+		}
+	}
+}
