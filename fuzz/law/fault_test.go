@@ -10,6 +10,7 @@ import (
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/law"
+	"tunproof/fuzz/record"
 	"tunproof/fuzz/scenario"
 	"tunproof/fuzz/scenario/draw"
 	"tunproof/offload"
@@ -235,6 +236,7 @@ func TestFaults(t *testing.T) {
 	has := map[string]bool{}
 	for _, f := range faults {
 		has[f.property] = true
+		record.PropertyOf(f.property) // panics if there is none
 		t.Run(f.property+" "+f.name, func(t *testing.T) {
 			for _, p := range law.Properties {
 				if p.ID != f.property && !f.alone {

@@ -67,8 +67,14 @@ func attach() []Property {
 	var list []Property
 	for _, row := range record.OfKind(record.Scenarios) {
 		p := bodies[row.ID]
+		if p.Body == nil || !p.Batches && !p.Supers {
+			panic("law: " + row.ID + " needs an entry in bodies, with a Body, and Batches or Supers")
+		}
 		p.Property = row
 		list = append(list, p)
+	}
+	if len(list) != len(bodies) {
+		panic("law: bodies has an ID that is no property of scenarios in record.Properties")
 	}
 	return list
 }
