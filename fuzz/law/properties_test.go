@@ -8,6 +8,7 @@ import (
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/law"
+	"tunproof/fuzz/packet"
 	"tunproof/fuzz/scenario"
 	"tunproof/fuzz/scenario/draw"
 	"tunproof/offload"
@@ -75,11 +76,22 @@ func TestReach(t *testing.T) {
 	tally := law.NewTally()
 	p := law.Named("Agree")
 	batches, supers := draw.Batches(), draw.Supers()
+	split := map[uint8]int{} // superpackets that are cut into two and more, by type
 	for i := range 2500 {
 		for _, s := range []scenario.Scenario{batches.Example(i), supers.Example(i)} {
 			if err := p.Check(&s, tally); err != nil {
 				t.Fatal(err)
 			}
+			for _, super := range s.Supers {
+				if segments, _ := law.SegmentModel(super); len(segments) > 1 {
+					split[super.Hdr.GSOType&^packet.GSOECN]++
+				}
+			}
+		}
+	}
+	for _, gsoType := range []uint8{packet.GSOTCPv4, packet.GSOTCPv6, packet.GSOUDPL4} {
+		if split[gsoType] < 100 {
+			t.Errorf("%d superpackets of type %d are cut into segments, want at least 100", split[gsoType], gsoType)
 		}
 	}
 	if 2*tally.Merged < tally.Batches {
