@@ -20,12 +20,13 @@ or pcapng file, a .pkts case, or packets as text (hex, a dump, a Go slice); one 
 be -, standard input. A superpacket on one side is matched with its segments on the other.
 
 Prints every packet that was changed (with the fields), lost, duplicated, added or
-reordered, and a verdict. Compares only the stretch between the first and the last packet
-that are in both captures; the report counts the packets outside it.
+reordered, and a verdict. Two kinds of packets are left out: packets before the first or
+after the last one that is in both captures, and superpackets whose segment size nothing
+shows (-size sets it). Lines with the words "not compared" count them.
 `
 
 const compareExits = "Exit codes: 0 all compared packets came through unchanged, 1 findings, 2 usage, infrastructure or an unreadable capture,\n" +
-	"3 no packet is in both captures, or more packets were left out than compared."
+	"3 no finding, but no packet is in both captures, or more packets were left out than compared."
 
 func compareCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)

@@ -165,9 +165,9 @@ func corpusImport(c *corpora, args []string) (int, error) {
 }
 
 const corpusMinimiseHelp = `
-Removes inputs from the directory of a campaign. The rest and the seeds together still
-reach all the code that they reached before. Inputs that fail are kept. It needs clang,
-because libFuzzer measures what an input reaches.
+Removes each input of a campaign's directory that reaches no code beyond that of the seeds
+and of the inputs that stay. Inputs that fail are kept, and so are inputs of more than
+1 MiB. It needs clang, because libFuzzer measures what an input reaches.
 
 Prints for each target how many inputs there were and how many are left.
 `

@@ -43,7 +43,7 @@ func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags.BoolVar(&c.First, "first", false, "stop at the first finding")
 	flags.DurationVar(&c.Limits.Time, "timeout", 10*time.Second, "an input that runs longer than this `TIME` is a finding")
 	flags.IntVar(&c.Limits.Memory, "memory", 2048, "an input that needs more than `MB` megabytes of memory is a finding")
-	plant := flags.String("plant", "", "fuzz offload with the planted bug `NAME`, from the list of tunproof mutants or from -bugs; its directory is DIR/planted/NAME")
+	plant := flags.String("plant", "", "plant the bug `NAME` in a copy of offload, and fuzz the copy; inputs and findings go to DIR/planted/NAME, and the campaign does not first look for a planted bug of its own; NAME is from the list of tunproof mutants or from -bugs")
 	bugs := flags.String("bugs", "", "`FILE` of bugs for -plant, in the form of tunproof mutants -bugs")
 	asJSON := flags.Bool("json", false, "write one result record a line, in JSON, instead of the table")
 	report := flags.String("report", "", "only print how many inputs a second each target executed, from the result records in `FILE`")
