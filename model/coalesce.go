@@ -47,8 +47,9 @@ type coalescer struct {
 	opened          int            // number of supers that candidates opened
 }
 
-// settle joins packet i, a candidate, to an open superpacket, or else opens own. It
-// returns the superpacket that has the packet, and the reason.
+// settle joins packet i, a candidate, to an open superpacket. If none takes it, settle
+// opens own, the superpacket of packet i alone. It returns the superpacket that has the
+// packet, and the packet's Reason.
 func (c *coalescer) settle(i int, own *Superpacket) (*Superpacket, string) {
 	latest := i - 1
 	for latest >= 0 && !c.ids[latest].Conflicts(c.ids[i]) {

@@ -51,8 +51,10 @@ func (l *layout) gsoType() GSOType {
 
 // parseIP finds the L4 header after IPv4 options or IPv6 extension headers, as
 // inet_gso_segment and ipv6_gso_pull_exthdrs do (net/ipv4/af_inet.c,
-// net/ipv6/ip6_offload.c, Linux 6.12). It stops at any other protocol. A version that
-// is neither 4 nor 6 is not an error here: it fits no GSO type.
+// net/ipv6/ip6_offload.c, Linux 6.12). The first other protocol is the layout's, of
+// whatever kind it is. The error is ErrIPHeader for a header that is truncated or
+// malformed, and ErrFragment for a fragment. A version that is neither 4 nor 6 is not
+// an error here: it fits no GSO type.
 func parseIP(pkt []byte) (layout, error) {
 	if len(pkt) == 0 {
 		return layout{}, ErrIPHeader

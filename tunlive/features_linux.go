@@ -74,7 +74,9 @@ const (
 	byVeth
 )
 
-// cuts tries features of cutting superpackets.
+// cuts tries which features the kernel has when it cuts superpackets, and stores the
+// answers in p.found. It uses the TUN, or a veth pair if mask could not make a TUN. An
+// error means that a feature could not be tried.
 func (p *prober) cuts() (err error) {
 	via := byTUN
 	if p.cut == nil {

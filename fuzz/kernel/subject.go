@@ -17,8 +17,8 @@ type subject struct {
 	agrees bool // require that both implementations agree before the kernel is asked
 }
 
-// production returns package offload as the implementation to judge. It must also agree
-// with the model.
+// production returns package offload as the subject. Its results must agree with the
+// model's before the kernel is asked.
 func production() subject {
 	return subject{segment: segment, other: segmentModel, agrees: true,
 		coalescer: func(c pkts.Config) func([][]byte) ([]law.Super, []string) {

@@ -108,8 +108,8 @@ func Checksum(b []byte) error {
 	return checksum(b[3:], int(b[2]%64), binary.LittleEndian.Uint16(b))
 }
 
-// Codec checks that Decode(Encode(s)) is s, for the scenario s that b decodes to. It
-// returns nil or a *Violation.
+// Codec decodes b to a scenario s and checks that Decode(Encode(s)) is s. It returns nil
+// or a *Violation.
 func Codec(b []byte) error {
 	s := scenario.Decode(b)
 	if got := scenario.Decode(scenario.Encode(s)); !s.Equal(got) {

@@ -106,9 +106,9 @@ var onDevice = []Bug{
 		"		dev.rec.wrote(pkts, w.cfg)\n", ""},
 }
 
-// inventedOnDevice has bugs by a reader of the device who had not read its tests and chose
-// those that tests most likely miss. Eight of the ten were not detected until tests of
-// rare combinations were added.
+// inventedOnDevice has bugs in the device. Their author had read the device but not its
+// tests, and chose bugs that tests most likely miss. Eight of the ten were not detected
+// until tests of rare combinations were added.
 var inventedOnDevice = []Bug{
 	{"member-survives-deadline", stranger, "offload/tun/write_linux.go",
 		`w.batch = batch{pkts: pkts, supers: w.co.Coalesce(pkts)}`, `w.batch = batch{pkts: pkts, supers: w.co.Coalesce(pkts), member: w.member}`},

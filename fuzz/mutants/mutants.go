@@ -135,9 +135,10 @@ var pinned = []string{"leastHeaders", "VnetHdrLen", "maxPieces"}
 var writes = []string{"Write", "write", "Pwrite", "Send", "Syscall", "RawSyscall", "File", "Fd", "Control", "NewFile", "ReadFrom", "Sendfile", "Splice", "Tee", "Vmsplice"}
 
 // writing returns the parts of a file's text that can write to the kernel or that decide
-// what the guard sees: the function writev, each call of a function that may write or that
-// gets a file, the pinned constants, and the imports. In assembly it returns the number of
-// system calls.
+// what the guard sees, joined to one string for comparison. These are the function writev,
+// each call of a function that may write or that gets a file, each assignment of a file,
+// the pinned constants, and the imports. For assembly the string is the number of system
+// calls. Text that does not parse is an error.
 func writing(file string, text []byte) (string, error) {
 	if strings.HasSuffix(file, ".s") {
 		return strconv.Itoa(bytes.Count(text, []byte("SYSCALL")) + bytes.Count(text, []byte("SVC")) + bytes.Count(text, []byte("INT"))), nil

@@ -91,9 +91,10 @@ func Pseudo(proto uint8, length int) []byte {
 // word returns the two bytes of v.
 func word(v uint16) []byte { return binary.BigEndian.AppendUint16(nil, v) }
 
-// End returns the offset at which the packet in b ends. Bytes after the end that the IP
-// length field gives are padding, if that end is after the headers. Otherwise, or if the
-// field seems to leave out the extension headers, the packet ends at len(b).
+// End returns the offset at which the packet in b ends. It is h.IPLen if that is less than
+// len(b): the bytes after it are padding. It is len(b) if h.IPLen cannot be right: if it
+// ends within the headers, if it is too small by just the length of the extension headers,
+// or if b is longer than the IP length field can say. It is also len(b) if h.L4Off is 0.
 func (h Header) End(b []byte) int {
 	short := len(b) - h.IPLen
 	if short > 0 && len(b) <= 0xFFFF && (short != h.Extensions || h.Extensions == 0) && h.L4Off > 0 && h.IPLen >= max(h.L4Off+8, h.PayloadOff) {

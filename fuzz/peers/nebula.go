@@ -82,7 +82,8 @@ func (n *nebula) Coalesce(write func([][]byte)) error {
 // coalescer writes to.
 func (n *nebula) Capabilities() tio.Capabilities { return tio.Capabilities{TSO: true, USO: true} }
 
-// Write writes one packet, with the header that overlay/tio puts before it.
+// Write passes one packet to the function given to Coalesce. Before it stands the VnetHdr
+// that nebula's overlay/tio would write.
 func (n *nebula) Write(pkt []byte) (int, error) {
 	n.hdr = [offload.VnetHdrLen]byte{byte(offload.DataValid)}
 	n.iov = append(n.iov[:0], n.hdr[:], pkt)
@@ -90,7 +91,9 @@ func (n *nebula) Write(pkt []byte) (int, error) {
 	return len(pkt), nil
 }
 
-// WriteGSO writes a superpacket, with the header that overlay/tio puts before it.
+// WriteGSO passes a superpacket to the function given to Coalesce, in pieces and without
+// copying. Before it stands the VnetHdr that nebula's overlay/tio would write. With one
+// payload the packet gets no GSO type.
 func (n *nebula) WriteGSO(ip, l4 []byte, payloads [][]byte, proto tio.GSOProto) error {
 	if len(payloads) == 0 {
 		return errors.New("peers: nebula writes a superpacket without payload")

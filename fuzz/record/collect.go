@@ -74,8 +74,8 @@ func New(command, property, method, judge string, n int, unit string, start time
 	return r.Rows[0]
 }
 
-// Current returns the hash of the source tree, "" if the sources are not there, and the
-// environment. All records of a process share them.
+// Current returns the hash of the source tree and the environment. The hash is "" if the
+// sources are not there. Both are determined once, so all records of a process share them.
 var Current = sync.OnceValues(func() (tree string, env Env) {
 	if root, err := Root("."); err == nil {
 		tree, _ = Tree(root)

@@ -48,7 +48,8 @@ func (p PacketReport) Why() string {
 	return fmt.Sprintf("%s: packet %d would come back with %s", p.Reason, p.Changed, strings.Join(fields, "; "))
 }
 
-// segmentCount is the Field of a Difference in the number of segments of a superpacket.
+// segmentCount is the Field of a Difference that is not in a packet: the superpacket is cut
+// into another number of segments than it has packets.
 const segmentCount = "number of segments"
 
 // SuperReport is a superpacket: one that production made of a batch, with its Packets, or

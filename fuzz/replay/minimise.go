@@ -14,8 +14,9 @@ import (
 // minimiseTime is the time limit of minimising.
 const minimiseTime = 20 * time.Second
 
-// gather adds a scenario to those read before, from which a case is to be written if
-// nothing is violated. It stops when the scenarios have more packets than a case may have.
+// gather appends a scenario to r.small, which has those read before. writeCase writes it as
+// a case if nothing is violated. gather appends no more after a violation, or when there
+// would be more than maxCase packets.
 func (r *Run) gather(s scenario.Scenario) {
 	if r.CaseFile == "" || r.violated != nil {
 		return

@@ -298,9 +298,10 @@ func successor(b []byte) ([]byte, int) {
 	return h, len(b) - n
 }
 
-// Encode returns bytes that Decode decodes to s. The scenario must have either batches or
-// superpackets, at most maxItems packets and batches in all, of less than 2^24 bytes
-// each. If there are several forms, Encode takes the one that stays meaningful under mutation.
+// Encode returns bytes that Decode decodes to s. s must have batches or superpackets, not
+// both. It must have at most maxItems packets and batches in all, and each packet must be
+// shorter than 2^24 bytes; Encode does not check this. If a packet has several forms,
+// Encode takes the one that stays meaningful when it is mutated.
 func Encode(s Scenario) []byte {
 	w := []byte{codecVersion, 0}
 	if len(s.Supers) > 0 {
@@ -364,9 +365,10 @@ func encodeSupers(w []byte, supers []Super) []byte {
 	return w
 }
 
-// encodePacket returns an op, and the rest of the item after op and the VnetHdr. It takes
-// the first form that decodes to p: successor of one of the last 8 packets, template,
-// literal headers. Only those flags of Fix are left out that would change p.
+// encodePacket returns the op of p's item, and the bytes of the item after op and VnetHdr.
+// It takes the first form that decodes to p: successor of one of the last 8 packets,
+// template, literal headers. It leaves out exactly those flags of Fix that would change p.
+// before, fill and partial are as in decodePacket.
 func encodePacket(p []byte, before [][]byte, fill *int, partial bool) (byte, []byte) {
 	var op, leave byte
 	for what := byte(packet.FixIPLen); what <= packet.FixIPCsum; what <<= 1 {

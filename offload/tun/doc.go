@@ -9,9 +9,9 @@
 // so calls can have deadlines, and Close wakes those that wait.
 //
 // No packet is lost without being counted. If the kernel refuses a superpacket, its
-// packets are sent one by one in its place, and its protocol is switched off. If the
-// kernel refuses a packet, the others of the batch are still sent. [Stats] counts
-// every packet once, by its outcome.
+// packets are sent one by one in its place, and after EINVAL its protocol is switched
+// off. If the kernel refuses a packet, the others of the batch are still sent. [Stats]
+// counts every packet once, by its outcome.
 //
 // On each queue, one read and one write may run at the same time; further calls wait
 // for their turn. All other methods may be called at any time.

@@ -18,8 +18,10 @@ import (
 //
 // The interface has IFF_TUN, IFF_NO_PI and IFF_VNET_HDR, but never IFF_NAPI: with it,
 // kernels as old as 4.19 free a packet that the writer still counts on. An existing
-// interface keeps its header size and byte order. Open corrects the size if nobody
-// else can have the interface open; otherwise it refuses a wrong one.
+// interface keeps its header size and byte order. Without cfg.MultiQueue and with one
+// queue, nobody else can have it open: then Open sets the size and switches a
+// little-endian order off. Open refuses an interface whose size or order is wrong after
+// that.
 func Open(cfg Config) (*Device, error) { return open(cfg, faults{}) }
 
 // Adopt makes a Device of descriptors that somebody else opened. All must belong to

@@ -16,7 +16,8 @@ import (
 // leastHeaders is the least length of a superpacket's headers: IPv4's and UDP's.
 const leastHeaders = 28
 
-// maxPieces is the limit of writev(2) (UIO_MAXIOV), more than a superpacket has.
+// maxPieces is how many pieces writev(2) takes at most (UIO_MAXIOV). A superpacket has
+// fewer.
 const maxPieces = 1024
 
 // writer is the writing half of a Queue.
@@ -85,11 +86,14 @@ func (w *writer) init(q *Queue) {
 // pkts and the packets belong to the caller. They are only read, and not used after
 // the call.
 //
-// n is the number of packets that the kernel took. The error is the reason if it did
-// not take all. After os.ErrClosed, ErrGone and os.ErrDeadlineExceeded the rest was
-// not sent. Any other error is the errno of the first packet that was refused; the
-// packets after it were still sent. If a superpacket is refused, its packets are sent
-// one by one in its place, and its protocol is switched off (T4).
+// n is the number of packets that the kernel took, not always the first n. The error
+// is the reason if it did not take all. After os.ErrClosed, ErrGone and
+// os.ErrDeadlineExceeded the rest was not sent. Any other error is that of the first
+// packet that was not taken; the packets after it were still tried.
+//
+// If a superpacket is refused, its packets are sent one by one in its place. After
+// EINVAL its protocol is switched off, too (T4). For a superpacket of more than 64
+// UDP datagrams, only others of more than 64 are switched off.
 func (q *Queue) WriteBatch(pkts [][]byte) (n int, err error) {
 	w := &q.w
 	w.mu.Lock()

@@ -40,9 +40,10 @@ const longestPlain = 1500
 // maxAddresses bounds the number of addresses, and with it the memory.
 const maxAddresses = 1 << 20
 
-// New returns an Anonymiser. size is the payload length of the datagrams that are
-// joined in UDP superpackets; with it a superpacket and its datagrams are enciphered
-// alike. 0 means that it is unknown.
+// New returns an Anonymiser. size is the payload length in bytes of the datagrams of a UDP
+// superpacket that has no VnetHdr; one with a VnetHdr has its own gso_size. With the size,
+// a superpacket and its datagrams are enciphered alike. 0 means that it is unknown. An
+// error means that no random key could be made.
 func New(size int) (*Anonymiser, error) {
 	var key [32]byte
 	if _, err := io.ReadFull(rand.Reader, key[:]); err != nil {

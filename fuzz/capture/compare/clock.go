@@ -14,9 +14,13 @@ import (
 	"tunproof/fuzz/packet"
 )
 
-// clock reads the packets of two captures in order of their times. Packets that are
-// in both captures show how far the clocks are apart. If there are none, clocks that
-// are an hour or more apart are taken to start together.
+// clock reads the packets of two captures in the order of their times. If a capture has
+// no times, or times mislead, it reads in the order of the packets that are in both
+// captures.
+//
+// The packets in both captures show how far the clocks are apart. Without such packets,
+// the clocks are taken to agree if the first packets are less than an hour apart. If they
+// are further apart, both captures are taken to start together.
 type clock struct {
 	in     [2]*capture.Source
 	ahead  [2][]pcap.Packet // read and not yet taken

@@ -312,7 +312,8 @@ func id(u *unit) uint16 { return binary.BigEndian.Uint16(u.b[4:]) }
 
 func seq(u *unit) uint32 { return binary.BigEndian.Uint32(u.b[u.L4Off+4:]) }
 
-// canCut reports whether u is a packet that can be cut with this size.
+// canCut reports whether u is a superpacket that can be cut into segments of size payload
+// bytes. It is false for a segment, and for 0, which is an unknown size.
 func (m *Matcher) canCut(u *unit, size int) bool {
 	if size == 0 || len(u.payload()) <= size || u.cut || u.surplus() {
 		return false

@@ -214,7 +214,8 @@ func (s *scanner) isArrayType(open byte) bool {
 	return open == '[' && (bytes.HasPrefix(s.text[i:], []byte("]byte")) || bytes.HasPrefix(s.text[i:], []byte("]uint8")))
 }
 
-// number reads a byte of a list.
+// number reads one byte of a list in source code: a number such as 69 or 0x45, or a
+// character such as 'E'.
 func (s *scanner) number() (byte, error) {
 	rest := s.text[s.at:min(len(s.text), s.at+40)]
 	if rest[0] == '\'' {

@@ -17,7 +17,8 @@ const (
 	blockEnhanced  = 6
 )
 
-// The options that are read, and limits.
+// Values of pcapng: the magic number of a section, the codes of the options that are read,
+// and the limits of this reader.
 const (
 	byteOrderMagic = 0x1a2b3c4d
 

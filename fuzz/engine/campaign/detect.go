@@ -40,8 +40,9 @@ var starts = []struct {
 	limit time.Duration
 }{{"the seeds", false, 30 * time.Second}, {"nothing", true, 2 * time.Minute}}
 
-// Detect looks for each of the planted bugs with each engine, and adds a row for each.
-// An interrupt is an error.
+// Detect looks for each bug of detections with each engine, once from the seeds and once
+// from nothing. It adds a row to r for each of these searches, except those that r does
+// not want. If it is interrupted, it returns an error.
 func Detect(r *record.Collector) error {
 	for _, engine := range []string{"native", "libfuzzer"} {
 		for _, start := range starts {

@@ -154,7 +154,8 @@ func (c *campaign) confirm(ctx context.Context, name string, b []byte) (first se
 	return first, true, nil
 }
 
-// process returns a process that executes inputs of a target.
+// process returns a new Process that executes inputs of a target with the plain program.
+// The caller must close it.
 func (c *campaign) process(name string) *serve.Process {
 	return &serve.Process{Program: c.plain, Target: name, Limits: c.Limits}
 }

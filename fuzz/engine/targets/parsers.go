@@ -27,9 +27,9 @@ func Pkts(b []byte) error {
 	return nil
 }
 
-// Pcap checks the reader of captures on any bytes: the packets that it reads must be the
-// same after they are written, in each format, and read again. An error must name an
-// offset.
+// Pcap checks the reader of captures on any bytes. The packets that it reads are written
+// as pcap and as pcapng, and must be the same when they are read again. An error of the
+// reader must begin with an offset. Pcap returns nil or a *Violation.
 func Pcap(b []byte) error {
 	packets, _, err := pcap.ReadAll(bytes.NewReader(b))
 	if err != nil {

@@ -15,8 +15,8 @@ type Map[K comparable, V any] struct {
 	made     int
 }
 
-// Get returns the value of a key. If there is none it stores and returns fresh(id); ids
-// count up from 1.
+// Get returns the value of a key. If there is none, or it was forgotten, Get stores and
+// returns fresh(id). The ids of a Map count up from 1 and are not used again.
 func (m *Map[K, V]) Get(key K, fresh func(id int) V) V {
 	if v, ok := m.now[key]; ok {
 		return v

@@ -163,8 +163,9 @@ func (Pairs) bases() []scenario.Super {
 // Shards returns the number of parts that Shard enumerates: one for each base and first field.
 func (p Pairs) Shards() int { return len(p.bases()) * len(Fields()) }
 
-// Count returns the number of combinations. Some of them give the same superpacket:
-// fields overlap, and a field may already have the value.
+// Count returns the number of combinations of a base, two Fields and a value of each. It
+// ignores the Stride. Some combinations give the same superpacket: fields overlap, and a
+// field may already have the value.
 func (p Pairs) Count() int {
 	n := 0
 	fields := Fields()
