@@ -75,7 +75,7 @@ func (h *host) open(i, offloads int, sysctls map[string]string) (err error) {
 // some time after the address was added (addrconf_dad_work), and until then counts
 // them as errors.
 func awaitLocal(addr netip.Addr) error {
-	const most, local = 5 * time.Second, 0x80000000 // RTF_LOCAL
+	const local = 0x80000000 // RTF_LOCAL
 	want := fmt.Sprintf("%x 80 ", addr.As16())
 	for start := time.Now(); ; time.Sleep(time.Millisecond) {
 		b, err := os.ReadFile("/proc/thread-self/net/ipv6_route")
@@ -91,8 +91,8 @@ func awaitLocal(addr netip.Addr) error {
 				return nil
 			}
 		}
-		if time.Since(start) > most {
-			return fmt.Errorf("address %v is not the host's after %v", addr, most)
+		if time.Since(start) > patience {
+			return fmt.Errorf("address %v is not the host's after %v", addr, patience)
 		}
 	}
 }

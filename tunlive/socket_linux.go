@@ -140,6 +140,10 @@ type reader interface {
 	read(buf []byte) (Packet, error)
 }
 
+// patience is how long the harness waits for what must come. It is far more than a busy
+// machine needs: it ends a run in which something is broken, and decides no verdict.
+const patience = time.Minute
+
 // errLost is a marker that did not arrive: a failure of the harness, not an answer of
 // the kernel.
 var errLost = errors.New("the packet that marks the end did not arrive")
@@ -164,7 +168,7 @@ const (
 )
 
 // collect reads from r, whose descriptor is fd, until judge stops it at a packet,
-// which is not kept. It waits at most two seconds. Without judge it reads the packets
+// which is not kept. It waits at most for patience. Without judge it reads the packets
 // that are there, which are all if delivery is synchronous.
 func (c *collector) collect(r reader, fd int, judge func(Packet) verdict) ([]Packet, error) {
 	if c.buf == nil {
@@ -184,7 +188,7 @@ func (c *collector) collect(r reader, fd int, judge func(Packet) verdict) ([]Pac
 		case err == unix.EAGAIN && judge == nil:
 			return c.packets, nil
 		case err == unix.EAGAIN && deadline.IsZero():
-			deadline = time.Now().Add(2 * time.Second)
+			deadline = time.Now().Add(patience)
 			continue
 		case err == unix.EAGAIN && time.Now().After(deadline):
 			return c.packets, errLost

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -70,7 +71,7 @@ func (w *wire) open(nearOff, farOn []string) (err error) {
 // wait waits until the link carries packets, which takes some time after it is up.
 func (w *wire) wait() error {
 	var c collector
-	for range 1000 {
+	for start := time.Now(); time.Since(start) < patience; {
 		if err := w.out.write(VnetHdr{}, w.markers.next()); err != nil {
 			return fmt.Errorf("first packet on %s: %w", w.nearName, err)
 		}

@@ -217,7 +217,7 @@ func TestEndToEnd(t *testing.T) {
 			seed := uint64(20261121)
 			r, err := EndToEnd(t.Context(), p, seed, k.Features["uso"])
 			if err != nil {
-				t.Errorf("seed %d: %v", seed, err)
+				t.Fatalf("seed %d: %v", seed, err)
 			}
 			if p.Impaired && (r.Lost == 0 || r.Doubled == 0 || r.Swapped == 0) {
 				t.Errorf("nothing was impaired: %+v", r)

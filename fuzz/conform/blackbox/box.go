@@ -29,6 +29,9 @@ const maxBatch = 62
 // lostAfter is the silence after which missing packets count as lost.
 const lostAfter = 200 * time.Millisecond
 
+// patience is how long to wait for the end of a program that must end.
+const patience = time.Minute
+
 // box is a program with a TUN on either side. It is started if it does not run, and again
 // after it ended.
 type box struct {
@@ -120,12 +123,16 @@ func (b *box) pass(packets []tunlive.Packet, n int) ([]tunlive.Packet, error) {
 		}
 		return seen && k > n
 	}, b.quiet)
+	wait := time.Duration(0)
+	if err != nil {
+		wait = patience // the links are gone: the program ended, or is about to
+	}
 	select {
 	case ended := <-b.ended:
 		b.ended <- ended
 		_ = b.close()
 		panic(fmt.Sprint("the program ended: ", ended))
-	default:
+	case <-time.After(wait):
 		return slices.DeleteFunc(got, func(p tunlive.Packet) bool { return isMarker(p.Data) }), err
 	}
 }
@@ -210,7 +217,7 @@ func (b *box) close() error {
 		_ = process.Kill(b.program) // it may have ended
 		select {
 		case <-b.ended:
-		case <-time.After(5 * time.Second):
+		case <-time.After(patience):
 			err = errors.Join(err, fmt.Errorf("%s does not end", b.argv[0]))
 		}
 	}
