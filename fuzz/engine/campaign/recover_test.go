@@ -44,9 +44,11 @@ var victims = []struct {
 	{"before the first input", func(*run) error { return here() }, nil, "", 0, false},
 	{"before anything is stored", func(r *run) error { return errors.Join(r.input("a"), r.input("b"), here()) }, []string{"a", "b"}, "", 0, false},
 	{"when some is stored", func(r *run) error {
-		err := errors.Join(r.input("a"), r.input("b"))
+		if err := errors.Join(r.input("a"), r.input("b")); err != nil {
+			return err
+		}
 		r.sleep(11 * time.Second)
-		return errors.Join(err, r.input("c"), here())
+		return errors.Join(r.input("c"), here())
 	}, []string{"a", "b", "c"}, "", 0, false},
 	{"when a file is not complete", func(r *run) error {
 		return errors.Join(r.input("a"), r.put(r.toy.inputs(r.target), "cut", []byte("go test fuzz v1\n[]byte(\"\\x01")), r.put(r.toy.failing(r.target), "cut", nil), here())
