@@ -65,6 +65,20 @@ func (p stray) AppendTo(dst []byte) []byte {
 	return dst
 }
 
+// saysFirst is production with a Coalescer that gives Reason First for the Reason of.
+func saysFirst(of offload.Reason) law.Subject {
+	u := law.Production
+	u.NewCoalescer = func(cfg pkts.Config) law.Coalescer {
+		return &coalescer{Coalescer: law.NewCoalescer(cfg), say: func(_ int, r offload.Reason) offload.Reason {
+			if r == of {
+				r = offload.First
+			}
+			return r
+		}}
+	}
+	return u
+}
+
 // batches returns production with f applied to the result of each Coalesce.
 func batches(f func(c *coalescer, batch [][]byte, out []law.Superpacket) []law.Superpacket) law.Subject {
 	u := law.Production
@@ -173,30 +187,8 @@ var faults = []struct {
 		slices.Reverse(out)
 		return out
 	}), false},
-	{"P4", "gives Reason First for Closed", func() law.Subject {
-		u := law.Production
-		u.NewCoalescer = func(cfg pkts.Config) law.Coalescer {
-			return &coalescer{Coalescer: law.NewCoalescer(cfg), say: func(_ int, r offload.Reason) offload.Reason {
-				if r == offload.Closed {
-					r = offload.First
-				}
-				return r
-			}}
-		}
-		return u
-	}(), true},
-	{"P5", "takes a packet with a wrong checksum", func() law.Subject {
-		u := law.Production
-		u.NewCoalescer = func(cfg pkts.Config) law.Coalescer {
-			return &coalescer{Coalescer: law.NewCoalescer(cfg), say: func(_ int, r offload.Reason) offload.Reason {
-				if r == offload.L4Checksum {
-					r = offload.First
-				}
-				return r
-			}}
-		}
-		return u
-	}(), false},
+	{"P4", "gives Reason First for Closed", saysFirst(offload.Closed), true},
+	{"P5", "takes a packet with a wrong checksum", saysFirst(offload.L4Checksum), false},
 	{"P6", "joins nothing in a batch of 6 or more", batches(func(c *coalescer, batch [][]byte, out []law.Superpacket) []law.Superpacket {
 		if len(batch) < 6 {
 			return out

@@ -13,7 +13,7 @@ import (
 	"tunproof/tunlive"
 )
 
-// read returns the text of a file of the module.
+// cases returns all cases of the corpus.
 func cases(t *testing.T) []corpus.Case {
 	t.Helper()
 	list, err := corpus.Cases()
@@ -23,6 +23,7 @@ func cases(t *testing.T) []corpus.Case {
 	return list
 }
 
+// read returns the text of a file of the module.
 func read(t *testing.T, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("..", "..", name))

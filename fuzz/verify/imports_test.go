@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"os"
@@ -47,31 +48,43 @@ var standard = map[string][]string{
 	"model":   {"slices"},
 }
 
+// listed is what go list says of a package.
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+// goList returns the packages that match pattern, with env added to the environment.
+func goList(t *testing.T, pattern string, env ...string) []listed {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", pattern)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var list []listed
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := d.Decode(&p); err == io.EOF {
+			return list
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, p)
+	}
+}
+
 // TestImports checks the imports of all packages, on three systems, against allowed and
 // standard.
 func TestImports(t *testing.T) {
 	for _, goos := range []string{"linux", "darwin", "windows"} {
-		cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "tunproof/...")
-		cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH=amd64", "GOFLAGS=-mod=readonly")
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("go list: %v", err)
-		}
-		seen := 0
-		for d := json.NewDecoder(strings.NewReader(string(out))); ; seen++ {
-			var p struct {
-				ImportPath string
-				Imports    []string
-			}
-			if err := d.Decode(&p); err == io.EOF {
-				break
-			} else if err != nil {
-				t.Fatal(err)
-			}
+		list := goList(t, "tunproof/...", "GOOS="+goos, "GOARCH=amd64", "GOFLAGS=-mod=readonly")
+		for _, p := range list {
 			checkImports(t, goos, strings.TrimPrefix(p.ImportPath, "tunproof/"), p.Imports)
 		}
-		if seen < 5 {
-			t.Errorf("%s: go list names %d packages, want at least 5", goos, seen)
+		if len(list) < 5 {
+			t.Errorf("%s: go list names %d packages, want at least 5", goos, len(list))
 		}
 	}
 }
@@ -84,23 +97,8 @@ func TestFloors(t *testing.T) {
 			place["tunproof/fuzz/"+name] = 100*floor + i
 		}
 	}
-	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "tunproof/fuzz/...")
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -tags=libfuzzer")
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("go list: %v", err)
-	}
-	seen := 0
-	for d := json.NewDecoder(strings.NewReader(string(out))); ; seen++ {
-		var p struct {
-			ImportPath string
-			Imports    []string
-		}
-		if err := d.Decode(&p); err == io.EOF {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
+	list := goList(t, "tunproof/fuzz/...", "GOFLAGS=-mod=readonly -tags=libfuzzer")
+	for _, p := range list {
 		at, known := place[p.ImportPath]
 		if !known {
 			t.Errorf("%s is on no floor", p.ImportPath)
@@ -111,8 +109,8 @@ func TestFloors(t *testing.T) {
 			}
 		}
 	}
-	if seen != len(place) {
-		t.Errorf("%d packages, %d on floors", seen, len(place))
+	if len(list) != len(place) {
+		t.Errorf("%d packages, %d on floors", len(list), len(place))
 	}
 }
 
