@@ -2,11 +2,13 @@
 #
 # Variables:
 #   test      SHORT=1, RACE=1, TAGS=purego, ARCH=386, AS_USER=65534: as that user ID (root only), PKG=./offload/..., COVER=1
-#   LONG=1    for verify, live, kernels, exhaustive: more inputs, an hour or more; an interrupted run resumes
-#   mutants   OF=offload or OF=model: mutations instead of planted bugs; DRAW=8: only 8, selected by the commit;
+#   LONG=1    for verify, live, kernels, exhaustive, trial: more inputs, an hour or more; an interrupted run resumes
+#   mutants   OF=offload or OF=model: mutations instead of planted bugs; OF=harness: broken checks; OF=fuzz/capture/check or another package; DRAW=8: only 8, selected by the commit;
 #             DEEP=1 with OF=offload: equivalent mutations on all small inputs
 #   kernels   ONE=6.12: only that series
 #   evidence  RUN=1: run the commands that have no records yet
+#   prove     FAST=1: the shortest and the longest headers only, in 3 minutes; PLANTED=1: refute the planted bugs instead
+#   bench     GUARD=1: write nothing; print what became more than 10 % worse than the committed data, by ratios
 #   fuzz      TIME=10m, ENGINE=native or ENGINE=libfuzzer, DIR=.cache/campaign (TIME is also for conformance)
 
 GO ?= go
@@ -58,20 +60,29 @@ fuzz: ## run a fuzzing campaign; it resumes where it stopped
 	$(T) fuzz -dir $(DIR) -time $(TIME) -engine $(ENGINE)
 
 bench: ## benchmark offload and other implementations in alternating rounds; writes docs/bench.md (3 minutes)
-	cd fuzz/peers && GOTOOLCHAIN=auto $(GO) run ./bench -o ../../docs -data ../../$(DATA)/bench
+	cd fuzz/peers && GOTOOLCHAIN=auto $(GO) run ./bench $(if $(GUARD),-guard ../../$(DATA)/bench/bench.txt,-o ../../docs -data ../../$(DATA)/bench)
 
-exhaustive: ## check every batch of up to 4 of 31 packets, every small superpacket, every pair of header fields (15 seconds)
+exhaustive: ## check every batch of up to 4 of 31 packets, every small superpacket, every pair of header fields, small limits (20 seconds)
 	@mkdir -p .cache
 	$(if $(LONG),$(T) exhaustive -letters 103 -kernel -state .cache/exhaustive-$$(git rev-parse --short HEAD).json -json > .cache/exhaustive.jsonl && mv .cache/exhaustive.jsonl $(DATA)/exhaustive.jsonl,$(T) exhaustive)
 
+prove: ## prove statements about offload for all inputs (10 minutes); needs coq and z3
+	@mkdir -p .cache/prove
+	cd fuzz/prove && GOTOOLCHAIN=auto $(GO) build -o ../../.cache/prove/prove .
+	.cache/prove/prove -root . $(if $(FAST),-fast) $(if $(PLANTED),-planted -o .cache/prove/cases)
+
 mutants: ## plant bugs one at a time, and report which tests detect each (20 minutes; root); it resumes
 	@mkdir -p .cache
-	$(T) mutants -of $(OF) -state .cache/mutants.jsonl $(if $(DEEP),-deep) $(if $(DRAW),$(if $(filter planted,$(OF)),-first) -draw $(DRAW) -by "$$(git rev-parse HEAD)",-o $(DATA)/$(if $(DEEP),deep,$(OF:planted=planted-bugs)).jsonl)
+	$(T) mutants -of $(OF) -state .cache/mutants.jsonl $(if $(DEEP),-deep) $(if $(DRAW),$(if $(filter planted,$(OF)),-first) -draw $(DRAW) -by "$$(git rev-parse HEAD)",-o $(DATA)/$(if $(DEEP),deep,$(subst /,-,$(OF:planted=planted-bugs))).jsonl)
 
 kernels: ## compare with seven other kernels, from 5.10 on, in virtual machines; fetches them (10 minutes)
 	@mkdir -p .cache
 	$(if $(ONE),KERNELS=require $(GO) test -count=1 ./tunlive/kernels/...)
 	$(T) kernels $(if $(ONE),-series $(ONE) -count 2000 -stride 100,$(if $(LONG),-count 200000 -stride 2 -seed $(SEED) -state .cache/kernels.jsonl -o $(DATA)/kernels.jsonl,-o $(DATA)/matrix.jsonl))
+
+trial: ## plant faults in drawn captures, and see whether check names each; writes docs/judges.md (1 minute)
+	$(T) trial -draws $(if $(LONG),10000,1000) -seed $(SEED) -o $(DATA)/trial.jsonl
+	$(T) trial -report $(DATA)/trial.jsonl -into docs/judges.md
 
 conformance: ## check other implementations, TIME each; writes the pages with the results
 	$(T) conformance -time $(TIME) -seed $(SEED) -o $(DATA)/conformance.jsonl || [ $$? = 1 ]

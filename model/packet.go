@@ -9,15 +9,17 @@ package model
 
 import "slices"
 
-// VnetHdr is a virtio_net_hdr.
+// VnetHdr is a virtio_net_hdr. The last two fields are for superpackets in tunnels.
 type VnetHdr struct {
 	Flags, GSOType                         uint8
 	HdrLen, GSOSize, CsumStart, CsumOffset uint16
+	OuterTHOffset, InnerNHOffset           uint16
 }
 
 const (
-	needsCsum, rscInfo                             = 1, 4
+	needsCsum, rscInfo, tunnelCsum                 = 1, 4, 8
 	gsoNone, gsoTCPv4, gsoTCPv6, gsoUDPL4, gsoECN  = 0, 1, 4, 5, 0x80
+	gsoTunnel4, gsoTunnel6                         = 0x20, 0x40
 	hopByHop, tcp, udp, routing, fragment, dstOpts = 0, 6, 17, 43, 44, 60
 	fin, syn, rst, psh, ack, urg, cwr              = 1, 2, 4, 8, 16, 32, 128
 )

@@ -11,52 +11,95 @@ func (r Refusal) Error() string { return "model: refused: " + string(r) }
 // Segment returns the packets that (h, b) stands for, or a Refusal. It changes
 // nothing, and the result shares no memory with b.
 func Segment(h VnetHdr, b []byte) ([][]byte, error) {
-	p, why := check(h, b)
+	outer, p, why := check(h, b)
 	switch {
 	case why != "":
 		return nil, why
 	case h.GSOType == gsoNone || len(p.payload) <= int(h.GSOSize):
 		return one(h, b), nil
 	}
-	return split(p, int(h.GSOSize), h.Flags&needsCsum != 0), nil
+	pseudo := p.pseudoSum(0)
+	if h.Flags&needsCsum != 0 {
+		oldLen := p.l4Len()
+		if p.proto == udp {
+			oldLen = get16(p.l4, 4)
+		}
+		pseudo = get16(p.l4, p.csumAt) + complement(oldLen)
+	}
+	segments := split(p, slices.Collect(slices.Chunk(p.payload, int(h.GSOSize))), pseudo)
+	if !isTunnel(h) {
+		return segments, nil
+	}
+	between := b[len(outer.ip)+len(outer.l4) : h.InnerNHOffset]
+	for i, s := range segments {
+		segments[i] = slices.Concat(between, s)
+	}
+	pseudo = absent
+	if h.Flags&tunnelCsum != 0 {
+		pseudo = get16(outer.l4, outer.csumAt) + complement(outer.l4Len())
+	}
+	return split(outer, segments, pseudo), nil
 }
 
-// check applies V4. It returns a packet with a GSO type dissected.
-func check(h VnetHdr, b []byte) (packet, Refusal) {
-	partial, isUDP := h.Flags&needsCsum != 0, h.GSOType == gsoUDPL4
-	base := h.GSOType &^ gsoECN
+func isTunnel(h VnetHdr) bool { return h.GSOType&(gsoTunnel4|gsoTunnel6) != 0 }
+
+// check applies V4. It returns a packet with a GSO type dissected. If that is in a
+// tunnel, outer is the packet around it.
+func check(h VnetHdr, b []byte) (outer, p packet, why Refusal) {
+	partial, isUDP := h.Flags&needsCsum != 0, h.GSOType&^(gsoTunnel4|gsoTunnel6) == gsoUDPL4
+	base := h.GSOType &^ (gsoECN | gsoTunnel4 | gsoTunnel6)
 	switch {
 	case h.Flags&rscInfo != 0:
-		return packet{}, "RSCInfo"
+		return outer, p, "RSCInfo"
 	case h.GSOType == gsoNone && partial && (h.CsumStart < 20 || int(h.CsumStart)+int(h.CsumOffset)+2 > len(b)):
-		return packet{}, "CsumRange"
+		return outer, p, "CsumRange"
 	case h.GSOType == gsoNone:
-		return packet{}, ""
-	case !isUDP && base != gsoTCPv4 && base != gsoTCPv6:
-		return packet{}, "GSOType"
+		return outer, p, ""
+	case !isUDP && base != gsoTCPv4 && base != gsoTCPv6, h.GSOType&gsoTunnel4 != 0 && h.GSOType&gsoTunnel6 != 0:
+		return outer, p, "GSOType"
 	case h.GSOSize == 0 || h.GSOSize == 0xFFFF:
-		return packet{}, "GSOSize"
-	case isUDP && !partial:
-		return packet{}, "NoCsum"
+		return outer, p, "GSOSize"
+	case (isUDP || isTunnel(h)) && !partial:
+		return outer, p, "NoCsum"
 	case len(b) > 65535:
-		return packet{}, "TooLong"
+		return outer, p, "TooLong"
 	}
-	p, why := parse(b)
+	inner, version := 0, 4
+	if isTunnel(h) {
+		inner = int(h.InnerNHOffset)
+		if h.GSOType&gsoTunnel6 != 0 {
+			version = 6
+		}
+		outer, why = dissect(b, gsoUDPL4, version)
+		if why == "" && (int(h.OuterTHOffset) != len(outer.ip) || inner < len(outer.ip)+len(outer.l4) || inner%2 != 0) {
+			why = "Tunnel"
+		}
+		if why != "" {
+			return outer, p, why
+		}
+	}
+	p, why = dissect(b[min(inner, len(b)):], base, 0)
 	switch {
-	case why == "IPHeader" || why == "Fragment":
-		return p, why
-	case p.gsoType != base:
-		return p, "Protocol"
 	case why != "":
-		return p, why
-	case partial && int(h.CsumStart) != len(p.ip):
-		return p, "CsumStart"
+		return outer, p, why
+	case partial && int(h.CsumStart) != inner+len(p.ip):
+		return outer, p, "CsumStart"
 	case partial && int(h.CsumOffset) != p.csumAt:
-		return p, "CsumOffset"
+		return outer, p, "CsumOffset"
 	case isUDP && len(p.payload) > 128*int(h.GSOSize):
-		return p, "Segments"
+		return outer, p, "Segments"
 	}
-	return p, ""
+	return outer, p, ""
+}
+
+// dissect parses b, which must be a packet for a GSO type and of an IP version, 0 for
+// any.
+func dissect(b []byte, gsoType uint8, version int) (packet, Refusal) {
+	p, why := parse(b)
+	if why != "IPHeader" && why != "Fragment" && (p.gsoType != gsoType || version != 0 && p.version != version) {
+		why = "Protocol"
+	}
+	return p, why
 }
 
 // one returns a packet that is not split, with its checksum completed for NEEDS_CSUM
@@ -73,35 +116,34 @@ func one(h VnetHdr, b []byte) [][]byte {
 	return [][]byte{b}
 }
 
-// split cuts p into segments of size payload bytes (S1 to S6).
-func split(p packet, size int, partial bool) [][]byte {
-	pseudo := p.pseudoSum(0)
-	if partial {
-		oldLen := p.l4Len()
-		if p.proto == udp {
-			oldLen = get16(p.l4, 4)
-		}
-		pseudo = get16(p.l4, p.csumAt) + complement(oldLen)
-	}
+// absent is the pseudo-header sum of packets that get no checksum.
+const absent = -1
+
+// split returns a segment of p for each payload: p's headers and that payload (S2 to
+// S6). pseudo is the sum of the pseudo-header, without the length.
+func split(p packet, payloads [][]byte, pseudo int) [][]byte {
 	var segments [][]byte
-	for at := 0; at < len(p.payload); at += size {
-		end := min(at+size, len(p.payload))
-		s, b := p.with(p.payload[at:end])
+	at := 0
+	for i, payload := range payloads {
+		s, b := p.with(payload)
 		if s.version == 4 {
-			put16(s.ip, 4, get16(p.ip, 4)+at/size)
+			put16(s.ip, 4, get16(p.ip, 4)+i)
 		}
 		s.setLengths()
 		if s.proto == tcp {
 			put32(s.l4, 4, get32(p.l4, 4)+at)
-			if at > 0 {
+			if i > 0 {
 				s.l4[13] &^= cwr
 			}
-			if end < len(p.payload) {
+			if i < len(payloads)-1 {
 				s.l4[13] &^= fin | psh
 			}
 		}
-		put16(s.l4, s.csumAt, s.finished(fold(pseudo+s.l4Len())))
+		if pseudo != absent {
+			put16(s.l4, s.csumAt, s.finished(fold(pseudo+s.l4Len())))
+		}
 		segments = append(segments, b)
+		at += len(payload)
 	}
 	return segments
 }

@@ -25,33 +25,40 @@ func TestAllocations(t *testing.T) {
 			t.Fatal(err)
 		}
 		whole := co.Coalesce(batch(40, 1000, f))[0]
-		h, pkt := whole.VnetHdr(), whole.AppendTo(nil)[VnetHdrLen:]
-		var s Segmenter
-		dst := make([]byte, 1500)
-		allocates(fmt.Sprintf("Next/%v", f), func() {
-			if err := s.Reset(h, pkt); err != nil {
-				t.Fatal(err)
+		for _, tunnel := range []bool{false, true} {
+			h, pkt := whole.VnetHdr(), whole.AppendTo(nil)[VnetHdrLen:]
+			name := fmt.Sprint(f)
+			if tunnel {
+				h, pkt = inVXLAN(h, pkt)
+				name += " in a tunnel"
 			}
-			for s.Len() > 0 {
-				if _, err := s.Next(dst); err != nil {
+			var s Segmenter
+			dst := make([]byte, 1500)
+			allocates("Next/"+name, func() {
+				if err := s.Reset(h, pkt); err != nil {
 					t.Fatal(err)
 				}
-			}
-		})
-		work := make([]byte, len(pkt))
-		allocates(fmt.Sprintf("InPlace/%v", f), func() {
-			copy(work, pkt)
-			if err := s.Reset(h, work); err != nil {
-				t.Fatal(err)
-			}
-			n := 0
-			for seg := range s.InPlace() {
-				n += len(seg)
-			}
-			if n <= len(pkt) {
-				t.Fatal("too few bytes")
-			}
-		})
+				for s.Len() > 0 {
+					if _, err := s.Next(dst); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+			work := make([]byte, len(pkt))
+			allocates("InPlace/"+name, func() {
+				copy(work, pkt)
+				if err := s.Reset(h, work); err != nil {
+					t.Fatal(err)
+				}
+				n := 0
+				for seg := range s.InPlace() {
+					n += len(seg)
+				}
+				if n <= len(pkt) {
+					t.Fatal("too few bytes")
+				}
+			})
+		}
 	}
 
 	var s Segmenter
@@ -69,6 +76,7 @@ func TestAllocations(t *testing.T) {
 		"CsumOffset": {VnetHdr{Flags: NeedsCsum, GSOType: GSOTCPv4, GSOSize: 100, CsumStart: 20, CsumOffset: 6}, pkt},
 		"Segments": {VnetHdr{Flags: NeedsCsum, GSOType: GSOUDPL4, GSOSize: 1, CsumStart: 20, CsumOffset: 6},
 			flow{udp: true}.packet(0, 129)},
+		"Tunnel": {VnetHdr{Flags: NeedsCsum, GSOType: GSOTCPv4 | GSOUDPTunnelIPv4, GSOSize: 100}, flow{udp: true}.packet(0, 300)},
 	} {
 		allocates("refused/"+name, func() {
 			if s.Reset(bad.h, bad.pkt) == nil {
@@ -104,6 +112,15 @@ func TestAllocations(t *testing.T) {
 			t.Fatal(err)
 		}
 		if h, _ := ParseVnetHdr(short); h.AppendTo(short[:0]) == nil {
+			t.Fatal("nothing")
+		}
+	})
+	long := make([]byte, TunnelVnetHdrLen)
+	allocates("ParseTunnelVnetHdr", func() {
+		if _, err := ParseTunnelVnetHdr(short); !errors.Is(err, ErrVnetHdr) {
+			t.Fatal(err)
+		}
+		if h, _ := ParseTunnelVnetHdr(long); h.AppendTunnelTo(long[:0]) == nil {
 			t.Fatal("nothing")
 		}
 	})

@@ -23,7 +23,7 @@ func (p *parsed) parse(pkt []byte) Reason {
 			return NoAddresses
 		}
 		p.hasAddr = true
-		p.key = flowKey{srcHi: binary.BigEndian.Uint64(pkt[12:])}
+		p.key.srcHi = binary.BigEndian.Uint64(pkt[12:])
 		p.version, p.proto, p.l4Off = 4, pkt[9], ipv4HdrLen
 		if pkt[0] != 0x45 || p.proto != protoTCP && p.proto != protoUDP {
 			return Header
@@ -41,11 +41,9 @@ func (p *parsed) parse(pkt []byte) Reason {
 			return NoAddresses
 		}
 		p.hasAddr = true
-		p.key = flowKey{
-			srcHi: binary.BigEndian.Uint64(pkt[8:]), srcLo: binary.BigEndian.Uint64(pkt[16:]),
-			dstHi: binary.BigEndian.Uint64(pkt[24:]), dstLo: binary.BigEndian.Uint64(pkt[32:]),
-			ports: ipv6Ports,
-		}
+		p.key.srcHi, p.key.srcLo = binary.BigEndian.Uint64(pkt[8:]), binary.BigEndian.Uint64(pkt[16:])
+		p.key.dstHi, p.key.dstLo = binary.BigEndian.Uint64(pkt[24:]), binary.BigEndian.Uint64(pkt[32:])
+		p.key.ports = ipv6Ports
 		p.version, p.proto, p.l4Off = 6, pkt[6], ipv6HdrLen
 		if p.proto != protoTCP && p.proto != protoUDP {
 			return Header

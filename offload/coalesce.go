@@ -14,7 +14,8 @@ const (
 	Reorder
 )
 
-// Config configures a Coalescer. The zero value is safe everywhere.
+// Config configures a Coalescer. With the zero value the packets come back byte for byte. A
+// TUN without USO (before Linux 6.2) refuses UDP superpackets: set DisableUDP there.
 type Config struct {
 	Order Order
 
@@ -78,26 +79,35 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// Coalescer joins the packets of a batch into superpackets. Use NewCoalescer to make
-// one; the zero value joins nothing. Between batches a Coalescer keeps only its
+// Coalescer joins the packets of a batch into superpackets. The zero value is ready to
+// use: it is that of NewCoalescer(Config{}). Between batches a Coalescer keeps only its
 // memory, in proportion to the largest batch so far. It is not safe for concurrent
 // use.
+//
+// Its work is lazy. A packet that is not a candidate costs its parse and an entry in
+// supers: the flow table learns of it when a candidate comes.
 type Coalescer struct {
 	cfg     Config
 	table   flowTable
 	pkts    [][]byte // the batch, borrowed
+	added   [][]byte // the packets of Add, if they are the batch
+	adding  bool     // Add began the batch
 	reasons []Reason // of each packet
-	next    []int32  // the packet after each packet in its superpacket
-	runs    []run    // superpackets under construction, in the order in which they were opened
-	opened  int      // how many of runs were opened by candidates
-	pairs   bool     // the batch has packets with addresses but no flow
+	next    []int32  // the packet after each packet in its superpacket, but for the last
+	runs    []run    // superpackets under construction that candidates opened, in order
+	opened  int      // the number of runs
+	pairs   bool     // the table has packets with addresses but no flow
 
 	compared work // pairs of packets whose headers were compared
 	summed   work // bytes
 
-	supers  []Superpacket
+	supers  []Superpacket // in the order in which they were opened
+	known   int           // the packets of supers[known:] are alone, and the table has yet to learn of them
+	wholes  []whole
 	members []int
 	hdrs    []byte
+	numbers []int // 0, 1, 2 and so on: the members of superpackets of one packet
+	empty   [VnetHdrLen]byte
 }
 
 // run is a superpacket under construction: consecutive segments of one flow. It holds
@@ -142,85 +152,177 @@ func NewCoalescer(cfg Config) (*Coalescer, error) {
 // next call, and the result is valid until then. Coalesce(nil) releases them. Packets
 // may share memory.
 //
+// Coalesce(pkts) is Add of each packet, then Flush: packets that were added before are
+// in the batch too, in front.
+//
 // Why it is right: a packet joins only if extends or joins accepts it, and both
 // accept exactly if cutting the joined superpacket gives back its packets (see
 // there). It joins only the superpacket of the latest packet it conflicts with, so no
 // two conflicting packets change places (docs/design.md has the proof).
 func (c *Coalescer) Coalesce(pkts [][]byte) []Superpacket {
+	if c.adding {
+		for _, pkt := range pkts {
+			c.Add(pkt)
+		}
+		return c.Flush()
+	}
+	c.begin()
 	c.pkts = pkts
 	c.reasons = resize(c.reasons, len(pkts))
 	c.next = resize(c.next, len(pkts))
-	c.runs = c.runs[:0]
-	c.opened, c.pairs = 0, false
-	c.table.reset(len(pkts))
+	c.count(len(pkts))
 	for i, pkt := range pkts {
-		c.next[i] = none
 		c.reasons[i] = c.place(int32(i), pkt)
 	}
 	return c.finish()
 }
 
+// Add adds a packet to the batch that Flush ends. It does the work of Coalesce for this
+// packet: a caller that has just decrypted it has it in the cache. The first Add after
+// Flush or Coalesce begins a batch.
+//
+// pkt is borrowed and only read. It must stay unchanged until the first call after
+// Flush.
+func (c *Coalescer) Add(pkt []byte) {
+	if !c.adding {
+		c.begin()
+		c.adding = true
+	}
+	i := len(c.added)
+	c.added = append(c.added, pkt)
+	c.pkts = c.added
+	c.next = append(c.next[:i], none)
+	c.count(i + 1)
+	c.reasons = append(c.reasons[:i], c.place(int32(i), pkt))
+}
+
+// Flush ends the batch that Add began, and returns its superpackets. They are what
+// Coalesce returns for these packets, in the order in which they were added, and valid
+// until the next call. Without a packet there are none.
+func (c *Coalescer) Flush() []Superpacket {
+	if !c.adding {
+		c.begin()
+	}
+	c.adding = false
+	return c.finish()
+}
+
+// begin begins a batch, and releases the one before.
+func (c *Coalescer) begin() {
+	if c.cfg.MaxOpen == 0 { // the zero value
+		c.cfg, _ = Config{}.withDefaults()
+		c.table = newFlowTable()
+	}
+	clear(c.added)
+	c.added = c.added[:0]
+	c.pkts = nil
+	c.reasons, c.next = c.reasons[:0], c.next[:0]
+	c.runs, c.supers, c.known = c.runs[:0], c.supers[:0], 0
+	c.opened, c.pairs = 0, false
+	c.table.reset()
+}
+
+// count makes numbers at least n long.
+func (c *Coalescer) count(n int) {
+	for i := len(c.numbers); i < n; i++ {
+		c.numbers = append(c.numbers, i)
+	}
+}
+
 // place puts packet i where it belongs and returns its Reason.
 func (c *Coalescer) place(i int32, pkt []byte) Reason {
-	tried := c.recent(i, pkt)
+	tried := none
+	if len(c.table.slots) > 0 {
+		tried = c.likely(i, pkt)
+	}
 	if tried != none && c.extends(&c.runs[tried], i, pkt) {
-		c.table.recent.last = i
+		c.table.slots[c.table.recent].last = i
 		return Joined
 	}
 	var p parsed
 	why := p.parse(pkt)
-	if !p.hasFlow {
-		if p.hasAddr {
-			c.table.find(&p.key).last = i
-			c.pairs = true
-		}
-		c.alone(i)
+	if why == Joined {
+		why = c.verify(pkt, &p)
+	}
+	if why != Joined {
+		c.supers = append(c.supers, Superpacket{c, i})
 		return why
 	}
-	keepOrder := c.cfg.Order == InOrder || p.proto == protoUDP
+	c.catchUp()
 	s := c.table.find(&p.key)
+	keepOrder := c.keepsOrder(p.proto)
 	lastOfFlow, lastOfPair := s.last, c.lastOfPair(&p.key)
 	s.last = i
 	if keepOrder && lastOfPair > lastOfFlow {
 		s.super = none // the latest packet in conflict has no flow
 	}
-	if s.super != none && s.super != tried && c.extends(&c.runs[s.super], i, pkt) {
-		return Joined
-	}
-	if why == Joined {
-		why = c.verify(pkt, &p)
-	}
-	if why != Joined {
-		if keepOrder {
-			s.super = none
-		}
-		c.alone(i)
-		return why
-	}
-	r := c.start(i, pkt, &p)
+	r := c.push()
+	c.start(r, i, pkt, &p)
 	why = First
 	if lastOfFlow != none || lastOfPair != none {
-		why = c.settle(s.super, &r, keepOrder)
+		why = c.settle(s.super, r, keepOrder, tried)
 	}
-	if why != Joined {
-		c.open(s, &r)
+	if why == Joined {
+		c.runs = c.runs[:len(c.runs)-1]
+		return Joined
 	}
+	c.open(s, r)
 	return why
 }
 
-// recent returns the superpacket of the flow that was looked up last, if packet i-1
-// is of that flow and packet i has its ports. Otherwise it returns none. If packet i
-// extends that superpacket, packet i is of the flow too, and no later packet
-// conflicts with it.
-func (c *Coalescer) recent(i int32, pkt []byte) int32 {
-	s := c.table.recent
-	if s == nil || s.last != i-1 || s.super == none {
+// keepsOrder reports whether packets of a protocol keep the order of their flow.
+func (c *Coalescer) keepsOrder(proto uint8) bool {
+	return c.cfg.Order == InOrder || proto == protoUDP
+}
+
+// likely returns the superpacket that packet i would join if it is of the flow that its
+// ports suggest, or none. If packet i extends that superpacket, it is of the flow, and
+// no later packet conflicts with it. The flow is then the table's recent one.
+func (c *Coalescer) likely(i int32, pkt []byte) int32 {
+	t := &c.table
+	if t.recent != none {
+		if s := &t.slots[t.recent]; s.last == i-1 && c.hasPorts(s, pkt) {
+			return s.super
+		}
+	}
+	guess := t.guess(pkt)
+	if guess == none || !c.hasPorts(&t.slots[guess], pkt) {
 		return none
 	}
-	if q := &c.runs[s.super]; len(pkt) <= q.hdrLen || be32(pkt[q.l4Off:]) != q.ports {
-		return none
+	c.catchUp()
+	if c.pairs {
+		return none // one of them may conflict, and be the latest
 	}
-	return s.super
+	t.recent = guess
+	return t.slots[guess].super
+}
+
+// hasPorts reports whether the flow has a superpacket to join, and pkt has its ports.
+func (c *Coalescer) hasPorts(s *slot, pkt []byte) bool {
+	if s.super == none {
+		return false
+	}
+	q := &c.runs[s.super]
+	return len(pkt) > q.hdrLen && be32(pkt[q.l4Off:]) == q.ports
+}
+
+// catchUp enters into the table the latest packets, which are not candidates.
+func (c *Coalescer) catchUp() {
+	for _, late := range c.supers[c.known:] {
+		var p parsed
+		p.parse(c.pkts[late.at])
+		if !p.hasAddr {
+			continue
+		}
+		s := c.table.find(&p.key)
+		s.last = late.at
+		if !p.hasFlow {
+			c.pairs = true
+		} else if c.keepsOrder(p.proto) {
+			s.super = none
+		}
+	}
+	c.known = len(c.supers)
 }
 
 // lastOfPair returns the latest packet without a flow that has the flow's addresses.
@@ -231,34 +333,42 @@ func (c *Coalescer) lastOfPair(key *flowKey) int32 {
 	return c.table.last(key.pair())
 }
 
-// open appends r, a single packet, as the superpacket that its flow opened last.
+// push returns a new last element of runs. Its contents are undefined.
+func (c *Coalescer) push() *run {
+	n := len(c.runs)
+	if n == cap(c.runs) {
+		c.runs = append(c.runs, run{})
+	}
+	c.runs = c.runs[:n+1]
+	return &c.runs[n]
+}
+
+// open makes r, a single packet and the last of runs, the superpacket that its flow
+// opened last.
 func (c *Coalescer) open(s *slot, r *run) {
 	r.older = s.super
 	c.opened++
 	r.ordinal = c.opened
-	s.super = int32(len(c.runs))
-	c.runs = append(c.runs, *r)
+	s.super = int32(len(c.runs) - 1)
+	c.supers = append(c.supers, Superpacket{c, ^s.super})
+	c.known = len(c.supers)
 }
 
-// alone appends a superpacket of only packet i, which is not a candidate.
-func (c *Coalescer) alone(i int32) {
-	c.runs = append(c.runs, run{head: i, tail: i, n: 1})
-}
-
-// start returns a superpacket of only packet i, a candidate.
-func (c *Coalescer) start(i int32, pkt []byte, p *parsed) run {
-	r := run{
-		head: i, tail: i, n: 1, most: c.cfg.MaxUDPSegments, older: none, layout: p.layout,
-		size:  len(pkt) - p.hdrLen,
-		ports: be32(pkt[p.l4Off:]),
-		l4Sum: uint32(p.key.pseudoHeaderSum(p.proto, 0)),
-	}
+// start sets r to a superpacket of only packet i, a candidate.
+func (c *Coalescer) start(r *run, i int32, pkt []byte, p *parsed) {
+	r.head, r.tail, r.n, r.most, r.older, r.ordinal = i, i, 1, c.cfg.MaxUDPSegments, none, 0
+	r.layout = p.layout
+	r.size = len(pkt) - p.hdrLen
 	r.payload = r.size
+	r.ports = be32(pkt[p.l4Off:])
+	r.l4Sum = uint32(p.key.pseudoHeaderSum(p.proto, 0))
+	r.id, r.atomic, r.ipSum = 0, false, 0
 	if p.version == 4 {
 		r.id = be16(pkt[4:])
 		r.atomic = c.cfg.AtomicIDs && pkt[6]&(ipv4DF>>8) != 0
 		r.ipSum = uint32(^be16(pkt[10:])) + neg(be16(pkt[2:])) + neg(r.id)
 	}
+	r.seq, r.sealed = 0, false
 	if p.proto == protoTCP {
 		r.seq = be32(pkt[p.l4Off+4:])
 		r.sealed = pkt[p.l4Off+13]&(tcpFIN|tcpPSH) != 0
@@ -266,13 +376,12 @@ func (c *Coalescer) start(i int32, pkt []byte, p *parsed) run {
 			r.most = 1
 		}
 	}
-	return r
 }
 
 // settle joins r, a single packet, to the superpacket at index at. In Reorder it also
 // tries those that the flow opened before. If none accepts, settle returns the Reason
-// of the first refusal.
-func (c *Coalescer) settle(at int32, r *run, keepOrder bool) Reason {
+// of the first refusal. tried is the superpacket that extends was asked for, or none.
+func (c *Coalescer) settle(at int32, r *run, keepOrder bool, tried int32) Reason {
 	why := Closed
 	for try := 0; at != none; try++ {
 		q := &c.runs[at]
@@ -281,7 +390,7 @@ func (c *Coalescer) settle(at int32, r *run, keepOrder bool) Reason {
 		}
 		refused := c.joins(q, r)
 		if refused == Joined {
-			invariant(try > 0, "extends refused what joins")
+			invariant(at != tried, "extends refused what joins")
 			c.add(q, r.head, r.payload, r.sealed)
 			return Joined
 		}

@@ -12,6 +12,9 @@
 // packets. Nothing is repaired: a packet with a wrong checksum, length or padding
 // leaves with the same wrong bytes.
 //
+// A superpacket may be in a UDP tunnel, as VXLAN and Geneve make it. Segmenter cuts it,
+// outer and inner headers. Coalescer makes none.
+//
 // [Segmenter] cuts and [Coalescer] joins. Both are reusable, do not allocate in
 // steady state, and are for one goroutine at a time. The package does no I/O and runs
 // on every platform. Rule numbers in comments (V1, S4, C2 ...) refer to

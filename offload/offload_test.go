@@ -14,14 +14,44 @@ import (
 func TestVnetHdr(t *testing.T) {
 	// V1, for all values of each field.
 	for v := range 1 << 16 {
-		h := VnetHdr{Flags(v), GSOType(v >> 8), uint16(v), ^uint16(v), uint16(v) * 7, uint16(v) ^ 0x5555}
+		h := VnetHdr{Flags(v), GSOType(v >> 8), uint16(v), ^uint16(v), uint16(v) * 7, uint16(v) ^ 0x5555, 0, 0}
 		got, err := ParseVnetHdr(append(h.AppendTo([]byte("x"))[1:], "more"...))
+		if err != nil || got != h {
+			t.Fatalf("%+v comes back as %+v, %v", h, got, err)
+		}
+		h.OuterTHOffset, h.InnerNHOffset = uint16(v)*5, uint16(v)^0xAAAA
+		got, err = ParseTunnelVnetHdr(append(h.AppendTunnelTo([]byte("x"))[1:], "more"...))
 		if err != nil || got != h {
 			t.Fatalf("%+v comes back as %+v, %v", h, got, err)
 		}
 	}
 	if _, err := ParseVnetHdr(make([]byte, 9)); !errors.Is(err, ErrVnetHdr) {
 		t.Errorf("9 bytes: %v", err)
+	}
+	if _, err := ParseTunnelVnetHdr(make([]byte, 23)); !errors.Is(err, ErrVnetHdr) {
+		t.Errorf("23 bytes: %v", err)
+	}
+}
+
+// TestTunnelVnetHdr checks the bytes of a header of 24 bytes. Those of a superpacket in a
+// tunnel are the same on every machine. Others are in the machine's byte order, but for
+// the last two fields.
+func TestTunnelVnetHdr(t *testing.T) {
+	h := VnetHdr{9, 0x25, 78, 1400, 70, 6, 20, 50}
+	want := []byte{9, 0x25, 78, 0, 0x78, 5, 70, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20, 0, 50, 0}
+	if diff := cmp.Diff(want, h.AppendTunnelTo(nil)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	h.GSOType = GSOUDPL4
+	want = append(h.AppendTo(nil), want[VnetHdrLen:]...)
+	if diff := cmp.Diff(want, h.AppendTunnelTo(nil)); diff != "" {
+		t.Errorf("without a tunnel (-want +got):\n%s", diff)
+	}
+	for i := VnetHdrLen; i < 20; i++ {
+		want[i] = byte(i) // num_buffers and the hash are not read
+	}
+	if got, err := ParseTunnelVnetHdr(want); err != nil || got != h {
+		t.Errorf("%+v, %v, want %+v", got, err, h)
 	}
 }
 
@@ -106,9 +136,17 @@ func TestRelease(t *testing.T) {
 	}
 	co.Coalesce(batch(64, 20, flow{udp: true, port: 1}, flow{port: 1}, flow{port: 2}))
 	co.Coalesce(nil)
-	for i, p := range co.supers[:cap(co.supers)] {
-		if p.pkts != nil {
-			t.Errorf("superpacket %d still refers to a batch", i)
+	if co.pkts != nil {
+		t.Error("Coalesce(nil) keeps its batch")
+	}
+	for _, pkt := range batch(64, 20, flow{port: 1}) {
+		co.Add(pkt)
+	}
+	co.Flush()
+	co.Add([]byte{0})
+	for i, p := range co.added[:cap(co.added)] {
+		if i > 0 && p != nil {
+			t.Errorf("packet %d of the batch before is still referenced", i)
 		}
 	}
 }
@@ -121,7 +159,8 @@ func TestMemory(t *testing.T) {
 	}
 	pkts := batch(64, 20, flow{udp: true, port: 1}, flow{port: 1}, flow{port: 2})
 	held := func() int {
-		return cap(co.table.slots) + cap(co.table.lists) + cap(co.runs) + cap(co.reasons) + cap(co.next) + cap(co.supers) + cap(co.members) + cap(co.hdrs)
+		return cap(co.table.slots) + cap(co.table.lists) + cap(co.table.guesses) + cap(co.runs) + cap(co.reasons) + cap(co.next) + cap(co.supers) +
+			cap(co.wholes) + cap(co.members) + cap(co.hdrs) + cap(co.numbers) + cap(co.added)
 	}
 	for _, p := range co.Coalesce(pkts) { // appending to one list must not change another
 		if m := p.Packets(); len(m) != cap(m) {
@@ -147,6 +186,43 @@ func TestReasonString(t *testing.T) {
 	}
 	if got := Reason(200).String(); got != "Reason(?)" {
 		t.Error(got)
+	}
+}
+
+// TestZeroCoalescer checks that the zero Coalescer does what a Coalescer with the zero
+// Config does, hash included, and keeps its memory from batch to batch.
+func TestZeroCoalescer(t *testing.T) {
+	var zero Coalescer
+	made, err := NewCoalescer(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list [][]byte
+	for i := range 100 {
+		for port := range uint16(3) {
+			list = append(list, flow{port: port}.packet(i, 100), flow{udp: true, port: port}.packet(i, 100))
+		}
+	}
+	list = append(list, nil, []byte{0x45}, flow{port: 9}.packet(0, 0))
+	outcome := func(c *Coalescer) (o []any) {
+		for _, p := range c.Coalesce(list) {
+			o = append(o, p.AppendTo(nil), slices.Clone(p.Packets()))
+		}
+		for i := range list {
+			o = append(o, c.Reason(i))
+		}
+		return o
+	}
+	for range 2 {
+		if diff := cmp.Diff(outcome(made), outcome(&zero)); diff != "" {
+			t.Fatalf("(-made +zero) %s", diff)
+		}
+	}
+	if zero.cfg != made.cfg || zero.table.multipliers == (flowTable{}).multipliers {
+		t.Errorf("the zero Coalescer has %+v and multipliers %v", zero.cfg, zero.table.multipliers)
+	}
+	if n := testing.AllocsPerRun(10, func() { zero.Coalesce(list) }); n != 0 {
+		t.Errorf("%v allocations a batch", n)
 	}
 }
 
@@ -232,14 +308,14 @@ func TestManyFlows(t *testing.T) {
 
 // TestTable fills a table, also with all keys in one list: it must stay exact.
 func TestTable(t *testing.T) {
-	for _, table := range []flowTable{newFlowTable(), {}} { // with multipliers of zero all keys have one hash
-		table.reset(8)
+	for _, table := range []flowTable{newFlowTable(), {recent: none}} { // with multipliers of zero all keys have one hash
 		for i := range 8 {
 			key := flowKey{srcHi: uint64(i)}
-			if got := table.last(key); got != none {
-				t.Fatalf("key %d has packet %d", i, got)
+			s := table.find(&key)
+			if s.last != none {
+				t.Fatalf("key %d has packet %d", i, s.last)
 			}
-			table.find(&key).last = int32(i)
+			s.last = int32(i)
 		}
 		for i := range 8 {
 			key := flowKey{srcHi: uint64(i)}
@@ -247,7 +323,7 @@ func TestTable(t *testing.T) {
 				t.Errorf("key %d has packet %d", i, got)
 			}
 		}
-		table.reset(8)
+		table.reset()
 		if got := table.last(flowKey{srcHi: 1}); got != none {
 			t.Errorf("in the next batch key 1 has packet %d", got)
 		}

@@ -67,3 +67,13 @@ func batch(n, size int, flows ...flow) [][]byte {
 	}
 	return pkts
 }
+
+// inVXLAN returns a superpacket in a VXLAN tunnel over IPv4 whose UDP header has a checksum.
+func inVXLAN(h VnetHdr, pkt []byte) (VnetHdr, []byte) {
+	outer := append(flow{udp: true, port: 4789}.packet(0, 0), make([]byte, 8+14)...) // VXLAN, Ethernet
+	h.Flags |= UDPTunnelCsum
+	h.GSOType |= GSOUDPTunnelIPv4
+	h.OuterTHOffset, h.InnerNHOffset = 20, uint16(len(outer))
+	h.CsumStart += h.InnerNHOffset
+	return h, append(outer, pkt...)
+}

@@ -1,5 +1,7 @@
 package offload
 
+import "fmt"
+
 // Reason is the result for one packet in Coalesce: it joined earlier packets, or the
 // first of the following reasons, in this order, kept it from joining (C8).
 type Reason uint8
@@ -45,4 +47,24 @@ func (r Reason) String() string {
 		return reasonNames[r]
 	}
 	return "Reason(?)"
+}
+
+// MarshalText returns the name, so that a Reason is a name in JSON and in logs, also as
+// the key of a map. It returns an error if r is not a Reason.
+func (r Reason) MarshalText() ([]byte, error) {
+	if int(r) >= NumReasons {
+		return nil, fmt.Errorf("offload: there is no Reason %d", uint8(r))
+	}
+	return []byte(reasonNames[r]), nil
+}
+
+// UnmarshalText sets r to the Reason of a name. It returns an error if there is none.
+func (r *Reason) UnmarshalText(name []byte) error {
+	for i, n := range reasonNames {
+		if n == string(name) {
+			*r = Reason(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("offload: there is no Reason %q", name)
 }

@@ -6,15 +6,17 @@ import (
 )
 
 // Segmenter cuts a superpacket into the segments that it stands for, byte for byte as
-// Linux does (tcp_gso_segment, __udp_gso_segment, skb_checksum_help; Linux 6.12). The
-// zero value is ready to use. Reset starts a Segmenter on a superpacket, any number
-// of times. It is not safe for concurrent use.
+// Linux does (tcp_gso_segment, __udp_gso_segment, skb_checksum_help, Linux 6.12; in a
+// tunnel __skb_udp_tunnel_segment, Linux 6.18). The zero value is ready to use. Reset
+// starts a Segmenter on a superpacket, any number of times. It is not safe for
+// concurrent use.
 type Segmenter struct {
 	pkt    []byte // the superpacket, borrowed
-	hdr    []byte // headers of an inner segment, own memory; ID, sequence number and checksums are zero
-	layout        // of the superpacket and its segments
+	hdr    []byte // headers of a middle segment, own memory; ID, sequence number and checksums are zero
+	layout        // of the superpacket and its segments; in a tunnel, of the inner packet
 	size   int    // payload bytes of every segment but the last
 	n, i   int    // number of segments, and of those produced
+	edges  int    // number of segments, from the first, that edge makes; it makes the last too
 
 	// If the packet is not split, pkt is its only segment. Its checksum is then
 	// computed over pkt[csumStart:] and stored at pkt[csumAt:], unless csumAt is
@@ -22,13 +24,15 @@ type Segmenter struct {
 	split             bool
 	csumStart, csumAt int
 
-	// These are common to the inner segments: the sums are of everything but ID,
-	// sequence number and payload.
+	// These are common to the middle segments, which are all but the first and the last:
+	// the sums are of everything but ID, sequence number and payload.
 	ipSum    uint32
 	l4Sum    uint16
 	id       uint16
 	seq      uint32
 	tcpFlags uint8
+
+	tunnel tunnel
 }
 
 // Reset validates the superpacket (h, pkt) and prepares to produce its segments. It
@@ -37,7 +41,9 @@ type Segmenter struct {
 // fail only if the caller's buffer is too short.
 //
 // pkt starts with the IP header, and its length is that of the slice: the IP and UDP
-// length fields are not read (S1), nor is HdrLen (V3). pkt is borrowed until the last
+// length fields are not read (S1), nor is HdrLen (V3). A superpacket in a UDP tunnel
+// starts with the outer IP header, and its h comes from ParseTunnelVnetHdr: a header of
+// VnetHdrLen bytes has no offsets, and gives ErrTunnel. pkt is borrowed until the last
 // segment has been produced or Reset is called again. Reset only reads it.
 func (s *Segmenter) Reset(h VnetHdr, pkt []byte) error {
 	hdr := s.hdr[:0]
@@ -56,12 +62,12 @@ func (s *Segmenter) Reset(h VnetHdr, pkt []byte) error {
 		s.pkt, s.n = pkt, 1
 		return nil
 	}
-	l, err := checkGSO(h, pkt)
-	if err != nil {
+	if err := s.checkGSO(h, pkt); err != nil {
 		return err
 	}
-	s.pkt, s.layout = pkt, l
-	payload := len(pkt) - s.hdrLen
+	s.pkt = pkt
+	hdrLen := s.tunnel.len + s.hdrLen
+	payload := len(pkt) - hdrLen
 	if payload <= int(h.GSOSize) {
 		s.n = 1
 		if h.Flags&NeedsCsum != 0 {
@@ -72,16 +78,28 @@ func (s *Segmenter) Reset(h VnetHdr, pkt []byte) error {
 	s.split = true
 	s.size = int(h.GSOSize)
 	s.n = (payload + s.size - 1) / s.size
-	s.hdr = append(hdr, pkt[:s.hdrLen]...)
+	s.edges = 1
+	if s.tunnel.len > 0 {
+		s.edges = s.n
+	}
+	s.hdr = append(hdr, pkt[:hdrLen]...)
 	s.prepare(h.Flags&NeedsCsum != 0)
 	return nil
 }
 
-// checkGSO applies V4 to a superpacket with a GSO type, and returns its layout.
-func checkGSO(h VnetHdr, pkt []byte) (layout, error) {
-	var version int
+// checkGSO applies V4 to a superpacket with a GSO type, and sets its tunnel and layout.
+func (s *Segmenter) checkGSO(h VnetHdr, pkt []byte) error {
+	var version, outer int
 	proto, csumOffset := uint8(protoTCP), uint16(tcpCsumOffset)
-	switch h.GSOType {
+	switch h.GSOType & gsoTunnels {
+	case GSOUDPTunnelIPv4:
+		outer = 4
+	case GSOUDPTunnelIPv6:
+		outer = 6
+	case gsoTunnels:
+		return ErrGSOType
+	}
+	switch h.GSOType &^ gsoTunnels {
 	case GSOTCPv4, GSOTCPv4 | GSOECN:
 		version = 4
 	case GSOTCPv6, GSOTCPv6 | GSOECN:
@@ -89,44 +107,51 @@ func checkGSO(h VnetHdr, pkt []byte) (layout, error) {
 	case GSOUDPL4:
 		proto, csumOffset = protoUDP, udpCsumOffset
 	default:
-		return layout{}, ErrGSOType
+		return ErrGSOType
 	}
 	if h.GSOSize == 0 || h.GSOSize == gsoByFrags {
-		return layout{}, ErrGSOSize
+		return ErrGSOSize
 	}
 	partial := h.Flags&NeedsCsum != 0
-	if proto == protoUDP && !partial {
-		return layout{}, ErrNoCsum
+	if (proto == protoUDP || outer != 0) && !partial {
+		return ErrNoCsum
 	}
 	if len(pkt) > maxPacketLen {
-		return layout{}, ErrTooLong
+		return ErrTooLong
+	}
+	if outer != 0 {
+		if err := s.tunnel.parse(h, pkt, outer); err != nil {
+			return err
+		}
+		pkt = pkt[min(s.tunnel.len, len(pkt)):]
 	}
 	l, err := parseIP(pkt)
 	if err != nil {
-		return layout{}, err
+		return err
 	}
 	if l.version == 0 || version != 0 && l.version != version || l.proto != proto {
-		return layout{}, ErrProtocol
+		return ErrProtocol
 	}
 	l4 := pkt[l.l4Off:]
 	n, ok := l4HdrLen(l4, proto)
 	if !ok {
-		return layout{}, ErrL4Header
+		return ErrL4Header
 	}
-	if partial && int(h.CsumStart) != l.l4Off {
-		return layout{}, ErrCsumStart
+	if partial && int(h.CsumStart) != s.tunnel.len+l.l4Off {
+		return ErrCsumStart
 	}
 	if partial && h.CsumOffset != csumOffset {
-		return layout{}, ErrCsumOffset
+		return ErrCsumOffset
 	}
 	if proto == protoUDP && len(l4)-n > maxUDPSegments*int(h.GSOSize) {
-		return layout{}, ErrSegments
+		return ErrSegments
 	}
 	l.hdrLen = l.l4Off + n
-	return l, nil
+	s.layout = l
+	return nil
 }
 
-// prepare turns the header copy into the headers of an inner segment, with ID,
+// prepare turns the header copy into the headers of a middle segment, with ID,
 // sequence number and checksums zero, and sums it once for all segments.
 //
 // L4 checksum (S6): the kernel does not recompute the pseudo-header. It subtracts the
@@ -136,7 +161,7 @@ func checkGSO(h VnetHdr, pkt []byte) (layout, error) {
 // length make every whole sum non-zero, so its folded value is unique and the order
 // of the additions does not matter.
 func (s *Segmenter) prepare(partial bool) {
-	hdr, l4Off := s.hdr, s.l4Off
+	hdr, l4Off := s.hdr[s.tunnel.len:], s.l4Off
 	l4 := hdr[l4Off:]
 	var seed uint32
 	segLen := len(hdr) + s.size
@@ -156,7 +181,7 @@ func (s *Segmenter) prepare(partial bool) {
 		putBE16(l4[6:], 0)
 	} else {
 		if partial {
-			seed = uint32(be16(l4[16:])) + neg(uint16(len(s.pkt)-l4Off))
+			seed = uint32(be16(l4[16:])) + neg(uint16(len(s.pkt)-s.tunnel.len-l4Off))
 		} else {
 			src, dst := addrs(hdr, s.version)
 			seed = uint32(PseudoHeaderSum(s.proto, src, dst, 0))
@@ -166,7 +191,15 @@ func (s *Segmenter) prepare(partial bool) {
 		l4[13] &^= tcpCWR | tcpFIN | tcpPSH
 		putBE16(l4[16:], 0)
 	}
-	s.l4Sum = Sum(l4, fold(seed+uint32(l4Len)))
+	pseudo := fold(seed + uint32(l4Len))
+	s.l4Sum = Sum(l4, pseudo)
+	if s.tunnel.len > 0 {
+		inner := neg(pseudo)
+		if s.version == 6 {
+			inner += uint32(Sum(hdr[:l4Off], 0))
+		}
+		s.tunnel.prepare(s.hdr, len(s.hdr)+s.size, len(s.pkt), inner)
+	}
 }
 
 // Len returns the number of segments left. It is known before the first is produced
@@ -207,8 +240,8 @@ func (s *Segmenter) Next(dst []byte) (int, error) {
 	end := s.i*s.size + n
 	copy(dst, s.hdr)
 	l4Sum := uint32(copySum(dst[len(s.hdr):], s.pkt[off:end], s.l4Sum))
-	if s.i == 0 || end == len(s.pkt) {
-		s.outer(dst, l4Sum)
+	if s.i < s.edges || end == len(s.pkt) {
+		s.edge(dst, l4Sum)
 	} else {
 		s.fill(dst, s.ipSum, l4Sum)
 	}
@@ -238,8 +271,8 @@ func (s *Segmenter) inPlace(yield func([]byte) bool) {
 		end := min(off+len(s.hdr)+s.size, len(s.pkt))
 		seg := s.pkt[off:end:end]
 		l4Sum := uint32(stampSum(seg, s.hdr, s.l4Sum))
-		if s.i == 0 || end == len(s.pkt) {
-			s.outer(seg, l4Sum)
+		if s.i < s.edges || end == len(s.pkt) {
+			s.edge(seg, l4Sum)
 		} else {
 			s.fill(seg, s.ipSum, l4Sum)
 		}
@@ -263,11 +296,29 @@ func (s *Segmenter) complete(seg []byte) {
 	putBE16(seg[s.csumAt:], c)
 }
 
-// outer turns seg into the first or last segment, as fill does for an inner one. Its
-// lengths and flags differ from those of inner segments.
-func (s *Segmenter) outer(seg []byte, l4Sum uint32) {
+// outer sets the outer headers of seg, which is hdr and the payload of segment i in a
+// tunnel. It returns the inner packet, a slice of seg.
+func (s *Segmenter) outer(seg []byte) []byte {
+	var longer, innerLens uint32
+	if s.i == s.n-1 {
+		longer = uint32(len(seg)) + neg(uint16(len(s.hdr)+s.size))
+	}
+	if s.version == 6 {
+		innerLens = 1
+	}
+	s.tunnel.wrap(seg, s.i, longer, innerLens)
+	return seg[s.tunnel.len:]
+}
+
+// edge turns seg into the first or last segment, as fill does for a middle one. Its
+// lengths and flags differ from those of middle segments. In a tunnel edge makes all
+// segments.
+func (s *Segmenter) edge(seg []byte, l4Sum uint32) {
+	if s.tunnel.len > 0 {
+		seg = s.outer(seg)
+	}
 	ipSum := s.ipSum
-	longer := uint32(len(seg)) + neg(uint16(len(s.hdr)+s.size))
+	longer := uint32(len(seg)) + neg(uint16(len(s.hdr)-s.tunnel.len+s.size))
 	l4 := seg[s.l4Off:]
 	if s.version == 4 {
 		putBE16(seg[2:], uint16(len(seg)))
@@ -280,8 +331,11 @@ func (s *Segmenter) outer(seg []byte, l4Sum uint32) {
 		putBE16(l4[4:], uint16(len(l4)))
 		l4Sum += longer // the UDP header has the length too
 	} else {
-		flags := s.tcpFlags & tcpCWR
-		if s.i > 0 {
+		flags := uint8(0)
+		switch s.i {
+		case 0:
+			flags = s.tcpFlags & tcpCWR
+		case s.n - 1:
 			flags = s.tcpFlags & (tcpFIN | tcpPSH)
 		}
 		l4[13] |= flags

@@ -10,6 +10,8 @@ var FeatureTable = []struct{ Name, About string }{
 	{"root", "the process is root, outside user namespaces"},
 	{"uso", "TUNSETOFFLOAD accepts USO4 and USO6 (6.2)"},
 	{"tunnel-gso", "TUNSETOFFLOAD accepts UDP_TUNNEL_GSO (6.17)"},
+	{"tunnel-write", "a TUN takes a superpacket in a UDP tunnel over IPv4 as it hands one out; Linux 6.18 counts 14 bytes of an Ethernet header too many and refuses it"},
+	{"backpressure", "a TUN with IFF_BACKPRESSURE stops when its queue is full, and loses nothing (7.3)"},
 	{"small-gso", "a TCP gso_size below 8 is used unchanged; the fix for CVE-2026-90063 raises it to 8"},
 	{"uso-128", "a UDP superpacket may have 128 segments instead of 64 (6.9)"},
 	{"csum-offset-check", "a TCP superpacket with a csum_offset other than TCP's is refused (6.1.107, 6.6.46, 6.10.5)"},

@@ -16,7 +16,7 @@ import (
 func Probe() (Features, error) {
 	p := &prober{found: Features{}}
 	defer p.close()
-	for _, step := range []func() error{p.user, p.mask, p.cuts, p.joins} {
+	for _, step := range []func() error{p.user, p.mask, p.tunnels, p.cuts, p.joins} {
 		var missing *Missing
 		if err := step(); err != nil && !errors.As(err, &missing) {
 			return nil, fmt.Errorf("probe: %w", err)
@@ -40,22 +40,70 @@ func (p *prober) close() {
 	}
 }
 
-// mask tries which offloads a TUN takes.
+// backpressure is IFF_BACKPRESSURE of include/uapi/linux/if_tun.h, Linux 7.3.
+const backpressure = 0x80
+
+// mask tries which offloads and flags a TUN takes.
 func (p *prober) mask() error {
 	s, err := newTUNSegmenter()
 	if err != nil {
 		return err
 	}
 	p.cut = s
-	const tunnel, tunnelCsum = 0x80, 0x100
 	for name, bits := range map[string]int{
 		"uso": unix.TUN_F_CSUM | unix.TUN_F_USO4 | unix.TUN_F_USO6,
 		"tunnel-gso": unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6 | unix.TUN_F_USO4 | unix.TUN_F_USO6 |
-			tunnel | tunnelCsum,
+			offloadTunnels | offloadTunnelCsum,
 	} {
 		p.found[name] = unix.IoctlSetInt(s.b.fd, unix.TUNSETOFFLOAD, bits) == nil
 	}
+	flags, err := unix.IoctlGetUint32(s.b.fd, unix.TUNGETFEATURES)
+	if err != nil {
+		return err
+	}
+	p.found["backpressure"] = flags&backpressure != 0
 	return unix.IoctlSetInt(s.b.fd, unix.TUNSETOFFLOAD, noOffloads)
+}
+
+// tunnels tries whether a TUN takes a superpacket in a UDP tunnel, if the kernel has such
+// superpackets.
+func (p *prober) tunnels() error {
+	if p.found["tunnel-write"] = false; !p.found["tunnel-gso"] {
+		return nil
+	}
+	s, err := newPairSegmenter(func() (*tun, error) {
+		t, err := openTUN(0, noOffloads)
+		if err == nil {
+			err = t.takeTunnels(noOffloads)
+		}
+		return t, err
+	})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	h, packet := probeTunnel(0)
+	a, err := s.Segment(h, packet)
+	p.found["tunnel-write"] = len(a.Segments) == 2
+	return err
+}
+
+// probeTunnel returns a superpacket of two datagrams in VXLAN over IPv4, without an outer
+// checksum, with bytes of options in the outer IP header.
+func probeTunnel(options int) (VnetHdr, []byte) {
+	const between = 8 + 8 + 14 // UDP, VXLAN, Ethernet
+	inner := probeUDP(150)
+	outer := probeIPv4(1, unix.IPPROTO_UDP, 0)
+	outer[0] += byte(options / 4)
+	for range options {
+		outer = append(outer, 1) // no operation
+	}
+	udpOff := len(outer)
+	outer = append(outer, make([]byte, between)...)
+	copy(outer[udpOff:], []byte{1, 2, 0x12, 0xB5, 0, 0, 0, 0, 8})
+	at := uint16(len(outer))
+	return VnetHdr{Flags: 1, GSOType: 5 | 0x20, HdrLen: at + 28, GSOSize: 100, CsumStart: at + 20, CsumOffset: 6,
+		OuterTHOffset: uint16(udpOff), InnerNHOffset: at}, append(outer, inner...)
 }
 
 // user tries whether this is the real root: in a user namespace, root lacks some
@@ -93,14 +141,14 @@ func (p *prober) cuts() (err error) {
 		packet []byte
 		segs   int // number with the feature; 0: it refuses
 	}{
-		{"uso", byVeth, VnetHdr{1, 5, 28, 1, 20, 6}, probeUDP(2), 2}, // for a TUN, mask has tried it
-		{"small-gso", byTUN | byVeth, VnetHdr{1, 1, 40, 1, 20, 16}, probeTCP(1, 0, 0, 100), 100},
-		{"uso-128", byTUN | byVeth, VnetHdr{1, 5, 28, 1, 20, 6}, probeUDP(128), 128},
-		{"csum-offset-check", byTUN | byVeth, VnetHdr{1, 1, 40, 50, 20, 6}, probeTCP(1, 0, 0, 100), 0},
-		{"csum-start-check", byTUN | byVeth, VnetHdr{1, 0, 0, 0, 0, 4}, probeTCP(1, 0, 0, 100), 0},
+		{"uso", byVeth, VnetHdr{1, 5, 28, 1, 20, 6, 0, 0}, probeUDP(2), 2}, // for a TUN, mask has tried it
+		{"small-gso", byTUN | byVeth, VnetHdr{1, 1, 40, 1, 20, 16, 0, 0}, probeTCP(1, 0, 0, 100), 100},
+		{"uso-128", byTUN | byVeth, VnetHdr{1, 5, 28, 1, 20, 6, 0, 0}, probeUDP(128), 128},
+		{"csum-offset-check", byTUN | byVeth, VnetHdr{1, 1, 40, 50, 20, 6, 0, 0}, probeTCP(1, 0, 0, 100), 0},
+		{"csum-start-check", byTUN | byVeth, VnetHdr{1, 0, 0, 0, 0, 4, 0, 0}, probeTCP(1, 0, 0, 100), 0},
 		// A packet socket behaves as with these features on every kernel.
-		{"one-without-csum", byTUN, VnetHdr{0, 1, 40, 100, 0, 0}, probeTCP(1, 0, 0, 100), 1},
-		{"dissects", byTUN, VnetHdr{0, 4, 60, 20, 0, 0}, probeTCP(1, 0, 0, 100), 0},
+		{"one-without-csum", byTUN, VnetHdr{0, 1, 40, 100, 0, 0, 0, 0}, probeTCP(1, 0, 0, 100), 1},
+		{"dissects", byTUN, VnetHdr{0, 4, 60, 20, 0, 0, 0, 0}, probeTCP(1, 0, 0, 100), 0},
 	} {
 		if try.via&via == 0 {
 			continue

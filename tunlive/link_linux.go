@@ -13,10 +13,12 @@ import (
 	"tunproof/tunlive/guard"
 )
 
-// tun is a TUN device opened with IFF_VNET_HDR and without packet information.
+// tun is a TUN or TAP device opened with IFF_VNET_HDR and without packet information.
 type tun struct {
 	fd, index int
 	name      string
+	linkLen   int    // length of the header before a packet: etherLen for a TAP, else 0
+	tunnels   bool   // VnetHdrs have 24 bytes
 	frame     []byte // buffer for writing
 }
 
@@ -53,6 +55,10 @@ func takesUSO() bool {
 }
 
 func openTUN(flags uint16, offloads int) (*tun, error) {
+	return openDevice(unix.IFF_TUN|flags, offloads)
+}
+
+func openDevice(flags uint16, offloads int) (*tun, error) {
 	fd, err := openNode()
 	if err != nil {
 		return nil, err
@@ -70,7 +76,7 @@ func (t *tun) configure(flags uint16, offloads int) error {
 	if err != nil {
 		return err
 	}
-	ifr.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR | flags)
+	ifr.SetUint16(unix.IFF_NO_PI | unix.IFF_VNET_HDR | flags)
 	if err := unix.IoctlIfreq(t.fd, unix.TUNSETIFF, ifr); err != nil {
 		return fmt.Errorf("TUNSETIFF: %w", err)
 	}
@@ -88,12 +94,29 @@ func (t *tun) configure(flags uint16, offloads int) error {
 
 func (t *tun) close() error { return unix.Close(t.fd) }
 
-// write passes one packet to the guard and writes it.
+// write passes one packet to the guard and writes it. ErrPacket is returned for a packet
+// that no TAP can have.
 func (t *tun) write(h VnetHdr, packet []byte) error {
 	if err := guard.Check(h.GSOType, packet); err != nil {
 		return err
 	}
-	t.frame = append(h.append(t.frame[:0]), packet...)
+	if err := guard.CheckTunnel(h.GSOType, int(h.InnerNHOffset), packet); t.tunnels && err != nil {
+		return err
+	}
+	protocol, ok := etherType(packet)
+	if t.linkLen > 0 && (!ok || !h.moveOffsets(t.linkLen)) {
+		return ErrPacket
+	}
+	if t.tunnels {
+		t.frame = h.appendTunnel(t.frame[:0])
+	} else {
+		t.frame = h.append(t.frame[:0])
+	}
+	if t.linkLen > 0 {
+		t.frame = appendFrame(t.frame, protocol, packet)
+	} else {
+		t.frame = append(t.frame, packet...)
+	}
 	return t.writeRaw(t.frame)
 }
 
@@ -116,13 +139,24 @@ func (t *tun) writeRaw(frame []byte) error {
 // it, and does not report that.
 func (t *tun) read(buf []byte) (Packet, error) {
 	n, err := unix.Read(t.fd, buf)
+	hdrLen := vnetHdrLen
+	if t.tunnels {
+		hdrLen = tunnelVnetHdrLen
+	}
 	switch {
 	case err != nil:
 		return Packet{}, err
-	case n == len(buf) || n < vnetHdrLen:
+	case n == len(buf) || n < hdrLen+t.linkLen:
 		return Packet{}, fmt.Errorf("%s: %d bytes read into %d", t.name, n, len(buf))
 	}
-	return Packet{parseVnetHdr(buf), buf[vnetHdrLen:n]}, nil
+	p := Packet{parseVnetHdr(buf), buf[hdrLen+t.linkLen : n]}
+	if t.tunnels {
+		p.Hdr = parseTunnelVnetHdr(buf)
+	}
+	if !p.Hdr.moveOffsets(-t.linkLen) {
+		return Packet{}, fmt.Errorf("%s: a VnetHdr of %+v", t.name, p.Hdr)
+	}
+	return p, nil
 }
 
 func linkIndex(name string) (int, error) {

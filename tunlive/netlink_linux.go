@@ -118,6 +118,14 @@ func (n *netlink) setUp(index, queueLen int) error {
 	return nil
 }
 
+// setMTU sets a link's greatest length of a packet.
+func (n *netlink) setMTU(index, mtu int) error {
+	if _, err := n.do(unix.RTM_NEWLINK, 0, ifinfo(index, 0, 0).num(unix.IFLA_MTU, uint32(mtu))); err != nil {
+		return fmt.Errorf("MTU %d of link %d: %w", mtu, index, err)
+	}
+	return nil
+}
+
 // addVeth makes a pair of Ethernet devices wired to each other.
 func (n *netlink) addVeth(name, peer string, mtu int) error {
 	const vethInfoPeer = 1
@@ -180,6 +188,7 @@ const (
 	tcRoot       = 0xFFFFFFFF
 	tcClsact     = 0xFFFFFFF1
 	tcIngress    = 0xFFFFFFF2 // belongs to clsact
+	tcEgress     = 0xFFFFFFF3
 	tcHandleRoot = 0x00010000
 	tcHandleClsa = 0xFFFF0000
 )
@@ -227,25 +236,36 @@ type (
 // redirect sends everything that arrives on one link out of another, below the IP
 // stack: nothing is routed, delivered, reassembled or changed.
 func (n *netlink) redirect(from, to int) error {
+	const stolen, egressRedir = 4, 1
+	return n.mirred(from, tcIngress, mirred{Action: stolen, EgressAction: egressRedir, Index: uint32(to)})
+}
+
+// mirror sends a copy of everything that leaves one link out of another.
+func (n *netlink) mirror(from, to int) error {
+	const pipe, egressMirror = 3, 2
+	return n.mirred(from, tcEgress, mirred{Action: pipe, EgressAction: egressMirror, Index: uint32(to)})
+}
+
+// mirred puts a filter on one direction of a link, that of parent, which does m with every
+// packet.
+func (n *netlink) mirred(from int, parent uint32, m mirred) error {
 	create := uint16(unix.NLM_F_CREATE | unix.NLM_F_EXCL)
-	m := tcmsg(from, tcHandleClsa, tcClsact, 0).text(unix.TCA_KIND, "clsact")
-	if _, err := n.do(unix.RTM_NEWQDISC, create, m); err != nil {
+	qdisc := tcmsg(from, tcHandleClsa, tcClsact, 0).text(unix.TCA_KIND, "clsact")
+	if _, err := n.do(unix.RTM_NEWQDISC, create, qdisc); err != nil {
 		return fmt.Errorf("clsact: %w", err)
 	}
 	const (
 		u32Sel, u32Act      = 5, 7
 		actKind, actOptions = 1, 2
 		mirredParms         = 2
-		stolen, egressRedir = 4, 1
 		terminal            = 1
 	)
 	info := 1<<16 | uint32(htons(unix.ETH_P_ALL))                        // priority, protocol
 	everything := message{}.data(u32Selector{Flags: terminal, NKeys: 1}) // one key with mask 0 and value 0
-	parms := message{}.data(mirred{Action: stolen, EgressAction: egressRedir, Index: uint32(to)})
-	action := message{}.text(actKind, "mirred").attr(actOptions, message{}.attr(mirredParms, parms))
+	action := message{}.text(actKind, "mirred").attr(actOptions, message{}.attr(mirredParms, message{}.data(m)))
 	options := message{}.attr(u32Sel, everything).attr(u32Act, message{}.attr(1, action))
-	m = tcmsg(from, 0, tcIngress, info).text(unix.TCA_KIND, "u32").attr(unix.TCA_OPTIONS, options)
-	if _, err := n.do(unix.RTM_NEWTFILTER, create, m); err != nil {
+	filter := tcmsg(from, 0, parent, info).text(unix.TCA_KIND, "u32").attr(unix.TCA_OPTIONS, options)
+	if _, err := n.do(unix.RTM_NEWTFILTER, create, filter); err != nil {
 		return fmt.Errorf("filter u32 with mirred: %w", err)
 	}
 	return nil

@@ -16,10 +16,11 @@ import (
 // 500.
 const queueLen = 70_000
 
-// tunSegmenter writes to TUN A. Everything from there is redirected to TUN B, which
+// tunSegmenter writes to TUN or TAP A. Everything from there is redirected to TUN B, which
 // has no offloads, so the kernel cuts the packets that it sends to B. When the write
 // returns, all of them are in B's queue.
 type tunSegmenter struct {
+	device    func() (*tun, error) // opens A and B
 	a, b      *tun
 	nl        *netlink
 	collector collector
@@ -32,7 +33,11 @@ type tunSegmenter struct {
 func NewSegmenter() (Segmenter, error) { return newTUNSegmenter() }
 
 func newTUNSegmenter() (*tunSegmenter, error) {
-	s := &tunSegmenter{}
+	return newPairSegmenter(func() (*tun, error) { return openTUN(0, noOffloads) })
+}
+
+func newPairSegmenter(device func() (*tun, error)) (*tunSegmenter, error) {
+	s := &tunSegmenter{device: device}
 	if err := s.open(); err != nil {
 		s.Close()
 		return nil, err
@@ -44,10 +49,10 @@ func (s *tunSegmenter) open() (err error) {
 	if s.nl, err = openNetlink(); err != nil {
 		return err
 	}
-	if s.a, err = openTUN(0, noOffloads); err != nil {
+	if s.a, err = s.device(); err != nil {
 		return err
 	}
-	if s.b, err = openTUN(0, noOffloads); err != nil {
+	if s.b, err = s.device(); err != nil {
 		return err
 	}
 	if err := s.nl.redirect(s.a.index, s.b.index); err != nil {

@@ -86,17 +86,12 @@ func (s *socket) write(h VnetHdr, packet []byte) error {
 	if !ok {
 		return ErrPacket
 	}
-	if h.Flags&1 != 0 { // VIRTIO_NET_HDR_F_NEEDS_CSUM
-		h.CsumStart += uint16(s.linkLen)
-	}
-	if h.HdrLen > 0 {
-		h.HdrLen += uint16(s.linkLen)
-	}
-	s.frame = append(h.append(s.frame[:0]), make([]byte, s.linkLen)...)
+	_ = h.moveOffsets(s.linkLen) // they may wrap: the kernel then refuses the packet
 	if s.linkLen == etherLen {
-		s.frame[vnetHdrLen+12], s.frame[vnetHdrLen+13] = byte(protocol>>8), byte(protocol)
+		s.frame = appendFrame(h.append(s.frame[:0]), protocol, packet)
+	} else {
+		s.frame = append(h.append(s.frame[:0]), packet...)
 	}
-	s.frame = append(s.frame, packet...)
 	to := &unix.SockaddrLinklayer{Protocol: htons(protocol), Ifindex: s.index}
 	for {
 		if err := unix.Sendto(s.fd, s.frame, 0, to); err != unix.EINTR {
@@ -126,12 +121,7 @@ func (s *socket) read(buf []byte) (Packet, error) {
 		return Packet{}, fmt.Errorf("packet socket: %d bytes read into %d", n, len(buf))
 	}
 	p := Packet{parseVnetHdr(buf), buf[vnetHdrLen+s.linkLen : n]}
-	if p.Hdr.Flags&1 != 0 {
-		p.Hdr.CsumStart -= uint16(s.linkLen)
-	}
-	if p.Hdr.HdrLen > 0 {
-		p.Hdr.HdrLen -= uint16(s.linkLen)
-	}
+	_ = p.Hdr.moveOffsets(-s.linkLen)
 	return p, nil
 }
 
@@ -166,6 +156,18 @@ const (
 	skip
 	stop
 )
+
+// drain reads the packets that are there, and returns those that judge keeps.
+func (c *collector) drain(r reader, judge func(Packet) verdict) ([]Packet, error) {
+	packets, err := c.collect(r, -1, nil)
+	kept := packets[:0]
+	for _, p := range packets {
+		if judge(p) == keep {
+			kept = append(kept, p)
+		}
+	}
+	return kept, err
+}
 
 // collect reads from r, whose descriptor is fd, until judge stops it at a packet,
 // which is not kept. It waits at most for patience. Without judge it reads the packets
@@ -207,7 +209,7 @@ func (c *collector) collect(r reader, fd int, judge func(Packet) verdict) ([]Pac
 			return c.packets, nil
 		case keep:
 			c.packets = append(c.packets, p)
-			at += vnetHdrLen + etherLen + len(p.Data)
+			at += tunnelVnetHdrLen + etherLen + len(p.Data)
 		}
 	}
 }

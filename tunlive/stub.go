@@ -18,6 +18,20 @@ func NewVethSegmenter() (Segmenter, error) { return nil, errNoLinux }
 func NewToggle() (GRO, error)              { return nil, errNoLinux }
 func NewGate() (GRO, error)                { return nil, errNoLinux }
 
+// NewTAPSegmenter and NewTunnels return a *Missing.
+func NewTAPSegmenter() (Segmenter, error) { return nil, errNoLinux }
+func NewTunnels() (*Tunnels, error)       { return nil, errNoLinux }
+
+// Tunnels has no devices.
+type Tunnels struct{}
+
+// Kinds returns nothing, and the other methods return a *Missing.
+func (*Tunnels) Kinds() []string { return nil }
+func (*Tunnels) Send(int, VnetHdr, []byte) (whole, cut []Packet, err error) {
+	return nil, nil, errNoLinux
+}
+func (*Tunnels) Close() error { return errNoLinux }
+
 // Probe finds no features.
 func Probe() (Features, error) { return nil, errNoLinux }
 

@@ -15,13 +15,19 @@ import (
 )
 
 // VnetHdr is a virtio_net_hdr as the kernel reads and writes it: 10 bytes in native
-// byte order.
+// byte order. A device with headers of 24 bytes also has the last two fields, in
+// little-endian order (struct virtio_net_hdr_v1_hash_tunnel).
 type VnetHdr struct {
 	Flags, GSOType                         uint8
 	HdrLen, GSOSize, CsumStart, CsumOffset uint16
+	OuterTHOffset, InnerNHOffset           uint16
 }
 
-const vnetHdrLen = 10
+const (
+	vnetHdrLen       = 10
+	tunnelVnetHdrLen = 24
+	tunnelTypes      = 0x60 // VIRTIO_NET_HDR_GSO_UDP_TUNNEL_IPV4 and _IPV6
+)
 
 func (h VnetHdr) append(b []byte) []byte {
 	b = append(b, h.Flags, h.GSOType)
@@ -33,7 +39,34 @@ func (h VnetHdr) append(b []byte) []byte {
 
 func parseVnetHdr(b []byte) VnetHdr {
 	u16 := binary.NativeEndian.Uint16
-	return VnetHdr{b[0], b[1], u16(b[2:]), u16(b[4:]), u16(b[6:]), u16(b[8:])}
+	return VnetHdr{b[0], b[1], u16(b[2:]), u16(b[4:]), u16(b[6:]), u16(b[8:]), 0, 0}
+}
+
+// appendTunnel appends the 24 bytes of h. The kernel reads the header of a superpacket
+// in a tunnel in little-endian order, and every other in the machine's
+// (virtio_net_hdr_tnl_to_skb, include/linux/virtio_net.h, Linux 6.18).
+func (h VnetHdr) appendTunnel(b []byte) []byte {
+	if h.GSOType&tunnelTypes == 0 {
+		b = h.append(b)
+	} else {
+		b = append(b, h.Flags, h.GSOType)
+		for _, v := range [...]uint16{h.HdrLen, h.GSOSize, h.CsumStart, h.CsumOffset} {
+			b = binary.LittleEndian.AppendUint16(b, v)
+		}
+	}
+	b = append(b, make([]byte, 10)...) // num_buffers and the hash
+	b = binary.LittleEndian.AppendUint16(b, h.OuterTHOffset)
+	return binary.LittleEndian.AppendUint16(b, h.InnerNHOffset)
+}
+
+func parseTunnelVnetHdr(b []byte) VnetHdr {
+	le := binary.LittleEndian.Uint16
+	h := parseVnetHdr(b)
+	if h.GSOType&tunnelTypes != 0 {
+		h = VnetHdr{b[0], b[1], le(b[2:]), le(b[4:]), le(b[6:]), le(b[8:]), 0, 0}
+	}
+	h.OuterTHOffset, h.InnerNHOffset = le(b[20:]), le(b[22:])
+	return h
 }
 
 // Packet is a packet that the kernel handed out, from its IP header on.

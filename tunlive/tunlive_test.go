@@ -69,7 +69,7 @@ func TestGuarded(t *testing.T) {
 	must(t, cannot)
 	fragment := probeTCP(1, 0, 0, 300)
 	fragment[6] = 0x20
-	h := VnetHdr{1, 1, 40, 100, 20, 16}
+	h := VnetHdr{1, 1, 40, 100, 20, 16, 0, 0}
 	for name, open := range map[string]func() (Segmenter, error){"TUN": NewSegmenter, "veth": NewVethSegmenter} {
 		s, err := open()
 		must(t, err)
@@ -139,7 +139,7 @@ func TestManySegments(t *testing.T) {
 		size = 8
 	}
 	packet := probeTCP(1, 0, 7, 65_000)
-	a, err := s.Segment(VnetHdr{1, 1, 40, uint16(size), 20, 16}, packet)
+	a, err := s.Segment(VnetHdr{1, 1, 40, uint16(size), 20, 16, 0, 0}, packet)
 	if err != nil || len(a.Segments) != 65_000/size {
 		t.Fatalf("%d segments, %v, %v", len(a.Segments), a.Class, err)
 	}

@@ -108,7 +108,7 @@ func (w *Wiring) ReadAll(t *TUN) ([]Packet, error) { return w.collector.collect(
 // the given size, none if it is 0. It returns the descriptor, which belongs to the
 // caller, and the link's name. With the name of an existing link it makes another
 // queue of that link. Everything written to the descriptor must pass guard.Check
-// first.
+// first, or guard.CheckTunnel if vnetHdrLen is 24 or more.
 func OpenFD(name string, flags uint16, vnetHdrLen int) (fd int, link string, err error) {
 	if fd, err = openNode(); err != nil {
 		return -1, "", err

@@ -5,15 +5,22 @@ import (
 	"strings"
 )
 
-var vnetFields = [...]string{"flags", "gso_type", "hdr_len", "gso_size", "csum_start", "csum_offset"}
+// vnetFields are the fields of a VnetHdr. A file may leave out those from plainFields on.
+var vnetFields = [...]string{"flags", "gso_type", "hdr_len", "gso_size", "csum_start", "csum_offset", "outer_th_offset", "inner_nh_offset"}
+
+const plainFields = 6
 
 // minRun is the shortest run of bytes that is written as a fill or pad.
 const minRun = 256
 
 // String returns the fields by name, in the form that a file has.
 func (h VnetHdr) String() string {
-	return fmt.Sprintf("flags=%d gso_type=%d hdr_len=%d gso_size=%d csum_start=%d csum_offset=%d",
+	s := fmt.Sprintf("flags=%d gso_type=%d hdr_len=%d gso_size=%d csum_start=%d csum_offset=%d",
 		h.Flags, h.GSOType, h.HdrLen, h.GSOSize, h.CsumStart, h.CsumOffset)
+	if h.OuterTHOffset != 0 || h.InnerNHOffset != 0 {
+		s += fmt.Sprintf(" outer_th_offset=%d inner_nh_offset=%d", h.OuterTHOffset, h.InnerNHOffset)
+	}
+	return s
 }
 
 // Format writes a case in the form that Parse reads. Format(Parse(text)) equals text,

@@ -325,7 +325,7 @@ func pairs(s string) ([]pair, string) {
 }
 
 // ParseVnet reads "flags=1 gso_type=1 hdr_len=40 gso_size=1448 csum_start=20
-// csum_offset=16".
+// csum_offset=16", and after it "outer_th_offset=20 inner_nh_offset=50" if these are not 0.
 func ParseVnet(s string) (VnetHdr, error) {
 	h, msg := parseVnet(s)
 	if msg != "" {
@@ -340,8 +340,9 @@ func parseVnet(s string) (VnetHdr, string) {
 		return VnetHdr{}, msg
 	}
 	var v [len(vnetFields)]uint64
-	if len(fields) != len(v) {
-		return VnetHdr{}, fmt.Sprintf("a VnetHdr has the fields %s", strings.Join(vnetFields[:], " "))
+	if len(fields) != plainFields && len(fields) != len(v) {
+		return VnetHdr{}, fmt.Sprintf("a VnetHdr has the fields %s, and in tunnels %s",
+			strings.Join(vnetFields[:plainFields], " "), strings.Join(vnetFields[plainFields:], " "))
 	}
 	for i, f := range fields {
 		bits := 16
@@ -354,7 +355,10 @@ func parseVnet(s string) (VnetHdr, string) {
 			return VnetHdr{}, fmt.Sprintf("want %s=N of %d bits, have %s=%s", vnetFields[i], bits, f.key, f.value)
 		}
 	}
-	return VnetHdr{uint8(v[0]), uint8(v[1]), uint16(v[2]), uint16(v[3]), uint16(v[4]), uint16(v[5])}, ""
+	if len(fields) == len(v) && v[plainFields] == 0 && v[plainFields+1] == 0 {
+		return VnetHdr{}, fmt.Sprintf("leave out %s if both are 0", strings.Join(vnetFields[plainFields:], " and "))
+	}
+	return VnetHdr{uint8(v[0]), uint8(v[1]), uint16(v[2]), uint16(v[3]), uint16(v[4]), uint16(v[5]), uint16(v[6]), uint16(v[7])}, ""
 }
 
 func parseHex16(s string, ok bool) (uint16, bool) {

@@ -56,10 +56,12 @@ const (
 )
 
 // VnetHdr is a virtio_net_hdr. Files have its fields by name, so it has no byte
-// order.
+// order. OuterTHOffset and InnerNHOffset are for superpackets in tunnels: a file has
+// them only if one of them is not 0.
 type VnetHdr struct {
 	Flags, GSOType                         uint8
 	HdrLen, GSOSize, CsumStart, CsumOffset uint16
+	OuterTHOffset, InnerNHOffset           uint16
 }
 
 // Config is the configuration of a Coalescer. Zero limits mean the defaults.

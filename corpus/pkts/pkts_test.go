@@ -39,6 +39,8 @@ const exampleSegment = `# format: 1
 0010  10
 # error: CsumStart
 # kernel: frame-error
+# in: flags=9 gso_type=33 hdr_len=90 gso_size=100 csum_start=70 csum_offset=16 outer_th_offset=0 inner_nh_offset=50
+# error: Tunnel
 # in: flags=0 gso_type=0 hdr_len=0 gso_size=0 csum_start=0 csum_offset=0
 # out:
 # out:
@@ -86,7 +88,7 @@ func TestParse(t *testing.T) {
 		Batches: []Batch{
 			{In: []In{{Reason: "First", Data: append(first, 0)}, {}}},
 			{In: []In{{Reason: "Joined", Data: make([]byte, 256)}},
-				Out:   []Superpacket{{Packets: []int{0}, Vnet: VnetHdr{1, 4, 60, 1, 40, 16}, Data: []byte{0x60}}},
+				Out:   []Superpacket{{Packets: []int{0}, Vnet: VnetHdr{1, 4, 60, 1, 40, 16, 0, 0}, Data: []byte{0x60}}},
 				Asked: Asked{Kernel: []Kernel{{"fixed-ids", "0"}, {"!cwr-2", "0"}}, Diverges: "one and the other"}},
 		},
 	}
@@ -140,6 +142,13 @@ func TestErrors(t *testing.T) {
 		{head + "# batch:\n# in:\n# fill: 300000 00\n", "f:7: a packet has over 262144 bytes"},
 		{head + "# batch:\n# in:\n# fill: 0 00\n", "f:7: fill: want a count"},
 		{head + "# batch:\n# in:\n# pad: 10 0\n", "f:7: pad: want a count"},
+		{head + "# batch:\n# in:\n# fill: 10 AA\n", "f:7: fill: want a count"},
+		{head + "# batch:\n# in:\n# fill: 010 aa\n", "f:7: fill: want a count"},
+		{head + "# batch:\n# in:\n0000  " + strings.Repeat("45 ", 16) + "45\n", "f:7: want 1 to 16 bytes"},
+		{checksum + "# in: seed=0x00001\n", "f:6: in: want seed=0x1234"},
+		{checksum + "# in: seed=0x001\n", "f:6: in: want seed=0x1234"},
+		{checksum + "# in: seed=0x00AA\n", "f:6: in: want seed=0x1234"},
+		{checksum + "# in: seed=0x0000\n# out:\n", "f:7: out does not belong here"},
 		{head + "# batch:\n# in:\n# out: packets=1 " + vnet + "\n", "f:7: out: \"1\" is not the index"},
 		{head + "# batch:\n# in:\n# out: packets=0\n", "f:7: out: want packets=0,1 and"},
 		{head + "# batch:\n# in:\n# out: packets=0 flags=0\n", "f:7: out: a VnetHdr has the fields"},
@@ -149,6 +158,9 @@ func TestErrors(t *testing.T) {
 		{head + "# out: packets=0 " + vnet + "\n", "f:5: out does not belong here"},
 		{segment + "# in: flags=256 gso_type=0 hdr_len=0 gso_size=0 csum_start=0 csum_offset=0\n", "f:6: in: want flags=N of 8 bits"},
 		{segment + "# in: gso_type=0 flags=0 hdr_len=0 gso_size=0 csum_start=0 csum_offset=0\n", "f:6: in: want flags=N"},
+		{segment + "# in: " + vnet + " outer_th_offset=0 inner_nh_offset=0\n", "f:6: in: leave out outer_th_offset and inner_nh_offset"},
+		{segment + "# in: " + vnet + " outer_th_offset=20\n", "f:6: in: a VnetHdr has the fields"},
+		{segment + "# in: " + vnet + " inner_nh_offset=50 outer_th_offset=20\n", "f:6: in: want outer_th_offset=N"},
 		{segment + "# in: " + vnet + "\n# out: x\n", "f:7: out takes no value"},
 		{segment + "# in: " + vnet + "\n# error: a b\n", "f:7: error: want the name"},
 		{segment + "# in: " + vnet + "\n# error: X\n# out:\n", "f:8: out does not belong here"},
@@ -177,9 +189,10 @@ func TestErrors(t *testing.T) {
 }
 
 func TestParseVnet(t *testing.T) {
-	want := VnetHdr{1, 0x81, 65535, 4, 5, 6}
-	if got, err := ParseVnet(want.String()); err != nil || got != want {
-		t.Errorf("%v comes back as %v, %v", want, got, err)
+	for _, want := range []VnetHdr{{1, 0x81, 65535, 4, 5, 6, 0, 0}, {9, 0x21, 1, 2, 3, 4, 65535, 6}, {0, 0, 0, 0, 0, 0, 0, 1}} {
+		if got, err := ParseVnet(want.String()); err != nil || got != want {
+			t.Errorf("%v comes back as %v, %v", want, got, err)
+		}
 	}
 	if _, err := ParseVnet("flags=1"); err == nil {
 		t.Error("a VnetHdr of one field is taken")

@@ -5,11 +5,16 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 	"time"
+	"unicode/utf16"
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/capture/hexdump"
@@ -29,6 +34,8 @@ type Source struct {
 	size int64         // of the file; 0 if unknown
 	pcap *pcap.Reader  // set for a capture
 	text []pcap.Packet // for a case or packets as text: those not read yet
+
+	notes []string // about packets as text
 }
 
 // maxText is the size of the largest case, crasher, or file of packets as text: these
@@ -49,8 +56,11 @@ const (
 // caseMagic starts a case.
 const caseMagic = "# format:"
 
-// KindOf returns the kind of a file that starts with head. 512 bytes are enough. A
-// file of no other kind is Text.
+// headLen is how many bytes at the start of a file show its kind.
+const headLen = 512
+
+// KindOf returns the kind of a file that starts with head, of which headLen bytes are
+// enough. A file of no other kind is Text.
 func KindOf(head []byte) Kind {
 	switch {
 	case pcap.IsPcap(head):
@@ -68,10 +78,14 @@ type File struct {
 	Name string
 	Kind Kind
 
-	f    io.ReadCloser
-	r    *bufio.Reader
-	size int64 // 0 if unknown
+	f        io.ReadCloser
+	r        *bufio.Reader
+	size     int64           // 0 if unknown
+	programs []*decompressor // that r reads from
 }
+
+// bufferLen is the size of a File's buffer.
+const bufferLen = 1 << 16
 
 // OpenFile opens a file and detects its kind. The name "-" stands for stdin. The caller
 // closes the File.
@@ -90,30 +104,106 @@ func OpenFile(name string, stdin io.Reader) (*File, error) {
 		}
 		f.f = file
 	}
-	f.r = bufio.NewReaderSize(f.f, 1<<16)
-	head, err := f.r.Peek(512)
-	if err != nil && !errors.Is(err, io.EOF) {
+	f.r = bufio.NewReaderSize(f.f, bufferLen)
+	if err := f.detect(); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	f.Kind = KindOf(head)
 	return f, nil
 }
 
+// detect removes compression, and detects the kind of the file. Of a capture it waits for
+// no more than the first 4 bytes, because the others may come much later.
+func (f *File) detect() error {
+	head, err := f.head(4)
+	for layers := 0; err == nil; layers++ {
+		c := compressionOf(head)
+		if c == nil {
+			break
+		}
+		if layers == maxLayers {
+			return fmt.Errorf("compressed more than %d times", maxLayers)
+		}
+		if err = f.decompress(c); err == nil {
+			head, err = f.head(4)
+		}
+	}
+	if err == nil && len(head) == 0 {
+		return errors.New("empty file")
+	}
+	if err == nil && !pcap.IsPcap(head) {
+		if err = f.unmark(head); err == nil {
+			head, err = f.head(headLen)
+		}
+	}
+	f.Kind = KindOf(head)
+	return err
+}
+
+// unmark removes the byte order mark from a text that starts with head and has one. A text
+// in UTF-16 becomes UTF-8.
+func (f *File) unmark(head []byte) error {
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
+		_, err := f.r.Discard(3)
+		return err
+	case bytes.HasPrefix(head, []byte("\xff\xfe")):
+		order = binary.LittleEndian
+	case bytes.HasPrefix(head, []byte("\xfe\xff")):
+		order = binary.BigEndian
+	default:
+		return nil
+	}
+	b, err := f.text()
+	if err != nil {
+		return err
+	}
+	if len(b)%2 != 0 {
+		return fmt.Errorf("offset %d: text in UTF-16 with half a character at its end", len(b)-1)
+	}
+	var units []uint16
+	for i := 2; i < len(b); i += 2 {
+		units = append(units, order.Uint16(b[i:]))
+	}
+	f.r = bufio.NewReaderSize(strings.NewReader(string(utf16.Decode(units))), bufferLen)
+	return nil
+}
+
+// head returns the first n bytes of the file, or fewer at its end, without taking them.
+func (f *File) head(n int) ([]byte, error) {
+	b, err := f.r.Peek(n)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return b, err
+}
+
 // Close closes the file.
-func (f *File) Close() error { return f.f.Close() }
+func (f *File) Close() error {
+	for _, p := range f.programs {
+		p.end()
+	}
+	return f.f.Close()
+}
 
 // Text returns the contents of the file. A file of over 32 MiB is an error.
 func (f *File) Text() ([]byte, error) {
-	var b bytes.Buffer
-	n, err := b.ReadFrom(io.LimitReader(f.r, maxText+1))
+	b, err := f.text()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Name, err)
 	}
-	if n > maxText {
-		return nil, fmt.Errorf("%s: offset %d: a text of over %d bytes", f.Name, maxText, maxText)
+	return b, nil
+}
+
+// text is Text with errors that do not name the file.
+func (f *File) text() ([]byte, error) {
+	var b bytes.Buffer
+	n, err := b.ReadFrom(io.LimitReader(f.r, maxText+1))
+	if err == nil && n > maxText {
+		err = fmt.Errorf("offset %d: a text of over %d bytes", maxText, maxText)
 	}
-	return b.Bytes(), nil
+	return b.Bytes(), err
 }
 
 // Open opens a capture, a case, or packets as text. The name "-" stands for stdin. The
@@ -142,6 +232,15 @@ func (f *File) Packets() (*Source, error) {
 		}
 		return in, nil
 	}
+	if f.Kind == Text {
+		head, err := f.head(headLen)
+		if err == nil {
+			err = refuse(head)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Name, err)
+		}
+	}
 	text, err := f.Text()
 	if err != nil {
 		return nil, err
@@ -151,14 +250,53 @@ func (f *File) Packets() (*Source, error) {
 	}
 	in.Kind = Text
 	list, err := hexdump.Parse(text)
+	if errors.Is(err, hexdump.ErrNoPacket) {
+		if known := refusal(text, textForeigners); known != nil {
+			return nil, fmt.Errorf("%s: %w", f.Name, known)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: neither a capture, nor packets as text: %w", f.Name, err)
 	}
-	for i, p := range list {
-		in.text = append(in.text, pcap.Packet{Number: i + 1, Time: time.Unix(0, 0), Data: p.Data, Comment: p.Comment})
-	}
+	in.takeText(list)
 	return in, nil
 }
+
+// takeText takes the packets of a text, without those that were left out, and makes the
+// notes about them. Packets that were left out are counted in the numbers of the others.
+func (in *Source) takeText(list []hexdump.Packet) {
+	left, cut := 0, 0
+	frames := map[string]int{} // by kind
+	for i, p := range list {
+		switch {
+		case p.Left == "":
+			in.text = append(in.text, pcap.Packet{Number: i + 1, Time: time.Unix(0, 0), Data: p.Data, Comment: p.Comment})
+		case left < maxNotes:
+			in.notes = append(in.notes, fmt.Sprintf("packet %d, of line %d, left out: %s", i+1, p.Line, p.Left))
+		}
+		if p.Left != "" {
+			left++
+		}
+		if p.Link != "" {
+			frames[p.Link]++
+		}
+		if p.After > 0 {
+			cut++
+		}
+	}
+	if left > maxNotes {
+		in.notes = append(in.notes, fmt.Sprintf("and %s left out", record.Count(left-maxNotes, "more packet")))
+	}
+	for _, link := range slices.Sorted(maps.Keys(frames)) {
+		in.notes = append(in.notes, fmt.Sprintf("%s of %s: only the IP packets in them were read", record.Count(frames[link], "frame"), link))
+	}
+	if cut > 0 {
+		in.notes = append(in.notes, fmt.Sprintf("%s with padding or a checksum after the end, which was cut off", record.Count(cut, "packet")))
+	}
+}
+
+// maxNotes is how many notes there are about packets of a text that were left out.
+const maxNotes = 100
 
 // readCase takes the packets of a case. Superpackets get their VnetHdr as a comment.
 func (in *Source) readCase(text []byte) error {
@@ -202,20 +340,37 @@ func (in *Source) Next() (pcap.Packet, error) {
 	return p, nil
 }
 
-// Notes returns lines for people: which records of the file were left out, and why.
+// Notes returns lines for people: what of the file was left out, and why, and what was cut
+// off.
 func (in *Source) Notes() []string {
 	if in.pcap == nil {
-		return nil
+		return in.notes
 	}
 	var list []string
 	first, n := in.pcap.Skipped()
-	for _, s := range first {
-		list = append(list, fmt.Sprintf("record %d left out: %s", s.Number, s.Why))
+	for len(first) > 0 {
+		why := first[0].Why
+		of := slices.DeleteFunc(slices.Clone(first), func(s pcap.Skipped) bool { return s.Why != why })
+		first = slices.DeleteFunc(slices.Clone(first), func(s pcap.Skipped) bool { return s.Why == why })
+		if n -= len(of); len(of) == 1 {
+			list = append(list, fmt.Sprintf("record %d left out: %s", of[0].Number, why))
+		} else {
+			list = append(list, fmt.Sprintf("records %d-%d left out (%d times): %s", of[0].Number, of[len(of)-1].Number, len(of), why))
+		}
 	}
-	if n > len(first) {
-		list = append(list, fmt.Sprintf("and %s left out", record.Count(n-len(first), "more record")))
+	if n > 0 {
+		list = append(list, fmt.Sprintf("and %s left out", record.Count(n, "more record")))
 	}
 	return list
+}
+
+// Left returns how many records of the file were left out so far.
+func (in *Source) Left() int {
+	if in.pcap == nil {
+		return 0
+	}
+	_, n := in.pcap.Skipped()
+	return n
 }
 
 // NG reports whether the packets come from a file that has room for comments: a
@@ -257,7 +412,11 @@ func (p *Progress) Step(ctx context.Context, found int) error {
 		if in.pcap != nil {
 			at = in.pcap.Offset()
 		}
-		fmt.Fprintf(p.out, "%s: %s: %d of %d MB, %s, %s\n", p.command, in.Name, at>>20, in.size>>20, record.Count(in.Read, "packet"), record.Count(found, "finding"))
+		of := ""
+		if in.size > 0 {
+			of = fmt.Sprintf(" of %d", in.size>>20)
+		}
+		fmt.Fprintf(p.out, "%s: %s: %d%s MB, %s, %s\n", p.command, in.Name, at>>20, of, record.Count(in.Read, "packet"), record.Count(found, "finding"))
 	}
 	return nil
 }

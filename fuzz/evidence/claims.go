@@ -1,66 +1,118 @@
 package main
 
-import "tunproof/fuzz/record"
+import (
+	"fmt"
+	"strings"
+
+	"tunproof/fuzz/record"
+)
 
 // Claim is a statement about package offload that the evidence supports. An ID is never
 // reused: a retired claim stays in the list.
 type Claim struct {
 	ID, Title  string
-	Says       string
+	Clauses    []Clause
 	Properties []string // properties whose records support it; each must have run
 	Limits     []string
 	Retired    string // why the claim is no longer made, and its successor; "" if it is made
 }
 
+// Clause is a sentence of a claim, and the records that carry it. Each of By must have a
+// record that holds. It is a property, or a property and the start of a method, or a command,
+// a colon, and these.
+type Clause struct {
+	Says string
+	By   []string
+}
+
+// Says returns the whole claim.
+func (c Claim) Says() string {
+	var list []string
+	for _, x := range c.Clauses {
+		list = append(list, x.Says)
+	}
+	return strings.Join(list, " ")
+}
+
+// carries reports whether a row is one of those that an element of By names.
+func carries(by string, r Row) bool {
+	if command, rest, is := strings.Cut(by, ": "); is {
+		if r.Command != command {
+			return false
+		}
+		by = rest
+	}
+	property, method, _ := strings.Cut(by, " ")
+	return r.Property == property && strings.HasPrefix(r.Method, method)
+}
+
+// ModelLines bounds the lines of package model, without tests (C-05).
+const ModelLines = 550
+
 // Claims has all claims, in order of their IDs.
 var Claims = withProperties([]Claim{
-	{ID: "C-01", Title: "round trip",
-		Says: "If Segment cuts the output of Coalesce for a batch, the packets of the batch come back, byte for byte and each flow in order. This holds in production, in the model, for each of them with the other, and through the kernel.",
+	{ID: "C-01", Title: "round trip", Clauses: []Clause{
+		{"If Segment cuts the output of Coalesce for a batch, the packets of the batch come back, byte for byte and each flow in order. None is lost or doubled. This holds in production, in the model, and for each of them with the other.", []string{"P2 rapid", "P2 captures"}},
+		{"It also holds if the kernel cuts the output of Coalesce.", []string{"K2 random"}},
+		{"Every case of the corpus gives what it states.", []string{"cases"}}},
 		Limits: []string{"With AtomicIDs the IPv4 ID and header checksum of packets with DF are exempt (RFC 6864).",
 			"Inputs are random, enumerated in small scopes, or recorded. They are not all inputs."}},
-	{ID: "C-02", Title: "order",
-		Says:   "No two packets that belong, or may belong, to one flow change places. None is lost or doubled.",
-		Limits: []string{"With Order = Reorder, pairs with a TCP packet are exempt.", "The proof in docs/design.md is not machine-checked."}},
-	{ID: "C-03", Title: "any bytes",
-		Says:   "No input causes a panic, a hang, or a write outside the memory that the contract allows. The previous contents of memory change nothing.",
+	{ID: "C-02", Title: "order", Clauses: []Clause{
+		{"No two packets that belong, or may belong, to one flow change places.", []string{"P3"}}},
+		Limits: []string{"With Order = Reorder, pairs with a TCP packet are exempt.", "docs/proofs.md says which part of this is proved."}},
+	{ID: "C-03", Title: "any bytes", Clauses: []Clause{
+		{"No input causes a panic, a hang, or a write outside the memory that the contract allows.", []string{"P1 rapid", "P1 fuzz"}},
+		{"The previous contents of memory change nothing.", []string{"P7"}}},
 		Limits: []string{"Canaries around buffers check memory. The race detector and AddressSanitizer run in CI, without records here."}},
-	{ID: "C-04", Title: "nothing repaired",
-		Says:   "Joining repairs no wrong checksum and invents no absent one.",
+	{ID: "C-04", Title: "nothing repaired", Clauses: []Clause{
+		{"Joining repairs no wrong checksum and invents no absent one.", []string{"P5"}}},
 		Limits: []string{"Segment writes the lengths and the IPv4 header checksum of segments, as the kernel does."}},
-	{ID: "C-05", Title: "production is the model",
-		Says:   "offload gives the same bytes, groups, Reasons and refusals as a model of under 400 lines, also on every batch of a small scope.",
+	{ID: "C-05", Title: "production is the model", Clauses: []Clause{
+		{fmt.Sprintf("offload gives the same bytes, groups, Reasons and refusals as a model of under %d lines.", ModelLines), []string{"P4"}},
+		{"So it does on every batch of a small scope.", []string{"P10"}}},
 		Limits: []string{"docs/properties.md defines the scope of P10. Beyond it inputs are random."}},
-	{ID: "C-06", Title: "flows apart",
-		Says:   "Packets of other flows change neither how a flow is joined nor its Reasons.",
+	{ID: "C-06", Title: "flows apart", Clauses: []Clause{
+		{"Packets of other flows change neither how a flow is joined nor its Reasons.", []string{"P6"}},
+		{"Nor does a field that is only compared, if it is altered alike in all packets.", []string{"P12"}}},
 		Limits: []string{"Fewer than MaxOpen superpackets are open."}},
-	{ID: "C-07", Title: "checksums",
-		Says:   "Every implementation of the checksum agrees with the model, at every length and alignment.",
+	{ID: "C-07", Title: "checksums", Clauses: []Clause{
+		{"Every implementation of the checksum agrees with the model, at every length and alignment.", []string{"P8 every length"}}},
 		Limits: []string{"Only implementations for amd64 that the processor has. CI runs those of arm64 and s390x under qemu-user."}},
-	{ID: "C-08", Title: "no allocation",
-		Says:   "In steady state nothing is allocated, not even for refusals.",
+	{ID: "C-08", Title: "no allocation", Clauses: []Clause{
+		{"In steady state nothing is allocated, not even for refusals.", []string{"P9"}}},
 		Limits: []string{"Go's runtime counts the allocations."}},
-	{ID: "C-09", Title: "well formed",
-		Says:   "Every superpacket has the right lengths, header checksum, pseudo-header sum and VnetHdr.",
+	{ID: "C-09", Title: "well formed", Clauses: []Clause{
+		{"Every superpacket has the right lengths, header checksum, pseudo-header sum and VnetHdr.", []string{"P11"}},
+		{"A superpacket in a UDP tunnel is cut as its inner packet alone, and each segment has the right outer headers.", []string{"P13"}}},
 		Limits: []string{"hdr_len is the length of the headers. No kernel requires this exact value."}},
-	{ID: "C-10", Title: "segmentation is Linux's",
-		Says:   "If Segment accepts a superpacket, Linux cuts it to the same bytes. If Segment refuses it, Linux refuses or drops it. This holds on each kernel that was asked.",
+	{ID: "C-10", Title: "segmentation is Linux's", Clauses: []Clause{
+		{"If Segment accepts a superpacket, Linux cuts it to the same bytes.", []string{"K1 random"}},
+		{"If Segment refuses it, Linux refuses or drops it.", []string{"K4 random"}},
+		{"Both hold on each kernel that was asked.", []string{"kernels: K1", "kernels: K4"}}},
 		Limits: []string{"The divergences in docs/kernel.md are exempt, and asserted.", "No kernel is asked about fragments with a GSO type, because they can crash kernels (docs/kernel.md).", "This is software segmentation. Hardware may differ."}},
-	{ID: "C-11", Title: "coalescing is within Linux's GRO",
-		Says:   "The kernel's GRO joins the packets of each superpacket to the same bytes. If only the kernel joins two packets, a rule forbids it here.",
+	{ID: "C-11", Title: "coalescing is within Linux's GRO", Clauses: []Clause{
+		{"The kernel's GRO joins the packets of each superpacket to the same bytes.", []string{"K3 superpackets alone"}},
+		{"If only the kernel joins two packets, a rule forbids it here.", []string{"K3 whole batches"}}},
 		Limits: []string{"The kernel is not asked about hdr_len, batches of more than 62 packets, and superpackets of AtomicIDs.", "On Linux 5.10 only one of the two oracles exists."}},
-	{ID: "C-12", Title: "end to end",
-		Says:   "Sockets at both ends of two TUNs, with offload between them, receive every byte of a stream, even with loss, duplicates and reordering. They receive every datagram unchanged, unless it is lost on purpose.",
+	{ID: "C-12", Title: "end to end", Clauses: []Clause{
+		{"Sockets at both ends of two TUNs, with offload between them, receive every byte of a stream.", []string{"K5 tcp4 udp4", "K5 tcp6 udp6", "K5 complete checksums"}},
+		{"They do so even with loss, duplicates and reordering.", []string{"K5 loss, duplicates, reordering, IPv4", "K5 loss, duplicates, reordering, IPv6"}},
+		{"They receive every datagram unchanged, unless it is lost on purpose.", []string{"K5 plain datagrams"}}},
 		Limits: []string{"Both ends are namespaces of one machine."}},
-	{ID: "C-13", Title: "the device",
-		Says:   "offload/tun works on every kernel that was asked, with and without USO. Each kernel has the expected features.",
+	{ID: "C-13", Title: "the device", Clauses: []Clause{
+		{"The tests of offload/tun pass on every kernel that was asked, with and without USO.", []string{"device"}},
+		{"So do the tests of the harness that asks the kernel.", []string{"harness"}},
+		{"Each kernel has the expected features.", []string{"features"}}},
 		Limits: []string{"Tests of multi-queue devices check the data, not the speed."}},
-	{ID: "C-14", Title: "formats",
-		Says:   "The parsers of cases, captures and packets as text accept or refuse any bytes without a panic. The judges of captures accept any packets.",
+	{ID: "C-14", Title: "formats", Clauses: []Clause{
+		{"The parsers of cases, captures and packets as text accept or refuse any bytes without a panic.", []string{"codec", "pkts", "pcap", "hexdump"}},
+		{"The judges of captures accept any packets.", []string{"judges"}},
+		{"check finds a fault that is planted in right traffic, and nothing certain in what is right.", []string{"faults"}}},
 		Limits: []string{"Inputs are fuzzed, not enumerated."}},
-	{ID: "C-15", Title: "the harness detects bugs",
-		Says: "Every planted bug is detected. So is every small change of offload that is not listed as equivalent, with an argument.",
-		Limits: []string{"Changes are made one at a time, and not in assembly or arm64 code.", "Equivalence is argued, not proved.",
-			"The planted bugs are those that people thought of."}},
+	{ID: "C-15", Title: "the harness detects bugs", Clauses: []Clause{
+		{"Every planted bug is detected.", []string{"mutants planted bugs"}}},
+		Limits: []string{"Bugs are planted one at a time.", "They are those that people thought of.",
+			"docs/mutation.md has further results, of the trees that it names: small changes of offload and of the model, and sabotage of the harness."}},
 })
 
 // withProperties gives each claim the properties that rest on it by record.Properties.
@@ -79,7 +131,8 @@ func withProperties(list []Claim) []Claim {
 var NotCovered = []string{
 	"Speed: docs/bench.md has ratios from one machine and one day.",
 	"Hardware offload beyond the TUN, and kernels with changes by other vendors.",
-	"Tunnelled superpackets (UDP_TUNNEL_GSO), UFO and RSC_INFO: they are refused, and only this is tested.",
+	"UFO and RSC_INFO: they are refused, and only this is tested.",
+	"Superpackets in tunnels are cut, and none is made: Coalesce does not look into tunnels.",
 	"The encapsulation, encryption and sockets of a VPN that uses offload.",
 	"Windows, macOS and arm64 hardware: CI runs the tests there, without records here.",
 	"Big-endian hardware: tests run only on an emulated processor.",

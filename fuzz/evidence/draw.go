@@ -1,129 +1,129 @@
 package main
 
 import (
-	"bytes"
-	"image/color"
+	"math"
+	"strings"
 
-	"gonum.org/v1/plot/font"
-	"gonum.org/v1/plot/font/liberation"
-	"gonum.org/v1/plot/text"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
+	"tunproof/fuzz/internal/svg"
 )
 
-// These are colors of Okabe and Ito, which color-blind people can tell apart.
-var (
-	blue   = color.RGBA{0x00, 0x72, 0xB2, 0xFF}
-	sky    = color.RGBA{0x56, 0xB4, 0xE9, 0xFF}
-	green  = color.RGBA{0x00, 0x9E, 0x73, 0xFF}
-	red    = color.RGBA{0xD5, 0x5E, 0x00, 0xFF}
-	orange = color.RGBA{0xE6, 0x9F, 0x00, 0xFF}
-	yellow = color.RGBA{0xF0, 0xE4, 0x42, 0xFF}
-	purple = color.RGBA{0xCC, 0x79, 0xA7, 0xFF}
-	grey   = color.Gray{0xE8}
-	dark   = color.Gray{0x60}
-)
-
-// sheet is a picture. Coordinates are in points from the upper left corner.
-type sheet struct {
-	c      draw.Canvas
-	height vg.Length
-	fonts  *font.Cache
-}
-
-func newSheet(width, height float64) *sheet {
-	s := &sheet{c: draw.New(vgsvg.New(vg.Points(width), vg.Points(height))), height: vg.Points(height), fonts: font.NewCache(liberation.Collection())}
-	s.box(0, 0, width, height, color.White)
-	return s
-}
-
-// box fills a rectangle.
-func (s *sheet) box(x, y, width, height float64, fill color.Color) {
-	at := func(x, y float64) vg.Point { return vg.Point{X: vg.Points(x), Y: s.height - vg.Points(y)} }
-	s.c.FillPolygon(fill, []vg.Point{at(x, y), at(x+width, y), at(x+width, y+height), at(x, y+height)})
-}
-
-// text writes text that starts at x or is centered there, vertically centered at y. It
-// never ends at a given x, because a viewer may have a wider font.
-func (s *sheet) text(x, y, size float64, align draw.XAlignment, ink color.Color, what string) {
-	style := draw.TextStyle{Color: ink, Font: font.From(font.Font{Typeface: "Liberation", Variant: "Sans"}, vg.Points(size)), YAlign: draw.YCenter, Handler: text.Plain{Fonts: s.fonts}}
-	style.XAlign = align
-	s.c.FillText(style, vg.Point{X: vg.Points(x), Y: s.height - vg.Points(y)}, what)
-}
-
-// svg returns the picture as SVG.
-func (s *sheet) svg() ([]byte, error) {
-	var b bytes.Buffer
-	_, err := s.c.Canvas.(*vgsvg.Canvas).WriteTo(&b)
-	return b.Bytes(), err
-}
-
-// bar is a bar of a chart, with texts on both sides. The longest bar has length 1.
+// bar is a bar of a chart, with texts on both sides. length is from 0 to 1.
 type bar struct {
 	label, value string
 	length       float64
-	fill         color.Color
+	fill         svg.Color
 }
 
-// panel is a group of bars under a heading.
+// panel is a group of bars under a heading. If most is not 0 they have an axis up to it,
+// which is logarithmic.
 type panel struct {
 	heading string
 	bars    []bar
+	most    float64
 }
 
-// bars returns an SVG picture: columns of panels with horizontal bars.
-func bars(title string, columns ...[]panel) ([]byte, error) {
-	const label, length, value, row, head = 150.0, 190.0, 60.0, 15.0, 26.0
-	const wide = label + length + value + 15
+// The measures of bars, in pixels.
+const (
+	labelWidth, barWidth, valueWidth = 170.0, 190.0, 64.0
+	rowHeight, headHeight            = 17.0, 30.0
+	axisHeight                       = 26.0
+	columnWidth                      = labelWidth + barWidth + valueWidth + 15
+)
+
+// bars returns an SVG picture: columns of panels with horizontal bars. note says what to read
+// from their lengths.
+func bars(title, note string, columns ...[]panel) []byte {
+	const top = 62.0
 	height := 0.0
+	var headings []string
 	for _, column := range columns {
-		h := 40.0
+		h := top
 		for _, p := range column {
-			h += head + row*float64(len(p.bars))
+			headings = append(headings, p.heading)
+			h += headHeight + rowHeight*float64(len(p.bars))
+			if p.most > 0 {
+				h += axisHeight
+			}
 		}
 		height = max(height, h)
 	}
-	s := newSheet(wide*float64(len(columns))+10, height+8)
-	s.text(10, 18, 14, draw.XLeft, color.Black, title)
+	s := svg.New(columnWidth*float64(len(columns))+10, height+10, title, note+". Panels: "+strings.Join(headings, "; ")+".")
+	s.Text(svg.Ink, 16, 10, 20, svg.Start, title)
+	s.Text(svg.Soft, 12, 10, 42, svg.Start, note)
 	for i, column := range columns {
-		x, y := 10+wide*float64(i), 36.0
+		x, y := 10+columnWidth*float64(i), top-8
 		for _, p := range column {
-			s.text(x, y+head/2+2, 12, draw.XLeft, color.Black, p.heading)
-			y += head
-			for _, b := range p.bars {
-				s.text(x+8, y+row/2, 10, draw.XLeft, color.Black, b.label)
-				s.box(x+label, y+2, max(1, length*b.length), row-4, b.fill)
-				s.text(x+label+max(1, length*b.length)+4, y+row/2, 10, draw.XLeft, dark, b.value)
-				y += row
+			p.draw(s, x, y)
+			y += headHeight + rowHeight*float64(len(p.bars))
+			if p.most > 0 {
+				y += axisHeight
 			}
 		}
 	}
-	return s.svg()
+	return s.Bytes()
 }
+
+// draw draws the panel with its upper left corner at x and y.
+func (p panel) draw(s *svg.Picture, x, y float64) {
+	s.Text(svg.Ink, 13, x, y+headHeight/2+3, svg.Start, p.heading)
+	y += headHeight
+	end := y + rowHeight*float64(len(p.bars))
+	if p.most > 0 {
+		for v := 1.; v <= p.most; v *= 10 {
+			at := x + labelWidth + barWidth*logarithm(v, p.most)
+			s.Path(svg.Line, 1, false, [2]float64{at, y}, [2]float64{at, end + 3})
+			s.Text(svg.Soft, 10, at, end+11, svg.Middle, svg.Number(v))
+		}
+	}
+	for _, b := range p.bars {
+		long := max(1, barWidth*b.length)
+		s.Text(svg.Ink, 12, x+8, y+rowHeight/2, svg.Start, b.label)
+		s.Box(b.fill, x+labelWidth, y+2, long, rowHeight-4)
+		s.Text(svg.Soft, 12, x+labelWidth+long+5, y+rowHeight/2, svg.Start, b.value)
+		y += rowHeight
+	}
+}
+
+// logarithm returns the length of a bar for v on a logarithmic axis that begins below 1 and
+// ends at most.
+func logarithm(v, most float64) float64 { return math.Log(2*v) / math.Log(2*most) }
 
 // cell is a cell of a grid.
 type cell struct {
 	text      string
-	fill, ink color.Color
+	fill, ink svg.Color
 }
 
 // grid draws a table with names of rows and columns. cells has a list for each row.
-func grid(title string, rows, columns []string, cells [][]cell, left float64) ([]byte, error) {
-	const top, wide, high = 66.0, 84.0, 26.0
-	s := newSheet(left+wide*float64(len(columns))+10, top+high*float64(len(rows))+10)
-	s.text(10, 18, 14, draw.XLeft, color.Black, title)
+func grid(title, note string, rows, columns []string, cells [][]cell) []byte {
+	const top, wide, high = 78.0, 104.0, 28.0
+	left := 0.
+	for _, name := range rows {
+		left = max(left, 20+svg.Width(name, 13))
+	}
+	width := max(left+wide*float64(len(columns))+10, 20+svg.Width(title, 16), 20+svg.Width(note, 12))
+	s := svg.New(width, top+high*float64(len(rows))+10, title, note+". Rows: "+strings.Join(rows, "; ")+". Columns: "+strings.Join(columns, ", ")+".")
+	s.Text(svg.Ink, 16, 10, 20, svg.Start, title)
+	s.Text(svg.Soft, 12, 10, 42, svg.Start, note)
 	for k, name := range columns {
-		s.text(left+wide*(float64(k)+.5), top-16, 11, draw.XCenter, color.Black, name)
+		s.Text(svg.Ink, 13, left+wide*(float64(k)+.5), top-14, svg.Middle, name)
 	}
 	for n, name := range rows {
 		y := top + high*float64(n)
-		s.text(10, y+high/2, 11, draw.XLeft, color.Black, name)
+		s.Text(svg.Ink, 13, 10, y+high/2, svg.Start, name)
 		for k, c := range cells[n] {
 			x := left + wide*float64(k)
-			s.box(x+2, y+2, wide-4, high-4, c.fill)
-			s.text(x+wide/2, y+high/2, 11, draw.XCenter, c.ink, c.text)
+			s.Box(c.fill, x+2, y+2, wide-4, high-4)
+			s.Text(c.ink, 12, x+wide/2, y+high/2, svg.Middle, c.text)
 		}
 	}
-	return s.svg()
+	return s.Bytes()
+}
+
+// lawful returns properties as names of rows: each with its law.
+func lawful(ids []string, law func(id string) string) (names []string) {
+	for _, id := range ids {
+		names = append(names, id+": "+law(id))
+	}
+	return names
 }

@@ -33,7 +33,7 @@ func TestClaims(t *testing.T) {
 		if want := fmt.Sprintf("C-%02d", i+1); c.ID != want {
 			t.Errorf("claim %s, want %s: IDs are not reused, retired claims stay", c.ID, want)
 		}
-		if c.Title == "" || c.Says == "" || len(c.Properties) == 0 || len(c.Limits) == 0 {
+		if c.Title == "" || c.Says() == "" || len(c.Properties) == 0 || len(c.Limits) == 0 {
 			t.Errorf("%s has an empty field", c.ID)
 		}
 		for _, p := range c.Properties {
@@ -56,6 +56,93 @@ func TestClaims(t *testing.T) {
 	}
 }
 
+// methodsOf returns the methods of a property that clauses name, or "rapid".
+func methodsOf(property string) (list []string) {
+	for _, c := range Claims {
+		for _, x := range c.Clauses {
+			for _, by := range x.By {
+				if p, method, named := strings.Cut(by, " "); named && p == property && !slices.Contains(list, method) {
+					list = append(list, method)
+				}
+			}
+		}
+	}
+	if list == nil {
+		list = []string{"rapid"}
+	}
+	return list
+}
+
+// TestClauses checks that clauses name records of their claim's properties, and all of them,
+// and that a claim does not hold if the records of any one clause are missing or not run.
+func TestClauses(t *testing.T) {
+	for _, c := range Claims {
+		var rows []record.Result
+		named := map[string]bool{}
+		for _, x := range c.Clauses {
+			if x.Says == "" || len(x.By) == 0 {
+				t.Errorf("%s: the clause %q has no records", c.ID, x.Says)
+			}
+			for _, by := range x.By {
+				r := record.Result{Command: "verify", Count: 1, Result: record.Holds}
+				if command, rest, is := strings.Cut(by, ": "); is {
+					r.Command, by = command, rest
+				}
+				r.Property, r.Method, _ = strings.Cut(by, " ")
+				named[r.Property] = true
+				if !slices.Contains(c.Properties, r.Property) {
+					t.Errorf("%s: %s is not one of its properties", c.ID, r.Property)
+				}
+				rows = append(rows, r)
+			}
+		}
+		for _, p := range c.Properties {
+			if !named[p] {
+				t.Errorf("%s: no clause is carried by %s", c.ID, p)
+			}
+		}
+		if got := c.result(rows, nil); got.Result != record.Holds {
+			t.Errorf("%s: %s with all records", c.ID, got.Result)
+		}
+		for i := range rows {
+			if got := c.result(slices.Delete(slices.Clone(rows), i, i+1), nil); got.Result == record.Holds {
+				t.Errorf("%s holds without %s %s", c.ID, rows[i].Property, rows[i].Method)
+			}
+			not := slices.Clone(rows)
+			not[i].Result = record.NotRun
+			if got := c.result(not, nil); got.Result == record.Holds {
+				t.Errorf("%s holds, and %s %s was not run", c.ID, rows[i].Property, rows[i].Method)
+			}
+			other := rows[i]
+			other.Method, other.Result = other.Method+" more", record.NotRun
+			if got := c.result(append(slices.Clone(rows), other), nil); got.Result == record.Holds {
+				t.Errorf("%s holds, and a row of %s was not run", c.ID, rows[i].Property)
+			}
+			other.Method, other.Command = rows[i].Method, "again"
+			if got := c.result(append(slices.Clone(rows), other), nil); got.Result != record.Holds {
+				t.Errorf("%s: a row of %s that another command ran counts", c.ID, rows[i].Property)
+			}
+		}
+	}
+	lines := 0
+	names, err := filepath.Glob("../../model/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if b, err := os.ReadFile(name); err == nil && !strings.HasSuffix(name, "_test.go") {
+			lines += bytes.Count(b, []byte("\n"))
+		}
+	}
+	readme, err := os.ReadFile("../../README.md")
+	if text := fmt.Sprintf("a model of under %d lines", ModelLines); err != nil || !bytes.Contains(readme, []byte(text)) {
+		t.Errorf("README.md does not say %q: %v", text, err)
+	}
+	if lines == 0 || lines >= ModelLines {
+		t.Errorf("the model has %d lines, C-05 says under %d", lines, ModelLines)
+	}
+}
+
 // checkout returns a directory with records of a tree for every source.
 func checkout(t *testing.T, tree string) string {
 	t.Helper()
@@ -66,10 +153,13 @@ func checkout(t *testing.T, tree string) string {
 		row := record.Result{Format: 1, Command: "verify", Method: "rapid", Judge: "model", Count: 7, Unit: "scenarios", Seed: 5, Result: record.Holds, Tree: tree, Env: record.Env{Kernel: "6.1"}}
 		switch s.Name {
 		case conformance:
-			r := &conform.Report{Impl: "tunproof", Inputs: map[string]int{"P1": 3, "P2": 3}}
+			r := &conform.Report{Impl: "tunproof", Inputs: map[string]int{}}
+			for _, p := range conform.Properties() {
+				r.Inputs[p] = 3
+			}
 			_ = e.Encode(other{Report: r, Seed: 5, Tree: tree})
 		case planted:
-			row.Command, row.Property = "mutants", "mutants"
+			row.Command, row.Property, row.Method = "mutants", "mutants", "planted bugs"
 			_ = e.Encode(row)
 			_ = e.Encode(mutant{ID: "a", By: "P2"})
 			_ = e.Encode(mutant{ID: "b", By: "P2! corpus"})
@@ -84,7 +174,9 @@ func checkout(t *testing.T, tree string) string {
 		default:
 			for _, p := range laws() {
 				row.Property = p
-				_ = e.Encode(row)
+				for _, row.Method = range methodsOf(p) {
+					_ = e.Encode(row)
+				}
 			}
 		}
 		if err := write(filepath.Join(root, s.File), b.Bytes()); err != nil {
@@ -118,7 +210,9 @@ func TestResults(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r.Verdict() != record.Holds {
-		t.Errorf("verdict %s", r.Verdict())
+		for _, c := range r.Claims {
+			t.Errorf("%s %s: %+v", c.ID, c.Result, c.Rows)
+		}
 	}
 	if c := r.Claims[0]; c.Noticed != 3 || c.Alone != 2 || !slices.Equal(c.Kernels, []string{"6.1", "5.10.7", "6.1.7"}) {
 		t.Errorf("%+v", c)
@@ -208,18 +302,63 @@ func TestMissing(t *testing.T) {
 		}
 	}
 	_, missing, err := gather(context.Background(), checkout(t, "fedcba9876543210"), tree, false, io.Discard)
-	if !errors.Is(err, errMissing) || len(missing) != len(Sources) || !strings.Contains(missing[0], "of tree fedcba9876543210") {
+	if !errors.Is(err, errMissing) || len(missing) != len(Sources) || !strings.Contains(missing[0], "tree fedcba9876543210") {
 		t.Errorf("%v, %v", missing, err)
 	}
 	root := checkout(t, tree)
 	name := filepath.Join(root, Sources[0].File)
 	b, _ := os.ReadFile(name)
-	for _, bad := range []string{string(b) + "{\n", strings.Replace(string(b), tree, "fedcba9876543210", 1)} {
-		if err := os.WriteFile(name, []byte(bad), 0o666); err != nil {
+	if err := os.WriteFile(name, []byte(string(b)+"{\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := gather(context.Background(), root, tree, false, io.Discard); err == nil || !strings.Contains(err.Error(), "verify.jsonl") {
+		t.Error(err)
+	}
+}
+
+// TestBases checks that a record of another tree counts if what it depends on is the same,
+// and that a source is missing if this has changed for one of its records.
+func TestBases(t *testing.T) {
+	code, err := record.Root(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	basis, err := record.NewSources(code).Basis("linux", "amd64", "P2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ tree, basis, missing string }{
+		{tree, "", ""},
+		{"fedcba9876543210", "", "P2 rapid: of unknown date, tree fedcba9876543210"},
+		{"fedcba9876543210", basis, ""},
+		{tree, "fedcba9876543210", "P2 rapid: 2026-11-25, changed since"},
+	} {
+		root := checkout(t, tree)
+		for _, dir := range []string{"offload", "model", "fuzz", "corpus", "tunlive"} {
+			if err := os.Symlink(filepath.Join(code, dir), filepath.Join(root, dir)); err != nil {
+				t.Skip(err)
+			}
+		}
+		name := filepath.Join(root, Sources[0].File)
+		b, err := os.ReadFile(name)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := gather(context.Background(), root, tree, false, io.Discard); err == nil || !strings.Contains(err.Error(), "verify.jsonl") {
-			t.Error(err)
+		row := record.Result{Format: 1, Command: "verify", Property: "P2", Method: "rapid", Judge: "model", Count: 7, Unit: "scenarios", Result: record.Holds,
+			Tree: test.tree, Basis: test.basis, Env: record.Env{OS: "linux", Arch: "amd64"}}
+		if test.basis != "" {
+			row.Date = "2026-11-25"
+		}
+		line, err := json.Marshal(row)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, append(b, line...), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		_, missing, err := gather(context.Background(), root, tree, false, io.Discard)
+		if test.missing == "" && (err != nil || len(missing) > 0) || test.missing != "" && (len(missing) != 1 || !strings.Contains(missing[0], test.missing)) {
+			t.Errorf("%+v: %v, %v", test, missing, err)
 		}
 	}
 }

@@ -33,6 +33,7 @@ var Sources = []Source{
 	{"exhaustive", []string{program, "exhaustive", "-kernel", "-json"}, ".cache/evidence/exhaustive.jsonl", true, true},
 	{"kernels", []string{"make", "kernels", "LONG=1"}, record.Data + "/kernels.jsonl", false, true},
 	{planted, []string{"make", "mutants"}, record.Data + "/planted-bugs.jsonl", false, true},
+	{"sabotage of the harness", []string{"make", "mutants", "OF=harness"}, record.Data + "/harness.jsonl", false, false},
 	{"mutations of offload", []string{"make", "mutants", "OF=offload"}, record.Data + "/offload.jsonl", false, false},
 	{"mutations of the model", []string{"make", "mutants", "OF=model"}, record.Data + "/model.jsonl", false, false},
 	{"equivalent mutations", []string{"make", "mutants", "OF=offload", "DEEP=1"}, record.Data + "/deep.jsonl", false, false},
@@ -51,9 +52,11 @@ func (s Source) command() string { return strings.Join(s.Command, " ") }
 // other is a line that `tunproof conformance` writes about an implementation.
 type other struct {
 	*conform.Report
-	Seed uint64     `json:"seed"`
-	Tree string     `json:"tree"`
-	Env  record.Env `json:"env"`
+	Seed  uint64     `json:"seed"`
+	Tree  string     `json:"tree"`
+	Basis string     `json:"basis"` // of the property "conformance"
+	Date  string     `json:"date"`
+	Env   record.Env `json:"env"`
 }
 
 // mutant is a line that `tunproof mutants` writes about a mutant, after its record.
@@ -67,21 +70,27 @@ type mutant struct {
 type gathered struct {
 	Source
 	raw     []byte // the whole file
-	tree    string
+	stale   string // why its records are not of this tree, "" if they are
 	rows    []record.Result
 	others  []other
 	mutants []mutant
 }
 
+// here is the tree that records must be of.
+type here struct {
+	*record.Sources
+	tree string
+}
+
 // read reads the file of a source.
-func (s Source) read(root string) (*gathered, error) {
+func (s Source) read(root string, of here) (*gathered, error) {
 	b, err := os.ReadFile(filepath.Join(root, s.File))
 	if err != nil {
 		return nil, err
 	}
 	g := &gathered{Source: s, raw: b}
 	for line := range bytes.Lines(b) {
-		if err := g.line(line); err != nil {
+		if err := g.line(line, of); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.File, err)
 		}
 	}
@@ -89,35 +98,28 @@ func (s Source) read(root string) (*gathered, error) {
 }
 
 // line adds a line of the file.
-func (g *gathered) line(b []byte) error {
+func (g *gathered) line(b []byte, of here) error {
+	var r record.Result
 	if g.Name == conformance {
 		var o other
 		if err := json.Unmarshal(b, &o); err != nil {
 			return err
 		}
 		g.others = append(g.others, o)
-		return g.of(o.Tree)
-	}
-	var r record.Result
-	if err := json.Unmarshal(b, &r); err != nil {
+		r = record.Result{Property: conformance, Tree: o.Tree, Basis: o.Basis, Date: o.Date, Env: o.Env}
+	} else if err := json.Unmarshal(b, &r); err != nil {
+		return err
+	} else if r.Property != "" {
+		g.rows = append(g.rows, r)
+	} else {
+		var m mutant
+		err := json.Unmarshal(b, &m)
+		g.mutants = append(g.mutants, m)
 		return err
 	}
-	if r.Property != "" {
-		g.rows = append(g.rows, r)
-		return g.of(r.Tree)
+	if is, since := r.Of(of.Sources, of.tree); !is && g.stale == "" {
+		g.stale = fmt.Sprintf("%s %s: %s", r.Property, r.Method, since)
 	}
-	var m mutant
-	err := json.Unmarshal(b, &m)
-	g.mutants = append(g.mutants, m)
-	return err
-}
-
-// of sets the tree. All records of a file must be of the same tree.
-func (g *gathered) of(tree string) error {
-	if g.tree != "" && g.tree != tree {
-		return fmt.Errorf("records of trees %s and %s", g.tree, tree)
-	}
-	g.tree = tree
 	return nil
 }
 
@@ -186,25 +188,27 @@ func git(ctx context.Context, root string, args ...string) (string, error) {
 }
 
 // gather reads all sources. With runMissing it first runs those without records of the
-// tree. It returns those with records of the tree, and names the others in missing.
+// tree. It returns those with records of the tree, and names the others in missing. A
+// record is of the tree if what it depends on is the same there (package record).
 func gather(ctx context.Context, root, tree string, runMissing bool, out io.Writer) (list []*gathered, missing []string, err error) {
+	of := here{record.NewSources(root), tree}
 	for _, s := range Sources {
-		g, read := s.read(root)
+		g, read := s.read(root, of)
 		var ran error
-		if runMissing && (read != nil || g.tree != tree) {
+		if runMissing && (read != nil || g.stale != "") {
 			ran = s.run(ctx, root, out)
-			g, read = s.read(root)
+			g, read = s.read(root, of)
 		}
 		why := ""
 		switch {
 		case ctx.Err() != nil:
 			return nil, nil, errors.Join(ran, ctx.Err())
 		case errors.Is(read, os.ErrNotExist):
-			why = "not there"
+			why = s.File + " is not there"
 		case read != nil:
 			return nil, nil, read
-		case g.tree != tree:
-			why = "of tree " + g.tree
+		case g.stale != "":
+			why = g.stale
 		default: // also of a command that failed, if it wrote what it found
 			list = append(list, g)
 			continue
@@ -212,7 +216,7 @@ func gather(ctx context.Context, root, tree string, runMissing bool, out io.Writ
 		if ran != nil {
 			why += ", " + ran.Error()
 		}
-		missing = append(missing, fmt.Sprintf("%s: %s: %s", s.Name, why, s.command()))
+		missing = append(missing, fmt.Sprintf("%s: %s; made by: %s", s.Name, why, s.command()))
 		if s.Needed {
 			err = errMissing
 		}
@@ -221,4 +225,4 @@ func gather(ctx context.Context, root, tree string, runMissing bool, out io.Writ
 }
 
 // errMissing means that a needed source has no records of the tree.
-var errMissing = errors.New("records of this tree are missing")
+var errMissing = errors.New("records of this tree are missing; -run-missing makes them")

@@ -1,5 +1,5 @@
 // Command evidence gathers the records that tunproof's commands wrote about this tree into
-// docs/evidence/VERSION-DATE, and writes the table of README.md.
+// docs/evidence/VERSION-DATE, and writes the table of README.md. Or it runs one claim again.
 package main
 
 import (
@@ -15,26 +15,12 @@ import (
 	"syscall"
 	"time"
 
+	"tunproof/fuzz/internal/usage"
 	"tunproof/fuzz/record"
 )
 
 // block is the table's name in README.md.
 const block = "evidence"
-
-const help = `usage: tunproof evidence [-run-missing] [-version VERSION] [-o DIR] [-json]
-
-Collects the result records that other commands wrote about this source tree: verify, live,
-exhaustive, kernels, mutants, detect and conformance. A record states the tree that it is
-about. The command needs a checkout of tunproof without uncommitted changes, git and Go.
-
-Writes docs/evidence/VERSION-DATE, with a report, results.json, pictures and the records,
-and replaces the table of claims in README.md. Prints that table.
-
-Exit codes: 0 every claim holds, 1 a property is violated, 2 usage, infrastructure or a
-missing record, 3 some claims have a property that was not run.
-
-Flags:
-`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -46,35 +32,20 @@ func main() {
 	os.Exit(code)
 }
 
-// printHelp prints the help and the command's flags. Package rapid adds flags of its own,
-// which are left out.
-func printHelp() {
-	own := flag.NewFlagSet("", flag.ContinueOnError)
-	own.SetOutput(flag.CommandLine.Output())
-	flag.VisitAll(func(f *flag.Flag) {
-		if !strings.HasPrefix(f.Name, "rapid.") {
-			own.Var(f.Value, f.Name, f.Usage)
-			own.Lookup(f.Name).DefValue = f.DefValue
-		}
-	})
-	fmt.Fprint(own.Output(), help)
-	own.PrintDefaults()
-}
-
 func run(ctx context.Context) (int, error) {
 	o := Options{Progress: os.Stderr, Date: time.Now().UTC().Format(time.DateOnly)}
-	flag.BoolVar(&o.RunMissing, "run-missing", false, "first run the commands that have no records of this source tree; this takes hours")
-	flag.StringVar(&o.Version, "version", "", "`VERSION` of the evidence; without it the one in .zenodo.json")
-	flag.StringVar(&o.Out, "o", "", "write to the new directory `DIR` instead of docs/evidence/VERSION-DATE, and leave README.md unchanged")
-	asJSON := flag.Bool("json", false, "print results.json instead of the table")
-	flag.Usage = printHelp
-	flag.Parse()
-	if flag.NArg() > 0 {
-		return record.ExitUsage, errors.New("evidence takes no arguments")
+	var arguments usage.Evidence
+	flags := flag.NewFlagSet(os.Args[0], flag.ExitOnError)
+	if err := arguments.Parse(flags, func(f *flag.FlagSet) error { return f.Parse(os.Args[1:]) }); err != nil {
+		return record.ExitUsage, err
 	}
+	o.RunMissing, o.Version, o.Out = arguments.RunMissing, arguments.Version, arguments.Out
 	var err error
 	if o.Root, err = record.Root("."); err != nil {
 		return record.ExitUsage, err
+	}
+	if arguments.Claim != "" {
+		return runAgain(ctx, o.Root, arguments.Claim, arguments.Seed, os.Stdout, os.Stderr)
 	}
 	if o.Version == "" {
 		if o.Version, err = version(o.Root); err != nil {
@@ -101,7 +72,7 @@ func run(ctx context.Context) (int, error) {
 			return record.ExitUsage, err
 		}
 	}
-	if *asJSON {
+	if arguments.JSON {
 		e := json.NewEncoder(os.Stdout)
 		e.SetIndent("", " ")
 		err = e.Encode(r)

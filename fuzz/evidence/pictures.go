@@ -5,9 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"image/color"
 	"maps"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +15,7 @@ import (
 	"tunproof/corpus"
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/conform"
+	"tunproof/fuzz/internal/svg"
 	"tunproof/fuzz/kernel/matrix"
 	"tunproof/fuzz/law"
 	"tunproof/fuzz/record"
@@ -58,27 +57,28 @@ func reach(n int, seed uint64) *reached {
 	return r
 }
 
-// counted returns a bar for each count, the largest first. Lengths are logarithmic.
-func counted(m map[string]int, fill color.Color) (list []bar) {
-	most := 1.0
+// counted returns a panel with a bar for each count, the largest first. Lengths are
+// logarithmic.
+func counted(heading string, m map[string]int, fill svg.Color) panel {
+	p := panel{heading: heading, most: 10}
 	for _, n := range m {
-		most = max(most, float64(n))
+		p.most = max(p.most, float64(n))
 	}
 	keys := slices.SortedFunc(maps.Keys(m), func(a, b string) int { return cmp.Or(m[b]-m[a], strings.Compare(a, b)) })
 	for _, k := range keys {
-		list = append(list, bar{k, strconv.Itoa(m[k]), math.Log1p(float64(m[k])) / math.Log1p(most), fill})
+		p.bars = append(p.bars, bar{k, svg.Number(float64(m[k])), logarithm(max(.5, float64(m[k])), p.most), fill})
 	}
-	return list
+	return p
 }
 
 // inputsPicture returns an SVG picture of the Reasons, refusals and fields that n generated
 // batches and n superpackets hit.
 func inputsPicture(n int, seed uint64) ([]byte, error) {
 	r := reach(n, seed)
-	return bars(fmt.Sprintf("What %d generated batches and %d superpackets hit (logarithmic)", n, n),
-		[]panel{{"Reason of each packet", counted(r.reasons, blue)}},
-		[]panel{{"field that keeps a packet apart (Mismatch)", counted(r.fields, green)}},
-		[]panel{{"superpackets refused, and accepted", counted(r.refusals, orange)}})
+	return bars(fmt.Sprintf("What %s generated batches and as many superpackets hit", svg.Number(float64(n))), "how often each outcome came; the axes are logarithmic",
+		[]panel{counted("Reason of each packet", r.reasons, svg.Blue)},
+		[]panel{counted("field that keeps a packet apart (Mismatch)", r.fields, svg.Green)},
+		[]panel{counted("superpackets refused, and accepted", r.refusals, svg.Orange)}), nil
 }
 
 // capturesPicture returns an SVG picture of the packets per superpacket for each capture and mode.
@@ -87,7 +87,7 @@ func capturesPicture() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	fills := []color.Color{blue, sky, green, orange, purple}
+	fills := []svg.Color{svg.Blue, svg.Sky, svg.Green, svg.Orange, svg.Purple}
 	columns := make([][]panel, 2)
 	most := 1.0
 	for i, c := range list {
@@ -111,7 +111,7 @@ func capturesPicture() ([]byte, error) {
 			}
 		}
 	}
-	return bars("Packets per superpacket on the captures, in batches of 64, by mode", columns...)
+	return bars("Packets per superpacket on the captures, by mode", "in batches of 64; longer is better: fewer calls for as many packets", columns...), nil
 }
 
 // compared has the benchmarks of bench.txt that the picture of speed shows.
@@ -151,7 +151,7 @@ func speedPicture(root string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	fills := map[string]color.Color{"tunproof": blue, "tunproof-next": sky, "nebula": red, "tailscale": green, "wireguard-go": purple, "gvisor": orange}
+	fills := map[string]svg.Color{"tunproof": svg.Blue, "tunproof-next": svg.Sky, "nebula": svg.Red, "tailscale": svg.Green, "wireguard-go": svg.Purple, "gvisor": svg.Orange}
 	columns := make([][]panel, 2)
 	for i, c := range compared {
 		m := medians(bench, c.name)
@@ -162,73 +162,70 @@ func speedPicture(root string) ([]byte, error) {
 		p := panel{heading: c.heading}
 		longest := 0.0
 		for impl, ns := range m {
-			if fills[impl] != nil {
+			if fills[impl] != "" {
 				longest = max(longest, ns/ours)
 			}
 		}
 		for _, impl := range slices.SortedFunc(maps.Keys(m), func(a, b string) int { return cmp.Compare(m[a], m[b]) }) {
-			if fills[impl] != nil {
+			if fills[impl] != "" {
 				p.bars = append(p.bars, bar{impl, fmt.Sprintf("%.2f", m[impl]/ours), m[impl] / ours / longest, fills[impl]})
 			}
 		}
 		columns[i%2] = append(columns[i%2], p)
 	}
-	return bars("Time divided by that of tunproof (docs/bench.md: medians of alternating rounds)", columns...)
+	return bars("Time divided by that of tunproof", "shorter is faster; medians of alternating rounds (docs/bench.md); each panel has a scale of its own", columns...), nil
 }
 
 // kernelsPicture returns an SVG picture of the amount asked of each kernel, by property.
 func kernelsPicture(rows []record.Result) ([]byte, error) {
-	columns := []string{"K1", "K2", "K3", "K4", "K5", matrix.Device, matrix.Harness, matrix.Features}
-	var names []string
-	var cells [][]cell
+	ids := []string{"K1", "K2", "K3", "K4", "K5", matrix.Device, matrix.Harness, matrix.Features}
+	var columns []string
+	cells := make([][]cell, len(ids))
 	for _, k := range kernels.All {
 		of := slices.DeleteFunc(slices.Clone(rows), func(r record.Result) bool { return r.Judge != k.Name })
 		if len(of) == 0 {
 			continue
 		}
-		names = append(names, of[0].Env.Kernel)
-		var line []cell
-		for _, p := range columns {
-			n, c := 0, cell{"not run", grey, dark}
+		columns = append(columns, k.Name)
+		for i, id := range ids {
+			n, c := 0, cell{"not run", svg.None, svg.Soft}
 			for _, r := range of {
-				if r.Property != p {
+				if r.Property != id {
 					continue
 				}
 				n += r.Count
 				switch {
 				case r.Result == record.Violated:
-					c.fill, c.ink = red, color.White
-				case r.Result == record.Holds && c.fill != red:
-					c.fill, c.ink = green, color.White
+					c.fill, c.ink = svg.Bad, svg.White
+				case r.Result == record.Holds && c.fill != svg.Bad:
+					c.fill, c.ink = svg.Good, svg.White
 				}
 			}
-			if c.fill != grey {
+			if c.fill != svg.None {
 				c.text = Short(n)
 			}
-			line = append(line, c)
+			cells[i] = append(cells[i], c)
 		}
-		cells = append(cells, line)
 	}
-	return grid("Number of inputs by kernel and property, in virtual machines", names, columns, cells, 190)
+	return grid("Number of inputs by property and kernel, in virtual machines", "green: the property holds; red: it is violated; env.json has the releases", lawful(ids, record.LawOf), columns, cells), nil
 }
 
 // othersPicture returns an SVG picture of the properties that hold for other implementations.
 func othersPicture(others []Other) ([]byte, error) {
-	var rows, columns []string
-	var cells [][]cell
-	for _, p := range conform.Properties() {
-		rows = append(rows, p)
-		var line []cell
-		for _, o := range others {
-			c := map[string]cell{record.Holds: {"holds", green, color.White}, record.Violated: {"violated", red, color.White}, refuses: {"refuses", yellow, color.Black}, record.NotRun: {"n/a", grey, dark}}[o.Properties[p]]
-			line = append(line, c)
-		}
-		cells = append(cells, line)
-	}
+	var columns []string
 	for _, o := range others {
 		columns = append(columns, o.Name)
 	}
-	return grid("The same properties for other implementations, judged from outside", rows, columns, cells, 60)
+	var cells [][]cell
+	for _, p := range conform.Properties() {
+		var line []cell
+		for _, o := range others {
+			line = append(line, map[string]cell{record.Holds: {"holds", svg.Good, svg.White}, record.Violated: {"violated", svg.Bad, svg.White},
+				refuses: {"refuses", svg.Yellow, svg.Black}, record.NotRun: {"n/a", svg.None, svg.Soft}}[o.Properties[p]])
+		}
+		cells = append(cells, line)
+	}
+	return grid("The same properties for other implementations, judged from outside", "refuses: every violation is a superpacket that is refused; n/a: not judged", lawful(conform.Properties(), conform.About), columns, cells), nil
 }
 
 // Short returns a count with three significant digits.

@@ -207,7 +207,7 @@ func kernelNames(list []string) string {
 // Block returns the table for README.md, between its two evidence lines.
 func (r *Results) Block(dir string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "| claim | what was judged, by [the evidence of %s](%s/report.md) | result |\n|---|---|---|\n", r.Date, dir)
+	fmt.Fprintf(&b, "| claim | what was judged, by [the evidence of %s](%s/report.md), at commit %.7s | result |\n|---|---|---|\n", r.Date, dir, r.Commit)
 	for _, c := range r.Claims {
 		fmt.Fprintf(&b, "| %s %s | %s | %s |\n", c.ID, c.Title, total(c), c.Result)
 	}

@@ -54,6 +54,7 @@ type Row struct {
 	Seconds  float64  `json:"seconds"`
 	Result   string   `json:"result"`
 	Detail   string   `json:"detail,omitempty"`
+	Date     string   `json:"date,omitempty"` // of the oldest record
 	Kernels  []string `json:"kernels,omitempty"`
 }
 
@@ -117,7 +118,6 @@ func results(list []*gathered) (*Results, error) {
 	for _, g := range list {
 		for _, row := range g.rows {
 			switch {
-			case row.Command == "verify" && row.Property == "mutants": // it repeats records of docs/mutation
 			case row.Command == "detect":
 				r.detected(row)
 			case !slices.ContainsFunc(Claims, func(c Claim) bool { return slices.Contains(c.Properties, row.Property) }):
@@ -222,10 +222,11 @@ func (c Claim) methods() (list []string) {
 	return list
 }
 
-// result returns the result of a claim. It holds if each of its properties was run and
-// none was violated.
+// result returns the result of a claim. It holds if each of its properties was run, each
+// clause is carried by records that hold, and none was violated. A row that was not run
+// counts, unless another command ran the same method.
 func (c Claim) result(rows []record.Result, bugs []mutant) ClaimResult {
-	r := ClaimResult{ID: c.ID, Title: c.Title, Says: c.Says, Properties: c.Properties, Limits: c.Limits, Result: record.Holds}
+	r := ClaimResult{ID: c.ID, Title: c.Title, Says: c.Says(), Properties: c.Properties, Limits: c.Limits, Result: record.Holds}
 	for _, p := range c.Properties {
 		held := false
 		for _, row := range rows {
@@ -245,6 +246,9 @@ func (c Claim) result(rows []record.Result, bugs []mutant) ClaimResult {
 			r.Result = record.NotRun
 		}
 	}
+	if r.Result == record.Holds && !c.carried(r.Rows) {
+		r.Result = record.NotRun
+	}
 	methods := c.methods()
 	ours := func(m string) bool { return slices.Contains(methods, m) }
 	for _, m := range bugs {
@@ -257,6 +261,22 @@ func (c Claim) result(rows []record.Result, bugs []mutant) ClaimResult {
 		}
 	}
 	return r
+}
+
+// carried reports whether each clause has records that hold, and nothing was left out.
+func (c Claim) carried(rows []Row) bool {
+	for _, x := range c.Clauses {
+		for _, by := range x.By {
+			if !slices.ContainsFunc(rows, func(r Row) bool { return r.Result == record.Holds && carries(by, r) }) {
+				return false
+			}
+		}
+	}
+	return !slices.ContainsFunc(rows, func(r Row) bool {
+		return r.Result == record.NotRun && !slices.ContainsFunc(rows, func(o Row) bool {
+			return o.Result == record.Holds && o.Property == r.Property && o.Method == r.Method
+		})
+	})
 }
 
 // kernelOf returns the kernel that a record is about, or "".
@@ -286,6 +306,9 @@ func addRow(rows []Row, r record.Result) []Row {
 		row.Count += r.Count
 	}
 	row.Seconds += r.Seconds
+	if r.Date != "" && (row.Date == "" || r.Date < row.Date) {
+		row.Date = r.Date
+	}
 	if unit != "" {
 		row.Unit = unit
 	}

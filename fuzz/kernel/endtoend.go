@@ -133,15 +133,20 @@ func EndToEnd(ctx context.Context, p Path, seed uint64, uso bool) (*tunlive.Repo
 	case err != nil:
 		return r, err
 	}
+	return r, p.judge(r)
+}
+
+// judge checks what arrived, and that no error was counted.
+func (p Path) judge(r *tunlive.Report) error {
 	switch {
 	case len(r.Counters) > 0:
-		return r, law.Violatedf("K5", "error counters increased: %s", strings.Join(r.Counters, ", "))
+		return law.Violatedf("K5", "error counters increased: %s", strings.Join(r.Counters, ", "))
 	case r.Bytes != int64(2*p.Bytes):
-		return r, law.Violatedf("K5", "%d bytes of TCP arrived, not %d", r.Bytes, 2*p.Bytes)
+		return law.Violatedf("K5", "%d bytes of TCP arrived, not %d", r.Bytes, 2*p.Bytes)
 	case !p.Impaired && (r.Received != r.Sent || r.Distinct != r.Sent):
-		return r, law.Violatedf("K5", "%d of %d datagrams arrived, although none was dropped on purpose", r.Received, r.Sent)
+		return law.Violatedf("K5", "%d of %d datagrams arrived, %d of them different, although none was dropped on purpose", r.Received, r.Sent, r.Distinct)
 	case p.Datagram > 0 && r.Received < r.Sent/2:
-		return r, law.Violatedf("K5", "%d of %d datagrams arrived", r.Received, r.Sent)
+		return law.Violatedf("K5", "%d of %d datagrams arrived", r.Received, r.Sent)
 	}
-	return r, nil
+	return nil
 }

@@ -3,6 +3,7 @@ package kernel
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -57,11 +58,16 @@ func faulty(list [][]byte, f func(what string, list [][]byte)) (n int) {
 // the segments of the kernel (K2), and checks that each is detected.
 func TestFaultsInSegments(t *testing.T) {
 	k := kernel(t)
-	for _, o := range k.Cuts {
+	for _, o := range append(slices.Clone(k.Cuts), k.Tunnels[0]) {
 		t.Run(o.Name, func(t *testing.T) {
 			need(t, k, o)
 			for name, whole := range kinds() {
 				h, b := whole.Super(100)
+				if o.tap {
+					tunnel := scenario.VXLAN()
+					tunnel.Csum = true
+					h, b = tunnel.Wrap(h, b)
+				}
 				p := scenario.Super{Hdr: h, Data: b}
 				got, err := o.segmenter.Segment(tunlive.VnetHdr(h), b)
 				if err != nil {
@@ -251,5 +257,42 @@ func TestFaultsEndToEnd(t *testing.T) {
 				t.Errorf("want %q reported, got %s: %+v", c.want, got, r)
 			}
 		})
+	}
+}
+
+// TestReports judges reports of traffic with one thing wrong: each is a violation of K5 that
+// says what is wrong.
+func TestReports(t *testing.T) {
+	p := Path{Bytes: 1000, Datagram: 100}
+	impaired := p
+	impaired.Impaired = true
+	right := tunlive.Report{Bytes: 2000, Sent: 200, Received: 200, Distinct: 200}
+	lossy := right
+	lossy.Received, lossy.Distinct = 198, 197
+	for _, c := range []struct {
+		name string
+		path Path
+		r    tunlive.Report
+		want string
+	}{
+		{"right", p, right, ""},
+		{"losses that were made", impaired, lossy, ""},
+		{"a counter", p, tunlive.Report{Bytes: 2000, Sent: 200, Received: 200, Distinct: 200, Counters: []string{"UdpInCsumErrors"}}, "UdpInCsumErrors"},
+		{"a counter beside losses", impaired, tunlive.Report{Bytes: 2000, Sent: 200, Received: 200, Distinct: 200, Counters: []string{"TcpInErrs"}}, "TcpInErrs"},
+		{"a byte too few", p, tunlive.Report{Bytes: 1999, Sent: 200, Received: 200, Distinct: 200}, "1999 bytes"},
+		{"a byte too many", impaired, tunlive.Report{Bytes: 2001, Sent: 200, Received: 200, Distinct: 200}, "2001 bytes"},
+		{"a datagram is missing", p, tunlive.Report{Bytes: 2000, Sent: 200, Received: 199, Distinct: 199}, "199 of 200"},
+		{"a datagram came twice", p, tunlive.Report{Bytes: 2000, Sent: 200, Received: 201, Distinct: 200}, "201 of 200"},
+		{"one came twice and one is missing", p, tunlive.Report{Bytes: 2000, Sent: 200, Received: 200, Distinct: 199}, "200 of 200"},
+		{"most are missing", impaired, tunlive.Report{Bytes: 2000, Sent: 200, Received: 99, Distinct: 99}, "99 of 200"},
+	} {
+		err := c.path.judge(&c.r)
+		var v *law.Violation
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", c.name, err)
+		case c.want != "" && (!errors.As(err, &v) || v.Property != "K5" || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: %v, want a violation of K5 with %q", c.name, err, c.want)
+		}
 	}
 }

@@ -16,9 +16,11 @@ import (
 
 // Oracle is one way to ask the kernel. It either cuts superpackets or joins packets.
 type Oracle struct {
-	Name      string // "tun", "veth", "toggle", "gate"
+	Name      string // "tun", "veth", "toggle", "gate", "tap", "vxlan"
 	segmenter tunlive.Segmenter
 	gro       tunlive.GRO
+	tunnels   *tunlive.Tunnels
+	tap       bool  // takes only superpackets in UDP tunnels
 	linkLen   int   // length of the link-layer header, which csum_start includes
 	Missing   error // a *tunlive.Missing: why this machine does not have the oracle
 }
@@ -29,6 +31,7 @@ type Kernel struct {
 	Rules    gro.Rules
 	Cuts     []*Oracle // segmentation: between two TUNs, and on a veth
 	Joins    []*Oracle // GRO: of a TUN, and of a veth
+	Tunnels  []*Oracle // superpackets in tunnels: between two TAPs, and of VXLAN and Geneve devices
 
 	subject subject
 }
@@ -36,11 +39,13 @@ type Kernel struct {
 // Open opens the oracles that this machine has. Call tunlive.Enter first.
 func Open() (*Kernel, error) {
 	k := unopened()
-	var errs [4]error
+	var errs [6]error
 	k.Cuts[0].segmenter, errs[0] = tunlive.NewSegmenter()
 	k.Cuts[1].segmenter, errs[1] = tunlive.NewVethSegmenter()
 	k.Joins[0].gro, errs[2] = tunlive.NewToggle()
 	k.Joins[1].gro, errs[3] = tunlive.NewGate()
+	k.Tunnels[0].segmenter, errs[4] = tunlive.NewTAPSegmenter()
+	k.Tunnels[1].tunnels, errs[5] = tunlive.NewTunnels()
 	for i, o := range k.oracles() {
 		var missing *tunlive.Missing
 		if o.Missing = errs[i]; errs[i] != nil && !errors.As(errs[i], &missing) {
@@ -66,10 +71,14 @@ func (k *Kernel) lacks(name string) bool {
 
 // unopened returns a Kernel whose oracles are not open yet.
 func unopened() *Kernel {
-	return &Kernel{subject: production(), Cuts: []*Oracle{{Name: "tun"}, {Name: "veth", linkLen: 14}}, Joins: []*Oracle{{Name: "toggle"}, {Name: "gate"}}}
+	return &Kernel{subject: production(), Cuts: []*Oracle{{Name: "tun"}, {Name: "veth", linkLen: 14}},
+		Joins: []*Oracle{{Name: "toggle"}, {Name: "gate"}}, Tunnels: []*Oracle{{Name: "tap", tap: true}, {Name: vxlan}}}
 }
 
-func (k *Kernel) oracles() []*Oracle { return slices.Concat(k.Cuts, k.Joins) }
+// vxlan is the name of the oracle that reads superpackets from VXLAN and Geneve devices.
+const vxlan = "vxlan"
+
+func (k *Kernel) oracles() []*Oracle { return slices.Concat(k.Cuts, k.Joins, k.Tunnels) }
 
 // Close closes the oracles.
 func (k *Kernel) Close() error {
@@ -83,6 +92,9 @@ func (k *Kernel) Close() error {
 		}
 		if o.gro != nil {
 			err = errors.Join(err, o.gro.Close())
+		}
+		if o.tunnels != nil {
+			err = errors.Join(err, o.tunnels.Close())
 		}
 	}
 	return err

@@ -104,6 +104,7 @@ func TestRandom(t *testing.T) {
 		})
 	}
 	check(true, draw.Supers())
+	check(true, draw.Tunnels())
 	check(false, draw.Batches())
 	for _, j := range judges {
 		j.compared(t)
@@ -229,6 +230,19 @@ func TestEndToEnd(t *testing.T) {
 	}
 }
 
+// TestAllDoubled doubles every packet, also those of the handshake. Nothing of it is an error.
+func TestAllDoubled(t *testing.T) {
+	k := kernel(t)
+	need(t, k, k.Cuts[0])
+	for _, v6 := range []bool{false, true} {
+		e := tunlive.EndToEnd{V6: v6, Bytes: 1 << 18, Impairment: tunlive.Impairment{Seed: 1, Double: 1}, Offload: newBridge(false, k.Features["uso"])}
+		r, err := e.Run(t.Context())
+		if err != nil || len(r.Counters) > 0 || r.Doubled == 0 {
+			t.Errorf("%v, %+v", err, r)
+		}
+	}
+}
+
 // TestClasses checks that the cases of the corpus meet every class of answer, every
 // divergence and every refusal.
 func TestClasses(t *testing.T) {
@@ -251,8 +265,31 @@ func TestClasses(t *testing.T) {
 		}
 	}
 	for _, r := range law.RefusalNames() {
-		if tally.Counts["refused: "+r] == 0 && r != "RSCInfo" && r != "TooLong" && r != "Fragment" { // these are divergences, or refused by the guard
+		if tally.Counts["refused: "+r] == 0 && r != "RSCInfo" && r != "TooLong" && r != "Fragment" && r != "Tunnel" { // these are divergences, or refused by the guard
 			t.Errorf("no case of the corpus is refused with %s", r)
+		}
+	}
+}
+
+// TestTunnelClasses checks that the cases of the corpus meet every divergence and refusal of
+// superpackets in tunnels.
+func TestTunnelClasses(t *testing.T) {
+	k := kernel(t)
+	tap := k.Tunnels[0]
+	need(t, k, tap)
+	var tally Tally
+	for _, p := range k.Stated() {
+		if p.Oracle == tap {
+			if err := p.Check(nil, &tally); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, name := range []string{"kernel: delivered", "kernel: refused", "kernel: dropped", "refused: GSOType", "refused: GSOSize",
+		"refused: NoCsum", "refused: Protocol", "refused: CsumStart", "refused: CsumOffset", "refused: Segments",
+		"divergence: the outer version and outer_th_offset are not compared with the packet", "divergence: an odd inner_nh_offset is taken"} {
+		if tally.Counts[name] == 0 {
+			t.Errorf("no case of the corpus meets %q; met are %v", name, tally.Counts)
 		}
 	}
 }

@@ -53,10 +53,13 @@ func chosen(t *testing.T, k, m *Kernel, list func(*Kernel) []Part) (all []*judge
 // question of the first, it gets the same answer. check returns the errors of both.
 func (j *judgement) check(s *scenario.Scenario) error {
 	var memory remembers
-	if j.Oracle.segmenter != nil {
+	switch {
+	case j.Oracle.segmenter != nil:
 		memory = j.Oracle.segmenter.(*cuts)
-	} else {
+	case j.Oracle.gro != nil:
 		memory = j.Oracle.gro.(*joins)
+	default:
+		memory = &answered[any]{} // no two answers are equal: each superpacket has another outer ID
 	}
 	defer memory.end()
 	var errs []error

@@ -22,6 +22,8 @@ type Part struct {
 	Unit     string // unit of Tally.Rounds
 	Weight   int    // relative share of the time
 	Supers   bool   // Check reads the superpackets of a scenario, otherwise its batches
+	Tunnels  bool   // with Supers: of superpackets in tunnels
+	Reads    bool   // the kernel makes the superpackets, so it refuses none
 	Check    func(s *scenario.Scenario, t *Tally) error
 }
 
@@ -38,11 +40,13 @@ func (k *Kernel) Parts() []Part {
 			if i > 0 && supers {
 				w /= 2
 			}
-			list = append(list, Part{property, kind, o, unit, w, supers,
-				func(s *scenario.Scenario, t *Tally) error { return check(o, s, t) }})
+			list = append(list, Part{Property: property, Kind: kind, Oracle: o, Unit: unit, Weight: w, Supers: supers, Tunnels: o.tap, Reads: o.Name == vxlan,
+				Check: func(s *scenario.Scenario, t *Tally) error { return check(o, s, t) }})
 		}
 	}
 	add("K1", "random", "superpackets", 30, true, k.Cuts, k.CutsAlike)
+	add("K1", "tunnels", "superpackets", 10, true, k.Tunnels[:1], k.CutsAlike)
+	add("K1", "read from the device", "superpackets", 10, true, k.Tunnels[1:], k.ReadsAlike)
 	add("K2", "random", "batches", 10, false, k.Cuts, k.ComesBack)
 	add("K3", "superpackets alone", "batches", 10, false, k.Joins, k.JoinsAlone)
 	add("K3", "whole batches", "batches", 10, false, k.Joins, k.JoinsBatches)
@@ -71,6 +75,12 @@ func (k *Kernel) Stated() []Part {
 			Part{Property: "K2", Kind: "captures", Oracle: o, Unit: "batches",
 				Check: everyCapture(law.Modes, func(s *scenario.Scenario, t *Tally) error { return k.ComesBack(o, s, t) })})
 	}
+	tap := k.Tunnels[0]
+	list = append(list, Part{Property: "K1", Kind: "corpus", Oracle: tap, Unit: "superpackets",
+		Check: everyCase(func(c *pkts.Case, t *Tally) error {
+			s := scenario.FromCase(c)
+			return k.CutsAlike(tap, &s, t)
+		})})
 	for _, o := range k.Joins {
 		list = append(list,
 			Part{Property: "K3", Kind: "corpus", Oracle: o, Unit: "batches",
@@ -132,7 +142,7 @@ func Rows() []string {
 	var rows []string
 	for _, p := range append(k.Stated(), k.Parts()...) {
 		rows = append(rows, p.Property+" "+p.Method())
-		if p.Property == "K1" {
+		if p.Property == "K1" && !p.Reads {
 			rows = append(rows, "K4 "+p.Method())
 		}
 	}

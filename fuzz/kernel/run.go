@@ -26,7 +26,7 @@ type Run struct {
 	Time   time.Duration // total time, roughly
 	Count  int           // batches for K2 and for K3, instead of a time; 0 for a time
 	Supers int           // superpackets for K1, if Count is set
-	Share  int           // percentage of K5's traffic
+	Share  int           // percentage of K5's traffic; 0 for what fits Time
 	State  string        // file that keeps the progress of a run with Count; "" for none
 
 	kernel *Kernel
@@ -221,7 +221,7 @@ func (r *Run) judged(p Part, t Tally, seed uint64, start time.Time, err error) {
 		return
 	}
 	row := record.Result{Property: p.Property, Method: p.Method(), Judge: "kernel", Count: t.Rounds, Unit: p.Unit, Seed: seed}
-	if p.Property == "K1" {
+	if p.Property == "K1" && !p.Reads {
 		k4 := row
 		k4.Property, k4.Count, k4.Unit = "K4", t.Refusals(), "refusals"
 		row.Count -= k4.Count
@@ -261,7 +261,7 @@ func (r *Run) random(p Part, limit time.Duration, count int) error {
 	}
 	var found *draw.Finding
 	for more() && found == nil && r.Ctx.Err() == nil {
-		source := draw.NewSource(draw.Kinds{Batches: !p.Supers, Supers: p.Supers}, record.Seed(r.done.Seed, name, done.Scenarios/chunk))
+		source := draw.NewSource(draw.Kinds{Batches: !p.Supers, Supers: p.Supers && !p.Tunnels, Tunnels: p.Tunnels}, record.Seed(r.done.Seed, name, done.Scenarios/chunk))
 		var tally Tally // of this chunk
 		var broken error
 		n, f := draw.Check(r.Ctx, source, chunk, func(s *scenario.Scenario, small bool) error {
@@ -305,9 +305,20 @@ func (r *Run) random(p Part, limit time.Duration, count int) error {
 	return nil
 }
 
-// endToEnd checks K5. If the time is short, some paths are not run.
+// share returns the percentage of K5's traffic to send: all of it in a run of a minute or
+// more, less in a shorter one. So every path is run in any time.
+func (r *Run) share() int {
+	if r.Share > 0 {
+		return r.Share
+	}
+	if r.Count > 0 {
+		return 100
+	}
+	return int(min(100, max(5, 100*r.Time/time.Minute)))
+}
+
+// endToEnd checks K5 on every path.
 func (r *Run) endToEnd() error {
-	start := time.Now()
 	for _, p := range Paths {
 		switch {
 		case !r.Wanted("K5", p.Name) || r.Ctx.Err() != nil || r.violated():
@@ -315,13 +326,10 @@ func (r *Run) endToEnd() error {
 		case r.kernel.Cuts[0].Missing != nil:
 			r.NotRun("K5", p.Name, "kernel", r.kernel.Cuts[0].Missing.Error())
 			continue
-		case r.Count == 0 && time.Since(start) > r.Time*2/5 && os.Getenv("TUNLIVE") != "require":
-			r.NotRun("K5", p.Name, "kernel", "no time left; -time gives more")
-			continue
 		}
 		r.Say("K5 %s", p.Name)
 		begin := time.Now()
-		report, err := EndToEnd(r.Ctx, p.Share(r.Share), r.done.Seed, r.kernel.Features["uso"])
+		report, err := EndToEnd(r.Ctx, p.Share(r.share()), r.done.Seed, r.kernel.Features["uso"])
 		if r.Ctx.Err() != nil {
 			return nil
 		}

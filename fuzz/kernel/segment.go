@@ -130,6 +130,9 @@ const leftOut = "this oracle cannot send it"
 // limits the length.
 func (o *Oracle) takes(p scenario.Super) bool {
 	h := p.Hdr
+	if o.tap && h.GSOType&packet.GSOTunnels == 0 {
+		return false
+	}
 	if o.linkLen == 0 {
 		return len(p.Data) >= shortestMatched && (len(p.Data) <= maxPacket || len(p.Data)/max(1, int(h.GSOSize)) <= longSegments)
 	}
@@ -143,18 +146,27 @@ const (
 	longest      = 200_000 // bytes of the longest packet that is sent
 )
 
-// defuse clears the fragment bits of an IPv4 packet with a GSO type, in a copy. It returns
-// false if the guard still refuses the packet.
+// defuse clears the fragment bits of an IPv4 packet with a GSO type, and of an IPv4 packet in
+// its tunnel, in a copy. It returns false if the guard still refuses the packet.
 func defuse(p scenario.Super) (scenario.Super, bool) {
-	if guard.Check(p.Hdr.GSOType, p.Data) == nil {
+	refused := func() bool {
+		return guard.CheckTunnel(p.Hdr.GSOType, int(p.Hdr.InnerNHOffset), p.Data) != nil
+	}
+	if !refused() {
 		return p, true
 	}
 	p.Data = bytes.Clone(p.Data)
-	if len(p.Data) > 7 {
-		p.Data[6] &^= ipv4Fragment
-		p.Data[7] = 0
+	starts := []int{0}
+	if p.Hdr.GSOType&packet.GSOTunnels != 0 {
+		starts = append(starts, int(p.Hdr.InnerNHOffset))
 	}
-	return p, p.Data[0]>>4 != 6 && guard.Check(p.Hdr.GSOType, p.Data) == nil
+	for _, at := range starts {
+		if at+7 < len(p.Data) && p.Data[at]>>4 != 6 {
+			p.Data[at+6] &^= ipv4Fragment
+			p.Data[at+7] = 0
+		}
+	}
+	return p, !refused()
 }
 
 // sameSegments compares the kernel's segments with the expected ones.
@@ -223,6 +235,14 @@ func (k *Kernel) divergence(o *Oracle, p scenario.Super, refusal string) (string
 		hdrLen = max(hdrLen, int(h.CsumStart+h.CsumOffset+2)) // in 16 bits, as in the kernel
 	}
 	refuses := isClass(tunlive.Refused, tunlive.FrameError, tunlive.RxDropped)
+	if h.GSOType&packet.GSOTunnels != 0 {
+		if !o.tap {
+			return "a VnetHdr of 10 bytes has no tunnels", refuses
+		}
+		if name, e := k.divergenceOfTunnels(p, refusal); name != "" {
+			return name, e
+		}
+	}
 	switch {
 	case refusal == "" && hdrLen > n:
 		return "hdr_len past the end is refused", isClass(tunlive.Refused)
@@ -254,13 +274,13 @@ func (k *Kernel) divergence(o *Oracle, p scenario.Super, refusal string) (string
 		return "csum_start in the IP header is taken", anything
 	case refusal == "TooLong":
 		return "over 65,535 bytes is cut", anything
-	case h.GSOType&^packet.GSOECN == packet.GSOUFO:
+	case h.GSOType&^packet.GSOECN == packet.GSOUFO: // not in a tunnel
 		return "UFO becomes fragments", anything
 	}
 	if !gso || h.GSOSize == 0 {
 		return "", nil
 	}
-	if h.GSOType&^packet.GSOECN == packet.GSOUDPL4 && k.lacks("uso") {
+	if baseType(h.GSOType) == packet.GSOUDPL4 && k.lacks("uso") {
 		return noUSO, refuses
 	}
 	if (refusal == "CsumOffset" || refusal == "CsumStart") && k.lacks("csum-offset-check") {
@@ -268,6 +288,20 @@ func (k *Kernel) divergence(o *Oracle, p scenario.Super, refusal string) (string
 	}
 	return k.divergenceOfGSO(o, p, refusal)
 }
+
+// raises reports whether the kernel raises the gso_size of a TCP superpacket to 8, and does
+// so in h.
+func (k *Kernel) raises(h *pkts.VnetHdr) bool {
+	const least = 8
+	if h.GSOSize >= least || baseType(h.GSOType) == packet.GSOUDPL4 || k.Features["small-gso"] {
+		return false
+	}
+	h.GSOSize = least
+	return true
+}
+
+// baseType returns a GSO type without the bits for ECN and tunnels.
+func baseType(t uint8) uint8 { return t &^ (packet.GSOECN | packet.GSOTunnels) }
 
 // raisedTo8 is a divergence of kernels with the fix for CVE-2026-90063.
 const raisedTo8 = "gso_size under 8 is raised to 8"
@@ -281,7 +315,7 @@ const noUSO = "UDP superpackets are refused without USO"
 func (k *Kernel) divergenceOfGSO(o *Oracle, p scenario.Super, refusal string) (string, expectation) {
 	h, n := p.Hdr, len(p.Data)
 	l4, ip := tcpHeader, ipv4Header
-	switch h.GSOType &^ packet.GSOECN {
+	switch baseType(h.GSOType) {
 	case packet.GSOTCPv4:
 	case packet.GSOTCPv6:
 		ip = ipv6Header
@@ -299,13 +333,10 @@ func (k *Kernel) divergenceOfGSO(o *Oracle, p scenario.Super, refusal string) (s
 	} else if k.lacks("one-without-csum") {
 		payloadAt = l4 // it does not know the IP header
 	}
-	size := int(h.GSOSize)
-	raised := size < 8 && h.GSOType&^packet.GSOECN != packet.GSOUDPL4 && !k.Features["small-gso"]
-	if raised {
-		p.Hdr.GSOSize, size = 8, 8
-	}
+	raised := k.raises(&p.Hdr)
+	size := int(p.Hdr.GSOSize)
 	switch isGSO := n-payloadAt > size; {
-	case !isGSO && refusal != "" && h.GSOType != packet.GSOUDPL4|packet.GSOECN:
+	case !isGSO && refusal != "" && h.GSOType&^packet.GSOTunnels != packet.GSOUDPL4|packet.GSOECN:
 		// One packet: the kernel looks only at its checksum.
 		one := p
 		one.Hdr.GSOType, one.Hdr.GSOSize = packet.GSONone, 0
@@ -316,7 +347,7 @@ func (k *Kernel) divergenceOfGSO(o *Oracle, p scenario.Super, refusal string) (s
 			}
 			return k.likeOther(one)(a)
 		}
-	case isGSO && refusal == "" && h.GSOType != packet.GSOUDPL4:
+	case isGSO && refusal == "" && baseType(h.GSOType) != packet.GSOUDPL4:
 		if segments, _, _ := k.subject.other(p); len(segments) == 1 {
 			if o.linkLen > 0 { // depends on the kernel and on the bytes after the headers
 				return "payload <= gso_size < payload + options is dropped", isClass(tunlive.Dropped, tunlive.Refused)

@@ -173,22 +173,31 @@ func raw(u Subject, b []byte) error {
 	return both(contractSegment, contractCoalesce)(u, &s, nil)
 }
 
-// checksum is P8 for one string of bytes, at one alignment and with one seed: offload's
-// sums are the model's, and a sum continues from the sum of an even number of bytes.
-func checksum(data []byte, align int, seed uint16) error {
+// sums are the functions that P8 judges.
+type sums struct {
+	sum, checksum func(b []byte, seed uint16) uint16
+	pseudo        func(proto uint8, src, dst []byte, l4Len int) uint16
+}
+
+// produced are offload's.
+var produced = sums{offload.Sum, offload.Checksum, offload.PseudoHeaderSum}
+
+// check is P8 for one string of bytes, at one alignment and with one seed: the sums are the
+// model's, and a sum continues from the sum of an even number of bytes.
+func (s sums) check(data []byte, align int, seed uint16) error {
 	memory := append(make([]byte, align, align+len(data)), data...)
 	b := memory[align:]
 	want := uint16(model.Sum([]byte{byte(seed >> 8), byte(seed)}, b))
 	for _, sum := range []struct {
 		name string
 		f    func([]byte, uint16) uint16
-	}{{"Sum", offload.Sum}, {"Checksum", func(b []byte, s uint16) uint16 { return ^offload.Checksum(b, s) }}} {
+	}{{"Sum", s.sum}, {"Checksum", func(b []byte, seed uint16) uint16 { return ^s.checksum(b, seed) }}} {
 		if got := sum.f(b, seed); got != want {
 			return Violatedf("P8", "%s of %d bytes at alignment %d with seed %#x: %#04x, want %#04x", sum.name, len(b), align, seed, got, want)
 		}
 	}
 	cut := len(b) / 2 &^ 1
-	if got := offload.Sum(b[cut:], offload.Sum(b[:cut], seed)); got != want {
+	if got := s.sum(b[cut:], s.sum(b[:cut], seed)); got != want {
 		return Violatedf("P8", "the sum of %d bytes, continued over %d, is %#04x, want %#04x", cut, len(b)-cut, got, want)
 	}
 	if len(b) < 36 {
@@ -197,7 +206,7 @@ func checksum(data []byte, align int, seed uint16) error {
 	for _, n := range []int{4, 16} {
 		src, dst, proto, l4Len := b[:n], b[n:2*n], b[32], int(binary.BigEndian.Uint16(b[33:]))<<int(b[35]&7)
 		want := model.Sum(src, dst, []byte{0, proto, 0, 0, byte(l4Len >> 24), byte(l4Len >> 16), byte(l4Len >> 8), byte(l4Len)})
-		if got := offload.PseudoHeaderSum(proto, src, dst, l4Len); int(got) != want {
+		if got := s.pseudo(proto, src, dst, l4Len); int(got) != want {
 			return Violatedf("P8", "PseudoHeaderSum for %d bytes of TCP or UDP: %#04x, want %#04x", l4Len, got, want)
 		}
 	}

@@ -144,11 +144,11 @@ func ordered(c pkts.Config, batch [][]byte, out []int) error {
 	if len(out) != len(batch) {
 		return Violatedf("P3", "%d of %d packets leave", len(out), len(batch))
 	}
-	ids := make([]model.Identity, len(batch))
+	ids := make([]identity, len(batch))
 	for j, b := range batch {
-		ids[j] = model.Identify(b)
+		ids[j] = identify(b)
 		for i := range j {
-			if position[i] > position[j] && ids[i].Conflicts(ids[j]) && !(c.Reorder && (isTCP(batch[i]) || isTCP(b))) {
+			if position[i] > position[j] && ids[i].conflicts(ids[j]) && !(c.Reorder && (isTCP(batch[i]) || isTCP(b))) {
 				return Violatedf("P3", "packet %d leaves before packet %d, with which it conflicts", j, i)
 			}
 		}
@@ -351,7 +351,7 @@ func groups(supers []Super, from []int) [][]int {
 // with a packet of the batch.
 func strangers(batch [][]byte) [][]byte {
 	var list [][]byte
-	var ids []model.Identity
+	var ids []identity
 	for _, b := range batch {
 		b = bytes.Clone(b)
 		at, n := 12, 4
@@ -364,12 +364,12 @@ func strangers(batch [][]byte) [][]byte {
 			copy(b[at+n:], src)
 		}
 		list = append(list, b)
-		ids = append(ids, model.Identify(b))
+		ids = append(ids, identify(b))
 	}
 	for _, b := range batch {
-		id := model.Identify(b)
+		id := identify(b)
 		for _, other := range ids {
-			if id.Conflicts(other) {
+			if id.conflicts(other) {
 				return nil
 			}
 		}

@@ -57,7 +57,7 @@ func Case(c *pkts.Case, t *Tally) error {
 		}
 		if c.Op == pkts.OpChecksum {
 			for _, in := range b.In {
-				if err := checksum(in.Data, 0, in.Seed); err != nil {
+				if err := produced.check(in.Data, 0, in.Seed); err != nil {
 					return err
 				}
 			}

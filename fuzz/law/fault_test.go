@@ -10,6 +10,7 @@ import (
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/law"
+	"tunproof/fuzz/packet"
 	"tunproof/fuzz/record"
 	"tunproof/fuzz/scenario"
 	"tunproof/fuzz/scenario/draw"
@@ -19,6 +20,7 @@ import (
 // coalescer is production with a fault in its superpackets or in its Reasons.
 type coalescer struct {
 	law.Coalescer
+	cfg   pkts.Config
 	calls int
 	fault func(c *coalescer, batch [][]byte, out []law.Superpacket) []law.Superpacket
 	say   func(i int, r offload.Reason) offload.Reason
@@ -82,8 +84,41 @@ func saysFirst(of offload.Reason) law.Subject {
 // batches returns production with f applied to the result of each Coalesce.
 func batches(f func(c *coalescer, batch [][]byte, out []law.Superpacket) []law.Superpacket) law.Subject {
 	u := law.Production
-	u.NewCoalescer = func(cfg pkts.Config) law.Coalescer { return &coalescer{Coalescer: law.NewCoalescer(cfg), fault: f} }
+	u.NewCoalescer = func(cfg pkts.Config) law.Coalescer {
+		return &coalescer{Coalescer: law.NewCoalescer(cfg), cfg: cfg, fault: f}
+	}
 	return u
+}
+
+// members is a superpacket that says it has other packets.
+type members struct {
+	law.Superpacket
+	list []int
+}
+
+func (p members) Packets() []int { return p.list }
+
+// acrossFragments joins packets as if there were no fragments between them.
+func acrossFragments(c *coalescer, batch [][]byte, _ []law.Superpacket) []law.Superpacket {
+	var rest [][]byte
+	var at []int
+	var out []law.Superpacket
+	for i, b := range batch {
+		if len(b) >= 20 && b[0]>>4 == 4 && (b[6]&0x3F|b[7]) != 0 {
+			out = append(out, members{law.NewCoalescer(c.cfg).Coalesce([][]byte{b})[0], []int{i}})
+		} else {
+			rest, at = append(rest, b), append(at, i)
+		}
+	}
+	for _, p := range law.NewCoalescer(c.cfg).Coalesce(rest) {
+		var list []int
+		for _, k := range p.Packets() {
+			list = append(list, at[k])
+		}
+		out = append(out, members{p, list})
+	}
+	slices.SortFunc(out, func(p, q law.Superpacket) int { return slices.Min(p.Packets()) - slices.Min(q.Packets()) })
+	return out
 }
 
 // each returns production with change applied to every superpacket of two or more packets.
@@ -99,17 +134,21 @@ func each(change func(wire []byte)) law.Subject {
 }
 
 // segmenter is production with a fault: shortWrites writes into a buffer that is too
-// short, stops writes after the packet in InPlace, used changes a byte after reuse.
+// short, stops writes after the packet in InPlace, used changes a byte after reuse, repairs
+// puts checksums right, flips changes a byte of every segment, outer changes the checksum of
+// the outer IPv4 header in a tunnel.
 type segmenter struct {
 	offload.Segmenter
-	resets                   int
-	whole                    []byte
-	shortWrites, stops, used bool
+	resets                                          int
+	whole                                           []byte
+	tunnel                                          bool
+	shortWrites, stops, used, repairs, flips, outer bool
 }
 
 func (s *segmenter) Reset(h offload.VnetHdr, pkt []byte) error {
 	s.resets++
 	s.whole = pkt
+	s.tunnel = h.GSOType&(offload.GSOUDPTunnelIPv4|offload.GSOUDPTunnelIPv6) != 0
 	return s.Segmenter.Reset(h, pkt)
 }
 
@@ -118,8 +157,14 @@ func (s *segmenter) Next(dst []byte) (int, error) {
 	if s.shortWrites && errors.Is(err, errShort) && len(dst) > 0 {
 		dst[0] = 7
 	}
-	if s.used && s.resets > 1 && n > 0 {
+	if s.outer && s.tunnel && n > 0 && dst[0]>>4 == 4 {
+		dst[10] ^= 1
+	}
+	if n > 0 && (s.used && s.resets > 1 || s.flips) {
 		dst[n-1] ^= 1
+	}
+	if n > 0 && s.repairs {
+		packet.Fix(dst[:n], packet.FixL4Csum)
 	}
 	return n, err
 }
@@ -187,8 +232,20 @@ var faults = []struct {
 		slices.Reverse(out)
 		return out
 	}), false},
+	{"P3", "joins across fragments", batches(acrossFragments), false},
+	{"P3", "with Reorder, joins UDP packets in the wrong order", batches(func(c *coalescer, batch [][]byte, out []law.Superpacket) []law.Superpacket {
+		for i, p := range out {
+			if list := slices.Clone(p.Packets()); c.cfg.Reorder && len(list) > 1 && packet.Parse(batch[list[0]]).Proto == 17 {
+				slices.Reverse(list)
+				out[i] = members{p, list}
+			}
+		}
+		return out
+	}), false},
 	{"P4", "gives Reason First for Closed", saysFirst(offload.Closed), true},
 	{"P5", "takes a packet with a wrong checksum", saysFirst(offload.L4Checksum), false},
+	{"P4", "a wrong byte in each segment", supers(segmenter{flips: true}), false},
+	{"P5", "puts wrong checksums of segments right", supers(segmenter{repairs: true}), false},
 	{"P6", "joins nothing in a batch of 6 or more", batches(func(c *coalescer, batch [][]byte, out []law.Superpacket) []law.Superpacket {
 		if len(batch) < 6 {
 			return out
@@ -209,6 +266,14 @@ var faults = []struct {
 		return out
 	}), false},
 	{"P7", "a used Segmenter changes a byte", supers(segmenter{used: true}), false},
+	{"P12", "joins nothing in a batch whose first packet has an odd byte in its header", batches(func(_ *coalescer, batch [][]byte, out []law.Superpacket) []law.Superpacket {
+		if len(batch) == 0 || len(batch[0]) < 60 || batch[0][8]&1+batch[0][35]&1 == 0 {
+			return out
+		}
+		fresh := law.NewCoalescer(pkts.Config{MaxSegments: 1, MaxUDPSegments: 1})
+		return slices.Clone(fresh.Coalesce(batch))
+	}), false},
+	{"P13", "a wrong outer header checksum", supers(segmenter{outer: true}), false},
 	{"P11", "a wrong IP length", each(func(wire []byte) {
 		at := 14
 		if wire[10]>>4 == 4 {
@@ -225,6 +290,10 @@ func TestFaults(t *testing.T) {
 	for i := range 150 {
 		list = append(list, draw.Batches().Example(i), draw.Supers().Example(i))
 	}
+	p := scenario.UDP4(100)
+	fragment := p
+	fragment.Frag = 0x2000
+	list = append(list, scenario.Scenario{Batches: [][][]byte{{p.Bytes(), fragment.Bytes(), p.Next(100).Bytes()}}})
 	has := map[string]bool{}
 	for _, f := range faults {
 		has[f.property] = true

@@ -56,6 +56,8 @@ var bodies = map[string]Property{
 	"P6":  {Body: interleave, Batches: true},
 	"P7":  {Body: both(memoryCoalesce, memorySegment), Batches: true, Supers: true},
 	"P11": {Body: wellFormed, Batches: true},
+	"P12": {Body: alike, Batches: true},
+	"P13": {Body: tunnelled, Supers: true},
 }
 
 // Properties are all properties of scenarios, in the order of record.Properties. P8 is not
@@ -103,9 +105,9 @@ func both(f, g func(Subject, *scenario.Scenario, *Tally) error) func(Subject, *s
 // returns nil or a *Violation.
 func Checksum(b []byte) error {
 	if len(b) < 3 {
-		return checksum(b, 0, 0)
+		return produced.check(b, 0, 0)
 	}
-	return checksum(b[3:], int(b[2]%64), binary.LittleEndian.Uint16(b))
+	return produced.check(b[3:], int(b[2]%64), binary.LittleEndian.Uint16(b))
 }
 
 // Codec decodes b to a scenario s and checks that Decode(Encode(s)) is s. It returns nil

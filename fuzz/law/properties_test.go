@@ -77,10 +77,18 @@ func TestReach(t *testing.T) {
 	p := law.Named("Agree")
 	batches, supers := draw.Batches(), draw.Supers()
 	split := map[uint8]int{} // superpackets that are cut into two and more, by type
+	options := []string{"Reorder", "AtomicIDs", "DisableTCPv4", "DisableTCPv6", "DisableUDP", "MaxOpen", "MaxPerFlow", "MaxSegments"}
+	set := make([]int, len(options)) // scenarios of batches in which they are set
 	for i := range 2500 {
 		for _, s := range []scenario.Scenario{batches.Example(i), supers.Example(i)} {
 			if err := p.Check(&s, tally); err != nil {
 				t.Fatal(err)
+			}
+			for i, is := range []bool{s.Config.Reorder, s.Config.AtomicIDs, s.Config.DisableTCPv4, s.Config.DisableTCPv6, s.Config.DisableUDP,
+				s.Config.MaxOpen != 0, s.Config.MaxPerFlow != 0, s.Config.MaxSegments != 0} {
+				if is {
+					set[i]++
+				}
 			}
 			for _, super := range s.Supers {
 				if segments, _ := law.SegmentModel(super); len(segments) > 1 {
@@ -90,8 +98,15 @@ func TestReach(t *testing.T) {
 		}
 	}
 	for _, gsoType := range []uint8{packet.GSOTCPv4, packet.GSOTCPv6, packet.GSOUDPL4} {
-		if split[gsoType] < 100 {
-			t.Errorf("%d superpackets of type %d are cut into segments, want at least 100", split[gsoType], gsoType)
+		for tunnel, least := range map[uint8]int{0: 100, packet.GSOTunnel4: 20, packet.GSOTunnel6: 20} {
+			if n := split[gsoType|tunnel]; n < least {
+				t.Errorf("%d superpackets of type %#x are cut into segments, want at least %d", n, gsoType|tunnel, least)
+			}
+		}
+	}
+	for i, name := range options {
+		if n := set[i]; n < 50 || n > 2450 {
+			t.Errorf("%s is set in %d scenarios of 2500 with batches", name, n)
 		}
 	}
 	if 2*tally.Merged < tally.Batches {

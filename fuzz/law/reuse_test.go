@@ -36,10 +36,21 @@ type outcome struct {
 	Reasons []string
 }
 
-// coalesced returns a copy of co's result for a batch.
-func coalesced(co *offload.Coalescer, batch [][]byte) outcome {
+// coalesced returns a copy of co's result for a batch. The first packets, as many as
+// added, go through Add. If these are all, Flush ends the batch; otherwise Coalesce gets
+// the others.
+func coalesced(co *offload.Coalescer, batch [][]byte, added int) outcome {
+	for _, pkt := range batch[:added] {
+		co.Add(pkt)
+	}
+	var supers []offload.Superpacket
+	if added > 0 && added == len(batch) {
+		supers = co.Flush()
+	} else {
+		supers = co.Coalesce(batch[added:])
+	}
 	var o outcome
-	for _, p := range co.Coalesce(batch) {
+	for _, p := range supers {
 		o.Wire = append(o.Wire, p.AppendTo(nil))
 		o.Members = append(o.Members, append([]int(nil), p.Packets()...))
 	}
@@ -51,9 +62,24 @@ func coalesced(co *offload.Coalescer, batch [][]byte) outcome {
 
 // Coalesce coalesces the batches of a scenario.
 func (m *machine) Coalesce(t *rapid.T) {
+	m.coalesce(t, func(int) int { return 0 })
+}
+
+// Add coalesces the batches of a scenario, and adds some or all of their packets one by
+// one.
+func (m *machine) Add(t *rapid.T) {
+	m.coalesce(t, func(n int) int {
+		if rapid.Bool().Draw(t, "all") {
+			return n
+		}
+		return rapid.IntRange(0, n).Draw(t, "added")
+	})
+}
+
+func (m *machine) coalesce(t *rapid.T, added func(n int) int) {
 	for _, batch := range draw.Batches().Draw(t, "scenario").Batches {
-		want := coalesced(newCoalescer(t, m.config), batch)
-		if got := coalesced(m.co, batch); !reflect.DeepEqual(want, got) {
+		want := coalesced(newCoalescer(t, m.config), batch, 0)
+		if got := coalesced(m.co, batch, added(len(batch))); !reflect.DeepEqual(want, got) {
 			t.Fatalf("a batch of %d packets (-new +used):\n%s", len(batch), cmp.Diff(want, got))
 		}
 	}
@@ -83,7 +109,8 @@ func (m *machine) Segment(t *rapid.T) {
 	}
 }
 
-// TestReuse checks C9 and the reuse part of P7, over any sequence of calls.
+// TestReuse checks C9 and the reuse part of P7, over any sequence of calls. It also
+// checks that Add and Flush do what Coalesce does, byte for byte and for each Reason.
 func TestReuse(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -23,6 +23,8 @@ const (
 	inetGSO = "inet_gso_segment"
 	ipv6GSO = "ipv6_gso_segment, ipv6_gso_pull_exthdrs"
 	help    = "skb_checksum_help"
+	tnlSkb  = "virtio_net_hdr_tnl_to_skb (6.18)"
+	tnlGSO  = "__skb_udp_tunnel_segment"
 )
 
 // Sections are all rules that cases of packets can show, in the order of docs/rules.md.
@@ -31,15 +33,16 @@ var Sections = []Section{
 		"Two more are part of property P1: V1 (the header has 10 bytes, in native order only on the descriptor, and decodes to what was encoded) and V5 (no field causes an access outside the packet).",
 		[]Rule{
 			{"V4.rsc_info", "RSC_INFO is clear: ErrRSCInfo. If it is set, the csum fields describe no checksum", "virtio 1.2 section 5.1.6.4; the kernel ignores the flag on write, we refuse it", "check"},
-			{"V4.type", "the type is NONE, TCPV4, TCPV6 or UDP_L4: ErrGSOType for UFO (3) and all others", toSkb, "check"},
+			{"V4.type", "the type is NONE, TCPV4, TCPV6 or UDP_L4, or one of the last three in a UDP tunnel over IPv4 or IPv6 (0x20, 0x40), not over both: ErrGSOType for UFO (3) and all others", toSkb + ", " + tnlSkb, "check"},
 			{"V4.ecn", "the ECN bit is set only with a TCP type: ErrGSOType", toSkb, "check"},
 			{"V4.gso_size", "with a GSO type gso_size is neither 0 nor 65,535 (GSO_BY_FRAGS): ErrGSOSize", toSkb, "check"},
-			{"V4.needs_csum", "UDP_L4 has NEEDS_CSUM: ErrNoCsum. TCP may come without it", toSkb, "check"},
+			{"V4.needs_csum", "UDP_L4 has NEEDS_CSUM, and so has every type in a tunnel: ErrNoCsum. Other TCP may come without it", toSkb + ", " + tnlSkb, "check"},
 			{"V4.total", "with a GSO type the packet has at most 65,535 bytes: ErrTooLong", "IP's length field; the kernel takes longer ones from a TUN, we refuse them", "check"},
 			{"V4.ip_header", "the IP header is complete and IHL is at least 5: ErrIPHeader", inetGSO + ", " + ipv6GSO, "parse"},
 			{"V4.fragment", "with a GSO type the packet is no fragment (MF, offset, Fragment header): ErrFragment", "CVE-2026-80590: such a packet can stop an unfixed kernel", "parse"},
 			{"V4.protocol", "IP version and protocol match the type, also after extension headers: ErrProtocol", toSkb + ", " + inetGSO + ", " + ipv6GSO, "check"},
 			{"V4.l4_header", "the TCP or UDP header is complete and doff is at least 5: ErrL4Header", tcpGSO + ", " + udpGSO, "parse"},
+			{"V4.tunnel", "in a tunnel outer_th_offset is where the outer UDP header is, and inner_nh_offset is after it, at an even offset: ErrTunnel. Before this the four rules above are checked for the outer headers, and after it for the inner packet", tnlSkb + ", but without the Ethernet header's 14 bytes that it adds also for a TUN; a wrong outer_th_offset and an odd inner_nh_offset we refuse", "check"},
 			{"V4.csum_start", "with NEEDS_CSUM csum_start is where the L4 header is: ErrCsumStart. GSO without NEEDS_CSUM ignores it", tcpGSO + ", " + udpGSO, "check"},
 			{"V4.csum_offset", "with NEEDS_CSUM csum_offset is 16 (TCP) or 6 (UDP): ErrCsumOffset", toSkb, "check"},
 			{"V4.segments", "UDP_L4 stands for at most 128 segments: ErrSegments", toSkb + ": UDP_MAX_SEGMENTS", "check"},
@@ -63,6 +66,12 @@ var Sections = []Section{
 			{"S6.computed", "TCP without NEEDS_CSUM (+) gets right checksums from a pseudo-header sum computed here", "tcp4_gso_segment, tcp6_gso_segment", "split"},
 			{"S6.none", "if there is no split, NEEDS_CSUM completes the sum from csum_start to the end of the slice (+); without NEEDS_CSUM nothing changes (-)", help, "one"},
 			{"S6.zero", "a checksum of zero is written as 0x0000 in a TCP segment of a split (+), and as 0xFFFF in UDP and wherever it is completed without a split (-)", tcpGSO + ", " + udpGSO + ", " + help, "finished, one"},
+			{"S10.copied", "the inner packet is cut by the rules above. Each segment gets the outer headers: TOS, TTL, DF, options, extension headers, ports and the tunnel's own header are copied, and nothing between the headers is read (+). Without a split nothing is copied (-)", tnlGSO, "Segment"},
+			{"S10.lengths", "the outer IP and UDP lengths are those of each segment, and the outer IPv4 header checksum is computed; the superpacket's are not read, whether right (+) or wrong (-)", tnlGSO + ", " + inetGSO, "split"},
+			{"S10.id", "the outer IPv4 ID counts up like the inner one; it does not wrap in the case (+), or it does (-)", inetGSO, "split"},
+			{"S10.partial", "with UDP_TUNNEL_CSUM the outer UDP checksum is computed from its partial sum, right (+) or wrong (-), adjusted by the difference of real lengths; a zero is written as 0xFFFF", tnlGSO + ", gso_make_checksum", "Segment"},
+			{"S10.absent", "without UDP_TUNNEL_CSUM the outer UDP checksum is copied: mostly it is 0, which means that there is none (+), but any other value stays as well (-)", tnlGSO, "Segment"},
+			{"S10.one", "if there is no split, only the inner checksum is completed, and the outer headers do not change (-); otherwise they do (+)", help, "one"},
 			{"S9.small", "gso_size may be less than the length of the headers (+), down to 1", "skb_segment", "split"},
 			{"S9.large", "superpackets may have up to 65,535 bytes (+); longer ones break V4.total (-)", "skb_segment", "split"},
 		}},
@@ -148,7 +157,7 @@ var Device = []DeviceRule{
 var Refusal = map[string]string{
 	"V4.rsc_info": "RSCInfo", "V4.type": "GSOType", "V4.ecn": "GSOType", "V4.gso_size": "GSOSize", "V4.needs_csum": "NoCsum",
 	"V4.total": "TooLong", "V4.ip_header": "IPHeader", "V4.fragment": "Fragment", "V4.protocol": "Protocol",
-	"V4.l4_header": "L4Header", "V4.csum_start": "CsumStart", "V4.csum_offset": "CsumOffset", "V4.segments": "Segments",
+	"V4.l4_header": "L4Header", "V4.tunnel": "Tunnel", "V4.csum_start": "CsumStart", "V4.csum_offset": "CsumOffset", "V4.segments": "Segments",
 	"V4.csum_range": "CsumRange",
 }
 

@@ -196,13 +196,14 @@ func CoalesceModel(c pkts.Config, batch [][]byte) ([]Super, []string) {
 // PktsHdr returns h as the header of a case.
 func PktsHdr(h offload.VnetHdr) pkts.VnetHdr {
 	return pkts.VnetHdr{Flags: uint8(h.Flags), GSOType: uint8(h.GSOType), HdrLen: h.HdrLen, GSOSize: h.GSOSize,
-		CsumStart: h.CsumStart, CsumOffset: h.CsumOffset}
+		CsumStart: h.CsumStart, CsumOffset: h.CsumOffset, OuterTHOffset: h.OuterTHOffset, InnerNHOffset: h.InnerNHOffset}
 }
 
 // OffloadHdr returns h as a header of package offload.
 func OffloadHdr(h pkts.VnetHdr) offload.VnetHdr {
 	return offload.VnetHdr{Flags: offload.Flags(h.Flags), GSOType: offload.GSOType(h.GSOType), HdrLen: h.HdrLen,
-		GSOSize: h.GSOSize, CsumStart: h.CsumStart, CsumOffset: h.CsumOffset}
+		GSOSize: h.GSOSize, CsumStart: h.CsumStart, CsumOffset: h.CsumOffset,
+		OuterTHOffset: h.OuterTHOffset, InnerNHOffset: h.InnerNHOffset}
 }
 
 // refusals are the error classes: the names that model.Refusal gives to the errors of
@@ -210,7 +211,7 @@ func OffloadHdr(h pkts.VnetHdr) offload.VnetHdr {
 var refusals = map[error]string{
 	offload.ErrRSCInfo: "RSCInfo", offload.ErrGSOType: "GSOType", offload.ErrGSOSize: "GSOSize",
 	offload.ErrNoCsum: "NoCsum", offload.ErrTooLong: "TooLong", offload.ErrIPHeader: "IPHeader",
-	offload.ErrFragment: "Fragment", offload.ErrProtocol: "Protocol", offload.ErrL4Header: "L4Header",
+	offload.ErrFragment: "Fragment", offload.ErrProtocol: "Protocol", offload.ErrL4Header: "L4Header", offload.ErrTunnel: "Tunnel",
 	offload.ErrCsumStart: "CsumStart", offload.ErrCsumOffset: "CsumOffset", offload.ErrSegments: "Segments",
 	offload.ErrCsumRange: "CsumRange",
 }

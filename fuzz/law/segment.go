@@ -226,8 +226,9 @@ func inPlace(i int, seg Segmenter, p scenario.Super, want [][]byte) error {
 }
 
 // repairSegment is P5 for superpackets. It looks only at superpackets that are split.
-// Their IP length field and IPv4 header checksum are not read: wrong ones change no
-// segment. An error in the partial checksum reaches every segment unchanged.
+// Their IP length fields, IPv4 header checksums and a tunnel's UDP length are not read:
+// wrong ones change no segment. An error in a partial checksum reaches every segment
+// unchanged.
 func repairSegment(u Subject, s *scenario.Scenario, t *Tally) error {
 	seg := u.NewSegmenter()
 	for i, p := range s.Supers {
@@ -240,12 +241,9 @@ func repairSegment(u Subject, s *scenario.Scenario, t *Tally) error {
 			continue
 		}
 		q := scenario.Super{Hdr: p.Hdr, Data: bytes.Clone(p.Data)}
-		lengthAt := 4
-		if q.Data[0]>>4 == 4 {
-			lengthAt = 2
-			binary.BigEndian.PutUint16(q.Data[10:], ^binary.BigEndian.Uint16(q.Data[10:]))
+		for _, at := range unread(p) {
+			binary.BigEndian.PutUint16(q.Data[at:], ^binary.BigEndian.Uint16(q.Data[at:]))
 		}
-		binary.BigEndian.PutUint16(q.Data[lengthAt:], ^binary.BigEndian.Uint16(q.Data[lengthAt:]))
 		got, _, err := Segment(seg, q)
 		if err != nil {
 			return err
@@ -253,25 +251,59 @@ func repairSegment(u Subject, s *scenario.Scenario, t *Tally) error {
 		if err := equalSegments("P5", i, want, got); err != nil {
 			return err
 		}
-		if p.Hdr.Flags&packet.NeedsCsum == 0 {
-			continue
-		}
-		if err := keepsSumError(i, seg, p, want); err != nil {
+		if err := keepsSumErrors(i, seg, p, want); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// keepsSumError adds an error to the partial checksum, and checks that each segment's
-// checksum is wrong by the same amount.
-func keepsSumError(i int, seg Segmenter, p scenario.Super, want [][]byte) error {
-	at := int(p.Hdr.CsumStart) + int(p.Hdr.CsumOffset)
-	wrong := 0x1234 + i
+// unread returns the offsets of the words of a superpacket that is split which no segment
+// depends on.
+func unread(p scenario.Super) []int {
+	starts := []int{0}
+	var list []int
+	if p.Hdr.GSOType&packet.GSOTunnels != 0 {
+		starts = append(starts, int(p.Hdr.InnerNHOffset))
+		list = append(list, int(p.Hdr.OuterTHOffset)+4)
+	}
+	for _, at := range starts {
+		if p.Data[at]>>4 == 4 {
+			list = append(list, at+2, at+10)
+		} else {
+			list = append(list, at+4)
+		}
+	}
+	return list
+}
+
+// keepsSumErrors adds an error to each partial checksum, and checks that the checksum of
+// each segment is wrong by the same amount. An error in the inner checksum of a tunnel is
+// data to the outer one, which makes up for it.
+func keepsSumErrors(i int, seg Segmenter, p scenario.Super, want [][]byte) error {
+	wrong := uint16(0x1234 + i)
+	outer, hasOuter := int(p.Hdr.OuterTHOffset)+6, p.Hdr.GSOType&packet.GSOTunnels != 0 && p.Hdr.Flags&packet.UDPTunnelCsum != 0
+	if p.Hdr.Flags&packet.NeedsCsum != 0 {
+		at := int(p.Hdr.CsumStart) + int(p.Hdr.CsumOffset)
+		back := map[int]uint16{at: wrong}
+		if hasOuter {
+			back[outer] = ^wrong
+		}
+		if err := keepsSumError(i, seg, p, want, at, wrong, back); err != nil {
+			return err
+		}
+	}
+	if hasOuter {
+		return keepsSumError(i, seg, p, want, outer, wrong, map[int]uint16{outer: wrong})
+	}
+	return nil
+}
+
+// keepsSumError adds an error to the partial checksum at an offset. The segments must be
+// those wanted after the words of back are added to them.
+func keepsSumError(i int, seg Segmenter, p scenario.Super, want [][]byte, at int, wrong uint16, back map[int]uint16) error {
 	q := scenario.Super{Hdr: p.Hdr, Data: bytes.Clone(p.Data)}
-	q.Data[at], q.Data[at+1] = 0, 0
-	sum := model.Sum([]byte{byte(wrong >> 8), byte(wrong)}, p.Data[at:at+2])
-	binary.BigEndian.PutUint16(q.Data[at:], uint16(sum))
+	addToSum(q.Data[at:], wrong)
 	got, _, err := Segment(seg, q)
 	if err != nil {
 		return err
@@ -283,15 +315,21 @@ func keepsSumError(i int, seg Segmenter, p scenario.Super, want [][]byte) error 
 		// The checksum is the complement of the sum: as much as was added to the sum is
 		// missing from it.
 		b := bytes.Clone(got[k])
-		back := model.Sum(b[at:at+2], []byte{byte(wrong >> 8), byte(wrong)})
-		binary.BigEndian.PutUint16(b[at:], uint16(back))
-		zeros := []uint16{0, 0xFFFF} // both are zero in one's complement
-		if slices.Contains(zeros, uint16(back)) && slices.Contains(zeros, binary.BigEndian.Uint16(want[k][at:])) {
-			copy(b[at:], want[k][at:at+2])
+		for at, v := range back {
+			addToSum(b[at:], v)
+			zeros := []uint16{0, 0xFFFF} // both are zero in one's complement
+			if slices.Contains(zeros, binary.BigEndian.Uint16(b[at:])) && slices.Contains(zeros, binary.BigEndian.Uint16(want[k][at:])) {
+				copy(b[at:], want[k][at:at+2])
+			}
 		}
 		if !bytes.Equal(want[k], b) {
 			return Mismatchf("P5", want[k], b, "superpacket %d, segment %d of a partial sum wrong by %#x, that error subtracted", i, k, wrong)
 		}
 	}
 	return nil
+}
+
+// addToSum adds v to the word at the start of b in one's complement.
+func addToSum(b []byte, v uint16) {
+	binary.BigEndian.PutUint16(b, uint16(model.Sum([]byte{byte(v >> 8), byte(v)}, b[:2])))
 }

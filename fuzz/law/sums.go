@@ -11,7 +11,7 @@ func Sums(most int, byteAt func(i int) byte) (int, error) {
 	n := 0
 	for length := range most + 1 {
 		for _, seed := range []uint16{0, 1, 0xFFFF, uint16(length * 40503)} {
-			if err := checksum(data[:length], length*7%64, seed); err != nil {
+			if err := produced.check(data[:length], length*7%64, seed); err != nil {
 				return n, err
 			}
 			n++
@@ -19,7 +19,7 @@ func Sums(most int, byteAt func(i int) byte) (int, error) {
 	}
 	for align := range 64 {
 		for _, length := range []int{0, 1, 7, 8, 20, 63, 64, 65, 127, 129, most} {
-			if err := checksum(data[:min(length, most)], align, 0xFFFF); err != nil {
+			if err := produced.check(data[:min(length, most)], align, 0xFFFF); err != nil {
 				return n, err
 			}
 			n++

@@ -23,7 +23,7 @@ type Job struct {
 	Ctx           context.Context
 	Root          string         // directory of the checkout
 	Out, Progress io.Writer      // for the summary, and for a line about each mutant
-	Of            string         // "planted", "offload" or "model"
+	Of            string         // a key of Suites
 	Bugs          string         // file of bugs to plant instead of Bugs()
 	State         string         // file that keeps outcomes, to resume the job
 	Write         string         // file for the results, written once every mutant was run
@@ -37,7 +37,14 @@ type Job struct {
 }
 
 // Suites has the name of each set of mutants in result records.
-var Suites = map[string]string{"planted": "planted bugs", "offload": "mutations of offload", "model": "mutations of the model"}
+var Suites = map[string]string{"planted": "planted bugs", "harness": "sabotage of the harness", "offload": "mutations of offload", "model": "mutations of the model"}
+
+// init adds the mutations of further packages to Suites.
+func init() {
+	for _, p := range Packages {
+		Suites[p.Dir] = "mutations of " + p.Dir
+	}
+}
 
 // list returns the mutants that the job runs.
 func (r *Job) list() ([]Mutant, error) {
@@ -54,17 +61,29 @@ func (r *Job) list() ([]Mutant, error) {
 			m, e := b.Plant(r.Root)
 			all, err = append(all, m), errors.Join(err, e)
 		}
+	} else if r.Of == "harness" {
+		for _, s := range Sabotages() {
+			m, e := s.Plant(r.Root)
+			all, err = append(all, m), errors.Join(err, e)
+		}
 	} else {
 		all, _, err = Mutations(r.Root, r.Of, runtime.GOOS, runtime.GOARCH, []string{"purego", "invariants"})
 	}
 	if err != nil {
 		return nil, err
 	}
+	var ids []string
+	for _, m := range all {
+		ids = append(ids, m.ID)
+	}
 	listed := EquivalentIDs()
 	all = slices.DeleteFunc(all, func(m Mutant) bool {
 		e, is := listed[m.ID]
 		return !r.Only.MatchString(m.ID) || r.Deep && !(is && e.Source == m.Source)
 	})
+	if len(all) == 0 && r.Only.String() != "" {
+		return nil, fmt.Errorf("-run matches no mutant: %s", some(ids))
+	}
 	if r.Draw > 0 {
 		sum := sha256.Sum256([]byte(r.By))
 		draw := rand.New(rand.NewChaCha8(sum))
@@ -72,6 +91,15 @@ func (r *Job) list() ([]Mutant, error) {
 		all = all[:min(r.Draw, len(all))]
 	}
 	return all, nil
+}
+
+// some returns IDs as text: all of them, or the first if there are too many to read.
+func some(ids []string) string {
+	const most = 300
+	if len(ids) <= most {
+		return fmt.Sprintf("there are %s", strings.Join(ids, ", "))
+	}
+	return fmt.Sprintf("there are %d, such as %s", len(ids), strings.Join(ids[:3], ", "))
 }
 
 // Run runs the mutants and returns the exit code.
@@ -144,6 +172,10 @@ func (r *Job) suites(all []Mutant) []methodsOf {
 		return []methodsOf{{all, Score()}}
 	case r.Of == "model":
 		return []methodsOf{{all, Model()}}
+	case r.Of == "harness":
+		return sabotaged(all)
+	case ownTests(r.Of) != nil:
+		return []methodsOf{{all, ownTests(r.Of)}}
 	}
 	var list []methodsOf
 	for _, dir := range []string{"offload", "offload/tun"} {
@@ -156,6 +188,25 @@ func (r *Job) suites(all []Mutant) []methodsOf {
 		if len(p.list) > 0 {
 			list = append(list, p)
 		}
+	}
+	return list
+}
+
+// sabotaged groups sabotages by the tests that must notice them.
+func sabotaged(all []Mutant) (list []methodsOf) {
+	at := map[string]int{}
+	for _, s := range Sabotages() {
+		i := slices.IndexFunc(all, func(m Mutant) bool { return m.ID == s.Name })
+		if i < 0 {
+			continue
+		}
+		key := s.Package + s.Run
+		if _, is := at[key]; !is {
+			at[key] = len(list)
+			list = append(list, methodsOf{methods: []Method{s.method()}})
+		}
+		p := &list[at[key]]
+		p.list = append(p.list, all[i])
 	}
 	return list
 }

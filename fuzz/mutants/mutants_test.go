@@ -1,13 +1,15 @@
 package mutants
 
 import (
-	"bytes"
 	"go/parser"
 	"go/token"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"tunproof/fuzz/record"
 )
 
 // TestPlanted checks that every bug can be planted, that the result is still Go, and that
@@ -57,18 +59,18 @@ func TestGone(t *testing.T) {
 
 // TestExempt checks that no change reaches the guard (K6).
 func TestExempt(t *testing.T) {
-	device := "offload/tun/write_linux.go"
+	device, system := "offload/tun/write_linux.go", "offload/tun/system_linux.go"
 	for name, b := range map[string]Bug{
 		"the guard":            {File: "tunlive/guard/guard.go", Old: "if gsoType == 0 {", New: "if true {"},
 		"the harness":          {File: "tunlive/link_linux.go", Old: "if err := guard.Check(h.GSOType, packet); err != nil {", New: "if false {"},
 		"a test":               {File: "offload/offload_test.go", Old: "package offload\n", New: "package offload\n\n"},
-		"the call":             {File: device, Old: "if err := guard.Check(gsoType, headers); err != nil {", New: "if false {"},
-		"what it is asked of":  {File: device, Old: "gsoType, headers := w.pieces[0][1]", New: "gsoType, headers := byte(0)"},
-		"another write":        {File: device, Old: "	err := w.writev(fd)\n	if err == unix.EAGAIN {\n		return false\n	}\n	n :=", New: "	_, err := unix.Write(int(fd), w.pieces[0])\n	n :="},
+		"the call":             {File: system, Old: "if err := guard.Check(gsoType, headers); err != nil {", New: "if false {"},
+		"what it is asked of":  {File: system, Old: "gsoType, headers := front[1]", New: "gsoType, headers := byte(0)"},
+		"another write":        {File: device, Old: "	err := w.writev(fd)\n	if err == unix.EAGAIN || err == unix.EINTR {\n		return false\n	}\n	n :=", New: "	_, err := unix.Write(int(fd), w.pieces[0])\n	n :="},
 		"another way":          {File: "offload/tun/queue_linux.go", Old: "	q.closed.Store(true)\n", New: "	q.file.Write(nil)\n	q.closed.Store(true)\n"},
 		"the file, printed to": {File: "offload/tun/queue_linux.go", Old: "	q.closed.Store(true)\n", New: "	fmt.Fprint(q.file, 1)\n	q.closed.Store(true)\n"},
 		"another receiver":     {File: device, Old: "q.raw.Write(w.step)", New: "q.file.Write(pkts[0])"},
-		"what headers take":    {File: device, Old: "const leastHeaders = 28", New: "const leastHeaders = 0"},
+		"what headers take":    {File: system, Old: "const leastHeaders = 28", New: "const leastHeaders = 0"},
 		"where they begin":     {File: "offload/vnethdr.go", Old: "const VnetHdrLen = 10", New: "const VnetHdrLen = 12"},
 		"an import of offload": {File: "offload/coalesce.go", Old: "import \"fmt\"", New: "import (\n	\"fmt\"\n	_ \"syscall\"\n)"},
 		"assembly":             {File: "offload/checksum_amd64.s", Old: "few:\n", New: "few:\n	SYSCALL\n"},
@@ -211,18 +213,56 @@ func write(t *testing.T, root, name, text string) {
 	}
 }
 
-// TestCompiled checks that an outcome depends on what is compiled: not on comments and
-// layout, but on every token and directive.
-func TestCompiled(t *testing.T) {
-	const text = "//go:build linux\n\npackage p\n\n// F adds.\nfunc F(a int) int { return a + 1 }\n"
-	same := []string{"//go:build linux\npackage p\nfunc F(a int) int { return a + 1 } // one\n", "//go:build linux\n/* x */ package p\n\n\n\nfunc F(a int) int { return a + 1 }"}
-	other := []string{strings.Replace(text, "linux", "darwin", 1), strings.Replace(text, "+", "-", 1), strings.Replace(text, "1", "2", 1), strings.Replace(text, "return a", "return", 1)}
-	for i, s := range append(same, other...) {
-		if got := bytes.Equal(compiled("a.go", []byte(text)), compiled("a.go", []byte(s))); got != (i < len(same)) {
-			t.Errorf("%v: %s", got, s)
+// TestSabotages checks that every sabotage can be planted, that the result is still Go, and that
+// every property has one.
+func TestSabotages(t *testing.T) {
+	names := map[string]bool{}
+	for _, s := range Sabotages() {
+		if names[s.Name] {
+			t.Errorf("two are named %s", s.Name)
+		}
+		names[s.Name] = true
+		m, err := s.Plant("../..")
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, c := range append([]Mutant{m}, m.Others...) {
+			if _, err := parser.ParseFile(token.NewFileSet(), c.File, c.Text, 0); err != nil {
+				t.Errorf("%s: %v", s.Name, err)
+			}
 		}
 	}
-	if bytes.Equal(compiled("a.s", []byte("// a")), compiled("a.s", []byte("// b"))) {
-		t.Error("assembly is compared without its comments")
+	for _, p := range record.OfKind(record.Scenarios) {
+		if !names["no-"+p.ID] {
+			t.Errorf("there is no sabotage no-%s", p.ID)
+		}
+	}
+}
+
+// TestTested checks that records of mutants depend on every package whose tests detect
+// them, and on no other.
+func TestTested(t *testing.T) {
+	of := func(lists ...[]Method) (names []string) {
+		for _, m := range slices.Concat(lists...) {
+			if name := strings.TrimPrefix(m.Package, "./"); !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		return names
+	}
+	var sabotage []Method
+	for _, s := range Sabotages() {
+		sabotage = append(sabotage, s.method())
+	}
+	for suite, got := range map[string][]string{
+		"mutants":  of(Planted("offload/x.go"), Planted("offload/tun/x.go"), Score(), Deep(), Model()),
+		"sabotage": of(sabotage),
+	} {
+		want := slices.Sorted(slices.Values(record.Tested[suite]))
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: the methods test %v, records depend on %v", suite, got, want)
+		}
 	}
 }

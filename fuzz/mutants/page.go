@@ -15,7 +15,7 @@ from docs/evidence/current; the commands named below write those files.
 ` + "`make mutants`" + ` plants bugs one at a time, and the tests detected **{{.Noticed}} of {{len .Lines}}**, in {{minutes .Seconds}} minutes (tree {{.Tree}}, {{.Env.CPU}},
 {{.Env.NCPU}} cores, Linux {{.Env.Kernel}}, {{.Env.Go}}).
 
-- Each bug in offload was tested against P1 to P7, P10 and P11 (400 generated scenarios each, and the small exhaustive sets), the corpus and the
+- Each bug in offload was tested against P1 to P7, P10 to P13 (400 generated scenarios each, and the small exhaustive sets), the corpus and the
   captures. Bugs that these did not detect were tested against offload's own tests (P8, P9, work) and the kernel (K1 to K3).
 - Each bug in the device was tested against the device's tests, which run on a real TUN.
 - {{with .Count "corpus only"}}{{.}} were detected only by a case of the corpus. They do not count as detected.{{else}}A bug that only a case of the corpus detects would not count as detected. There was none.{{end}}
@@ -24,10 +24,22 @@ from docs/evidence/current; the commands named below write those files.
 |---|---|---|
 {{range .ByMethod}}| {{.Method}} | {{.Noticed}} | {{.Alone}} |
 {{end}}
-P1 to P7 and P11 are rapid properties, P8 tests sums, P9 allocations, and P10 small scopes exhaustively. "work" bounds the work of a batch (C7), and
+P1 to P7 and P11 to P13 are rapid properties, P8 tests sums, P9 allocations, and P10 small scopes exhaustively. "work" bounds the work of a batch (C7), and
 "unit" is offload's other tests.
 
 [The rows](evidence/current/mutants.md) have each bug and what detected it.
+{{end}}
+## Sabotage of the harness
+{{with .harness}}
+` + "`make mutants OF=harness`" + ` breaks the harness itself, in {{len .Lines}} ways: a property that returns nil at once, a verdict that is always good, a part of
+` + "`verify`" + ` that is left out, an error that production and the model share. The tests noticed **{{.Noticed}}**, in {{minutes .Seconds}} minutes (tree {{.Tree}},
+Linux {{.Env.Kernel}}). For each, a few of the tests of ` + "`make test`" + ` were asked, those that are there for it.
+
+| sabotage | what | status | the test that fails |
+|---|---|---|---|
+{{range .Lines}}| {{.ID}} | {{cell .About}} | {{.Status}} | {{cell .Test}} |
+{{end}}{{else}}
+` + "`make mutants OF=harness`" + ` was not run yet.
 {{end}}
 ## Mutations of offload
 {{with .offload}}

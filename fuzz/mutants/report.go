@@ -227,10 +227,10 @@ func (r Results) Has(method string) int {
 }
 
 // files names the files of results, by what the pages call them.
-var files = map[string]string{"planted": "planted-bugs.jsonl", "offload": "offload.jsonl", "deep": "deep.jsonl", "model": "model.jsonl"}
+var files = map[string]string{"planted": "planted-bugs.jsonl", "harness": "harness.jsonl", "offload": "offload.jsonl", "deep": "deep.jsonl", "model": "model.jsonl"}
 
-// ResultsFile returns the newest file of results of a suite: planted, offload, model,
-// or deep.
+// ResultsFile returns the newest file of results of a suite: planted, harness, offload,
+// model, or deep.
 func ResultsFile(root, suite string) string { return record.DataFile(root, files[suite]) }
 
 // Report writes docs/mutation.md from the newest results of a checkout. With rows it writes
@@ -247,7 +247,7 @@ func Report(w io.Writer, root string, rows bool) error {
 		}
 	}
 	var err error
-	if data["exhaustive"], err = readRecords(record.DataFile(root, "exhaustive.jsonl")); err != nil {
+	if data["exhaustive"], err = record.ReadFile(record.DataFile(root, "exhaustive.jsonl")); err != nil {
 		return err
 	}
 	if rows {
@@ -274,18 +274,6 @@ func argued() (list []argument) {
 		list = append(list, a)
 	}
 	return list
-}
-
-func readRecords(name string) ([]record.Result, error) {
-	f, err := os.Open(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return record.Read(f)
 }
 
 // cell escapes text for a cell of a table.

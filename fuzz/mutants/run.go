@@ -175,8 +175,11 @@ func (r *Runner) sound(ctx context.Context, list []Mutant, todo []int) error {
 			if ctx.Err() != nil {
 				return nil
 			}
-			if err != nil || len(kills) > 0 {
-				return fmt.Errorf("%s fails without a mutant: %v\n%s", m.Package, err, out[max(0, len(out)-4000):])
+			if err == nil && len(kills) > 0 {
+				err = fmt.Errorf("%s %s", kills[0].By, cmp.Or(kills[0].How, "fails"))
+			}
+			if err != nil {
+				return fmt.Errorf("%s, without a mutant: %w\n%s", m.Package, err, out[max(0, len(out)-4000):])
 			}
 			if err := m.ran(out); err != nil {
 				return err

@@ -196,3 +196,12 @@ func TestResults(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestNoticed checks which values of Status count as detected.
+func TestNoticed(t *testing.T) {
+	for status, want := range map[string]bool{Killed: true, TimedOut: true, Survived: false, NotViable: false, Same: false} {
+		if (Verdict{Status: status}).Noticed() != want {
+			t.Errorf("%s: %v", status, !want)
+		}
+	}
+}

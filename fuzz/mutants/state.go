@@ -8,14 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"go/scanner"
-	"go/token"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"tunproof/fuzz/record"
 )
@@ -34,7 +31,10 @@ type outcome struct {
 func (r *Runner) key(m Mutant, k int) string {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s %s %s\n", r.inputs[k], m.File, m.Tags)
-	sum.Write(compiled(m.File, m.Text))
+	sum.Write(record.Compiled(m.File, m.Text))
+	for _, o := range m.Others {
+		sum.Write(record.Compiled(o.File, o.Text))
+	}
 	return hex.EncodeToString(sum.Sum(nil))[:24]
 }
 
@@ -81,33 +81,11 @@ func (r *Runner) hashInputs(ctx context.Context, m Method) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		b = compiled(name, b)
+		b = record.Compiled(name, b)
 		fmt.Fprintf(sum, "%s %d\n", filepath.ToSlash(rel), len(b))
 		sum.Write(b)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
-}
-
-// compiled returns the part of a file that the compiler reads. In Go these are the tokens
-// and directives, without comments and layout. Any other file counts as a whole.
-func compiled(name string, text []byte) []byte {
-	if filepath.Ext(name) != ".go" {
-		return text
-	}
-	var b bytes.Buffer
-	var sc scanner.Scanner
-	files := token.NewFileSet()
-	sc.Init(files.AddFile(name, -1, len(text)), text, nil, scanner.ScanComments)
-	for {
-		_, tok, lit := sc.Scan()
-		switch {
-		case tok == token.EOF:
-			return b.Bytes()
-		case tok == token.COMMENT && !strings.HasPrefix(lit, "//go:"):
-			continue
-		}
-		fmt.Fprintf(&b, "%s %s\n", tok, lit)
-	}
 }
 
 func hashFile(name string) (string, error) {

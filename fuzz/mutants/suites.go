@@ -81,15 +81,47 @@ func Deep() []Method {
 
 // Planted returns the methods for a planted bug in a file. A bug in offload is run against
 // the properties. Survivors are run against offload's own tests and against the kernel. A
-// bug in the device is run against the device's tests, which use a real TUN. A detection
+// bug in the device is run against the device's tests, which use a real TUN; the test of
+// IFF_BACKPRESSURE is left out, because it skips before Linux 7.3. A detection
 // by a case of the corpus is recorded, but does not count.
 func Planted(file string) []Method {
 	if path.Dir(file) == "offload/tun" {
-		return []Method{{Name: "device", Package: "./offload/tun", Run: ".", Skip: "^TestEndToEnd$", Limit: 4 * limit, Env: required, Confirm: true}}
+		return []Method{{Name: "device", Package: "./offload/tun", Run: ".", Skip: "^Test(EndToEnd|BackpressureLive)$", Limit: 4 * limit, Env: required, Confirm: true}}
 	}
 	own, judge := unit(), kernel()
 	own.Last, judge.Last = true, true
 	return []Method{properties("2000"), own, judge}
+}
+
+// Packages has the further packages of which every mutation can be run: those that carry
+// packets or judge them. Each is run against its own tests; those of packages in beside are
+// asked about survivors.
+var Packages = []struct {
+	Dir    string
+	beside []string
+}{
+	{Dir: "offload/tun"}, {Dir: "corpus/pkts"}, {Dir: "fuzz/scenario"}, {Dir: "fuzz/record"}, {Dir: "fuzz/packet"},
+	{Dir: "fuzz/capture/pcap"}, {Dir: "fuzz/capture/hexdump"}, {Dir: "fuzz/capture/check", beside: []string{"fuzz/capture/trial"}},
+	{Dir: "fuzz/capture/compare"}, {Dir: "fuzz/capture/anonymise"}, {Dir: "fuzz/capture/trial"},
+	{Dir: "fuzz/engine/campaign"}, {Dir: "fuzz/conform"},
+}
+
+// ownTests returns the methods for mutations of one of Packages; nil if dir is none of them.
+func ownTests(dir string) []Method {
+	for _, p := range Packages {
+		if p.Dir != dir {
+			continue
+		}
+		if dir == "offload/tun" {
+			return Planted(dir + "/")
+		}
+		list := []Method{{Name: "unit", Package: "./" + dir, Run: ".", Args: []string{"-test.short"}, Limit: 6 * limit, Env: append([]string{"RAPID_CHECKS=100"}, seeded...)}}
+		for _, b := range p.beside {
+			list = append(list, Method{Name: "tests", Package: "./" + b, Run: ".", Args: []string{"-test.short"}, Limit: 6 * limit, Env: seeded, Last: true})
+		}
+		return list
+	}
+	return nil
 }
 
 // Model returns the methods for mutations of the model. First the kernel judges the model
@@ -115,5 +147,5 @@ func Methods() []string {
 			list = append(list, p.ID)
 		}
 	}
-	return append(list, "work", "unit", "device", "kernel", "properties", "captures", "corpus")
+	return append(list, "work", "unit", "device", "kernel", "properties", "tests", "captures", "corpus")
 }

@@ -1,6 +1,9 @@
 package packet
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"net/netip"
+)
 
 // Header has the offsets of the parts of an IP packet, and the values of some fields.
 type Header struct {
@@ -120,3 +123,25 @@ func (h Header) Flow(b []byte) Flow {
 
 // HasPorts reports whether f has ports, and is not only a pair of addresses.
 func (f Flow) HasPorts() bool { return f.Proto != 0 }
+
+// String returns f as text: "TCP 192.0.2.1:1500 > 192.0.2.2:8000".
+func (f Flow) String() string {
+	end := func(a [16]byte, port uint16) string {
+		addr := netip.AddrFrom16(a)
+		if f.Version == 4 {
+			addr = netip.AddrFrom4([4]byte(a[:4]))
+		}
+		if f.HasPorts() {
+			return netip.AddrPortFrom(addr, port).String()
+		}
+		return addr.String()
+	}
+	s := end(f.Src, f.SrcPort) + " > " + end(f.Dst, f.DstPort)
+	switch f.Proto {
+	case 6:
+		return "TCP " + s
+	case 17:
+		return "UDP " + s
+	}
+	return s
+}

@@ -103,6 +103,34 @@ func (h Header) End(b []byte) int {
 	return len(b)
 }
 
+// MeantEnd returns the offset at which the sender meant the packet in b to end. It is
+// h.End(b), or len(b) if the UDP length or the checksum shows that h.IPLen is wrong: if it
+// is right for all of b only. Short packets are padded, so the end of these is h.End(b).
+func (h Header) MeantEnd(b []byte) int {
+	end := h.End(b)
+	if end < len(b) && len(b) > ShortestFrame && h.summedTo(b) {
+		return len(b)
+	}
+	return end
+}
+
+// ShortestFrame is the number of bytes that the shortest Ethernet frame carries: shorter
+// packets are padded.
+const ShortestFrame = 46
+
+// summedTo reports whether the TCP or UDP checksum is right for a packet that ends with b,
+// and also the UDP length, or else the checksum not for one that ends at h.IPLen.
+func (h Header) summedTo(b []byte) bool {
+	if h.Fragment || h.PayloadOff == 0 {
+		return false
+	}
+	right := func(end int) bool {
+		s := h.SumOf(b, end)
+		return s.End == end && (s.Class == Right || s.Class == Partial)
+	}
+	return right(len(b)) && (h.Proto == 17 && h.udpLen(b) == len(b)-h.L4Off || !right(h.IPLen))
+}
+
 // Routed reports whether b still has to pass routers named in a routing header or a source
 // route. The pseudo-header then has the last address of the route, not the destination
 // address of the IP header.

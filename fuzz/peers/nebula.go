@@ -38,7 +38,7 @@ type nebula struct {
 }
 
 func newNebula() *nebula {
-	n := &nebula{bufs: buffers{size: slot}}
+	n := &nebula{bufs: buffers{size: Slot}}
 	n.co = batch.NewMultiCoalescer(n, slog.New(slog.DiscardHandler))
 	return n
 }
@@ -71,6 +71,19 @@ func parseForNebula(pkt []byte) (p firewall.ParsedPacket) {
 func (n *nebula) Coalesce(write func([][]byte)) error {
 	n.write = write
 	for i, pkt := range n.bufs.bufs {
+		if err := n.co.Commit(pkt, batch.SortKey{Counter: uint64(i)}, &n.parsed[i]); err != nil {
+			return err
+		}
+	}
+	return n.co.Flush()
+}
+
+// CoalesceOpened also parses each packet, as nebula's firewall does once it is opened.
+func (n *nebula) CoalesceOpened(open func(int, []byte) []byte, write func([][]byte)) error {
+	n.write = write
+	for i, buf := range n.bufs.bufs {
+		pkt := open(i, buf)
+		n.parsed[i] = parseForNebula(pkt)
 		if err := n.co.Commit(pkt, batch.SortKey{Counter: uint64(i)}, &n.parsed[i]); err != nil {
 			return err
 		}

@@ -37,6 +37,15 @@ type Coalescer interface {
 	Coalesce(write func(pieces [][]byte)) error
 }
 
+// Opener is a Coalescer whose packets are opened first, as in a VPN.
+type Opener interface {
+	Coalescer
+	// CoalesceOpened is Coalesce for a loaded batch of sealed packets. open opens
+	// packet i in place and returns what was sealed. It is called in the order of the
+	// batch, for each packet where the implementation wants it.
+	CoalesceOpened(open func(i int, sealed []byte) []byte, write func(pieces [][]byte)) error
+}
+
 // Segmenter cuts one superpacket at a time.
 type Segmenter interface {
 	// Load copies a frame that was read from a TUN, VnetHdr and packet. See
@@ -108,6 +117,11 @@ func TunproofCopying() Impl {
 	return Impl{Name: "tunproof-next", NewSegmenter: func() Segmenter { return &oursNext{out: make([]byte, 65535)} }}
 }
 
+// TunproofAdding returns package offload, which joins each packet as soon as it is opened.
+func TunproofAdding() Impl {
+	return Impl{Name: "tunproof-add", NewCoalescer: func() Coalescer { return &oursAdding{*newOurs()} }}
+}
+
 type ours struct {
 	co   *offload.Coalescer
 	bufs buffers
@@ -120,13 +134,13 @@ func newOurs() *ours {
 	if err != nil {
 		panic(err) // the zero Config is right
 	}
-	return &ours{co: co, bufs: buffers{size: slot}}
+	return &ours{co: co, bufs: buffers{size: Slot}}
 }
 
-// slot is the size of a packet's buffer if nothing is appended to the packet. It has room
+// Slot is the size of a packet's buffer if nothing is appended to the packet. It has room
 // for 9,000 bytes. It is an odd number of cache lines, so that the headers of a batch are
 // spread over all sets of the cache.
-const slot = 9280
+const Slot = 9280
 
 func (o *ours) Load(batch [][]byte) {
 	o.bufs.load(batch)
@@ -134,11 +148,35 @@ func (o *ours) Load(batch [][]byte) {
 }
 
 func (o *ours) Coalesce(write func([][]byte)) error {
-	supers := o.co.Coalesce(o.pkts)
+	o.write(o.co.Coalesce(o.pkts), write)
+	return nil
+}
+
+func (o *ours) write(supers []offload.Superpacket, write func([][]byte)) {
 	for i := range supers {
 		o.iov = supers[i].Buffers(o.iov[:0])
 		write(o.iov)
 	}
+}
+
+func (o *ours) CoalesceOpened(open func(int, []byte) []byte, write func([][]byte)) error {
+	for i, buf := range o.bufs.bufs {
+		o.pkts[i] = open(i, buf)
+	}
+	return o.Coalesce(write)
+}
+
+type oursAdding struct{ ours }
+
+func (o *oursAdding) Coalesce(write func([][]byte)) error {
+	return o.CoalesceOpened(func(_ int, pkt []byte) []byte { return pkt }, write)
+}
+
+func (o *oursAdding) CoalesceOpened(open func(int, []byte) []byte, write func([][]byte)) error {
+	for i, buf := range o.bufs.bufs {
+		o.co.Add(open(i, buf))
+	}
+	o.write(o.co.Flush(), write)
 	return nil
 }
 

@@ -18,7 +18,7 @@ func TestCoalesce(t *testing.T) {
 	for _, k := range traffic.Kinds {
 		for _, flows := range []int{1, 8} {
 			batch := k.Batch(40, flows, 1200)
-			for _, impl := range All() {
+			for _, impl := range append(All(), TunproofAdding()) {
 				if impl.NewCoalescer == nil {
 					continue
 				}

@@ -55,7 +55,7 @@ type tailscale struct {
 }
 
 func newTailscale() *tailscale {
-	return &tailscale{tcp: tsNewTCPTable(), udp: tsNewUDPTable(), out: tsNewToWrite(), bufs: buffers{head: wgOffset, size: slot}}
+	return &tailscale{tcp: tsNewTCPTable(), udp: tsNewUDPTable(), out: tsNewToWrite(), bufs: buffers{head: wgOffset, size: Slot}}
 }
 
 func (t *tailscale) Load(batch [][]byte) { t.bufs.load(batch) }
@@ -72,6 +72,13 @@ func (t *tailscale) Coalesce(write func([][]byte)) error {
 	tsResetUDPTable(t.udp)
 	tsResetToWrite(&t.out)
 	return err
+}
+
+func (t *tailscale) CoalesceOpened(open func(int, []byte) []byte, write func([][]byte)) error {
+	for i, buf := range t.bufs.bufs {
+		t.bufs.bufs[i] = buf[:wgOffset+len(open(i, buf[wgOffset:]))]
+	}
+	return t.Coalesce(write)
 }
 
 type tailscaleSegmenter struct{ outputs }

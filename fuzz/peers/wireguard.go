@@ -49,7 +49,7 @@ func wgHandleVirtioRead(in []byte, bufs [][]byte, sizes []int, offset int) (int,
 const wgOffset = 16
 
 // wgBuffer is the size of the device's buffers; joining appends up to their end. wgSlot is
-// the distance between them, an odd number of cache lines as in slot.
+// the distance between them, an odd number of cache lines as in Slot.
 const (
 	wgBuffer = 65535
 	wgSlot   = 65600
@@ -87,6 +87,13 @@ func (w *wireGuard) Coalesce(write func([][]byte)) error {
 	return err
 }
 
+func (w *wireGuard) CoalesceOpened(open func(int, []byte) []byte, write func([][]byte)) error {
+	for i, buf := range w.work {
+		w.work[i] = buf[:wgOffset+len(open(i, buf[wgOffset:]))]
+	}
+	return w.Coalesce(write)
+}
+
 // Outputs is the number of buffers that a copying segmenter gets.
 const Outputs = 4096
 
@@ -99,9 +106,9 @@ type outputs struct {
 
 func newOutputs() outputs {
 	o := outputs{bufs: make([][]byte, Outputs), sizes: make([]int, Outputs)}
-	mem := make([]byte, len(o.bufs)*slot)
+	mem := make([]byte, len(o.bufs)*Slot)
 	for i := range o.bufs {
-		o.bufs[i] = mem[i*slot : (i+1)*slot]
+		o.bufs[i] = mem[i*Slot : (i+1)*Slot]
 	}
 	return o
 }

@@ -20,6 +20,7 @@ type Collector struct {
 	Only     *regexp.Regexp // the rows to run, matched with "property method"; nil for all
 	Root     string         // the checkout's directory, "" if there is none
 	Rows     []Result
+	Others   []string // the rows that exist and were not wanted, by "property method"
 }
 
 // NewCollector returns a Collector. Its Root is the checkout that the process is in, if any.
@@ -28,9 +29,16 @@ func NewCollector(ctx context.Context, command string, progress io.Writer, only 
 	return Collector{Ctx: ctx, Command: command, Progress: progress, Only: only, Root: root}
 }
 
-// Wanted reports whether a row is to be run.
+// Wanted reports whether a row is to be run. A row that is not is kept in Others.
 func (r *Collector) Wanted(property, method string) bool {
-	return r.Only == nil || r.Only.MatchString(property+" "+method)
+	row := property + " " + method
+	if r.Only == nil || r.Only.MatchString(row) {
+		return true
+	}
+	if !slices.Contains(r.Others, row) {
+		r.Others = append(r.Others, row)
+	}
+	return false
 }
 
 // NotRun records that a row was not run, and why. It ignores rows that are not Wanted.
@@ -40,14 +48,19 @@ func (r *Collector) NotRun(property, method, judge, why string) {
 	}
 }
 
-// Add records a row that ran since start. The row is violated if err is not nil, and err is
-// then also written to Progress.
+// Add records a row that ran since start, and shows it on Progress. The row is violated if
+// err is not nil. A row that checked nothing counts as not run.
 func (r *Collector) Add(row Result, start time.Time, err error) {
 	row.Seconds = time.Since(start).Seconds()
-	row.Result = Holds
-	if err != nil {
+	switch {
+	case err != nil:
 		row.Result, row.Detail = Violated, err.Error()
 		r.Say("%s %s: %v", row.Property, row.Method, err)
+	case row.Count == 0:
+		row.Result, row.Detail = NotRun, "nothing was checked"
+	default:
+		row.Result = Holds
+		r.Say("%s %s: %d %s, %.1f s: %s", row.Property, row.Method, row.Count, row.Unit, row.Seconds, row.Result)
 	}
 	r.Rows = append(r.Rows, row)
 }
@@ -59,10 +72,19 @@ func (r *Collector) Say(format string, args ...any) {
 
 // Stamp fills in the fields that all records of a run share.
 func (r *Collector) Stamp() {
-	tree, env := Current()
+	_, env := Current()
 	for i := range r.Rows {
-		r.Rows[i].Format, r.Rows[i].Command, r.Rows[i].Tree, r.Rows[i].Env = 1, r.Command, tree, env
+		r.Rows[i].Command, r.Rows[i].Env = r.Command, env
+		r.Rows[i].Stamp()
 	}
+}
+
+// Stamp fills in the format, the tree, the basis and the date of a record that was made
+// in this checkout, now. Its environment must be set.
+func (r *Result) Stamp() {
+	r.Format = 1
+	r.Tree, _ = Current()
+	r.Basis, r.Date = basisHere(*r), time.Now().UTC().Format(time.DateOnly)
 }
 
 // New returns the single record of a command that does not need a Collector. Its result is
@@ -106,35 +128,64 @@ func (r *Collector) Table(out io.Writer) {
 	}
 }
 
-// Verdict returns the exit code and the last line of the output. The line names the rows
-// that were not run.
+// Verdict returns the exit code and the end of the output: the verdict, and then what was
+// not run, by reason.
 func (r *Collector) Verdict() (int, string) {
-	var ran int
-	var violated, not []string
+	ran := 0
+	var violated, reasons []string
+	not := map[string][]Result{} // rows by reason
 	for _, row := range r.Rows {
+		name := row.Property + " (" + row.Method + ")"
 		switch row.Result {
 		case Holds:
 			if !row.Control {
 				ran++
 			}
 		case NotRun:
-			not = append(not, row.Property+" ("+row.Method+")")
+			if not[row.Detail] == nil {
+				reasons = append(reasons, row.Detail)
+			}
+			not[row.Detail] = append(not[row.Detail], row)
 		case Violated:
-			violated = append(violated, row.Property+" ("+row.Method+")")
+			violated = append(violated, name)
 			ran++
 		}
 	}
 	tail := ""
-	if len(not) > 0 {
-		tail = "; not run: " + strings.Join(not, ", ")
+	for _, why := range reasons {
+		tail += "\nnot run: " + folded(not[why]) + ": " + why
 	}
 	switch {
 	case len(violated) > 0:
 		return ExitViolation, "VIOLATED: " + strings.Join(violated, ", ") + tail
+	case ran == 0 && len(not) == 0 && len(r.Others) > 0:
+		return ExitNothing, "nothing ran: -run matches none of these rows:\n  " + strings.Join(r.Others, "\n  ")
 	case ran == 0:
 		return ExitNothing, "nothing ran" + tail
 	case r.Ctx.Err() != nil:
-		return ExitUsage, fmt.Sprintf("interrupted: what ran holds (%d rows)%s", ran, tail)
+		return ExitUsage, fmt.Sprintf("interrupted: what ran holds (%s)%s", Count(ran, "row"), tail)
+	case len(not) > 0:
+		return ExitHolds, fmt.Sprintf("what ran holds (%s)%s", Count(ran, "row"), tail)
 	}
-	return ExitHolds, fmt.Sprintf("all that ran holds (%d rows)%s", ran, tail)
+	return ExitHolds, fmt.Sprintf("all holds (%s)", Count(ran, "row"))
+}
+
+// folded returns the names of rows. Several rows of a property share one.
+func folded(rows []Result) string {
+	var properties, list []string
+	of := map[string][]Result{}
+	for _, r := range rows {
+		if of[r.Property] == nil {
+			properties = append(properties, r.Property)
+		}
+		of[r.Property] = append(of[r.Property], r)
+	}
+	for _, p := range properties {
+		what := of[p][0].Method
+		if n := len(of[p]); n > 1 {
+			what = Count(n, "row")
+		}
+		list = append(list, p+" ("+what+")")
+	}
+	return strings.Join(list, ", ")
 }

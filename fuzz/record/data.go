@@ -1,6 +1,11 @@
 package record
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,4 +27,23 @@ func DataFile(root, name string) string {
 		return file
 	}
 	return slices.Max(list)
+}
+
+// ReadFile returns the result records in a file, which has one JSON value a line. Lines that are
+// no records, such as those about mutants, are left out. A file that does not exist has none.
+func ReadFile(name string) (rows []Result, err error) {
+	b, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	for line := range bytes.Lines(b) {
+		var r Result
+		if err := json.Unmarshal(line, &r); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if r.Property != "" {
+			rows = append(rows, r)
+		}
+	}
+	return rows, err
 }

@@ -36,14 +36,20 @@ func (f *Findings[F]) Total() int {
 // Judge sets the result of a record: Violated if there are findings. Without findings, an
 // error that ended the run makes it NotRun.
 func (f *Findings[F]) Judge(r *Result, err error) {
-	total := f.Total()
+	JudgeFindings(r, f.Total(), f.Kept, err)
+}
+
+// JudgeFindings sets the result of a record: Violated if the total number of findings is not
+// 0. The detail has the first of those that are kept. Without findings, an error that ended the
+// run makes the result NotRun.
+func JudgeFindings[F fmt.Stringer](r *Result, total int, kept []F, err error) {
 	if total == 0 {
 		Stopped(r, err)
 		return
 	}
 	r.Result, r.Detail = Violated, Count(total, "finding")
-	if len(f.Kept) > 0 {
-		first, _, _ := strings.Cut(f.Kept[0].String(), "\n")
+	if len(kept) > 0 {
+		first, _, _ := strings.Cut(kept[0].String(), "\n")
 		r.Detail += ", the first: " + first
 	}
 }

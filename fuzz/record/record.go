@@ -36,7 +36,7 @@ const (
 type Result struct {
 	Format   int     `json:"format"`           // 1
 	Command  string  `json:"command"`          // such as "verify"
-	Property string  `json:"property"`         // ID: P1 to P11, K1 to K5, or the parser's name
+	Property string  `json:"property"`         // ID: P1 to P13, K1 to K5, or the parser's name
 	Method   string  `json:"method"`           // corpus, captures, rapid, fuzz ...
 	Judge    string  `json:"judge"`            // what decides: "model", "itself", a kernel release
 	Count    int     `json:"n"`                // number of inputs judged
@@ -48,7 +48,13 @@ type Result struct {
 	// Control marks a row that only shows whether the other rows would detect a bug.
 	Control bool   `json:"control,omitempty"`
 	Tree    string `json:"tree"` // the hash of the sources (see Tree), "" if they are not there
-	Env     Env    `json:"env"`  // the machine and the version of Go
+	// Basis is a hash of what the record depends on (see the function Basis), "" in a
+	// record of an earlier version, or if the sources were not there.
+	Basis string `json:"basis,omitempty"`
+	Date  string `json:"date,omitempty"` // the day when it was made, in UTC: 2026-11-25
+	Env   Env    `json:"env"`            // the machine and the version of Go
+	// Counts has further counts of a row, by name.
+	Counts map[string]int `json:"counts,omitempty"`
 	// Features reports, by name, whether the kernel that was asked has a feature.
 	Features map[string]bool `json:"features,omitempty"`
 }

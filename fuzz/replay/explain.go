@@ -28,6 +28,7 @@ type PacketReport struct {
 	// have come back with these fields changed.
 	Changed int                 `json:"changed,omitempty"`
 	Fields  []packet.Difference `json:"fields,omitempty"`
+	Back    []byte              `json:"-"` // packet Changed as it would have come back; nil if no packet would
 }
 
 // Why returns the Reason, and for a Mismatch the fields that would have changed.
@@ -76,7 +77,7 @@ func Explain(s scenario.Scenario) ([]BatchReport, []SuperReport) {
 		for i, b := range batch {
 			p := PacketReport{Line: packet.Line(b), Checksum: packet.Checksum(b).String(), Reason: reasons[i]}
 			if p.Reason == offload.Mismatch.String() {
-				p.Changed, p.Fields = mismatch(s.Config, batch, i)
+				p.Changed, p.Fields, p.Back = mismatch(s.Config, batch, i)
 			}
 			r.Packets = append(r.Packets, p)
 		}
@@ -104,8 +105,9 @@ func Explain(s scenario.Scenario) ([]BatchReport, []SuperReport) {
 
 // mismatch explains why packet i of a batch has Reason Mismatch. It joins the packet to the
 // superpacket that was open to it, cuts that, and compares the segments with the packets.
-// It returns the last packet that comes back changed, and the fields that differ.
-func mismatch(c pkts.Config, batch [][]byte, i int) (int, []packet.Difference) {
+// It returns the last packet that comes back changed, the fields that differ, and the packet
+// as it comes back.
+func mismatch(c pkts.Config, batch [][]byte, i int) (changed int, fields []packet.Difference, back []byte) {
 	before, reasons := model.Coalesce(law.ModelConfig(c), batch[:i])
 	id := model.Identify(batch[i])
 	for k := len(before) - 1; k >= 0; k-- {
@@ -121,13 +123,13 @@ func mismatch(c pkts.Config, batch [][]byte, i int) (int, []packet.Difference) {
 		h, whole := model.Join(batch, members)
 		segments, err := model.Segment(h, whole)
 		if err != nil || len(segments) != len(members) {
-			return i, []packet.Difference{{Field: segmentCount, WantText: fmt.Sprint(len(members)), GotText: fmt.Sprint(len(segments))}}
+			return i, []packet.Difference{{Field: segmentCount, WantText: fmt.Sprint(len(members)), GotText: fmt.Sprint(len(segments))}}, nil
 		}
 		for n := len(members) - 1; n >= 0; n-- {
 			if d := packet.Diff(batch[members[n]], segments[n]); d != nil {
-				return members[n], d
+				return members[n], d, segments[n]
 			}
 		}
 	}
-	return i, nil
+	return i, nil, nil
 }

@@ -53,7 +53,11 @@ func (r *Run) writeCase() error {
 			}
 			return law.IsViolation(law.Attempt(func() error { return r.by.Check(s, nil) }))
 		})
-		s, why = &small, fmt.Sprintf("%s does not hold; write here why", r.by.ID)
+		s, why = &small, fmt.Sprintf("minimised: %s does not hold (%s)", r.by.ID, r.by.Law)
+		if err := law.Attempt(func() error { return r.by.Check(s, nil) }); err != nil {
+			line, _, _ := strings.Cut(err.Error(), "\n")
+			why = "minimised: " + strings.TrimSuffix(line, ":")
+		}
 	}
 	switch {
 	case r.violated == nil && r.stated:
@@ -73,7 +77,7 @@ func (r *Run) writeCase() error {
 		if err := file.Write(name, pkts.Format(c)); err != nil {
 			return err
 		}
-		fmt.Fprintf(r.Err, "replay: %s: a case of op %s, ready for corpus/%s after you complete its why and source\n", name, c.Op, c.Op)
+		fmt.Fprintf(r.Err, "replay: %s: a case of op %s, ready for corpus/%s after you read its why and complete its source\n", name, c.Op, c.Op)
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/capture"
+	"tunproof/fuzz/capture/page"
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/engine/targets"
 	"tunproof/fuzz/internal/crasher"
@@ -41,6 +42,7 @@ type Run struct {
 	JSON     bool         // write reports as JSON
 	CaseFile string       // file to write a case to, "" for none
 	Pcap     *pcap.Writer // gets the superpackets and segments, nil for none
+	Page     *page.Page   // gets a section for each file, nil for none
 	// Kernel are the questions to ask the kernel, nil for none.
 	Kernel []kernel.Part
 	// Properties are the properties to check, nil for all.
@@ -68,6 +70,9 @@ func (r *Run) Files(names []string) (int, error) {
 			if e := r.write(rep); err == nil {
 				err = e
 			}
+			if r.Page != nil {
+				r.Page.Sections = append(r.Page.Sections, rep.section(err))
+			}
 		}
 		if err != nil {
 			return 0, err
@@ -93,6 +98,9 @@ func (r *Run) file(name string) (*Report, error) {
 	}
 	defer f.Close()
 	rep := newReport(name)
+	if r.Page != nil {
+		rep.gathered = newGathered()
+	}
 	start := time.Now()
 	switch f.Kind {
 	case capture.Case:
@@ -160,7 +168,10 @@ func (r *Run) judgeCrasher(rep *Report, input []byte) error {
 			r.keep(s, law.Properties[at])
 		}
 		rep.show(s)
+		rep.gathered.add(&rep.part, s)
+		return nil
 	}
+	rep.gathered.add(&rep.part, scenario.Scenario{})
 	return nil
 }
 
@@ -174,6 +185,7 @@ func (r *Run) judgeCase(rep *Report, c *pkts.Case) error {
 	r.gather(s)
 	err := r.askKernel(rep, s)
 	rep.show(s)
+	rep.gathered.add(&rep.part, s)
 	for _, b := range c.Batches {
 		rep.Record.Count += len(b.In)
 	}
@@ -241,9 +253,10 @@ func (r *Run) judgePart(rep *Report, s scenario.Scenario, p part) error {
 	err := r.askKernel(rep, s)
 	rep.Record.Count += len(p.packets) + len(p.supers)
 	r.gather(s)
-	if !r.Quiet || r.Pcap != nil || len(rep.part.Violations) > 0 {
+	if !r.Quiet || r.Pcap != nil || r.Page != nil || len(rep.part.Violations) > 0 {
 		rep.show(s)
 	}
+	rep.gathered.add(&rep.part, s)
 	err = errors.Join(err, r.writePackets(rep.part))
 	if !r.Quiet || len(rep.part.Violations) > 0 {
 		err = errors.Join(err, r.write(&rep.part))

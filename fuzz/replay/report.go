@@ -25,7 +25,8 @@ type Report struct {
 	Asked  []string      `json:"asked,omitempty"` // the questions that the kernel answered, with their number
 	Record record.Result `json:"record"`
 
-	asked map[string]int // the questions for Asked
+	asked    map[string]int // the questions for Asked
+	gathered *gathered      // for a page, nil without one
 }
 
 // part is the result for some packets of a file.
@@ -44,7 +45,12 @@ type violation struct {
 	Property string              `json:"property"`
 	Text     string              `json:"text"`
 	Fields   []packet.Difference `json:"fields,omitempty"`
+
+	want, got []byte // the packets that were compared, nil if none were
 }
+
+// String returns the violation as it is printed.
+func (v violation) String() string { return fmt.Sprintf("VIOLATED %s: %s", v.Property, v.Text) }
 
 // newReport returns the report of a file, with a record that holds so far.
 func newReport(name string) *Report {
@@ -59,7 +65,7 @@ func (r *Report) violate(err error) {
 	v := violation{Property: "P1", Text: err.Error()}
 	var tv *law.Violation
 	if errors.As(err, &tv) {
-		v.Property, v.Fields = tv.Property, tv.Fields()
+		v.Property, v.Fields, v.want, v.got = tv.Property, tv.Fields(), tv.Want, tv.Got
 	}
 	r.Violations = append(r.Violations, v)
 	if r.Record.Result != record.Violated {
@@ -98,16 +104,20 @@ func (r *Report) print(w io.Writer) {
 	for _, a := range r.Asked {
 		fmt.Fprintf(w, "asked the kernel: %s\n", a)
 	}
+	fmt.Fprintln(w, r.verdict())
+}
+
+// verdict returns the verdict.
+func (r *Report) verdict() string {
 	switch {
 	case r.Record.Result == record.Violated:
-		fmt.Fprintf(w, "VIOLATED: %s\n", r.Record.Detail)
+		return "VIOLATED: " + r.Record.Detail
 	case r.Record.Result == record.NotRun:
-		fmt.Fprintf(w, "stopped: %d %s hold\n", r.Record.Count, r.Record.Unit)
+		return fmt.Sprintf("stopped: %d %s hold", r.Record.Count, r.Record.Unit)
 	case r.Record.Count == 0:
-		fmt.Fprintln(w, "nothing to judge")
-	default:
-		fmt.Fprintf(w, "holds: %d %s, every property\n", r.Record.Count, r.Record.Unit)
+		return "nothing to judge"
 	}
+	return fmt.Sprintf("holds: %s, every property; check judges the packets themselves", record.Count(r.Record.Count, strings.TrimSuffix(r.Record.Unit, "s")))
 }
 
 // print writes the part for people.
@@ -118,27 +128,46 @@ func (p *part) print(w io.Writer) {
 		} else {
 			fmt.Fprintf(w, "batch of packets %s\n", indices(p.packets))
 		}
-		for k, packet := range b.Packets {
-			packet.Changed = p.numbersOf(i, []int{packet.Changed})[0]
-			fmt.Fprintf(w, "  packet %d: %s%s\n    %s\n", p.numbersOf(i, []int{k})[0], packet.Line, checksum(packet.Checksum), packet.Why())
+		for k := range b.Packets {
+			line, why := p.packetText(i, k)
+			fmt.Fprintf(w, "  %s\n    %s\n", line, why)
 		}
 		for k, s := range b.Supers {
-			fmt.Fprintf(w, "  superpacket %d: packets %s\n", k, indices(p.numbersOf(i, s.Packets)))
-			fmt.Fprintf(w, "    %v\n    %s\n", s.Vnet, s.Line)
+			fmt.Fprintf(w, "  %s\n    %v\n    %s\n", p.joinedText(i, k), s.Vnet, s.Line)
 		}
 	}
-	for i, s := range p.Supers {
-		fmt.Fprintf(w, "superpacket %d: %v\n  %s\n", p.superNumber(i), s.Vnet, s.Line)
-		if s.Refused != "" {
-			fmt.Fprintf(w, "  refused: %s\n", s.Refused)
-		}
-		for k, line := range s.Segments {
-			fmt.Fprintf(w, "  segment %d: %s\n", k, line)
-		}
+	for i := range p.Supers {
+		line, more := p.superText(i)
+		fmt.Fprintf(w, "%s\n  %s\n", line, strings.Join(more, "\n  "))
 	}
 	for _, v := range p.Violations {
-		fmt.Fprintf(w, "VIOLATED %s: %s\n", v.Property, v.Text)
+		fmt.Fprintln(w, v)
 	}
+}
+
+// packetText describes packet k of a batch, and says what became of it.
+func (p *part) packetText(batch, k int) (line, why string) {
+	packet := p.Batches[batch].Packets[k]
+	packet.Changed = p.numbersOf(batch, []int{packet.Changed})[0]
+	return fmt.Sprintf("packet %d: %s%s", p.numbersOf(batch, []int{k})[0], packet.Line, checksum(packet.Checksum)), packet.Why()
+}
+
+// joinedText names the packets of superpacket k of a batch.
+func (p *part) joinedText(batch, k int) string {
+	return fmt.Sprintf("superpacket %d: packets %s", k, indices(p.numbersOf(batch, p.Batches[batch].Supers[k].Packets)))
+}
+
+// superText describes superpacket i, and in more what became of it.
+func (p *part) superText(i int) (line string, more []string) {
+	s := p.Supers[i]
+	more = []string{s.Line}
+	if s.Refused != "" {
+		more = append(more, "refused: "+s.Refused)
+	}
+	for k, segment := range s.Segments {
+		more = append(more, fmt.Sprintf("segment %d: %s", k, segment))
+	}
+	return fmt.Sprintf("superpacket %d: %v", p.superNumber(i), s.Vnet), more
 }
 
 // checksum returns a note about a checksum that is not right, else "".

@@ -16,7 +16,7 @@ import (
 // after the changes (see packet.Fix).
 //
 //	scenario  version, flags, [limits: switches, 4 x u16], item...
-//	item      op, [for a superpacket: VnetHdr], [flags of Fix to leave out], then by form:
+//	item      op, [for a superpacket: VnetHdr or gso_size], [flags of Fix to leave out], then by form:
 //	          successor  which: 0 is the packet before
 //	          template   kind
 //	          copy       which
@@ -53,7 +53,10 @@ const (
 	lenZero    = 0xFE
 	lenWide    = 0xFF
 
-	vnetOwn = 7 // if all these bits are set a VnetHdr follows, else gso_size, and the rest is derived from the packet
+	// The byte before a superpacket. If all the bits of vnetOwn are set a VnetHdr follows,
+	// else gso_size, and the rest is derived from the packet. If vnetTunnel is set too, the
+	// VnetHdr has the offsets of a tunnel.
+	vnetOwn, vnetTunnel = 7, 8
 
 	// Without flagLong a scenario ends after shortItems, so that most inputs of an engine
 	// run quickly.
@@ -151,7 +154,8 @@ func Decode(b []byte) Scenario {
 		op := r.u8()
 		if flags&flagSegment != 0 {
 			p := Super{}
-			derived := r.u8()&vnetOwn != vnetOwn
+			form := r.u8()
+			derived := form&vnetOwn != vnetOwn
 			size := 0
 			if derived {
 				if size = r.u16(); size == 0 {
@@ -159,6 +163,9 @@ func Decode(b []byte) Scenario {
 				}
 			} else {
 				p.Hdr = decodeVnet(r)
+				if form&vnetTunnel != 0 {
+					p.Hdr.OuterTHOffset, p.Hdr.InnerNHOffset = uint16(r.u16()), uint16(r.u16())
+				}
 			}
 			p.Data = decodePacket(op, r, recent(s.Supers), &fill, derived || p.Hdr.Flags&packet.NeedsCsum != 0)
 			if derived {
@@ -355,8 +362,14 @@ func encodeSupers(w []byte, supers []Super) []byte {
 			w = append(w, 0)
 			w = binary.LittleEndian.AppendUint16(w, p.Hdr.GSOSize)
 		} else {
-			w = append(w, vnetOwn, p.Hdr.Flags, p.Hdr.GSOType)
-			for _, v := range []uint16{p.Hdr.HdrLen, p.Hdr.GSOSize, p.Hdr.CsumStart, p.Hdr.CsumOffset} {
+			fields := []uint16{p.Hdr.HdrLen, p.Hdr.GSOSize, p.Hdr.CsumStart, p.Hdr.CsumOffset}
+			form := byte(vnetOwn)
+			if p.Hdr.OuterTHOffset != 0 || p.Hdr.InnerNHOffset != 0 {
+				form |= vnetTunnel
+				fields = append(fields, p.Hdr.OuterTHOffset, p.Hdr.InnerNHOffset)
+			}
+			w = append(w, form, p.Hdr.Flags, p.Hdr.GSOType)
+			for _, v := range fields {
 				w = binary.LittleEndian.AppendUint16(w, v)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -102,8 +103,8 @@ func TestDocs(t *testing.T) {
 	if n := strings.Count(read(t, "README.md"), "\n"); n >= 150 {
 		t.Errorf("README.md has %d lines, want under 150", n)
 	}
-	if n := modelLines(t); n > 400 {
-		t.Errorf("the model has %d lines without comments, want at most 400", n)
+	if n := modelLines(t); n > 450 {
+		t.Errorf("the model has %d lines without comments, want at most 450", n)
 	}
 }
 
@@ -126,4 +127,69 @@ func modelLines(t *testing.T) int {
 		}
 	}
 	return n
+}
+
+// TestSpeedClaims checks what README.md says about speed against the tables of
+// docs/bench.md, also where others are faster.
+func TestSpeedClaims(t *testing.T) {
+	readme, rows, one := read(t, "README.md"), 0, 0
+	var columns []string
+	for line := range strings.Lines(read(t, "docs/bench.md")) {
+		cells := strings.Split(line, "|")
+		if strings.HasPrefix(line, "| Sum") || strings.HasPrefix(line, "| Segment |") || strings.HasPrefix(line, "| Coalesce |") {
+			columns = cells
+		}
+		if !strings.HasPrefix(line, "| size=") && !strings.HasPrefix(line, "| proto=") {
+			continue
+		}
+		rows++
+		for i, cell := range cells[:len(columns)] {
+			m := regexp.MustCompile(`\(([0-9.]+)\)`).FindStringSubmatch(cell)
+			if m == nil {
+				continue
+			}
+			times, err := strconv.ParseFloat(m[1], 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := strings.TrimSpace(columns[i])
+			few := strings.Contains(cells[1], "proto=acks") || strings.Contains(cells[1], "proto=esp")
+			switch {
+			case name == "copy" || name == "one sum":
+			case name == "nebula" && times < 5./6:
+				t.Errorf("README.md says that nebula is up to a sixth faster; in %s it takes %v of the time", cells[1], times)
+			case name != "nebula" && times < 1 && !few:
+				t.Errorf("README.md does not say that %s is faster: %s", name, cells[1])
+			case name == "tailscale" && strings.Contains(line, " flows=1 "):
+				if one++; times < 2 {
+					t.Errorf("README.md says that joining takes less than half of tailscale's time; in %s tailscale takes %v", cells[1], times)
+				}
+			}
+		}
+	}
+	if rows < 20 || one < 4 {
+		t.Errorf("%d rows, %d of one flow", rows, one)
+	}
+	for _, word := range []string{"ACK", "ESP", "nebula", "](docs/bench.md)"} {
+		if !strings.Contains(readme, word) {
+			t.Errorf("README.md does not name %s", word)
+		}
+	}
+}
+
+// TestPictures checks that the pictures drawn by hand have a title and a description for
+// those who do not see them, sans serif letters, and colours for a dark page.
+func TestPictures(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("..", "..", "docs", "*.svg"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d pictures, %v", len(files), err)
+	}
+	for _, f := range files {
+		text := read(t, "docs/"+filepath.Base(f))
+		for _, want := range []string{"<title", "<desc", "sans-serif", "prefers-color-scheme: dark", "viewBox"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s has no %s", f, want)
+			}
+		}
+	}
 }

@@ -34,8 +34,8 @@ var allowed = map[string][]string{
 // of lower floors, or earlier ones of its own floor. So there is no circle, and a reader
 // finds the packages that a package needs by going down.
 var floors = [][]string{
-	{"internal/bounded", "internal/crasher", "internal/file", "internal/process", "packet", "record", "scenario", "scenario/draw"},
-	{"capture/pcap", "capture/hexdump", "capture", "capture/check", "capture/compare", "capture/anonymise", "law", "law/exhaustive", "mutants"},
+	{"internal/bounded", "internal/crasher", "internal/file", "internal/process", "internal/svg", "internal/usage", "packet", "record", "scenario", "scenario/draw"},
+	{"capture/pcap", "capture/hexdump", "capture", "capture/check", "capture/trial", "capture/compare", "capture/page", "capture/anonymise", "law", "law/exhaustive", "mutants"},
 	{"engine/targets", "engine/serve", "engine/native", "engine/libfuzzer", "engine/campaign", "kernel", "kernel/native", "kernel/matrix", "conform", "conform/blackbox"},
 	{"replay", "verify"},
 	{"cmd/tunproof"},

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"maps"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -18,10 +17,10 @@ import (
 
 	"tunproof/corpus"
 	"tunproof/fuzz/capture/pcap"
+	"tunproof/fuzz/capture/trial"
 	"tunproof/fuzz/kernel"
 	"tunproof/fuzz/law"
 	"tunproof/fuzz/law/exhaustive"
-	"tunproof/fuzz/mutants"
 	"tunproof/fuzz/record"
 	"tunproof/fuzz/scenario"
 	"tunproof/fuzz/scenario/draw"
@@ -40,6 +39,7 @@ type Run struct {
 	Kernel func(r *Run) ([]record.Result, error)
 
 	captures []captureRow
+	kept     []keptRow
 	tally    *law.Tally // of the random scenarios
 	executed *law.Tally // of the inputs that the fuzzing engine executed
 	native   *nativeBinary
@@ -57,7 +57,7 @@ func (v *Run) All() error {
 	v.tally, v.executed = law.NewTally(), law.NewTally()
 	v.native = startNative(v.Ctx, v.Root, v.Cache, v.Execs > 0 && v.anyFuzz())
 	defer v.native.close()
-	parts := []func() error{v.cases, v.captureFiles, v.properties, v.sums, v.allocations, v.exhaustive, v.live, v.fuzz, v.mutants}
+	parts := []func() error{v.cases, v.captureFiles, v.properties, v.sums, v.judges, v.allocations, v.exhaustive, v.live, v.fuzz, v.records}
 	for _, part := range parts {
 		if v.Ctx.Err() != nil {
 			break // the table shows what ran
@@ -202,35 +202,85 @@ func (v *Run) sums() error {
 	return nil
 }
 
+// judges puts check on trial: it must name faults that are planted in drawn captures.
+func (v *Run) judges() error {
+	const planted = "faults planted"
+	if !v.Wanted("faults", planted) {
+		return nil
+	}
+	start := time.Now()
+	t := trial.Trial{Collector: record.Collector{Ctx: v.Ctx, Progress: io.Discard}, Seed: v.Seed, Draws: 10}
+	if err := t.Run(); err != nil {
+		return err
+	}
+	n := 0
+	var failed error
+	for _, r := range t.Rows {
+		if n += r.Count; r.Result == record.Violated && failed == nil {
+			failed = fmt.Errorf("%s: %s", r.Method, r.Detail)
+		}
+	}
+	v.Add(record.Result{Property: "faults", Method: planted, Judge: "the fault planted", Count: n, Unit: "captures", Seed: v.Seed}, start, failed)
+	return nil
+}
+
 // exhaustive checks P10 in scopes that take seconds. The command exhaustive has larger ones.
 func (v *Run) exhaustive() error {
 	x := &exhaustive.Job{Collector: v.Collector}
 	x.Rows = nil
 	err := x.Run(exhaustive.Quick())
-	v.Rows = append(v.Rows, x.Rows...)
+	v.Rows, v.Others = append(v.Rows, x.Rows...), x.Others
 	return err
 }
 
-// mutants adds the records in docs/mutation, which take an hour to make. Records of another
-// tree do not count.
-func (v *Run) mutants() error {
+// recorded are the records of runs that take longer than verify, by the file that has them
+// and the command that makes them.
+var recorded = []struct{ name, file, command string }{
+	{"planted bugs", "planted-bugs.jsonl", "make mutants"},
+	{"sabotage of the harness", "harness.jsonl", "make mutants OF=harness"},
+	{"mutations of offload", "offload.jsonl", "make mutants OF=offload"},
+	{"mutations of the model", "model.jsonl", "make mutants OF=model"},
+	{"other kernels", "kernels.jsonl", "make kernels LONG=1"},
+	{"larger small scopes", "exhaustive.jsonl", "make exhaustive LONG=1"},
+	{"check on trial", "trial.jsonl", "make trial LONG=1"},
+}
+
+// keptRow is a row of the table of records that earlier runs made.
+type keptRow struct{ name, count, result string }
+
+// records finds the records of longer runs, and which of them are still of this tree. One
+// that is, and is violated, is a row of this run.
+func (v *Run) records() error {
+	if v.Root == "" {
+		return nil
+	}
+	sources := record.NewSources(v.Root)
 	tree, _ := record.Current()
-	for _, suite := range slices.Sorted(maps.Keys(mutants.Suites)) {
-		if v.Root == "" {
-			v.NotRun("mutants", mutants.Suites[suite], "harness", "not in a checkout of tunproof")
+	for _, k := range recorded {
+		if !v.Wanted("records", k.name) {
 			continue
 		}
-		r, err := mutants.ReadResults(mutants.ResultsFile(v.Root, suite))
-		switch {
-		case err != nil:
+		rows, err := record.ReadFile(record.DataFile(v.Root, k.file))
+		if err != nil {
 			return err
-		case r.Lines == nil:
-			v.NotRun("mutants", mutants.Suites[suite], "harness", "there are no results")
-		case r.Tree != tree:
-			v.NotRun("mutants", mutants.Suites[suite], "harness", fmt.Sprintf("the results are of tree %s, this tree is %s; their result: %d %s", r.Tree, tree, r.Result.Count, r.Unit))
-		case v.Wanted("mutants", mutants.Suites[suite]):
-			v.Rows = append(v.Rows, r.Result)
 		}
+		row := keptRow{name: k.name, count: record.Count(len(rows), "row"), result: "none; " + k.command + " makes them"}
+		if len(rows) == 1 {
+			row.count = fmt.Sprintf("%d %s", rows[0].Count, rows[0].Unit)
+		}
+		for _, r := range rows {
+			of, since := r.Of(sources, tree)
+			if !of {
+				row.result = since + "; " + k.command + " makes them again"
+				break
+			}
+			row.result = "hold: " + since
+			if r.Result == record.Violated {
+				row.result = "violated: " + since
+				v.Rows = append(v.Rows, r)
+			}
+		}
+		v.kept = append(v.kept, row)
 	}
 	return nil
 }
@@ -238,6 +288,7 @@ func (v *Run) mutants() error {
 // live asks the kernel, by the function Kernel.
 func (v *Run) live() error {
 	if !slices.ContainsFunc(kernel.Rows(), v.Only.MatchString) {
+		v.Others = append(v.Others, kernel.Rows()...)
 		return nil
 	}
 	if v.Live == 0 {
@@ -269,6 +320,15 @@ func (v *Run) Print(out io.Writer) {
 				fmt.Fprintf(w, "\t%.1f", m)
 			}
 			fmt.Fprintln(w)
+		}
+		w.Flush()
+	}
+	if len(v.kept) > 0 {
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(out)
+		fmt.Fprintln(w, "RECORDS OF LONGER RUNS\tHOW MANY\tOF THIS CODE")
+		for _, k := range v.kept {
+			fmt.Fprintf(w, "%s\t%s\t%s\n", k.name, k.count, k.result)
 		}
 		w.Flush()
 	}

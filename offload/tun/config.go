@@ -3,6 +3,7 @@ package tun
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -23,8 +24,24 @@ type Config struct {
 	Queues     int
 	MultiQueue bool
 
+	// MTU is the interface's MTU in bytes, which Open and Adopt set as SetMTU does: 68 to
+	// 65,535. 0 leaves it as it is, and a new interface has 1,500. For a tunnel this is
+	// too much: take the MTU of the path, less what the tunnel adds to each packet.
+	MTU int
+	// TxQueueLen is the number of packets and superpackets that the kernel keeps for each
+	// queue until they are read, at most 1,048,576. Open and Adopt set it as
+	// SetTxQueueLen does. 0 leaves it as it is, and a new interface has 500. If the
+	// queue is full, packets are lost, but see Backpressure.
+	TxQueueLen int
+	// Backpressure asks for IFF_BACKPRESSURE, which Linux has since 7.3: if a queue is
+	// full, the kernel stops it. Packets then wait in the interface's queueing
+	// discipline, which decides what to drop, if it has one. On older kernels, Open works
+	// as if Backpressure were false. Features reports whether the interface has it. Adopt
+	// ignores Backpressure.
+	Backpressure bool
+
 	// Coalesce configures how written packets are joined: order and limits. The types
-	// it disables can be enabled later. AtomicIDs must be false here: see ExactIDs.
+	// it disables can be enabled later. AtomicIDs must be false: ExactIDs decides.
 	Coalesce offload.Config
 	// ExactIDs keeps the ID of every IPv4 packet. By default the device sets
 	// offload.Config.AtomicIDs: packets with DF join whatever their IDs are, and come
@@ -42,6 +59,13 @@ type Config struct {
 // maxQueues is the kernel's limit (MAX_TAP_QUEUES, drivers/net/tun.c).
 const maxQueues = 256
 
+// The limits of an MTU are the kernel's for a TUN (MIN_MTU and MAX_MTU,
+// drivers/net/tun.c). A ring of maxTxQueueLen has 8 MB without its packets.
+const (
+	minMTU, maxMTU = 68, 65535
+	maxTxQueueLen  = 1 << 20
+)
+
 // check returns cfg with defaults for zeros, or an error for the first bad field.
 func (cfg Config) check() (Config, error) {
 	if cfg.Queues == 0 {
@@ -55,10 +79,14 @@ func (cfg Config) check() (Config, error) {
 		return cfg, fmt.Errorf("tun: Config.Queues is %d: want 0 (for 1) to %d", cfg.Queues, maxQueues)
 	case len(cfg.Name) > 15 || strings.ContainsAny(cfg.Name, "/\x00"):
 		return cfg, fmt.Errorf("tun: Config.Name is %q: want at most 15 bytes, no slash", cfg.Name)
+	case cfg.MTU != 0 && (cfg.MTU < minMTU || cfg.MTU > maxMTU):
+		return cfg, fmt.Errorf("tun: Config.MTU is %d: want 0 (to leave it) or %d to %d", cfg.MTU, minMTU, maxMTU)
+	case cfg.TxQueueLen < 0 || cfg.TxQueueLen > maxTxQueueLen:
+		return cfg, fmt.Errorf("tun: Config.TxQueueLen is %d: want 0 (to leave it) to %d", cfg.TxQueueLen, maxTxQueueLen)
 	case cfg.Record.Packets < 0:
 		return cfg, fmt.Errorf("tun: Config.Record.Packets is %d: want 0 or more", cfg.Record.Packets)
-	case cfg.Coalesce.AtomicIDs && cfg.ExactIDs:
-		return cfg, errors.New("tun: Config.ExactIDs and Coalesce.AtomicIDs are both set: want one of them")
+	case cfg.Coalesce.AtomicIDs:
+		return cfg, errors.New("tun: Config.Coalesce.AtomicIDs is set: want false, since Config.ExactIDs decides")
 	}
 	cfg.MultiQueue = cfg.MultiQueue || cfg.Queues > 1
 	cfg.Coalesce.AtomicIDs = !cfg.ExactIDs
@@ -92,6 +120,21 @@ func (p Protocols) String() string {
 	return strings.Join(names, "|")
 }
 
+// MarshalText returns the names as String does, so that Protocols have names in JSON and
+// in logs.
+func (p Protocols) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText sets p from what MarshalText returns. Another text is an error.
+func (p *Protocols) UnmarshalText(text []byte) error {
+	for set := range allProtocols + 1 {
+		if set.String() == string(text) {
+			*p = set
+			return nil
+		}
+	}
+	return fmt.Errorf("tun: %q are no Protocols", text)
+}
+
 // protocolOf returns the protocol of superpackets of a type.
 func protocolOf(t offload.GSOType) Protocols {
 	switch t &^ offload.GSOECN {
@@ -105,14 +148,19 @@ func protocolOf(t offload.GSOType) Protocols {
 	return 0
 }
 
-// Features are the offloads negotiated by TUNSETOFFLOAD: what the kernel hands out
-// uncut. They are the same on every queue (T1).
+// Features are what was negotiated with the kernel: the offloads (TUNSETOFFLOAD), which
+// are what it hands out uncut, and Backpressure. They are the same on every queue (T1).
 type Features struct {
 	Csum   bool // partial checksums: TUN_F_CSUM
 	TSO    bool // TCP superpackets: TUN_F_TSO4, TUN_F_TSO6
 	TSOECN bool // TCP superpackets with the ECN bit too: TUN_F_TSO_ECN
 	USO    bool // UDP superpackets: TUN_F_USO4, TUN_F_USO6; without USO none is written either
+
+	Backpressure bool // a full queue stops: IFF_BACKPRESSURE, asked for by Config.Backpressure
 }
+
+// LogValue returns a group with the fields.
+func (f Features) LogValue() slog.Value { return fields(f) }
 
 // Observer has functions that are called for each packet, on the goroutine that reads
 // or writes, between two packets. They may call anything but the data path of the
@@ -131,4 +179,4 @@ type Observer struct {
 
 // ErrGone is returned by calls on a device whose interface was deleted. errors.Is
 // reports that it is os.ErrClosed too.
-var ErrGone = fmt.Errorf("tun: the interface was deleted: %w", os.ErrClosed)
+var ErrGone = fmt.Errorf("the interface was deleted: %w", os.ErrClosed)

@@ -2,7 +2,6 @@ package tun
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -15,17 +14,19 @@ import (
 
 // Device is a TUN interface. Use Open or Adopt to make one.
 type Device struct {
-	cfg    Config
-	faults faults
-	rec    *recorder // nil without a recorder
+	cfg Config
+	sys system
+	rec *recorder // nil without a recorder
 
 	name        string
 	index       int
+	noIndex     error     // why the index is not known, or nil
+	flags       uint16    // for TUNSETIFF; 0 before the first queue
 	mask        int       // as set by TUNSETOFFLOAD
 	unsupported Protocols // without USO
 
-	mu       sync.Mutex
-	queues   []*Queue // also closed ones, whose counters still count
+	mu       sync.Locker // guards queues and closed
+	queues   []*Queue    // also closed ones, whose counters still count
 	closed   bool
 	switches atomic.Uint32 // holds a switches value
 }
@@ -41,8 +42,8 @@ const (
 func (s switches) disabled() Protocols { return Protocols(s) & allProtocols }
 func (s switches) refused() Protocols  { return Protocols(s>>refusedShift) & allProtocols }
 
-func newDevice(cfg Config, f faults) *Device {
-	d := &Device{cfg: cfg, faults: f, name: cfg.Name, rec: newRecorder(cfg.Record)}
+func newDevice(cfg Config, sys system) *Device {
+	d := &Device{cfg: cfg, sys: sys, mu: sys.mutex(), name: cfg.Name, rec: newRecorder(cfg.Record)}
 	for p, off := range map[Protocols]bool{
 		TCPv4: cfg.Coalesce.DisableTCPv4, TCPv6: cfg.Coalesce.DisableTCPv6, UDP: cfg.Coalesce.DisableUDP,
 	} {
@@ -56,17 +57,7 @@ func newDevice(cfg Config, f faults) *Device {
 // Name returns the name that the interface had when it was opened.
 func (d *Device) Name() string { return d.name }
 
-// MTU returns the interface's current MTU in bytes. The interface must be in the
-// caller's network namespace.
-func (d *Device) MTU() (int, error) {
-	n, err := linkNumber(d.name, unix.SIOCGIFMTU)
-	if err != nil {
-		return 0, fmt.Errorf("tun: MTU of %s: %w", d.name, err)
-	}
-	return int(n), nil
-}
-
-// Features returns the offloads negotiated with the kernel.
+// Features returns what was negotiated with the kernel when the device was made.
 func (d *Device) Features() Features {
 	has := func(bits int) bool { return d.mask&bits == bits }
 	return Features{
@@ -74,6 +65,8 @@ func (d *Device) Features() Features {
 		TSO:    has(unix.TUN_F_TSO4 | unix.TUN_F_TSO6),
 		TSOECN: has(unix.TUN_F_TSO_ECN),
 		USO:    has(usoMask),
+
+		Backpressure: d.flags&iffBackpressure != 0,
 	}
 }
 

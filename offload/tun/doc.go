@@ -8,7 +8,7 @@
 // no goroutines, and do not allocate in steady state. Descriptors are in Go's poller,
 // so calls can have deadlines, and Close wakes those that wait.
 //
-// No packet is lost without being counted. If the kernel refuses a superpacket, its
+// The device loses no packet without counting it. If the kernel refuses a superpacket, its
 // packets are sent one by one in its place, and after EINVAL its protocol is switched
 // off. If the kernel refuses a packet, the others of the batch are still sent. [Stats]
 // counts every packet once, by its outcome.

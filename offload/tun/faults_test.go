@@ -115,7 +115,7 @@ func TestLinkDown(t *testing.T) {
 	r := writing(t, tun.Config{})
 	must(t, r.w.SetDown(r.name))
 	down := append(batch(40, 100, allFlows[0]), batch(2, 100, flow{port: 9})...)
-	if n, err := r.q.WriteBatch(down); n != 0 || err != unix.EIO {
+	if n, err := r.q.WriteBatch(down); n != 0 || cause(err) != unix.EIO {
 		t.Errorf("down: %d, %v", n, err)
 	}
 	if got := r.arrived(); len(got) != 0 {
@@ -193,7 +193,7 @@ func TestWoken(t *testing.T) {
 			}()
 			blocked("ReadBatch")
 			must(t, c.wake(r))
-			if err := <-done; err != c.want {
+			if err := <-done; cause(err) != c.want {
 				t.Errorf("the reader has %v, want %v", err, c.want)
 			}
 			if name == "deadline" {
@@ -207,10 +207,10 @@ func TestWoken(t *testing.T) {
 				return
 			}
 			bufs, sizes := buffers(1, 0, 1500)
-			if _, err := r.q.ReadBatch(bufs, sizes, 0); err != c.want || !errors.Is(err, os.ErrClosed) {
+			if _, err := r.q.ReadBatch(bufs, sizes, 0); cause(err) != c.want || !errors.Is(err, os.ErrClosed) {
 				t.Errorf("the next read: %v", err)
 			}
-			if n, err := r.q.WriteBatch(batch(3, 10, allFlows[0])); n != 0 || err != c.want {
+			if n, err := r.q.WriteBatch(batch(3, 10, allFlows[0])); n != 0 || cause(err) != c.want {
 				t.Errorf("the next write: %d, %v", n, err)
 			}
 			if s := r.stats().Write; s.Unsent != 3 {
@@ -321,7 +321,7 @@ func TestJunk(t *testing.T) {
 	data := batch(10, 100, allFlows[0])
 	in := slices.Concat([][]byte{{}, nil}, data[:5], [][]byte{{}, {0x55, 1, 2, 3}, make([]byte, 60)}, data[5:], [][]byte{nil})
 	n, err := r.q.WriteBatch(in)
-	if n != 10 || err != unix.EINVAL {
+	if n != 10 || cause(err) != unix.EINVAL {
 		t.Errorf("%d, %v", n, err)
 	}
 	equal(t, r.arrived(), data)

@@ -7,7 +7,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"strings"
 	"testing"
 
 	"tunproof/offload"
@@ -148,6 +150,16 @@ func equal(t testing.TB, got, want [][]byte) {
 }
 
 func head(b []byte) []byte { return b[:min(len(b), 80)] }
+
+// cause returns the reason of an error of the data path, which names the operation and
+// the device, or another error unchanged.
+func cause(err error) error {
+	var named *fs.PathError
+	if errors.As(err, &named) && (named.Op == "read" || named.Op == "write") && strings.HasPrefix(named.Path, "tun") {
+		return named.Err
+	}
+	return err
+}
 
 // stats returns the device's Stats, after checking the sums that Stats promises.
 func (r *rig) stats() tun.Stats {

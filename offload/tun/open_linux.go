@@ -22,7 +22,7 @@ import (
 // queue, nobody else can have it open: then Open sets the size and switches a
 // little-endian order off. Open refuses an interface whose size or order is wrong after
 // that.
-func Open(cfg Config) (*Device, error) { return open(cfg, faults{}) }
+func Open(cfg Config) (*Device, error) { return open(cfg, kernel{}) }
 
 // Adopt makes a Device of descriptors that somebody else opened. All must belong to
 // one interface; each becomes a queue. Adopt takes them over: it closes them on
@@ -33,55 +33,53 @@ func Open(cfg Config) (*Device, error) { return open(cfg, faults{}) }
 // not IFF_TUN, those without IFF_NO_PI or IFF_VNET_HDR, and those whose
 // virtio_net_hdr is not of 10 bytes or not in native byte order (T1). Size, order and
 // offloads belong to the interface: everybody who has it open shares them.
-func Adopt(cfg Config, fds ...int) (*Device, error) { return adopt(cfg, faults{}, fds...) }
+//
+// The interface may be in another network namespace. Then it cannot be changed from
+// here: Config.MTU and Config.TxQueueLen are an error, and AddQueue is, too.
+func Adopt(cfg Config, fds ...int) (*Device, error) { return adopt(cfg, kernel{}, fds...) }
 
-// faults replaces parts of the kernel in tests; with nil the kernel is used.
-type faults struct {
-	offload func(mask int, set func(int) error) error // called instead of TUNSETOFFLOAD, which set does
-	front   func(front []byte) []byte                 // returns the bytes to write instead of a superpacket's VnetHdr and headers
-}
-
-func open(cfg Config, f faults) (*Device, error) {
+func open(cfg Config, sys system) (*Device, error) {
 	cfg, err := cfg.check()
 	if err != nil {
 		return nil, err
 	}
-	d := newDevice(cfg, f)
+	d := newDevice(cfg, sys)
 	var fds []int
 	for range cfg.Queues {
-		fd, err := d.attach()
+		fd, name, err := d.attach(d.name)
 		if err != nil {
-			closeAll(fds)
-			return nil, err
+			closeAll(sys, fds)
+			return nil, fmt.Errorf("tun: %w", err)
 		}
+		d.name = name
 		fds = append(fds, fd)
 	}
 	if err := d.start(fds); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("tun: %w", err)
 	}
 	return d, nil
 }
 
-func closeAll(fds []int) {
+func closeAll(sys system, fds []int) {
 	for _, fd := range fds {
-		unix.Close(fd)
+		sys.close(fd)
 	}
 }
 
-func adopt(cfg Config, f faults, fds ...int) (*Device, error) {
-	d, err := prepare(cfg, f, fds)
+func adopt(cfg Config, sys system, fds ...int) (*Device, error) {
+	d, err := prepare(cfg, sys, fds)
 	if err != nil {
-		closeAll(fds)
+		closeAll(sys, fds)
 		return nil, err
 	}
 	if err := d.start(fds); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("tun: %w", err)
 	}
 	return d, nil
 }
 
 // prepare checks descriptors that are adopted.
-func prepare(cfg Config, f faults, fds []int) (*Device, error) {
+func prepare(cfg Config, sys system, fds []int) (*Device, error) {
 	cfg, err := cfg.check()
 	if err != nil {
 		return nil, err
@@ -90,85 +88,140 @@ func prepare(cfg Config, f faults, fds []int) (*Device, error) {
 		return nil, errors.New("tun: Adopt: no descriptors given")
 	}
 	cfg.Name = ""
-	d := newDevice(cfg, f)
+	d := newDevice(cfg, sys)
 	for _, fd := range fds {
-		name, flags, err := checkFD(fd)
+		name, flags, err := d.checkFD(fd)
 		if err != nil {
 			return nil, fmt.Errorf("tun: descriptor %d: %w", fd, err)
 		}
 		if d.name != "" && d.name != name {
 			return nil, fmt.Errorf("tun: descriptor %d belongs to %s, others to %s", fd, name, d.name)
 		}
-		d.name, d.cfg.MultiQueue = name, flags&unix.IFF_MULTI_QUEUE != 0
-		if err := unix.SetNonblock(fd, true); err != nil {
+		d.name, d.flags = name, flags&(baseFlags|unix.IFF_MULTI_QUEUE|iffBackpressure)
+		d.cfg.MultiQueue = flags&unix.IFF_MULTI_QUEUE != 0
+		if here, err := sys.isHere(fd); err == nil && !here {
+			d.noIndex = errElsewhere // an interface of the same name here is another
+		}
+		if err := sys.setNonblock(fd); err != nil {
 			return nil, fmt.Errorf("tun: descriptor %d: %w", fd, err)
 		}
 	}
 	return d, nil
 }
 
-// attach opens a descriptor of the interface, and sets d.name.
-func (d *Device) attach() (fd int, err error) {
-	fd, err = unix.Open(d.cfg.Node, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+// attach opens a descriptor of an interface, which it makes if there is none of the
+// name. It returns the interface's name.
+func (d *Device) attach(name string) (fd int, is string, err error) {
+	fd, err = d.sys.open(d.cfg.Node)
 	if err != nil {
-		return -1, &fs.PathError{Op: "tun: open", Path: d.cfg.Node, Err: err}
+		return -1, "", &fs.PathError{Op: "open", Path: d.cfg.Node, Err: err}
 	}
 	opened := fd // fd is -1 after an error
 	defer func() {
 		if err != nil {
-			unix.Close(opened)
+			d.sys.close(opened)
 		}
 	}()
-	ifr, err := unix.NewIfreq(d.name)
+	ifr, err := unix.NewIfreq(name)
 	if err != nil {
-		return -1, fmt.Errorf("tun: name %q: %w", d.name, err)
+		return -1, "", fmt.Errorf("name %q: %w", name, err)
 	}
-	flags := uint16(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
+	if d.flags == 0 {
+		d.flags = d.wanted(fd)
+	}
+	ifr.SetUint16(d.flags)
+	if err := d.sys.ifreq(fd, unix.TUNSETIFF, ifr); err != nil {
+		return -1, "", fmt.Errorf("TUNSETIFF %s: %w%s", name, err, d.attachHint(name, err))
+	}
+	name = ifr.Name()
+	if !d.cfg.MultiQueue { // nobody else has it open: wrong settings can be corrected
+		err = d.sys.setPointer(fd, unix.TUNSETVNETHDRSZ, offload.VnetHdrLen)
+		if err == nil {
+			err = d.sys.setPointer(fd, unix.TUNSETVNETLE, 0)
+		}
+		if err != nil {
+			return -1, "", fmt.Errorf("%s: header size and byte order: %w", name, err)
+		}
+	}
+	_, flags, err := d.checkFD(fd)
+	if err != nil {
+		return -1, "", fmt.Errorf("%s: %w", name, err)
+	}
+	d.flags = d.flags&^iffBackpressure | flags&iffBackpressure // an interface with queues keeps what it has
+	return fd, name, nil
+}
+
+const (
+	baseFlags = unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR
+	// iffBackpressure is IFF_BACKPRESSURE of include/uapi/linux/if_tun.h, Linux 7.3.
+	iffBackpressure = 0x0080
+)
+
+// wanted returns the flags with which queues are attached. fd is not attached yet.
+func (d *Device) wanted(fd int) uint16 {
+	flags := uint16(baseFlags)
 	if d.cfg.MultiQueue {
 		flags |= unix.IFF_MULTI_QUEUE
 	}
-	ifr.SetUint16(flags)
-	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
-		return -1, fmt.Errorf("tun: TUNSETIFF %s: %w%s", d.name, err, attachHint(err))
-	}
-	d.name = ifr.Name()
-	if !d.cfg.MultiQueue { // nobody else has it open: wrong settings can be corrected
-		err = unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, offload.VnetHdrLen)
-		if err == nil {
-			err = unix.IoctlSetPointerInt(fd, unix.TUNSETVNETLE, 0)
-		}
-		if err != nil {
-			return -1, fmt.Errorf("tun: %s: header size and byte order: %w", d.name, err)
+	if d.cfg.Backpressure {
+		if has, err := d.sys.getUint32(fd, unix.TUNGETFEATURES); err == nil && has&iffBackpressure != 0 {
+			flags |= iffBackpressure
 		}
 	}
-	if _, _, err := checkFD(fd); err != nil {
-		return -1, fmt.Errorf("tun: %s: %w", d.name, err)
-	}
-	return fd, nil
+	return flags
 }
 
-func attachHint(err error) string {
+// attachHint returns what an errno of TUNSETIFF means.
+func (d *Device) attachHint(name string, err error) string {
 	switch err {
 	case unix.EPERM:
 		return " (needs CAP_NET_ADMIN, or to be the interface's owner)"
 	case unix.EBUSY:
-		return " (somebody else has it open, or it is no TUN)"
+		return " (somebody else has it open)"
 	case unix.EINVAL:
-		return " (it exists with, or without, IFF_MULTI_QUEUE, or is a TAP)"
+		return d.whyInvalid(name)
 	case unix.E2BIG:
 		return " (it has all the queues it can)"
 	}
 	return ""
 }
 
+// whyInvalid returns the reason why the kernel does not attach to an interface of a
+// name, as far as it can be asked.
+func (d *Device) whyInvalid(name string) string {
+	fd, err := d.sys.socket()
+	if err != nil {
+		return ""
+	}
+	defer d.sys.close(fd)
+	info, err := d.sys.driver(fd, name)
+	switch {
+	case err == unix.ENODEV:
+		return " (no interface can have this name)"
+	case err == unix.EOPNOTSUPP: // a loopback has no driver
+		return " (it is not a TUN)"
+	case err != nil:
+		return ""
+	}
+	switch driver := unix.ByteSliceToString(info.Driver[:]); {
+	case driver != "tun":
+		return " (it is not a TUN: its driver is " + driver + ")"
+	case unix.ByteSliceToString(info.Bus_info[:]) == "tap":
+		return " (it is a TAP)"
+	case d.cfg.MultiQueue:
+		return " (it has no IFF_MULTI_QUEUE, but several queues were asked for)"
+	}
+	return " (it has IFF_MULTI_QUEUE: set Config.MultiQueue)"
+}
+
 // checkFD checks that a descriptor can be read and written correctly. It returns the
 // name and the flags of its interface.
-func checkFD(fd int) (name string, flags uint16, err error) {
+func (d *Device) checkFD(fd int) (name string, flags uint16, err error) {
 	ifr, err := unix.NewIfreq("")
 	if err != nil {
 		return "", 0, err
 	}
-	switch err := unix.IoctlIfreq(fd, unix.TUNGETIFF, ifr); err {
+	switch err := d.sys.ifreq(fd, unix.TUNGETIFF, ifr); err {
 	case nil:
 	case unix.EBADFD:
 		return "", 0, fmt.Errorf("TUNGETIFF: %w: it is not attached to an interface", err)
@@ -185,7 +238,7 @@ func checkFD(fd int) (name string, flags uint16, err error) {
 		}
 	}
 	// These values have 32 bits; an int has 64 on some big-endian machines.
-	size, err := unix.IoctlGetUint32(fd, unix.TUNGETVNETHDRSZ)
+	size, err := d.sys.getUint32(fd, unix.TUNGETVNETHDRSZ)
 	if err != nil {
 		return name, flags, fmt.Errorf("TUNGETVNETHDRSZ: %w", err)
 	}
@@ -194,20 +247,29 @@ func checkFD(fd int) (name string, flags uint16, err error) {
 	}
 	little := binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 	// Without this ioctl the order is native: few kernels have TUNGETVNETBE.
-	if le, err := unix.IoctlGetUint32(fd, unix.TUNGETVNETLE); err == nil && le != 0 && !little {
+	if le, err := d.sys.getUint32(fd, unix.TUNGETVNETLE); err == nil && le != 0 && !little {
 		return name, flags, fmt.Errorf("%s has a little-endian virtio_net_hdr, want the native order", name)
 	}
-	if be, err := unix.IoctlGetUint32(fd, unix.TUNGETVNETBE); err == nil && be != 0 && little {
+	if be, err := d.sys.getUint32(fd, unix.TUNGETVNETBE); err == nil && be != 0 && little {
 		return name, flags, fmt.Errorf("%s has a big-endian virtio_net_hdr, want the native order", name)
 	}
 	return name, flags, nil
 }
 
+var errElsewhere = fmt.Errorf("the interface was in another network namespace: %w", unix.ENODEV)
+
 // start makes queues of the interface's first descriptors. It takes them over, and
 // closes them on error.
 func (d *Device) start(fds []int) error {
-	d.index, _ = linkIndex(d.name) // fails if the interface is in another namespace
-	err := d.setOffloads(fds)
+	if d.noIndex == nil {
+		var index uint32
+		index, d.noIndex = d.linkNumber(d.name, unix.SIOCGIFINDEX) // it may be in another namespace
+		d.index = int(index)
+	}
+	err := d.configure()
+	if err == nil {
+		err = d.setOffloads(fds)
+	}
 	for i := 0; i < len(fds) && err == nil; i++ {
 		var q *Queue
 		if q, err = d.newQueue(fds[i]); err == nil {
@@ -222,7 +284,7 @@ func (d *Device) start(fds []int) error {
 	for _, q := range d.queues {
 		q.Close()
 	}
-	closeAll(fds)
+	closeAll(d.sys, fds)
 	return err
 }
 
@@ -236,7 +298,7 @@ func (d *Device) setOffloads(fds []int) (err error) {
 	}
 	for i, fd := range fds[1:] {
 		if err := d.setOffload(fd, d.mask); err != nil {
-			return fmt.Errorf("tun: %s: TUNSETOFFLOAD %#x of queue %d: %w", d.name, d.mask, i+1, err)
+			return fmt.Errorf("%s: TUNSETOFFLOAD %#x of queue %d: %w", d.name, d.mask, i+1, err)
 		}
 	}
 	return nil
@@ -254,7 +316,7 @@ func (d *Device) negotiate(fd int) (mask int, err error) {
 		}
 	}
 	if err != nil {
-		return 0, fmt.Errorf("tun: %s: TUNSETOFFLOAD %#x: %w", d.name, mask, err)
+		return 0, fmt.Errorf("%s: TUNSETOFFLOAD %#x: %w", d.name, mask, err)
 	}
 	if mask&unix.TUN_F_CSUM != 0 && d.setOffload(fd, mask|usoMask) == nil {
 		mask |= usoMask
@@ -263,59 +325,86 @@ func (d *Device) negotiate(fd int) (mask int, err error) {
 }
 
 func (d *Device) setOffload(fd, mask int) error {
-	set := func(mask int) error { return unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, mask) }
-	if d.faults.offload != nil {
-		return d.faults.offload(mask, set)
-	}
-	return set(mask)
+	return d.sys.setInt(fd, unix.TUNSETOFFLOAD, mask)
 }
 
-// AddQueue opens another descriptor of the interface, with the same offloads (T1).
-// The interface must have IFF_MULTI_QUEUE.
+// AddQueue opens another descriptor of the interface, with the same offloads (T1). The
+// interface must have IFF_MULTI_QUEUE and be in the caller's network namespace. If it
+// was deleted, the error is ErrGone.
 func (d *Device) AddQueue() (*Queue, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	switch index, err := linkIndex(d.name); {
-	case d.closed:
-		return nil, os.ErrClosed
-	case !d.cfg.MultiQueue:
-		return nil, fmt.Errorf("tun: %s: AddQueue: it was opened without IFF_MULTI_QUEUE", d.name)
-	case err != nil || index != d.index: // TUNSETIFF would make a new interface
-		return nil, fmt.Errorf("tun: AddQueue: the device's interface %s is not in this namespace: %w", d.name, ErrGone)
-	}
-	fd, err := d.attach()
+	q, err := d.newAttached()
 	if err != nil {
-		return nil, err
-	}
-	if err := d.setOffload(fd, d.mask); err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("tun: %s: TUNSETOFFLOAD %#x: %w", d.name, d.mask, err)
-	}
-	q, err := d.newQueue(fd)
-	if err != nil {
-		return nil, err
+		return nil, &fs.PathError{Op: "add queue", Path: d.name, Err: err}
 	}
 	d.queues = append(d.queues, q)
 	return q, nil
 }
 
-// linkIndex returns the index of an interface in this network namespace.
-func linkIndex(name string) (int, error) {
-	n, err := linkNumber(name, unix.SIOCGIFINDEX)
-	return int(n), err
+// newAttached returns a queue of another descriptor. d.mu is held.
+func (d *Device) newAttached() (*Queue, error) {
+	switch {
+	case d.closed:
+		return nil, os.ErrClosed
+	case !d.cfg.MultiQueue:
+		return nil, errors.New("the interface was opened without IFF_MULTI_QUEUE")
+	}
+	name, err := d.here()
+	if err != nil { // attach would make a new interface
+		return nil, err
+	}
+	fd, name, err := d.attach(name)
+	if err != nil {
+		return nil, err
+	}
+	if err = d.isOwn(name); err == nil { // else the name went to another meanwhile
+		if err = d.setOffload(fd, d.mask); err != nil {
+			err = fmt.Errorf("TUNSETOFFLOAD %#x: %w", d.mask, err)
+		}
+	}
+	if err != nil {
+		d.sys.close(fd)
+		return nil, err
+	}
+	return d.newQueue(fd)
 }
 
-// linkNumber asks an interface of this network namespace for a number.
-func linkNumber(name string, request uint) (uint32, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return 0, err
+// here returns the name that the interface has now. It fails if the interface is not in
+// this network namespace. d.mu is held.
+func (d *Device) here() (name string, err error) {
+	if name, err = d.current(); err != nil {
+		return "", err
 	}
-	defer unix.Close(fd)
-	ifr, err := unix.NewIfreq(name)
-	if err != nil {
-		return 0, err
+	return name, d.isOwn(name)
+}
+
+// isOwn returns nil if the interface of a name in this network namespace is the
+// device's.
+func (d *Device) isOwn(name string) error {
+	index, err := d.linkNumber(name, unix.SIOCGIFINDEX)
+	switch {
+	case err == unix.ENODEV || err == nil && d.noIndex == nil && int(index) != d.index:
+		return fmt.Errorf("the interface is not in this network namespace: %w", unix.ENODEV)
+	case err != nil:
+		return err
+	case d.noIndex != nil:
+		return fmt.Errorf("the interface's index was not to be had when the device was made: %w", d.noIndex)
 	}
-	err = unix.IoctlIfreq(fd, request, ifr)
-	return ifr.Uint32(), err
+	return nil
+}
+
+// current returns the name that the interface has now, in whatever namespace. It is the
+// old name if no queue is open.
+func (d *Device) current() (string, error) {
+	for _, q := range d.queues {
+		name, err := q.name()
+		if err == unix.EBADFD {
+			return "", ErrGone
+		}
+		if err == nil {
+			return name, nil
+		}
+	}
+	return d.name, nil
 }

@@ -5,8 +5,11 @@ package tun_test
 import (
 	"errors"
 	"os"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -75,23 +78,70 @@ func TestMissingNode(t *testing.T) {
 	}
 }
 
-// TestOpenLeaksNothing checks that a failed attach leaves no descriptor open.
+// TestOpenLeaksNothing checks that a failed attach leaves no descriptor open, and says
+// what is wrong.
 func TestOpenLeaksNothing(t *testing.T) {
-	open := func() int {
-		list, err := os.ReadDir("/proc/self/fd")
-		must(t, err)
-		return len(list)
-	}
-	const tries = 50
-	before := open()
-	for range tries {
-		if d, err := tun.Open(tun.Config{Name: "lo"}); err == nil {
+	must(t, cannot)
+	before := openFDs(t)
+	for range 50 {
+		d, err := tun.Open(tun.Config{Name: "lo", Node: os.Getenv("TUNLIVE_DEVICE")})
+		if err == nil {
 			d.Close()
 			t.Fatal("the loopback is taken for a TUN")
 		}
+		if !strings.Contains(err.Error(), "TUNSETIFF lo: invalid argument (it is not a TUN)") {
+			t.Fatal(err)
+		}
 	}
-	if after := open(); after >= before+tries {
-		t.Errorf("%d descriptors are open, before %d tries that failed there were %d", after, tries, before)
+	if after := openFDs(t); after != before {
+		t.Errorf("%d descriptors are open, before there were %d", after, before)
+	}
+}
+
+// openFDs returns the number of descriptors that a device has: of TUNs and sockets.
+func openFDs(t *testing.T) (n int) {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	for _, fd := range list {
+		if to, _ := os.Readlink("/proc/self/fd/" + fd.Name()); strings.Contains(to, "tun") || strings.HasPrefix(to, "socket:") {
+			n++
+		}
+	}
+	return n
+}
+
+// TestCloseLeaksNothing closes devices while queues are added, and others read and write.
+// All calls end, and no descriptor stays open.
+func TestCloseLeaksNothing(t *testing.T) {
+	must(t, cannot)
+	before := openFDs(t)
+	for range 30 {
+		d, err := tun.Open(tun.Config{MultiQueue: true, Node: os.Getenv("TUNLIVE_DEVICE")})
+		must(t, err)
+		var all sync.WaitGroup
+		for _, f := range []func() error{
+			func() error { return d.Close() },
+			func() error { _, err := d.AddQueue(); return err },
+			func() error { _, err := d.AddQueue(); return err },
+			func() error {
+				bufs, sizes := buffers(1, 0, 1500)
+				_, err := d.Queue(0).ReadBatch(bufs, sizes, 0)
+				return err
+			},
+			func() error { _, err := d.Queue(0).WriteBatch(batch(3, 10, allFlows[0])); return err },
+		} {
+			all.Go(func() {
+				if err := f(); err != nil && !errors.Is(err, os.ErrClosed) && !errors.Is(err, unix.EIO) { // the interface is down
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		must(t, d.Close())
+	}
+	if after := openFDs(t); after != before {
+		t.Errorf("%d descriptors are open, before there were %d", after, before)
 	}
 }
 
@@ -155,7 +205,7 @@ func TestHeaderSizeChanged(t *testing.T) {
 	}
 	r.dev.SetDisabled(tun.TCPv4, true) // with a GSO type the guard and the kernel would judge different bytes (K6)
 	n, err := r.q.WriteBatch(want)
-	if n != 0 || err != unix.EINVAL {
+	if n != 0 || cause(err) != unix.EINVAL {
 		t.Errorf("written with a header of 12 bytes: %d, %v", n, err)
 	}
 	if s := r.stats(); s.Read.Invalid != 1 || len(bad) != 1 || bad[0] == nil || s.Write.Refused != 10 || s.Write.Superpackets != 0 || s.Refused != 0 {
@@ -172,4 +222,132 @@ func TestHeaderSizeChanged(t *testing.T) {
 		bufs[i] = bufs[i][:sizes[i]]
 	}
 	equal(t, bufs[:10], want)
+}
+
+// TestSettings checks the settings on a real interface: those of Config, those that are
+// changed, and that without CAP_NET_ADMIN only those can be set that it has already.
+func TestSettings(t *testing.T) {
+	must(t, cannot)
+	cfg := tun.Config{MTU: 1280, TxQueueLen: 50, Node: os.Getenv("TUNLIVE_DEVICE")}
+	d, err := tun.Open(cfg)
+	must(t, err)
+	defer d.Close()
+	check := func(mtu, length int) {
+		t.Helper()
+		gotMTU, err1 := d.MTU()
+		gotLen, err2 := d.TxQueueLen()
+		if err := errors.Join(err1, err2); gotMTU != mtu || gotLen != length || err != nil {
+			t.Errorf("MTU %d, TxQueueLen %d, %v; want %d, %d", gotMTU, gotLen, err, mtu, length)
+		}
+	}
+	check(1280, 50)
+	must(t, errors.Join(d.SetMTU(65535), d.SetTxQueueLen(1)))
+	check(65535, 1)
+	must(t, d.SetMTU(68))
+	check(68, 1)
+	must(t, errors.Join(d.SetMTU(1420), d.SetTxQueueLen(500)))
+	check(1420, 500)
+	unprivileged(t, func() {
+		if err := errors.Join(d.SetMTU(1420), d.SetTxQueueLen(500)); err != nil {
+			t.Error(err)
+		}
+		for _, err := range []error{d.SetMTU(1400), d.SetTxQueueLen(400)} {
+			if !errors.Is(err, unix.EPERM) || !strings.HasSuffix(err.Error(), "operation not permitted (needs CAP_NET_ADMIN)") {
+				t.Error(err)
+			}
+		}
+	})
+	check(1420, 500)
+}
+
+// unprivileged runs f on a thread without CAP_NET_ADMIN, which ends with f.
+func unprivileged(t *testing.T, f func()) {
+	t.Helper()
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var caps [2]unix.CapUserData
+		err := unix.Capget(&head, &caps[0])
+		caps[0].Effective &^= 1 << unix.CAP_NET_ADMIN
+		if err = errors.Join(err, unix.Capset(&head, &caps[0])); err == nil {
+			f()
+		}
+		done <- err
+	}()
+	must(t, <-done)
+}
+
+// TestUnprivilegedStart opens an interface that was made for the user, with settings that
+// it has already, without CAP_NET_ADMIN.
+func TestUnprivilegedStart(t *testing.T) {
+	w, _ := wiring(t)
+	node := os.Getenv("TUNLIVE_DEVICE")
+	fd, link, err := tunlive.OpenFD("", unix.IFF_TUN, 10)
+	must(t, err)
+	must(t, errors.Join(unix.IoctlSetInt(fd, unix.TUNSETOWNER, os.Geteuid()), unix.IoctlSetInt(fd, unix.TUNSETPERSIST, 1), unix.Close(fd)))
+	t.Cleanup(func() { w.Delete(link) })
+	unprivileged(t, func() {
+		d, err := tun.Open(tun.Config{Name: link, MTU: 1500, TxQueueLen: 500, Node: node})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if f := d.Features(); !f.Csum || !f.TSO {
+			t.Errorf("%+v", f)
+		}
+		d.Close()
+		_, err = tun.Open(tun.Config{Name: link, MTU: 1420, Node: node})
+		if want := "tun: " + link + ": Config.MTU is 1420: operation not permitted (needs CAP_NET_ADMIN)"; err == nil || err.Error() != want || !errors.Is(err, unix.EPERM) {
+			t.Errorf("%v, want %q", err, want)
+		}
+		if _, err = tun.Open(tun.Config{Node: node}); !errors.Is(err, unix.EPERM) {
+			t.Errorf("a new interface: %v", err)
+		}
+	})
+}
+
+// TestRing checks TxQueueLen: each queue keeps that many packets, and drops the rest.
+func TestRing(t *testing.T) {
+	for _, n := range []int{1, 16, 500} {
+		r := reading(t, tun.Config{})
+		must(t, r.dev.SetTxQueueLen(n))
+		for i := range n + 10 {
+			must(t, r.far.Write(tunlive.VnetHdr{}, flow{port: 1}.packet(i, 10)))
+		}
+		bufs, sizes := buffers(128, 0, 1500)
+		got := 0
+		for got < n {
+			k, err := r.q.ReadBatch(bufs, sizes, 0)
+			must(t, err)
+			got += k
+		}
+		if s, err := r.q.NextSuper(); got != n || s != nil || err != nil {
+			t.Errorf("TxQueueLen %d: %d packets, then %v, %v", n, got, s, err)
+		}
+	}
+}
+
+// TestBackpressureLive checks that a queue with IFF_BACKPRESSURE loses nothing: packets
+// wait in the queueing discipline instead.
+func TestBackpressureLive(t *testing.T) {
+	r := reading(t, tun.Config{Backpressure: true, TxQueueLen: 16})
+	if !r.dev.Features().Backpressure {
+		t.Skip("this kernel has no IFF_BACKPRESSURE, which came with Linux 7.3")
+	}
+	const n = 200
+	must(t, r.dev.SetTxQueueLen(16))
+	must(t, r.w.Throttle(r.name, 1<<31, 1<<20)) // a queueing discipline with much room, which does not limit
+	for i := range n {
+		must(t, r.far.Write(tunlive.VnetHdr{}, flow{port: 1}.packet(i, 10)))
+	}
+	bufs, sizes := buffers(128, 0, 1500)
+	for got := 0; got < n; {
+		must(t, r.q.SetReadDeadline(time.Now().Add(10*time.Second)))
+		k, err := r.q.ReadBatch(bufs, sizes, 0)
+		if err != nil {
+			t.Fatalf("%d packets of %d, then %v", got, n, err)
+		}
+		got += k
+	}
 }

@@ -3,6 +3,7 @@ package tun
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -14,7 +15,7 @@ import (
 // Queue is one descriptor of a Device.
 type Queue struct {
 	dev    *Device
-	file   *os.File
+	file   file
 	raw    syscall.RawConn
 	closed atomic.Bool
 	r      reader
@@ -24,14 +25,14 @@ type Queue struct {
 // newQueue makes a queue of an attached, non-blocking descriptor. It takes the
 // descriptor over, and closes it on error.
 func (d *Device) newQueue(fd int) (*Queue, error) {
-	q := &Queue{dev: d, file: os.NewFile(uintptr(fd), d.name)}
+	q := &Queue{dev: d, file: d.sys.file(fd, d.name)}
 	var err error
 	if q.raw, err = q.file.SyscallConn(); err == nil {
 		err = q.file.SetDeadline(time.Time{}) // fails if the descriptor is not in the poller
 	}
 	if err != nil {
 		q.file.Close()
-		return nil, fmt.Errorf("tun: %s: the descriptor cannot be polled: %w", d.name, err)
+		return nil, fmt.Errorf("%s: the descriptor cannot be polled: %w", d.name, err)
 	}
 	q.r.init(q)
 	q.w.init(q)
@@ -41,17 +42,26 @@ func (d *Device) newQueue(fd int) (*Queue, error) {
 // SetDeadline sets both deadlines, like that of a net.Conn. From then on, calls that
 // wait and later calls return os.ErrDeadlineExceeded. The zero time means no
 // deadline.
-func (q *Queue) SetDeadline(t time.Time) error { return q.file.SetDeadline(t) }
+func (q *Queue) SetDeadline(t time.Time) error { return q.deadline(q.file.SetDeadline(t)) }
 
 // SetReadDeadline sets the deadline of reads.
-func (q *Queue) SetReadDeadline(t time.Time) error { return q.file.SetReadDeadline(t) }
+func (q *Queue) SetReadDeadline(t time.Time) error { return q.deadline(q.file.SetReadDeadline(t)) }
 
 // SetWriteDeadline sets the deadline of writes.
-func (q *Queue) SetWriteDeadline(t time.Time) error { return q.file.SetWriteDeadline(t) }
+func (q *Queue) SetWriteDeadline(t time.Time) error { return q.deadline(q.file.SetWriteDeadline(t)) }
 
-// Close closes the descriptor. Calls that wait return os.ErrClosed. Packets that were
-// read but not handed out are lost. A second Close returns an error that is
-// os.ErrClosed.
+// deadline names the error of setting a deadline.
+func (q *Queue) deadline(err error) error {
+	if err != nil && q.closed.Load() {
+		err = os.ErrClosed
+	}
+	n := named{op: "set deadline", device: q.dev.name}
+	return n.error(err)
+}
+
+// Close closes the descriptor. Calls that wait return os.ErrClosed. What the kernel has
+// not handed out is lost; segments left over from the last read can still be read. A
+// second Close returns an error that is os.ErrClosed.
 func (q *Queue) Close() error {
 	q.closed.Store(true)
 	return q.file.Close()
@@ -70,15 +80,40 @@ func (q *Queue) why(err error) error {
 		return os.ErrClosed
 	}
 	// The poller only reports that a deleted interface cannot be polled.
-	gone := false
-	_ = q.raw.Control(func(fd uintptr) {
-		ifr, e := unix.NewIfreq("")
-		gone = e == nil && unix.IoctlIfreq(int(fd), unix.TUNGETIFF, ifr) == unix.EBADFD
-	})
-	if gone {
+	if _, e := q.name(); e == unix.EBADFD {
 		return ErrGone
 	}
-	return fmt.Errorf("tun: %s: %w", q.dev.name, err)
+	return err
+}
+
+// name asks the kernel for the interface's name. The error is EBADFD if the interface
+// was deleted.
+func (q *Queue) name() (string, error) {
+	ifr, err := unix.NewIfreq("")
+	if err != nil {
+		return "", err
+	}
+	if e := q.raw.Control(func(fd uintptr) { err = q.dev.sys.ifreq(int(fd), unix.TUNGETIFF, ifr) }); e != nil {
+		return "", e
+	}
+	return ifr.Name(), err
+}
+
+// named gives errors the names of an operation and of the device. The last is kept,
+// because the next is most often the same.
+type named struct {
+	op, device string
+	last       *fs.PathError
+}
+
+func (n *named) error(err error) error {
+	if err == nil {
+		return nil
+	}
+	if n.last == nil || n.last.Err != err {
+		n.last = &fs.PathError{Op: n.op, Path: n.device, Err: err}
+	}
+	return n.last
 }
 
 func (q *Queue) addStats(s *Stats) {

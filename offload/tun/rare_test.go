@@ -80,7 +80,7 @@ func TestRefusalIsKept(t *testing.T) {
 	var kept []*tun.Refusal
 	r := writing(t, tun.Config{Observer: tun.Observer{Refused: func(r *tun.Refusal) { kept = append(kept, r) }}})
 	junk := []byte{0x55, 1, 2, 3}
-	if n, err := r.q.WriteBatch([][]byte{junk}); n != 0 || err != unix.EINVAL {
+	if n, err := r.q.WriteBatch([][]byte{junk}); n != 0 || cause(err) != unix.EINVAL {
 		t.Fatal(n, err)
 	}
 	clear(junk)
@@ -102,7 +102,7 @@ func TestCloseBehindClosed(t *testing.T) {
 	}()
 	blocked("ReadBatch")
 	must(t, r.dev.Close())
-	if err := <-done; err != os.ErrClosed {
+	if err := <-done; cause(err) != os.ErrClosed {
 		t.Errorf("the reader was woken by %v", err)
 	}
 }
@@ -165,7 +165,7 @@ func TestSwitchAmidBatch(t *testing.T) {
 func TestFirstError(t *testing.T) {
 	var r *rig
 	r = writing(t, tun.Config{Observer: tun.Observer{Refused: func(*tun.Refusal) { must(t, r.w.SetDown(r.name)) }}})
-	if n, err := r.q.WriteBatch([][]byte{{0x55, 1, 2, 3}, allFlows[0].packet(0, 10), allFlows[1].packet(0, 10)}); n != 0 || err != unix.EINVAL {
+	if n, err := r.q.WriteBatch([][]byte{{0x55, 1, 2, 3}, allFlows[0].packet(0, 10), allFlows[1].packet(0, 10)}); n != 0 || cause(err) != unix.EINVAL {
 		t.Errorf("%d, %v, want the first packet's EINVAL", n, err)
 	}
 	if s := r.stats().Write; s.Refused != 1 || s.Down != 2 {

@@ -2,7 +2,9 @@ package tun
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -21,12 +23,16 @@ const (
 	// more if they are one superpacket. More at a time would leave the cache before
 	// the caller comes to them.
 	maxDrain = 64
+	// maxFailed is the number of reads that fail one after the other, after which a
+	// call returns the error. It is larger than the queues of TUNs, so that a queue
+	// full of packets that the kernel cannot hand out does not end a reader.
+	maxFailed = 4096
 )
 
 // reader is the reading half of a Queue.
 type reader struct {
 	q       *Queue
-	mu      sync.Mutex         // held during a call
+	mu      sync.Locker        // held during a call
 	step    func(uintptr) bool // r.drain, bound once
 	once    func(uintptr) bool // r.one, bound once
 	buf     []byte             // a VnetHdr and a packet
@@ -35,6 +41,8 @@ type reader struct {
 	pkt     []byte             //
 	bad     error              // why the last packet read is dropped
 	counted bool               // Stats already has the segments of seg
+	failed  int                // reads that failed since the last that did not
+	named   named              // errors of calls
 	call                       // the call that runs
 	d       ReadStats          // counters of that call
 	total   struct {
@@ -49,20 +57,20 @@ type call struct {
 	sizes  []int
 	offset int
 	n      int   // packets handed out
-	reads  int   // since the last wait for the descriptor
+	reads  int   // in this round, of up to maxDrain
 	cut    int   // segments of the last packet read
 	told   bool  // the observer must be called for the last packet read
-	err    error // of read(2)
+	err    error // that ends the call
 	wait   bool
 }
 
 func (r *reader) init(q *Queue) {
 	r.q = q
+	r.mu = q.dev.sys.mutex()
+	r.named = named{op: "read", device: q.dev.name}
 	r.step, r.once = r.drain, r.one
 	r.buf = make([]byte, readLen)
 }
-
-var errSizes = errors.New("tun: ReadBatch: fewer sizes than bufs, or a negative offset")
 
 // ReadBatch waits for a packet. Then it takes the packets that are ready, about 64,
 // or more if they are one superpacket, and puts segments and packets into bufs. It
@@ -76,15 +84,15 @@ var errSizes = errors.New("tun: ReadBatch: fewer sizes than bufs, or a negative 
 // bufs and sizes belong to the caller and are not kept. Only [offset:offset+sizes[i]]
 // of a buffer is written.
 //
-// With an error, n is 0: os.ErrClosed after Close, ErrGone if the interface was
-// deleted, os.ErrDeadlineExceeded. A packet that cannot be read or cut is not an
-// error; it is counted.
+// With an error, n is 0. errors.Is reports which it is: os.ErrClosed after Close,
+// ErrGone if the interface was deleted, os.ErrDeadlineExceeded. A packet that cannot
+// be read or cut is not an error; it is counted. So is a packet without bytes: no size
+// is 0. Only if thousands of reads fail one after the other, the error is their errno.
+// Arguments with which no packet can be read are refused: no buffers, too few sizes,
+// an offset after which a buffer has no room.
 func (q *Queue) ReadBatch(bufs [][]byte, sizes []int, offset int) (n int, err error) {
-	if len(sizes) < len(bufs) || offset < 0 {
-		return 0, errSizes
-	}
-	if len(bufs) == 0 {
-		return 0, nil
+	if err := checkBuffers(bufs, sizes, offset); err != nil {
+		return 0, &fs.PathError{Op: "read", Path: q.dev.name, Err: err}
 	}
 	r := &q.r
 	r.mu.Lock()
@@ -111,7 +119,25 @@ func (q *Queue) ReadBatch(bufs [][]byte, sizes []int, offset int) (n int, err er
 	if n > 0 {
 		return n, nil // an error will come again
 	}
-	return 0, err
+	return 0, r.named.error(err)
+}
+
+// checkBuffers checks the arguments of ReadBatch.
+func checkBuffers(bufs [][]byte, sizes []int, offset int) error {
+	switch {
+	case len(bufs) == 0:
+		return errors.New("no buffers")
+	case len(sizes) < len(bufs):
+		return fmt.Errorf("%d buffers, but only %d sizes", len(bufs), len(sizes))
+	case offset < 0:
+		return fmt.Errorf("the offset is %d: want 0 or more", offset)
+	}
+	for i, b := range bufs {
+		if len(b) <= offset {
+			return fmt.Errorf("buffer %d has %d bytes: no room after the offset of %d", i, len(b), offset)
+		}
+	}
+	return nil
 }
 
 // ReadSuper waits for a packet or superpacket and returns the Segmenter that cuts it.
@@ -145,7 +171,7 @@ func (q *Queue) super(wait bool) (*offload.Segmenter, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, r.named.error(err)
 	}
 	return &r.seg, nil
 }
@@ -178,28 +204,35 @@ func (r *reader) one(fd uintptr) bool {
 	return r.err != unix.EAGAIN || !r.wait
 }
 
-// read reads one packet and starts the Segmenter on it. The errno is that of read(2).
+// read reads one packet and starts the Segmenter on it, which is empty if there is no
+// packet. It returns unix.EAGAIN if nothing is ready, and other errors that end the
+// call.
 func (r *reader) read(fd int) error {
-	n, err := unix.Read(fd, r.buf)
-	for err == unix.EINTR {
-		n, err = unix.Read(fd, r.buf)
-	}
-	if err == unix.EBADFD {
-		return ErrGone
-	}
-	if err != nil {
-		return err
-	}
 	r.reads++
+	n, err := r.q.dev.sys.read(fd, r.buf)
+	switch {
+	case err == nil && n < offload.VnetHdrLen:
+		return r.fails(io.ErrUnexpectedEOF)
+	case err == unix.EAGAIN:
+		r.failed = 0
+		return err
+	case err == unix.EBADFD:
+		return ErrGone
+	case err != nil:
+		return r.fails(err)
+	}
+	r.failed = 0
 	r.counted = false
 	r.d.Reads++
-	r.pkt = r.buf[min(n, offload.VnetHdrLen):n]
+	r.pkt = r.buf[offload.VnetHdrLen:n]
 	r.hdr, r.bad = offload.ParseVnetHdr(r.buf[:n])
 	switch {
 	case n == len(r.buf):
 		r.bad = errTruncated
 		r.d.Truncated++
 		_ = r.seg.Reset(offload.VnetHdr{Flags: offload.RSCInfo}, nil) // empty
+	case len(r.pkt) == 0:
+		r.bad = errEmpty
 	case r.bad == nil:
 		r.bad = r.seg.Reset(r.hdr, r.pkt)
 	}
@@ -217,7 +250,22 @@ func (r *reader) read(fd int) error {
 	return nil
 }
 
-var errTruncated = errors.New("tun: longer than any IP packet")
+// fails counts a read that failed. It returns the error if too many have failed.
+func (r *reader) fails(err error) error {
+	if err != unix.EINTR {
+		r.d.Failed++
+	}
+	if r.failed++; r.failed < maxFailed {
+		return nil
+	}
+	r.failed = 0
+	return err
+}
+
+var (
+	errTruncated = errors.New("tun: longer than any IP packet")
+	errEmpty     = errors.New("tun: a packet without bytes")
+)
 
 // tell calls the observer. The descriptor must not be held: the observer may close
 // it.
@@ -234,6 +282,10 @@ func (r *reader) handOut() {
 		n, err := r.seg.Next(dst)
 		if err == io.ErrShortBuffer {
 			r.d.Short++
+			if r.counted { // as handed out, which it is not
+				r.d.Packets--
+				r.d.Bytes -= uint64(r.seg.NextLen())
+			}
 			for range r.seg.InPlace() { // drop it
 				break
 			}

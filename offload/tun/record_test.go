@@ -201,13 +201,16 @@ func TestConfig(t *testing.T) {
 	for _, cfg := range []Config{
 		{Queues: -1}, {Queues: 257}, {Name: "sixteen-bytes-xx"}, {Name: "a/b"}, {Record: Record{Packets: -1}},
 		{Coalesce: offload.Config{MaxSegments: 2000}}, {ExactIDs: true, Coalesce: offload.Config{AtomicIDs: true}},
+		{Coalesce: offload.Config{AtomicIDs: true}},
 	} {
 		if _, err := cfg.check(); err == nil {
 			t.Errorf("%+v is taken", cfg)
 		}
 	}
-	cfg, err := Config{}.check()
-	if err != nil || cfg.Queues != 1 || !cfg.Coalesce.AtomicIDs || cfg.MultiQueue {
-		t.Errorf("%+v, %v", cfg, err)
+	for _, exact := range []bool{false, true} {
+		cfg, err := Config{ExactIDs: exact}.check()
+		if err != nil || cfg.Queues != 1 || cfg.Coalesce.AtomicIDs == exact || cfg.MultiQueue {
+			t.Errorf("%+v, %v", cfg, err)
+		}
 	}
 }

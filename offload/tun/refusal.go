@@ -2,6 +2,7 @@ package tun
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"tunproof/offload"
@@ -37,6 +38,9 @@ func (r *Refusal) String() string {
 	fmt.Fprintf(&b, ": vnet %v %s", caseHdr(r.Hdr), hexOf(r.Header))
 	return b.String()
 }
+
+// LogValue returns what String returns.
+func (r *Refusal) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
 // hexOf returns b as a Go slice, which "tunproof replay" reads too.
 func hexOf(b []byte) string {

@@ -32,7 +32,10 @@ func (d *Device) Name() string                        { return "" }
 func (d *Device) Queue(int) *Queue                    { return nil }
 func (d *Device) Queues() int                         { return 0 }
 func (d *Device) SetDisabled(p Protocols, off bool)   {}
+func (d *Device) SetMTU(int) error                    { return errNoLinux }
+func (d *Device) SetTxQueueLen(int) error             { return errNoLinux }
 func (d *Device) Stats() Stats                        { return Stats{} }
+func (d *Device) TxQueueLen() (int, error)            { return 0, errNoLinux }
 
 // Queue exists only so that programs compile.
 type Queue struct{}

@@ -1,9 +1,7 @@
 package tun
 
 import (
-	"fmt"
-	"os"
-	"runtime"
+	"io"
 	"sync"
 	"unsafe"
 
@@ -13,9 +11,6 @@ import (
 	"tunproof/tunlive/guard"
 )
 
-// leastHeaders is the least length of a superpacket's headers: IPv4's and UDP's.
-const leastHeaders = 28
-
 // maxPieces is how many pieces writev(2) takes at most (UIO_MAXIOV). A superpacket has
 // fewer.
 const maxPieces = 1024
@@ -23,7 +18,7 @@ const maxPieces = 1024
 // writer is the writing half of a Queue.
 type writer struct {
 	q        *Queue
-	mu       sync.Mutex         // held during a call
+	mu       sync.Locker        // held during a call
 	step     func(uintptr) bool // w.drain, bound once
 	co       *offload.Coalescer
 	cfg      offload.Config // configuration of co
@@ -36,6 +31,7 @@ type writer struct {
 	batch // of the call that runs
 	event event
 	d     WriteStats // counters of the call that runs
+	named named      // errors of calls
 
 	total struct {
 		sync.Mutex
@@ -73,6 +69,8 @@ func (w *writer) ready() bool {
 
 func (w *writer) init(q *Queue) {
 	w.q = q
+	w.mu = q.dev.sys.mutex()
+	w.named = named{op: "write", device: q.dev.name}
 	w.step = w.drain
 	w.iov = make([]unix.Iovec, 0, maxPieces)
 	w.pieces = make([][]byte, 0, maxPieces)
@@ -87,9 +85,10 @@ func (w *writer) init(q *Queue) {
 // the call.
 //
 // n is the number of packets that the kernel took, not always the first n. The error
-// is the reason if it did not take all. After os.ErrClosed, ErrGone and
-// os.ErrDeadlineExceeded the rest was not sent. Any other error is that of the first
-// packet that was not taken; the packets after it were still tried.
+// is the reason if it did not take all; errors.Is reports which it is. After
+// os.ErrClosed, ErrGone and os.ErrDeadlineExceeded the rest was not sent. Any other
+// error is that of the first packet that was not taken; the packets after it were
+// still tried.
 //
 // If a superpacket is refused, its packets are sent one by one in its place. After
 // EINVAL its protocol is switched off, too (T4). For a superpacket of more than 64
@@ -161,13 +160,18 @@ func (w *writer) end() (int, error) {
 	clear(w.iov[:w.used])
 	clear(w.pieces[:w.used])
 	w.used = 0
-	return n, w.first
+	return n, w.named.error(w.first)
 }
+
+// maxAgain is how often a write is tried again, without a wait, before the descriptor is
+// released for a moment: Close and deadlines are noticed then.
+const maxAgain = 64
 
 // drain writes until all is written or an event is ready. It returns false to be
 // called again when there is room.
 func (w *writer) drain(fd uintptr) bool {
-	for w.at < len(w.supers) && !w.ready() && w.fatal == nil {
+	again := 0
+	for again < maxAgain && w.at < len(w.supers) && !w.ready() && w.fatal == nil {
 		p := &w.supers[w.at]
 		if !w.alone && p.VnetHdr().GSOType != offload.GSONone && w.isOff(p) {
 			w.alone = true // since an earlier one of the batch was refused
@@ -178,7 +182,12 @@ func (w *writer) drain(fd uintptr) bool {
 		} else {
 			room = w.super(fd, p)
 		}
-		if !room && !w.hasRoom(fd) {
+		switch {
+		case room:
+			again = 0
+		case w.hasRoom(fd):
+			again++
+		default:
 			w.waits()
 			return false
 		}
@@ -194,15 +203,12 @@ func (w *writer) isOff(p *offload.Superpacket) bool {
 }
 
 // super writes a superpacket, or a packet that joined no other. It returns false if
-// there is no room.
+// it must be tried again.
 func (w *writer) super(fd uintptr, p *offload.Superpacket) bool {
 	h := p.VnetHdr()
 	w.pieces = p.Buffers(w.pieces[:0])
-	if f := w.q.dev.faults.front; f != nil && h.GSOType != offload.GSONone {
-		w.pieces[0] = f(w.pieces[0])
-	}
 	err := w.writev(fd)
-	if err == unix.EAGAIN {
+	if err == unix.EAGAIN || err == unix.EINTR {
 		return false
 	}
 	n := len(p.Packets())
@@ -219,13 +225,13 @@ func (w *writer) super(fd uintptr, p *offload.Superpacket) bool {
 	return true
 }
 
-// packet writes the next packet of a superpacket alone. It returns false if there is
-// no room.
+// packet writes the next packet of a superpacket alone. It returns false if it must be
+// tried again.
 func (w *writer) packet(fd uintptr, p *offload.Superpacket) bool {
 	pkt := w.pkts[p.Packets()[w.member]]
 	w.pieces = append(w.pieces[:0], zeroVnetHdr[:], pkt)
 	err := w.writev(fd)
-	if err == unix.EAGAIN {
+	if err == unix.EAGAIN || err == unix.EINTR {
 		return false
 	}
 	if w.refused && err == nil {
@@ -344,14 +350,14 @@ func (w *writer) tell() {
 	}
 }
 
-// hasRoom reports whether the kernel has room after all. If it has none, the poll
-// makes the kernel wake this writer later: a TUN wakes only writers that have polled
-// it since it became full (tun_sock_write_space, drivers/net/tun.c). Go's poller is
-// edge-triggered and does not poll by itself.
+// hasRoom reports whether the kernel has room after all, or cannot say. If it has none,
+// the poll makes the kernel wake this writer later: a TUN wakes only writers that have
+// polled it since it became full (tun_sock_write_space, drivers/net/tun.c). Go's poller
+// is edge-triggered and does not poll by itself.
 func (w *writer) hasRoom(fd uintptr) bool {
 	w.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLOUT}
-	n, err := unix.Poll(w.poll[:], 0)
-	return n > 0 || err == unix.EINTR
+	n, err := w.q.dev.sys.poll(w.poll[:])
+	return n > 0 || err != nil
 }
 
 // waits counts a wait before it starts, because it may be long.
@@ -361,19 +367,8 @@ func (w *writer) waits() {
 	w.total.Unlock()
 }
 
-// writev passes w.pieces to the guard and then writes them; the kernel must take all
-// of them at once. There is no other write in this package. For a superpacket, the
-// first piece has all of its headers after the VnetHdr. The array holds pointers, not
-// numbers, and lives as long as w, so the garbage collector does not free memory that
-// the kernel reads.
+// writev writes w.pieces; the kernel must take all of them at once.
 func (w *writer) writev(fd uintptr) error {
-	gsoType, headers := w.pieces[0][1], w.pieces[0][offload.VnetHdrLen:]
-	if gsoType != 0 && len(headers) < leastHeaders {
-		return guard.ErrFragment // the guard cannot judge it
-	}
-	if err := guard.Check(gsoType, headers); err != nil {
-		return err
-	}
 	iov, length := w.iov[:0], 0
 	for _, b := range w.pieces {
 		if len(b) == 0 {
@@ -386,17 +381,9 @@ func (w *writer) writev(fd uintptr) error {
 	}
 	w.iov = iov
 	w.used = max(w.used, len(w.pieces))
-	for {
-		n, _, errno := unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(unsafe.SliceData(iov))), uintptr(len(iov)))
-		runtime.KeepAlive(w)
-		switch {
-		case errno == unix.EINTR:
-		case errno != 0:
-			return errno
-		case int(n) != length:
-			return fmt.Errorf("tun: writev(2) took %d of %d bytes: %w", n, length, os.ErrInvalid)
-		default:
-			return nil
-		}
+	n, err := w.q.dev.sys.writev(int(fd), iov)
+	if err == nil && n != length {
+		return io.ErrShortWrite
 	}
+	return err
 }

@@ -1,7 +1,8 @@
 // Package guard keeps a test from crashing the machine it runs on. If an IP fragment
 // with a GSO type is reassembled, kernels without the fix for CVE-2026-80590 panic
 // (fixed in 6.1.186, 6.6.155, 6.12.107, 6.18.48, 7.1.12 and 7.2.2). Every write to a
-// TUN or packet socket calls Check first.
+// TUN, TAP or packet socket calls Check first, or CheckTunnel if the virtio_net_hdr has
+// 24 bytes.
 //
 // The package imports nothing, shares no code with what is tested, and is exempt from
 // planted bugs.
@@ -21,29 +22,69 @@ var ErrFragment error = fragment{}
 // IPv6, also in an encapsulated packet. packet starts with the IP header and may end
 // after the headers. A version that is neither 4 nor 6 is treated as IPv4. Check only
 // reads, and in doubt it refuses.
+//
+// Check does not look into UDP. On a device with headers of 24 bytes CheckTunnel must
+// be called instead.
 func Check(gsoType uint8, packet []byte) error {
 	if gsoType == 0 {
 		return nil
 	}
+	if fragmented(packet, 0) {
+		return ErrFragment
+	}
+	return nil
+}
+
+// CheckTunnel is Check for a device whose virtio_net_hdr has 24 bytes: the packet may
+// be in a UDP tunnel, and innerNH is its inner_nh_offset. CheckTunnel refuses what
+// Check refuses. If gsoType has a tunnel bit, it also refuses a sign of a fragment in
+// the inner packet. The kernel takes the inner version from gsoType, or from the
+// packet: both are tried.
+func CheckTunnel(gsoType uint8, innerNH int, packet []byte) error {
+	const tunnels, tcp4, tcp6 = 0x60, 1, 4
+	if err := Check(gsoType, packet); err != nil || gsoType&tunnels == 0 {
+		return err
+	}
+	inner := packet[min(max(innerNH, 0), len(packet)):]
+	version := byte(0)
+	switch gsoType & 0x0F {
+	case tcp4:
+		version = 4
+	case tcp6:
+		version = 6
+	}
+	if fragmented(inner, 0) || fragmented(inner, version) {
+		return ErrFragment
+	}
+	return nil
+}
+
+// fragmented reports whether a packet shows any sign of a fragment. version is that of
+// its first header; 0 takes it from the packet.
+func fragmented(packet []byte, version byte) bool {
 	for len(packet) > 0 {
+		if version == 0 {
+			version = packet[0] >> 4
+		}
 		var next byte
-		if packet[0]>>4 == 6 {
+		if version == 6 {
 			next, packet = behindIPv6(packet)
 		} else {
 			if len(packet) > 6 && packet[6]&0x3F != 0 || len(packet) > 7 && packet[7] != 0 {
-				return ErrFragment
+				return true
 			}
 			next, packet = behindIPv4(packet)
 		}
 		switch next {
 		case protoFragment:
-			return ErrFragment
+			return true
 		case protoIPIP, protoIPv6: // encapsulated
+			version = 0
 		default:
-			return nil
+			return false
 		}
 	}
-	return nil
+	return false
 }
 
 const (

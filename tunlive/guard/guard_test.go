@@ -67,6 +67,9 @@ func TestCheck(t *testing.T) {
 			if want := c.refuse && gso != 0; (err != nil) != want || err != nil && err != ErrFragment {
 				t.Errorf("%s, GSO type %#x: %v, want refused %v", c.name, gso, err, want)
 			}
+			if got := CheckTunnel(gso, len(c.packet), c.packet); got != err {
+				t.Errorf("%s, GSO type %#x: CheckTunnel gives %v, Check %v", c.name, gso, got, err)
+			}
 		}
 	}
 }
@@ -82,6 +85,78 @@ func TestCheckAnywhere(t *testing.T) {
 			}
 			if fragment := frag&0x3FFF != 0; fragment != (Check(1, b) == ErrFragment) {
 				t.Fatalf("first byte %#x, fragment field %#x: %v", first, frag, Check(1, b))
+			}
+		}
+	}
+}
+
+// TestCheckTunnel checks that the fragment bits of both headers are found in all types
+// with a tunnel, and that those of the inner one are looked for where inner_nh_offset
+// says.
+func TestCheckTunnel(t *testing.T) {
+	outer := func(v6 bool, frag uint16, inner []byte) (packet []byte, innerNH int) {
+		between := make([]byte, 8+8+14) // UDP, VXLAN, Ethernet
+		if v6 {
+			packet = ipv6(17, between...)
+		} else {
+			packet = ipv4(frag, 17, between...)
+		}
+		return append(packet, inner...), len(packet)
+	}
+	odd4, odd6 := ipv4(0x2000, 6), ipv6(44)
+	odd4[0], odd6[0] = 0x65, 0x40 // versions that are not those of the type
+	for _, c := range []struct {
+		name  string
+		frag  uint16
+		inner []byte
+		types []uint8 // inner types for which it is refused
+	}{
+		{"none", 0, ipv4(0x4000, 6), nil},
+		{"IPv6", 0, ipv6(6), []uint8{1}}, // as IPv4 it has an offset
+		{"outer MF", 0x2000, ipv4(0, 6), []uint8{1, 4, 5}},
+		{"inner MF", 0, ipv4(0x2000, 6), []uint8{1, 4, 5}},
+		{"inner offset", 0, ipv4(1, 17), []uint8{1, 4, 5}},
+		{"inner Fragment header", 0, ipv6(44), []uint8{1, 4, 5}},
+		{"inner Fragment header after options", 0, ipv6(60, header(44, 0, 8)...), []uint8{1, 4, 5}},
+		{"MF, version 6", 0, odd4, []uint8{1}},
+		{"Fragment header, version 4", 0, odd6, []uint8{1, 4, 5}},
+		{"MF inside IPIP", 0, ipv4(0, 4, ipv4(0x2000, 6)...), []uint8{1, 4, 5}},
+		{"empty", 0, nil, nil},
+	} {
+		for _, v6 := range []bool{false, true} {
+			if v6 && c.frag != 0 {
+				continue
+			}
+			packet, innerNH := outer(v6, c.frag, c.inner)
+			for _, inner := range []uint8{1, 4, 5} {
+				refuse := false
+				for _, of := range c.types {
+					refuse = refuse || of == inner
+				}
+				for _, tunnel := range []uint8{0x20, 0x40, 0x60, 0xA0} {
+					if err := CheckTunnel(inner|tunnel, innerNH, packet); (err != nil) != refuse {
+						t.Errorf("%s, IPv6 outside %v, GSO type %#x: %v, want refused %v", c.name, v6, inner|tunnel, err, refuse)
+					}
+				}
+				if err := CheckTunnel(0, innerNH, packet); err != nil {
+					t.Errorf("%s without a GSO type: %v", c.name, err)
+				}
+			}
+			for innerNH := range 1 << 16 {
+				_ = CheckTunnel(0x21, innerNH, packet) // no offset causes a panic
+			}
+		}
+	}
+}
+
+// TestCheckTunnelAnywhere checks that no surrounding bits hide an inner fragment of IPv4.
+func TestCheckTunnelAnywhere(t *testing.T) {
+	b := append(ipv4(0x4000, 17, make([]byte, 16)...), ipv4(0, 6)...)
+	for first := range 256 {
+		for frag := range 1 << 16 {
+			b[36], b[42], b[43] = byte(first), byte(frag>>8), byte(frag)
+			if err := CheckTunnel(0x21, 36, b); frag&0x3FFF != 0 && err != ErrFragment {
+				t.Fatalf("first byte %#x, fragment field %#x: %v", first, frag, err)
 			}
 		}
 	}

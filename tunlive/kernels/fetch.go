@@ -24,14 +24,15 @@ type Kernel struct {
 	Arch     string            `json:"arch"`
 	Release  string            `json:"release"` // as uname has it
 	Packages []string          `json:"packages"`
-	Files    map[string]string `json:"files"` // SHA-256, by name: vmlinuz, modules
+	Modules  []string          `json:"modules"` // that were asked for
+	Files    map[string]string `json:"files"`   // SHA-256, by name: vmlinuz, modules
 
 	dir string
 }
 
 // modules are the modules that a TUN and the oracles of package tunlive need, unless
-// they are built in. None depends on another.
-var modules = []string{"tun", "veth", "sch_ingress", "cls_u32", "act_mirred", "sch_tbf"}
+// they are built in. Each depends only on earlier ones.
+var modules = []string{"tun", "veth", "sch_ingress", "cls_u32", "act_mirred", "sch_tbf", "udp_tunnel", "ip6_udp_tunnel", "vxlan", "geneve"}
 
 // Cache is a directory with kernels and, if the machine has none, QEMU.
 type Cache struct {
@@ -49,13 +50,16 @@ func (c Cache) Get(ctx context.Context, s Series) (*Kernel, *QEMU, error) {
 	return k, q, err
 }
 
-// Kernel returns the kernel of a series and checks it. If it is missing, Kernel
-// fetches it.
+// Kernel returns the kernel of a series and checks it. If it is missing, or was fetched for
+// other modules, Kernel fetches it.
 func (c Cache) Kernel(ctx context.Context, s Series) (*Kernel, error) {
 	dir := filepath.Join(c.Dir, s.Name)
 	k, err := load(dir)
-	if err == nil || !errors.Is(err, os.ErrNotExist) {
-		return k, err
+	switch {
+	case err == nil && slices.Equal(k.Modules, modules):
+		return k, nil
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return nil, err
 	}
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return nil, errors.New("apt-get, which fetches it, is missing")
@@ -65,7 +69,7 @@ func (c Cache) Kernel(ctx context.Context, s Series) (*Kernel, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(tmp)
-	k = &Kernel{Series: s.Name, Arch: s.Arch, Files: map[string]string{}}
+	k = &Kernel{Series: s.Name, Arch: s.Arch, Modules: modules, Files: map[string]string{}}
 	a, err := c.find(ctx, s, k, filepath.Join(tmp, "apt"))
 	if err != nil {
 		return nil, err
@@ -89,6 +93,9 @@ func (c Cache) Kernel(ctx context.Context, s Series) (*Kernel, error) {
 	b, err := json.MarshalIndent(k, "", "\t")
 	if err == nil {
 		err = os.WriteFile(filepath.Join(out, "kernel.json"), b, 0o644)
+	}
+	if err == nil {
+		err = os.RemoveAll(dir)
 	}
 	if err == nil {
 		err = os.Rename(out, dir) // so that it is complete or missing

@@ -1,7 +1,33 @@
-// Package anonymise replaces the addresses and the payload of packets, and keeps
-// everything that an offload looks at: lengths, flags, numbers and options, which
-// packets are of one flow, which payloads are equal, and whether a checksum is right,
-// partial, absent or wrong. A wrong checksum stays wrong by as much.
+// Package anonymise replaces the addresses and the payload of packets, so that a capture
+// can be published. It keeps what an offload looks at, so that a tool says of the copy what
+// it says of the original.
+//
+// These stay:
+//
+//   - the length of each packet, its time and its place in the capture;
+//   - every field of the IP, TCP and UDP headers except addresses and checksums: lengths,
+//     flags, IDs, ports, sequence numbers, windows;
+//   - the type and code of ICMP messages, and the Fragment headers of IPv6;
+//   - the kind and length of each option, and the data of MSS, window scale, SACK and
+//     timestamp options, of router alerts and of jumbo payloads;
+//   - how far a source route has been followed;
+//   - the VnetHdr in a packet's comment;
+//   - addresses that identify nobody: loopback, unspecified, broadcast, and multicast
+//     groups that everybody uses;
+//   - zeros after the end of a packet;
+//   - which packets are of one flow, which addresses, payloads and options are equal, and
+//     which bytes of a TCP stream are equal to those sent at the same place before;
+//   - whether a checksum is right, partial, absent or wrong. A wrong checksum keeps the error
+//     that makes it, or is wrong by as much.
+//
+// Nothing else of a packet stays. Addresses get new ones. All other bytes are enciphered
+// with a random key that never leaves the Anonymiser: payload, the data of other options,
+// all headers inside a tunnel or inside an ICMP message, and bytes after the end of a
+// packet. Link headers, other comments, and the names of interfaces are left out.
+//
+// The key streams of two flows have nothing in common. If two different payloads are at one
+// place of a TCP stream, their difference (xor) is not hidden: an offload may have changed
+// bytes, or a connection may use the ports of an older one again.
 package anonymise
 
 import (
@@ -9,36 +35,42 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
-	"slices"
 
+	"tunproof/fuzz/capture/check"
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/packet"
 )
 
-// Anonymiser anonymises packets. It replaces equal addresses by equal ones and equal
-// payloads by equal ones, in all its packets. Its key is random and never leaves it.
+// Anonymiser anonymises packets. Its key is random and never leaves it.
 type Anonymiser struct {
 	// Whole counts the UDP superpackets whose datagrams have an unknown length. They
 	// are enciphered as a whole, so they no longer have the bytes of their datagrams.
 	Whole int
+	// Unlike counts the wrong checksums of which check says something else in the copy, and
+	// the old addresses that are also new ones.
+	Unlike int
 
-	block cipher.Block
-	size  int // payload bytes of the datagrams in a UDP superpacket; 0 if unknown
-	addrs map[netip.Addr]int
-	most  int // how many addresses are replaced at most
+	first  [32]byte // the first key
+	key    [32]byte
+	size   int // payload bytes of the datagrams in a UDP superpacket; 0 if unknown
+	most   int // how many addresses are replaced at most
+	search int // how many bytes of packets explain may still judge
+
+	block   cipher.Block
+	was, is *check.Checker    // of the packets of this capture so far, and of their copies
+	wrong   map[string][]byte // copies of packets with wrong checksums
+	longest []map[string]int  // the payload of the longest datagram of each flow, by capture
+	addresses
 }
 
 // longestPlain is the length of the longest UDP packet that may have a partial
 // checksum without being a superpacket.
 const longestPlain = 1500
-
-// maxAddresses bounds the number of addresses, and with it the memory.
-const maxAddresses = 1 << 20
 
 // New returns an Anonymiser. size is the payload length in bytes of the datagrams of a UDP
 // superpacket that has no VnetHdr; one with a VnetHdr has its own gso_size. With the size,
@@ -53,240 +85,143 @@ func New(size int) (*Anonymiser, error) {
 }
 
 func keyed(key [32]byte, size int) (*Anonymiser, error) {
+	a := &Anonymiser{first: key, size: size, most: maxAddresses}
+	return a, a.restart(key)
+}
+
+// restart forgets all packets and begins with another key.
+func (a *Anonymiser) restart(key [32]byte) error {
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &Anonymiser{block: block, size: size, addrs: map[netip.Addr]int{}, most: maxAddresses}, nil
+	a.Whole, a.Unlike, a.key, a.block = 0, 0, key, block
+	a.wrong, a.longest = map[string][]byte{}, nil
+	a.addresses = addresses{new: map[netip.Addr]netip.Addr{}, made: map[netip.Addr]bool{}}
+	a.xor(a.stream("addresses"), a.random[:], a.random[:])
+	if a.net = 10; key != a.first && a.random[0]&1 == 1 {
+		a.net = 240 // the sums are larger
+	}
+	a.Begin()
+	return nil
+}
+
+// Begin says that the next packets are those of another capture.
+func (a *Anonymiser) Begin() {
+	a.longest = append(a.longest, map[string]int{})
+	nothing := func(check.Finding) {}
+	a.was, a.is = check.New(check.Config{}, nothing), check.New(check.Config{}, nothing)
+}
+
+// maxFlows bounds the flows of which a capture's longest datagram is remembered.
+const maxFlows = 1 << 16
+
+// Joined returns the number of flows whose longest datagram is longer in one capture than in
+// another. If datagrams were joined between the captures, and no size is known, the copy of
+// the long one does not show that.
+func (a *Anonymiser) Joined() int {
+	all := map[string][2]int{} // the shortest and the longest
+	for _, of := range a.longest {
+		for id, n := range of {
+			x, has := all[id]
+			if !has {
+				x = [2]int{n, n}
+			}
+			all[id] = [2]int{min(x[0], n), max(x[1], n)}
+		}
+	}
+	joined := 0
+	for _, x := range all {
+		if x[0] < x[1] {
+			joined++
+		}
+	}
+	return joined
 }
 
 // Packet returns p anonymised, in a new slice. It keeps only the VnetHdr of a comment.
 // One that cannot be read is an error, and so are too many addresses.
 func (a *Anonymiser) Packet(p pcap.Packet) (pcap.Packet, error) {
-	b := bytes.Clone(p.Data)
-	h := packet.Parse(b)
 	vnet, hasVnet, err := pcap.Vnet(p.Comment)
 	if err != nil {
 		return p, fmt.Errorf("packet %d: %w", p.Number, err)
 	}
-	was := sums(h, p.Data)
-	if err := a.addresses(h, b); err != nil {
+	h, b := packet.Parse(p.Data), bytes.Clone(p.Data)
+	if err := a.replaceAddresses(h, b); err != nil {
 		return p, fmt.Errorf("packet %d: %w", p.Number, err)
 	}
-	a.options(h, b)
-	flow := h.Flow(b)
-	at := payloadOff(h, b)
-	if at < len(b) {
-		size := a.size
-		if hasVnet && vnet.GSOType != 0 {
-			size = int(vnet.GSOSize)
-		}
-		if size == 0 && h.Proto == 17 && was.class == packet.Partial && len(b) > longestPlain {
-			a.Whole++
-		}
-		a.payload(flow, h, size, seqOf(h, b), b[at:], p.Data[at:])
+	at := a.options(h, b)
+	size := a.size
+	if hasVnet && vnet.GSOType != 0 {
+		size = int(vnet.GSOSize)
 	}
-	was.restore(h, b, at)
-	p.Data = b
-	p.Comment = ""
+	if size == 0 && h.Proto == 17 && packet.Checksum(p.Data) == packet.Partial && len(b) > longestPlain && at < len(b) {
+		a.Whole++
+	}
+	if size == 0 && h.Proto == 17 && h.PayloadOff > 0 && !h.Fragment {
+		of, id := a.longest[len(a.longest)-1], flowID(h, p.Data)
+		if _, has := of[id]; has || len(of) < maxFlows {
+			of[id] = max(of[id], len(b)-h.PayloadOff)
+		}
+	}
+	a.payload(h, at, size, b, p.Data)
+	a.sums(h, p, b, at)
+	was := p
+	p.Data, p.Comment = b, ""
 	if hasVnet {
 		p.Comment = pcap.VnetComment(vnet)
+	}
+	if err := errors.Join(a.was.Packet(was), a.is.Packet(p)); err != nil {
+		return was, err
 	}
 	return p, nil
 }
 
-// payloadOff returns the offset of the first byte to encipher. That is after the
-// header of TCP or UDP, and after the type, code and checksum of other protocols. In a
-// later fragment it is after the IP header. If the IP header is incomplete, it is where
-// the addresses would be.
-func payloadOff(h packet.Header, b []byte) int {
-	if h.PayloadOff > 0 {
-		return h.PayloadOff
+// flowID returns bytes that identify the flow of a packet and the kind of its payload. They
+// are as long for each flow.
+func flowID(h packet.Header, b []byte) string {
+	flow, kind, version := h.Flow(b), byte(0), byte(0)
+	if h.Fragment {
+		kind = 1
 	}
-	ip := 0
+	if len(b) > 0 {
+		version = b[0] >> 4 // which a packet without a complete IP header may have too
+	}
+	id := append([]byte{flow.Version, version, h.Proto, kind}, flow.Src[:]...)
+	id = append(id, flow.Dst[:]...)
+	return string(binary.BigEndian.AppendUint32(id, uint32(flow.SrcPort)<<16|uint32(flow.DstPort)))
+}
+
+// payload enciphers the bytes of from from an offset on into to, where the addresses have
+// been replaced. TCP's key stream depends on the sequence number, so bytes that are the
+// same in segments with other boundaries stay the same, and a changed byte stays a changed
+// byte. Other payloads, in pieces of size bytes, depend only on their flow and contents.
+func (a *Anonymiser) payload(h packet.Header, at, size int, to, from []byte) {
+	end := len(from)
+	if h.IPLen >= at && h.IPLen < end && isZero(from[h.IPLen:]) {
+		end = h.IPLen // padding
+	}
+	id := flowID(h, from)
 	switch {
-	case h.L4Off > 0 && h.Proto == 6: // the header is incomplete
-		ip = h.L4Off + 20
-	case h.L4Off > 0:
-		ip = h.L4Off + 8
-	case h.Version == 4:
-		ip = 4 * int(b[0]&15)
-		if binary.BigEndian.Uint16(b[6:])&0x1FFF == 0 {
-			ip += 4
-		}
-	case h.Version == 6 && h.Proto == 44:
-		ip = 40 + h.Extensions + 8 // the Fragment header
-	case h.Version == 6:
-		ip = 40 + h.Extensions + 4
-	case len(b) > 0 && b[0]>>4 == 4:
-		ip = 12
-	case len(b) > 0 && b[0]>>4 == 6:
-		ip = 8
+	case at >= end:
+		return
+	case h.Proto == 6 && h.PayloadOff > 0 && !h.Fragment:
+		s := a.stream(id)
+		s.off = binary.BigEndian.Uint32(from[h.L4Off+4:])
+		a.xor(s, to[at:end], from[at:end])
 	default:
-		ip = 1 // the first byte stays: it has no IP version
-	}
-	return min(ip, len(b))
-}
-
-// addresses replaces the source and the destination by consecutive addresses of
-// 10.0.0.0/8 or 2001:db8:ffff::/64. Addresses that identify nobody stay.
-func (a *Anonymiser) addresses(h packet.Header, b []byte) error {
-	at, n := 0, 0
-	switch h.Version {
-	case 4:
-		at, n = 12, 4
-	case 6:
-		at, n = 8, 16
-	}
-	for range 2 {
-		if n == 0 {
-			break
+		if size == 0 || h.Proto != 17 || h.PayloadOff == 0 {
+			size = end - at
 		}
-		addr, _ := netip.AddrFromSlice(b[at : at+n])
-		if !impersonal(addr) && !addr.IsUnspecified() && !addr.IsLoopback() && addr != netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
-			i, known := a.addrs[addr]
-			if !known {
-				if i = len(a.addrs) + 1; i > a.most {
-					return fmt.Errorf("more than %d addresses: split the capture", a.most)
-				}
-				a.addrs[addr] = i
-			}
-			if n == 4 {
-				binary.BigEndian.PutUint32(b[at:], 10<<24|uint32(i))
-			} else {
-				group := binary.BigEndian.Uint64(b[at:]) &^ (1<<48 - 1)
-				binary.BigEndian.PutUint64(b[at:], 0x20010db8ffff<<16)
-				if addr.IsMulticast() {
-					binary.BigEndian.PutUint64(b[at:], group)
-				}
-				binary.BigEndian.PutUint64(b[at+8:], 1<<32|uint64(i))
-			}
-		}
-		at += n
-	}
-	return nil
-}
-
-// impersonal reports whether addr is a multicast group that does not identify a
-// network or a host, as some IPv6 groups do.
-func impersonal(addr netip.Addr) bool {
-	b := addr.As16()
-	return addr.IsMulticast() && (addr.Is4() || [12]byte(b[2:14]) == [12]byte{})
-}
-
-// options enciphers the data of options, except those that offload and congestion
-// control need. It keeps their kinds and lengths, and equal data stays equal.
-func (a *Anonymiser) options(h packet.Header, b []byte) {
-	if h.Version == 4 {
-		a.hideOptions(b[20:4*int(b[0]&15)], 1, nil)
-	}
-	if h.Version == 6 {
-		next, at := b[6], 40
-		for at < 40+h.Extensions {
-			n := 8 + 8*int(b[at+1])
-			if next == 43 {
-				a.hide(next, b[at+4:at+n]) // the addresses, after type and segments left
-			} else {
-				a.hideOptions(b[at+2:at+n], 0, map[byte][2]int{5: {4, 4}, 0xC2: {6, 6}}) // router alert, jumbo payload
-			}
-			next, at = b[at], at+n
+		for i := at; i < end; i += size {
+			piece := from[i:min(i+size, end)]
+			a.xor(a.datagram(id, piece), to[i:], piece)
 		}
 	}
-	if h.Proto == 6 && h.PayloadOff > 0 {
-		a.hideOptions(b[h.L4Off+20:h.PayloadOff], 1, map[byte][2]int{2: {4, 4}, 3: {3, 3}, 4: {2, 2}, 5: {10, 34}, 8: {10, 10}}) // MSS, window scale, SACK, timestamps
+	if h.IPLen >= at && h.IPLen < end && isZero(to[h.IPLen:]) {
+		to[len(to)-1] = 1 // so that the bytes do not look like padding
 	}
 }
 
-// hide enciphers the data of an option of this kind.
-func (a *Anonymiser) hide(kind byte, b []byte) { a.permute([]byte{kind}, b) }
-
-// hideOptions enciphers the data in a list of options. Each has a kind, a length and
-// data; the kinds up to single are one byte long. In IPv4 and TCP single is 1, and the
-// length includes the bytes of kind and length. In IPv6 single is 0, and it does not.
-// An option in keep stays if its length is within the limits given there.
-func (a *Anonymiser) hideOptions(b []byte, single byte, keep map[byte][2]int) {
-	for at := 0; at < len(b); {
-		kind := b[at]
-		if kind <= single {
-			at++
-			continue
-		}
-		n := 0
-		if at+1 < len(b) {
-			n = int(b[at+1])
-			if single == 0 {
-				n += 2
-			}
-		}
-		if n < 2 || at+n > len(b) {
-			a.hide(kind, b[at+1:]) // not a valid option
-			return
-		}
-		if l, kept := keep[kind]; !kept || n < l[0] || n > l[1] {
-			a.hide(kind, b[at+2:at+n])
-		}
-		at += n
-	}
-}
-
-// payload enciphers the payload from into to. TCP's key stream depends on the sequence
-// number, so bytes that are the same in segments with other boundaries stay the same,
-// and a changed byte stays a changed byte. If two different payloads are at one place of a flow, their
-// difference (xor) is not hidden: an offload may have changed bytes, or a connection
-// may reuse the ports of an older one. Other payloads depend only on their contents.
-func (a *Anonymiser) payload(flow packet.Flow, h packet.Header, size int, seq uint32, to, from []byte) {
-	var id [38]byte
-	id[0], id[1] = flow.Version, flow.Proto
-	copy(id[2:], flow.Src[:])
-	copy(id[18:], flow.Dst[:])
-	binary.BigEndian.PutUint16(id[34:], flow.SrcPort)
-	binary.BigEndian.PutUint16(id[36:], flow.DstPort)
-	if h.Proto == 6 && flow.HasPorts() {
-		a.encipher(id[:], seq, to, from)
-		return
-	}
-	if size == 0 || h.Proto != 17 {
-		size = len(from)
-	}
-	for len(to) > 0 {
-		n := min(size, len(to))
-		a.permute(id[:], to[:n])
-		to = to[n:]
-	}
-}
-
-// seqOf returns the sequence number of a TCP packet, or 0.
-func seqOf(h packet.Header, b []byte) uint32 {
-	if h.Proto != 6 || h.PayloadOff == 0 {
-		return 0
-	}
-	return binary.BigEndian.Uint32(b[h.L4Off+4:])
-}
-
-// permute enciphers b in place with a Feistel network of four rounds, keyed by id:
-// equal slices stay equal, different ones stay different, and nothing else shows. A
-// single byte is enciphered with the key stream of id.
-func (a *Anonymiser) permute(id, b []byte) {
-	if len(b) < 2 {
-		a.encipher(id, 0, b, b)
-		return
-	}
-	left, right := b[:len(b)/2], b[len(b)/2:]
-	for round := range byte(4) {
-		a.encipher(slices.Concat(id, []byte{round}, right), 0, left, left)
-		left, right = right, left
-	}
-}
-
-// encipher enciphers from into to with AES in counter mode. id selects the key stream,
-// and at is the offset in it.
-func (a *Anonymiser) encipher(id []byte, at uint32, to, from []byte) {
-	sum := sha256.Sum256(id)
-	var iv [16]byte
-	copy(iv[:8], sum[:])
-	binary.BigEndian.PutUint64(iv[8:], uint64(at/16))
-	stream := cipher.NewCTR(a.block, iv[:])
-	var skipped [16]byte
-	stream.XORKeyStream(skipped[:at%16], skipped[:at%16])
-	stream.XORKeyStream(to, from)
-}
+// isZero reports whether all bytes are zero.
+func isZero(b []byte) bool { return bytes.Count(b, []byte{0}) == len(b) }

@@ -1,11 +1,14 @@
 package check
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"tunproof/fuzz/packet"
+	"tunproof/fuzz/record"
 	"tunproof/model"
 )
 
@@ -18,25 +21,33 @@ import (
 type explainer struct {
 	got  uint16
 	fits []string
+	all  *[]Cause // takes every cause; nil if nobody asks
 }
 
 // value adds a cause that writes v.
 func (e *explainer) value(v uint16, text string) {
+	if e.all != nil {
+		*e.all = append(*e.all, Cause{text, v})
+	}
 	if v == e.got {
 		e.fits = append(e.fits, text)
 	}
 }
 
-// sum adds a cause that writes the complement of s, a sum.
-func (e *explainer) sum(s int, text string) { e.value(^fold(s), text) }
-
-// text returns the causes in words: the simplest, and one more that fits.
-func (e *explainer) text() string {
-	list := e.fits
-	if len(list) > 2 {
-		list = list[:2]
+// sum adds a cause that writes the complement of s, a sum, which may be negative.
+func (e *explainer) sum(s int, text string) {
+	if s < 0 {
+		s = s%0xFFFF + 0xFFFF
 	}
-	return strings.Join(list, ", or ")
+	e.value(^fold(s), text)
+}
+
+// mostCauses is how many causes of one value are named.
+const mostCauses = 3
+
+// text returns the causes in words, the simplest first.
+func (e *explainer) text() string {
+	return strings.Join(e.fits[:min(len(e.fits), mostCauses)], ", or ")
 }
 
 // fold returns a sum of 16-bit words in 16 bits.
@@ -69,7 +80,7 @@ func (p *judged) headerCauses(f *flow, got uint16) (cause string, ecn bool) {
 	hdrLen := 4 * int(p.b[0]&15)
 	all := words(p.b[:10], p.b[12:hdrLen])
 	sum, want := fold(all), ^fold(all)
-	e := explainer{got: got}
+	e := explainer{got: got, all: p.causes}
 	e.value(0, "it was never filled in, or summed over itself")
 	if hdrLen > 20 {
 		e.sum(words(p.b[:10], p.b[12:20]), fmt.Sprintf("it covers 20 of the %d bytes of the header: the options were left out", hdrLen))
@@ -78,9 +89,11 @@ func (p *judged) headerCauses(f *flow, got uint16) (cause string, ecn bool) {
 	e.value(swap(want), "its bytes are swapped")
 	carries(&e, all)
 	e.sum(all+1<<8, "the TTL was lowered by 1 without updating the checksum")
+	e.sum(all+2<<8, "the TTL was lowered by 1, and the checksum was updated in the wrong direction")
 	e.sum(all-int(p.u16(2)), "the total length was 0 when it was computed")
 	e.sum(all-int(p.u16(4)), "the ID was 0 when it was computed")
 	e.sum(all-int(p.u16(4))+int(swap(p.u16(4))), "the bytes of the ID were swapped when it was computed")
+	e.sum(all-int(p.u16(2))+int(swap(p.u16(2))), "the bytes of the total length were swapped when it was computed")
 	for bits := range 4 {
 		if now := int(p.b[1] & 3); bits != now {
 			before := len(e.fits)
@@ -98,7 +111,9 @@ func (p *judged) headerCauses(f *flow, got uint16) (cause string, ecn bool) {
 			e.value(l.ipSum, fmt.Sprintf("it is packet %d's checksum", l.number))
 		}
 	}
-	e.sum(words(p.b), "it covers the whole packet")
+	e.sum(all+words(p.b[hdrLen:]), "it covers the whole packet")
+	offByOne(&e, want)
+	p.addressCauses(&e, &f.off[0], all, minus(^got, sum))
 	return e.text(), ecn
 }
 
@@ -114,23 +129,24 @@ func carries(e *explainer, all int) {
 
 // l4Causes explains a wrong checksum of TCP or UDP that should be complete.
 func (p *judged) l4Causes(f *flow, c packet.Sum) string {
-	e := explainer{got: c.Got}
+	e := explainer{got: c.Got, all: p.causes}
 	b, at, end := p.b, c.At, c.End
 	addresses, proto, n := words(p.Addresses(b)), int(p.Proto), end-p.L4Off
 	rest := words(b[p.L4Off:at], b[at+2:end])
 	pseudo := addresses + proto + n>>16 + n&0xFFFF
 	all := pseudo + rest
+	p.translatedPartial(&e, f, proto+n)
 	if p.Proto == 6 || p.Version == 6 {
 		e.value(0, "it was never filled in, or summed over itself")
 	}
 	e.value(^c.Partial, "it is the complement of the pseudo-header sum: the payload is not in it")
-	e.value(fold(addresses+proto), "it is only the pseudo-header's sum, and without the length: the partial checksum was wrong, and was not completed")
+	e.value(fold(addresses+proto), withoutLength)
 	if p.gso || len(b) > 1500 {
 		e.value(fold(pseudo+1), "it is only the pseudo-header's sum, one too large")
 		e.value(fold(pseudo+0xFFFE), "it is only the pseudo-header's sum, one too small")
 	}
 	e.sum(rest, "the pseudo-header was not summed")
-	e.sum(all+pseudo, "the pseudo-header was summed twice")
+	e.sum(all+pseudo, "the pseudo-header was summed twice, or the field held the partial checksum while it was summed")
 	e.value(fold(all), "the sum was not complemented")
 	e.value(swap(c.Want), "its bytes are swapped")
 	carries(&e, all)
@@ -151,18 +167,119 @@ func (p *judged) l4Causes(f *flow, c packet.Sum) string {
 	}
 	p.spanCauses(&e, c, all)
 	p.fieldCauses(&e, f, c, all)
+	offByOne(&e, c.Want)
+	p.addressCauses(&e, &f.off[1], all, minus(^c.Got, c.Sum))
+	p.portCauses(&e, all)
 	return e.text()
+}
+
+// leastMerged is the smallest payload of a segment that a network card is expected to merge.
+const leastMerged = 256
+
+// withoutLength is the cause that a partial checksum lacks the length, as some network cards
+// want it.
+const withoutLength = "it is only the pseudo-header's sum, and without the length: the partial checksum was wrong, and was not completed"
+
+// translatedPartial adds the cause that the checksum is the pseudo-header's sum of other
+// addresses: from packet to packet it changes only with the length. rest is the sum of the
+// pseudo-header's protocol and length.
+func (p *judged) translatedPartial(e *explainer, f *flow, rest int) {
+	base := minus(e.got, fold(rest))
+	if f.baseAt > 0 && f.baseRest != rest {
+		e.value(fold(int(f.base)+rest), fmt.Sprintf("like packet %d's it changes only with the length: it is the pseudo-header's sum of other addresses, translated or edited after the capture", f.baseAt))
+	}
+	f.base, f.baseAt, f.baseRest = base, p.n, rest
+}
+
+// lro ends the cause that a network card merged packets.
+const lro = "the length was raised without updating the checksum (LRO)"
+
+// offByOne adds the mistake of an update as in RFC 1624 that loses a carry, or adds one
+// too many.
+func offByOne(e *explainer, want uint16) {
+	e.value(fold(int(want)+1), "it is off by one, too large: a carry was lost when it was updated")
+	e.value(fold(int(want)+0xFFFE), "it is off by one, too small: a carry was added twice when it was updated")
+}
+
+// addressCauses adds an address that was translated without an update of the checksum, or
+// with a wrong one, if nothing else fits. Earlier packets show the address, or are off by
+// as much: the latest is last.
+func (p *judged) addressCauses(e *explainer, last *offBy, all int, by uint16) {
+	if len(e.fits) > 0 {
+		return
+	}
+	half := len(p.Addresses(p.b)) / 2
+	for i, name := range [2]string{"source", "destination"} {
+		now := p.Addresses(p.b)[i*half : (i+1)*half]
+		for _, old := range p.check.seen.addresses {
+			if len(old.b) != half || bytes.Equal(old.b, now) {
+				continue
+			}
+			e.sum(all-words(now)+words(old.b), fmt.Sprintf("the %s had another address when it was computed, one of packet %d's (NAT)", name, old.packet))
+			e.sum(all-2*words(now)+2*words(old.b), fmt.Sprintf("the %s had another address, one of packet %d's, and the checksum was updated in the wrong direction (NAT)", name, old.packet))
+		}
+	}
+	if last.packet > 0 && len(e.fits) == 0 {
+		e.sum(all+int(last.by), fmt.Sprintf("as much as packet %d's: it looks as if an address or a port had been translated without an update (NAT)", last.packet))
+	}
+	*last = offBy{by, p.n}
+}
+
+// portCauses adds a port that was translated without an update of the checksum, if nothing
+// else fits. Earlier packets show the port.
+func (p *judged) portCauses(e *explainer, all int) {
+	if len(e.fits) > 0 {
+		return
+	}
+	for i, name := range [2]string{"source", "destination"} {
+		now := p.b[p.L4Off+2*i : p.L4Off+2*i+2]
+		for _, old := range p.check.seen.ports {
+			if !bytes.Equal(old.b, now) {
+				e.sum(all-words(now)+words(old.b), fmt.Sprintf("the %s had another port when it was computed: %d, as in packet %d (NAT)", name, words(old.b), old.packet))
+			}
+		}
+	}
+}
+
+// seen holds the latest different addresses and ports of a capture.
+type seen struct{ addresses, ports []sighting }
+
+// sighting is an address or a port, and the first packet that it was seen in.
+type sighting struct {
+	b      []byte
+	packet int
+}
+
+// mostSeen bounds how many addresses and ports are remembered. With more, a wrong checksum
+// would fit one of them by chance.
+const mostSeen = 16
+
+// remember takes the addresses and ports of a packet.
+func (s *seen) remember(p *judged) {
+	if p.Version == 0 {
+		return
+	}
+	both := p.Addresses(p.b)
+	s.addresses = sight(s.addresses, p.n, both[:len(both)/2])
+	s.addresses = sight(s.addresses, p.n, both[len(both)/2:])
+	if p.PayloadOff > 0 && !p.Fragment {
+		s.ports = sight(s.ports, p.n, p.b[p.L4Off:p.L4Off+2])
+		s.ports = sight(s.ports, p.n, p.b[p.L4Off+2:p.L4Off+4])
+	}
+}
+
+// sight adds an address or a port that is new to a list.
+func sight(list []sighting, packet int, b []byte) []sighting {
+	if slices.ContainsFunc(list, func(s sighting) bool { return bytes.Equal(s.b, b) }) {
+		return list
+	}
+	return append(list[max(0, len(list)-mostSeen+1):], sighting{bytes.Clone(b), packet})
 }
 
 // spanCauses adds errors of the bytes that are summed.
 func (p *judged) spanCauses(e *explainer, c packet.Sum, all int) {
 	b, at, end := p.b, c.At, c.End
-	if end < len(b) {
-		past := words(b[p.L4Off:at], b[at+2:]) - words(b[p.L4Off:at], b[at+2:end])
-		e.sum(all+past, fmt.Sprintf("it covers all %d bytes, past the end of the packet", len(b)))
-		more := len(b) - end
-		e.sum(all+past+more, fmt.Sprintf("it covers all %d bytes, past the end of the packet, and the pseudo-header's length too", len(b)))
-	}
+	p.past(e, c, all, slices.Concat(b[end:], p.trailer))
 	if (end-p.L4Off)%2 == 1 {
 		last := int(b[end-1])
 		e.sum(all-last<<8, "the odd last byte was not summed")
@@ -176,11 +293,26 @@ func (p *judged) spanCauses(e *explainer, c packet.Sum, all int) {
 	if p.Proto == 6 && p.PayloadOff > p.L4Off+20 {
 		e.sum(all-words(b[p.L4Off+20:p.PayloadOff]), "the TCP options were not summed")
 	}
-	for size := range p.sizes {
-		if cut := p.PayloadOff + size; cut < end && size > 0 {
+	for _, size := range p.sizes {
+		if cut := p.PayloadOff + size; cut < end && size >= leastMerged {
 			n := cut - p.L4Off
-			e.sum(words(p.Addresses(b))+int(p.Proto)+n+words(b[p.L4Off:at], b[at+2:cut]), fmt.Sprintf("it is right for a packet that ends after the first %d bytes of payload: the length was raised without updating the checksum (LRO)", size))
+			e.sum(words(p.Addresses(b))+int(p.Proto)+n+words(b[p.L4Off:at], b[at+2:cut]), fmt.Sprintf("it is right for a packet that ends after the first %d bytes of payload: %s", size, lro))
 		}
+	}
+}
+
+// past adds the cause that the checksum covers bytes after the packet's end as well: all of
+// rest, or its first bytes.
+func (p *judged) past(e *explainer, c packet.Sum, all int, rest []byte) {
+	before := len(e.fits)
+	for n := len(rest); n > 0 && len(e.fits) == before; n-- {
+		sum := words(rest[:n])
+		if (c.End-p.L4Off)%2 == 1 { // the first of them is the second byte of its word
+			sum = int(rest[0]) + words(rest[1:n])
+		}
+		text := fmt.Sprintf("it covers %s past the end of the packet", record.Count(n, "byte"))
+		e.sum(all+sum, text)
+		e.sum(all+sum+n, text+", and the pseudo-header's length too")
 	}
 }
 
@@ -211,7 +343,7 @@ func (p *judged) fieldCauses(e *explainer, f *flow, c packet.Sum, all int) {
 	if p.Proto == 17 {
 		e.sum(all-2*n+2*l.l4Len, fmt.Sprintf("the lengths were packet %d's when it was computed", l.number))
 	}
-	if len(e.fits) == 0 && l.l4Right != c.Want && l.l4Sum != 0 {
+	if l.l4Right != c.Want && l.l4Sum != 0 {
 		e.value(l.l4Sum, fmt.Sprintf("it is packet %d's checksum", l.number))
 	}
 }
@@ -219,7 +351,7 @@ func (p *judged) fieldCauses(e *explainer, f *flow, c packet.Sum, all int) {
 // partialCauses explains a wrong partial checksum: a field that should hold the
 // pseudo-header sum.
 func (p *judged) partialCauses(f *flow, c packet.Sum) string {
-	e := explainer{got: c.Got}
+	e := explainer{got: c.Got, all: p.causes}
 	n := c.End - p.L4Off
 	addresses, proto := words(p.Addresses(p.b)), int(p.Proto)
 	pseudo := addresses + proto + n>>16 + n&0xFFFF
@@ -234,6 +366,8 @@ func (p *judged) partialCauses(f *flow, c packet.Sum) string {
 	if pseudo > 0xFFFF {
 		e.value(uint16(pseudo), "the carries were not added")
 	}
+	e.value(fold(addresses+proto+int(swap(uint16(n)))), "the length in the pseudo-header had its bytes swapped")
+	e.value(fold(proto+n), "the pseudo-header was summed without the addresses")
 	e.value(fold(addresses+n), "the pseudo-header was summed without the protocol")
 	e.value(fold(addresses+proto+p.IPLen), "the pseudo-header had the length of the whole packet")
 	e.value(fold(addresses+proto+n-(p.PayloadOff-p.L4Off)), "the pseudo-header had the length of the payload")
@@ -266,3 +400,39 @@ func minus(a, b uint16) uint16 { return uint16((int(a) - int(b) + 2*0xFFFF) % 0x
 
 // sumOf returns the sum of bytes in 16 bits, as package model has it.
 func sumOf(parts ...[]byte) uint16 { return uint16(model.Sum(parts...)) }
+
+// lengthCause explains a wrong length field of the IP header.
+func (p *judged) lengthCause(f *flow, got uint16, want int) string {
+	e := explainer{got: got}
+	e.value(0, "it was never filled in")
+	e.value(swap(uint16(want)), "its bytes are swapped")
+	if p.Version == 4 {
+		e.value(uint16(want-4*int(p.b[0]&15)), "the header is not counted")
+	} else {
+		e.value(uint16(want+40), "the header is counted")
+	}
+	if p.PayloadOff > 0 {
+		e.value(uint16(len(p.b)-p.PayloadOff), "only the payload is counted")
+	}
+	if l := f.last; l.number > 0 && l.version == p.Version {
+		of := l.ipLen
+		if p.Version == 6 {
+			of -= 40
+		}
+		e.value(uint16(of), fmt.Sprintf("it is packet %d's", l.number))
+	}
+	return e.text()
+}
+
+// udpLengthCause explains a wrong length field of UDP.
+func (p *judged) udpLengthCause(f *flow, got uint16, want int) string {
+	e := explainer{got: got}
+	e.value(0, "it was never filled in")
+	e.value(swap(uint16(want)), "its bytes are swapped")
+	e.value(uint16(want-8), "the header is not counted")
+	e.value(uint16(p.end), "the whole packet is counted")
+	if l := f.last; l.number > 0 {
+		e.value(uint16(l.l4Len), fmt.Sprintf("it is packet %d's", l.number))
+	}
+	return e.text()
+}

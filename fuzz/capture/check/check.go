@@ -30,8 +30,11 @@ type Finding struct {
 }
 
 // String returns the finding as one line of the report.
-func (f Finding) String() string {
-	s := fmt.Sprintf("packet %d: %s is %s", f.Packet, f.Field, f.Got)
+func (f Finding) String() string { return fmt.Sprintf("packet %d: %s", f.Packet, f.about()) }
+
+// about returns the finding without its packet.
+func (f Finding) about() string {
+	s := fmt.Sprintf("%s is %s", f.Field, f.Got)
 	if f.Want != "" {
 		s += ", want " + f.Want
 	}
@@ -61,10 +64,12 @@ type Checker struct {
 	emit func(Finding)
 	Seen Seen
 
-	flows bounded.Map[packet.Flow, *flow]
-	open  int // gaps of all flows
-	last  int // the latest packet's number
-	alien int // the number of the latest packet that was left out or has no readable flow: it may hold bytes that a flow lacks
+	flows               bounded.Map[packet.Flow, *flow]
+	seen                seen
+	open                int // gaps of all flows
+	longest, longestLen int // the number of the longest packet, and its length in bytes
+	last                int // the latest packet's number
+	alien               int // the number of the latest packet that was left out or has no readable flow: it may hold bytes that a flow lacks
 }
 
 // Seen counts the packets of a capture by type, and the findings.
@@ -73,10 +78,12 @@ type Seen struct {
 	TCP      int `json:"tcp"`
 	UDP      int `json:"udp"`
 	Other    int `json:"other"`             // neither, or an IP fragment
+	Absent   int `json:"absent,omitempty"`  // UDP without a checksum
 	Partial  int `json:"partial,omitempty"` // with a partial checksum
 	Vnet     int `json:"vnet,omitempty"`    // with a VnetHdr in the comment
 	Big      int `json:"big,omitempty"`     // presumed BIG TCP: over 65,535 bytes, no length in the header
 	Padded   int `json:"padded,omitempty"`  // followed by padding or an FCS, which was cut off
+	Long     int `json:"long,omitempty"`    // longer than Ethernet carries, with no sign of an offload
 	Findings int `json:"findings"`
 	Suspects int `json:"suspects"`
 }
@@ -93,6 +100,9 @@ func New(cfg Config, emit func(Finding)) *Checker {
 	return c
 }
 
+// ethernet is the MTU of most networks, in bytes.
+const ethernet = 1500
+
 // maxFlows bounds the memory for flows: at most twice as many are remembered.
 const maxFlows = 1 << 15
 
@@ -107,14 +117,17 @@ type judged struct {
 	n        int // its number
 	at       time.Time
 	b        []byte
-	end      int // offset of the packet's end: by the IP header, or len(b) if that is less
+	trailer  []byte // what followed b in its frame
+	end      int    // offset of the packet's end: by the IP header, or len(b) if that is less
 	gso      bool
 	csum     packet.Class
 	hdr      pkts.VnetHdr // from the comment, if hasVnet
 	hasVnet  bool
-	rightSum uint16       // the complete TCP or UDP checksum
-	sizes    map[int]bool // payload lengths of earlier segments of the flow
+	rightSum uint16 // the complete TCP or UDP checksum
+	whole    bool   // its UDP checksum is right for all of the packet, past the UDP length
+	sizes    []int  // payload lengths of earlier segments of the flow
 	check    *Checker
+	causes   *[]Cause // takes the causes of a wrong checksum, if Explain asks
 }
 
 // found emits a finding in p and counts it.
@@ -132,6 +145,13 @@ func hex16(v uint16) string { return fmt.Sprintf("%04x", v) }
 func (p *judged) u16(at int) uint16 { return binary.BigEndian.Uint16(p.b[at:]) }
 func (p *judged) u32(at int) uint32 { return binary.BigEndian.Uint32(p.b[at:]) }
 
+// judged returns a packet that is to be judged.
+func (c *Checker) judged(in pcap.Packet) (*judged, error) {
+	h, has, err := pcap.Vnet(in.Comment)
+	return &judged{Header: packet.Parse(in.Data), n: in.Number, at: in.Time, b: in.Data, trailer: in.Trailer, end: len(in.Data), check: c,
+		hdr: h, hasVnet: has, gso: has && h.GSOType != 0}, err
+}
+
 // Packet judges the next packet. A comment "vnet flags=..." is read as its VnetHdr;
 // one that cannot be read is an error.
 func (c *Checker) Packet(in pcap.Packet) error {
@@ -140,15 +160,13 @@ func (c *Checker) Packet(in pcap.Packet) error {
 		c.alien = in.Number - 1
 	}
 	c.last = in.Number
-	p := &judged{Header: packet.Parse(in.Data), n: in.Number, at: in.Time, b: in.Data, end: len(in.Data), check: c}
-	h, has, err := pcap.Vnet(in.Comment)
+	p, err := c.judged(in)
 	if err != nil {
 		return fmt.Errorf("packet %d: %w", in.Number, err)
 	}
-	p.hdr, p.hasVnet = h, has
-	if has {
+	if p.hasVnet {
 		c.Seen.Vnet++
-		p.vnet(h)
+		p.vnet()
 	}
 	if p.Version == 0 {
 		c.Seen.Other++
@@ -156,35 +174,42 @@ func (c *Checker) Packet(in pcap.Packet) error {
 		p.found(IPHeader, "ip.version_ihl", fmt.Sprintf("%x", p.b[:min(1, len(p.b))]), "", "no complete IPv4 or IPv6 header in %s", record.Count(len(p.b), "byte"))
 		return nil
 	}
-	p.length()
+	f := c.flow(p.Flow(p.b)) // that of the two addresses, if there are no ports
+	p.length(f)
 	if c.cfg.MTU > 0 && len(p.b) > c.cfg.MTU {
 		p.found(Overlong, "length", fmt.Sprint(len(p.b), " bytes"), fmt.Sprintf("at most %d", c.cfg.MTU), "the packet was not cut into segments")
-	}
-	var f *flow
-	if p.Fragment || p.Proto != 6 && p.Proto != 17 {
-		c.Seen.Other++
-		f = c.flow(p.Flow(p.b).Pair())
-	} else {
-		f = c.flow(p.Flow(p.b))
 	}
 	p.sizes = f.sizes
 	if p.Version == 4 {
 		p.headerChecksum(f)
 	}
-	if !p.Fragment && (p.Proto == 6 || p.Proto == 17) {
+	if p.Fragment || p.Proto != 6 && p.Proto != 17 {
+		c.Seen.Other++
+	} else {
 		p.l4(f)
 	}
+	if n := len(p.b); n > ethernet && !p.hasVnet && p.csum != packet.Partial && n <= 0xFFFF {
+		c.Seen.Long++
+		if n > c.longestLen {
+			c.longest, c.longestLen = p.n, n
+		}
+	}
 	f.last.remember(p)
+	c.seen.remember(p)
 	return nil
 }
 
 // length compares the IP length field with the length of the packet.
-func (p *judged) length() {
+func (p *judged) length(f *flow) {
 	field, at, base := "ip.total_length", 2, 0
 	if p.Version == 6 {
 		field, at, base = "ip.payload_length", 4, 40
 	}
 	got, want := p.IPLen, len(p.b)
+	end := want
+	if got < want {
+		end = p.MeantEnd(p.b)
+	}
 	kind, text := IPLength, fmt.Sprintf("the packet is %s shorter than this field says", record.Count(got-want, "byte"))
 	switch {
 	case got == want:
@@ -194,30 +219,39 @@ func (p *judged) length() {
 			p.check.Seen.Big++
 		}
 		return // a BIG TCP packet has no length in the field
-	case got < want && p.padding():
-		p.end = p.End(p.b)
+	case end < want && p.padding(end):
+		p.end = end
 		p.check.Seen.Padded++
 		return
 	case want > 0xFFFF+base:
 		kind, text = IPLengthWrapped, fmt.Sprintf("%d bytes do not fit in the field", want)
+	case p.Version == 4 && got == 0 && p.Proto == 6 && p.sender():
+		kind, text = IPLengthSender, "a superpacket that a network card cuts"
 	case want-got == p.Extensions && p.Extensions > 0:
 		kind, text = IPLengthExtensions, "the extension headers are not counted"
 	case got < want:
 		text = fmt.Sprintf("the packet is %s longer than this field says", record.Count(want-got, "byte"))
-		p.end = p.End(p.b)
+		p.end = end
+	}
+	if cause := p.lengthCause(f, p.u16(at), want-base); cause != "" {
+		text += ": " + cause
 	}
 	p.found(kind, field, hex16(p.u16(at)), hex16(uint16(want-base)), "%s", text)
 }
 
-// padding reports whether the bytes after the end of the packet, as its IP header has it,
-// can be the link's: the zeros of a short Ethernet frame, its FCS, or both. A kernel cuts
+// sender reports whether the packet may be from a capture on the sender's side, in which a
+// network card fills in what is missing. If the VnetHdr is known, there is no such card.
+func (p *judged) sender() bool { return !p.hasVnet && !p.check.cfg.Wire }
+
+const fcs = 4 // bytes of the checksum of an Ethernet frame
+
+// padding reports whether the bytes from end on, after the end of the packet, can be the
+// link's: the zeros of a short Ethernet frame, its FCS, or both. A kernel cuts
 // them off (ip_rcv_core). Where a VnetHdr makes a superpacket, no link was involved.
-func (p *judged) padding() bool {
-	const shortest, fcs = 46, 4 // bytes of an Ethernet frame's payload, of its checksum
-	end := p.End(p.b)
+func (p *judged) padding(end int) bool {
 	rest := p.b[end:]
-	return !p.gso && end < len(p.b) && (len(p.b) <= shortest || bytes.Count(rest, []byte{0}) == len(rest) ||
-		len(rest) == fcs || len(p.b) == shortest+fcs)
+	return !p.gso && (len(p.b) <= packet.ShortestFrame || bytes.Count(rest, []byte{0}) == len(rest) ||
+		len(rest) == fcs || len(p.b) == packet.ShortestFrame+fcs)
 }
 
 // jumbo reports whether an IPv6 packet starts with a jumbo payload option (RFC
@@ -239,9 +273,9 @@ func (p *judged) l4(f *flow) {
 		return
 	}
 	if p.Proto == 17 {
-		p.udpLength()
+		p.udpLength(f)
 	}
-	if len(p.b) <= 0xFFFF+40 && !p.Routed(p.b) {
+	if p.summed() && !p.whole {
 		p.l4Checksum(f, name)
 	}
 	if p.Proto == 6 {
@@ -253,18 +287,33 @@ func (p *judged) l4(f *flow) {
 	f.hasSize(p.end - p.PayloadOff)
 }
 
+// summed reports whether a TCP or UDP checksum covers p, and p alone: not a part of a
+// fragmented one, nor one with addresses that a route still changes.
+func (p *judged) summed() bool {
+	return p.PayloadOff > 0 && !p.Fragment && len(p.b) <= 0xFFFF+40 && !p.Routed(p.b)
+}
+
 // udpLength compares the UDP length field with the IP payload.
-func (p *judged) udpLength() {
+func (p *judged) udpLength(f *flow) {
 	got, want := int(p.u16(p.L4Off+4)), p.end-p.L4Off
+	if got == want {
+		return
+	}
+	cause := p.udpLengthCause(f, uint16(got), want)
+	if _, sum := p.Sums(p.b, p.L4Off+6, p.end); got >= 8 && got < want && p.u16(p.L4Off+6) == ^sum {
+		p.whole = true // UDP options are not part of the sum
+	}
 	switch {
-	case got == want:
 	case got == 0 && want > 0xFFFF:
 		p.check.Seen.Big++ // of a tunnel that carries BIG TCP
 	case want > 0xFFFF:
 		p.found(UDPLength, "udp.length", hex16(uint16(got)), "", "%d bytes do not fit in the field", want)
-	case got > want || got < 8:
-		p.found(UDPLength, "udp.length", hex16(uint16(got)), hex16(uint16(want)), "")
+	case got > want || got < 8 || p.whole:
+		p.found(UDPLength, "udp.length", hex16(uint16(got)), hex16(uint16(want)), "%s", cause)
 	default:
-		p.found(UDPSurplus, "udp.length", hex16(uint16(got)), hex16(uint16(want)), "%s after the end of the datagram: UDP options (RFC 9868), or a length that was not updated", record.Count(want-got, "byte"))
+		if cause == "" {
+			cause = "a length that was not updated"
+		}
+		p.found(UDPSurplus, "udp.length", hex16(uint16(got)), hex16(uint16(want)), "%s after the end of the datagram: UDP options (RFC 9868), or: %s", record.Count(want-got, "byte"), cause)
 	}
 }

@@ -122,7 +122,8 @@ func TestRightSenders(t *testing.T) {
 	zero[46], zero[47] = 0, 0
 	accECN := p
 	accECN.Offset, accECN.Flags = 1, scenario.ACK|scenario.CWR
-	fixedID := p
+	fixedID, noDF := p, p
+	noDF.Frag = 0
 	route := scenario.UDP4(20)
 	route.IPOptions = []byte{131, 7, 4, 192, 0, 2, 9, 0}
 	sourceRoute := route.Bytes()
@@ -149,6 +150,7 @@ func TestRightSenders(t *testing.T) {
 		"small writes with PSH": {seg(p, push(100, 0)), seg(p, push(100, 1)), seg(p, push(100, 2)), seg(p, push(100, 3))},
 		"one ID with DF":        {fixedID.Bytes(), seg(fixedID.Next(1448), func(p *scenario.Packet) { p.ID-- })},
 		"a copy by the network": {p.Bytes(), p.Bytes()},
+		"copies that are late":  {noDF.Bytes(), noDF.Next(1448).Bytes(), noDF.Next(1448).Next(1448).Bytes(), noDF.Bytes(), noDF.Next(1448).Bytes()},
 		"a source route":        {sourceRoute, routing},
 		"BIG TCP":               {big4, big6},
 	} {

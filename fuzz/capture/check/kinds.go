@@ -29,7 +29,10 @@ var (
 	IPChecksumZero     = Kind{"ip-checksum-zero", "S2.header", true, "a network card that fills it in, in a capture on the sender's side", "coalesce/ip-header-checksum-wrong-tcp4"}
 	IDConstant         = Kind{"id-constant", "S2.id", false, "nebula before 72098ce8 gave all segments the ID of the first", "segment/id-wraps-tcp4"}
 	IDDescending       = Kind{"id-descending", "C5.front", true, "wireguard-go and tailscale join a packet in front of earlier ones, which swaps IDs", "coalesce/reorder-front-tcp4"}
+	IDRepeated         = Kind{"id-repeated", "S2.id", false, "", "segment/id-wraps-tcp4"}
+	IDSwapped          = Kind{"id-swapped", "S2.id", true, "senders that count in the byte order of their processor", "segment/id-wraps-tcp4"}
 	L4Header           = Kind{"l4-header", "V4.l4_header", false, "", "segment/refuse-doff-past-the-end-tcp4"}
+	SeqConstant        = Kind{"seq-constant", "S4.seq", false, "", "segment/seq-wraps-tcp4"}
 	SeqGap             = Kind{"seq-gap", "S4.seq", false, "segments were lost before IDs were assigned, by a program that counts an ID for each packet", "segment/seq-wraps-tcp4"}
 	SeqLost            = Kind{"seq-lost", "S4.seq", true, "wireguard-go loses the last good segment of a superpacket with more than it has buffers (PR 151); a network may lose them too", "segment/seq-wraps-tcp4"}
 	TCPCWR             = Kind{"tcp-cwr", "S4.cwr", false, "wireguard-go and tailscale leave it on every segment", "segment/cwr-tcp4"}
@@ -39,8 +42,11 @@ var (
 	UDPLength          = Kind{"udp-length", "S5.length", false, "", "coalesce/udp-length-long-udp4"}
 	UDPSurplus         = Kind{"udp-surplus", "C1.udp_length", true, "wireguard-go and tailscale count the options as payload", "coalesce/udp-surplus-udp4"}
 	L4Checksum         = Kind{"l4-checksum", "S6.partial", false, "", "coalesce/tcp-checksum-wrong-tcp4"}
+	L4ChecksumPrefix   = Kind{"l4-checksum-prefix", "S6.partial", true, "a network card that merges packets on receipt (LRO), in a capture on the receiver's side", "coalesce/tcp-checksum-wrong-tcp4"}
 	NotPartial         = Kind{"not-partial", "S6.partial", false, "a program that sets NEEDS_CSUM after it completed the checksum, or clears the field", "segment/none-needs-csum-tcp4"}
 	L4Partial          = Kind{"l4-partial", "S6.none", false, "NEEDS_CSUM was ignored, or the capture was taken before a network card completed the checksum", "segment/none-needs-csum-tcp4"}
+	L4PartialSender    = Kind{"l4-partial-sender", "S6.none", true, "a network card that adds the length and completes it (Windows, FreeBSD), in a capture on the sender's side", "segment/none-needs-csum-tcp4"}
+	IPLengthSender     = Kind{"ip-length-sender", "C1.length", true, "a network card that cuts the packet and fills in the length (Windows), in a capture on the sender's side", "coalesce/ip-length-short-tcp4"}
 	UDPZero            = Kind{"udp-zero", "S6.zero", false, "wireguard-go and tailscale write 0 where the checksum computes to it", "segment/none-needs-csum-zero-udp6"}
 	UDPZeroComputed    = Kind{"udp-zero-computed", "S6.zero", true, "wireguard-go and tailscale write 0 where the checksum computes to it", "segment/none-needs-csum-zero-udp6"}
 	UDPAbsent          = Kind{"udp-absent", "C1.absent", true, "RFC 6935 allows it for tunnels only", "coalesce/udp-checksum-absent-udp6"}
@@ -48,8 +54,8 @@ var (
 
 // Kinds returns all kinds of findings.
 func Kinds() []Kind {
-	list := []Kind{RefusedECN, HdrLen, IPHeader, IPLength, IPLengthWrapped, IPLengthExtensions, Overlong, IPChecksum, IPChecksumZero, IDConstant, IDDescending,
-		L4Header, SeqGap, SeqLost, TCPCWR, TCPCWRSuspect, TCPFIN, TCPPSH, UDPLength, UDPSurplus, L4Checksum, NotPartial, L4Partial, UDPZero, UDPZeroComputed, UDPAbsent}
+	list := []Kind{RefusedECN, HdrLen, IPHeader, IPLength, IPLengthWrapped, IPLengthExtensions, IPLengthSender, Overlong, IPChecksum, IPChecksumZero, IDConstant, IDDescending, IDRepeated, IDSwapped,
+		L4Header, SeqConstant, SeqGap, SeqLost, TCPCWR, TCPCWRSuspect, TCPFIN, TCPPSH, UDPLength, UDPSurplus, L4Checksum, L4ChecksumPrefix, NotPartial, L4Partial, L4PartialSender, UDPZero, UDPZeroComputed, UDPAbsent}
 	for _, why := range slices.Sorted(maps.Keys(refusals)) {
 		list = append(list, refusals[why])
 	}
@@ -67,6 +73,7 @@ var refusals = map[model.Refusal]Kind{
 	"Fragment":   {"vnet-fragment", "V4.fragment", false, "kernels without the fix for CVE-2026-80590 can crash", "segment/refuse-more-fragments-tcp4"},
 	"Protocol":   {"vnet-protocol", "V4.protocol", false, "kernels before 7.2.11 accept it without NEEDS_CSUM, then drop the packet", "segment/refuse-other-version-tcp4"},
 	"L4Header":   {"vnet-l4-header", "V4.l4_header", false, "", "segment/refuse-doff-past-the-end-tcp4"},
+	"Tunnel":     {"vnet-tunnel", "V4.tunnel", false, "", "segment/refuse-tunnel-outer-offset-0-tcp4"},
 	"CsumStart":  {"vnet-csum-start", "V4.csum_start", false, "tailscale panics if it is not the offset of the UDP header; if it is below 40 in IPv6, wireguard-go, tailscale and nebula write garbage", "segment/refuse-csum-start-tcp4"},
 	"CsumOffset": {"vnet-csum-offset", "V4.csum_offset", false, "wireguard-go and tailscale use it unchecked: at 6, a TCP checksum overwrites half of tcp.seq", "segment/refuse-csum-offset-tcp4"},
 	"Segments":   {"vnet-segments", "V4.segments", false, "wireguard-go and tailscale join 129 datagrams of a batch; the kernel loses all", "segment/refuse-segments-129-udp4"},

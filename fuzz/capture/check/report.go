@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"time"
 
 	"tunproof/fuzz/capture"
+	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/record"
 )
 
@@ -21,25 +23,100 @@ type Report struct {
 	Findings []Finding      `json:"findings,omitempty"`
 	Record   record.Result  `json:"record"`
 
-	total int
+	total  int
+	folded []*group
+	more   int  // findings that are not in folded
+	live   bool // the findings were printed as they came
 }
 
-// File judges a capture. The report has at most most findings of each kind, and no
-// suspect ones if certain is set. If there is an error, the report covers the
-// packets before it.
-func File(ctx context.Context, progress io.Writer, in *capture.Source, cfg Config, certain bool, most int) (*Report, error) {
-	found := record.Findings[Finding]{Most: most, Each: true}
+// group is a finding, with all others of its kind, field and cause.
+type group struct {
+	Finding
+	last, count int
+	differ      bool // in values
+}
+
+// String returns the first of the findings, with the packets of all.
+func (f *group) String() string {
+	if f.count == 1 {
+		return f.Finding.String()
+	}
+	text := fmt.Sprintf("packets %d-%d (%d times): %s", f.Packet, f.last, f.count, f.about())
+	if f.differ {
+		text += fmt.Sprintf(", with the values of packet %d", f.Packet)
+	}
+	return text
+}
+
+// values matches what differs between findings with one cause.
+var values = regexp.MustCompile(`off by [0-9a-f]{4}|[0-9a-f:.]*[0-9][0-9a-f:.]*`)
+
+// groups folds findings: at most most of each kind.
+type groups struct {
+	most  int
+	by    map[string]*group
+	kinds map[string]int // folds by kind
+	list  []*group
+	more  int
+}
+
+// add takes a finding.
+func (d *groups) add(f Finding) {
+	key := f.Name + " " + f.Field + " " + values.ReplaceAllString(f.Text, "")
+	if first := d.by[key]; first != nil {
+		first.last, first.count = max(first.last, f.Packet), first.count+1
+		first.differ = first.differ || f.Got != first.Got || f.Want != first.Want || f.Text != first.Text
+		if f.Packet < first.Packet {
+			first.Finding = f
+		}
+		return
+	}
+	if d.kinds[f.Name] == d.most {
+		d.more++
+		return
+	}
+	d.kinds[f.Name]++
+	d.by[key] = &group{Finding: f, last: f.Packet, count: 1}
+	d.list = append(d.list, d.by[key])
+}
+
+// Options are how File judges.
+type Options struct {
+	Config
+	Certain bool      // leave out suspect findings
+	Most    int       // the number of findings of each kind that are kept
+	Live    io.Writer // write each finding as it comes, unless it is nil
+
+	Each func(Finding) // is called with each finding, before findings are folded; nil: nothing is
+}
+
+// File judges a capture. If there is an error, the report covers the packets before it. An
+// interrupt ends a stream like its end, and a file with an error.
+func File(ctx context.Context, progress io.Writer, in *capture.Source, o Options) (*Report, error) {
+	found := record.Findings[Finding]{Most: o.Most, Each: true}
+	folded := groups{most: o.Most, by: map[string]*group{}, kinds: map[string]int{}}
 	start := time.Now()
-	c := New(cfg, func(f Finding) {
-		if certain && f.Suspect {
+	c := New(o.Config, func(f Finding) {
+		if o.Certain && f.Suspect {
 			return
 		}
+		if o.Each != nil {
+			o.Each(f)
+		}
 		found.Add(f.Name, 1, f)
+		folded.add(f)
+		if o.Live != nil && found.Kinds[f.Name] <= o.Most {
+			fmt.Fprintln(o.Live, f)
+		}
 	})
+	next := in.Next
+	if o.Live != nil {
+		next = nextOrEnd(ctx, in)
+	}
 	progressed := capture.NewProgress(progress, "check", in)
 	err := func() error {
 		for {
-			p, err := in.Next()
+			p, err := next()
 			if errors.Is(err, io.EOF) {
 				c.Finish()
 				return nil
@@ -49,7 +126,7 @@ func File(ctx context.Context, progress io.Writer, in *capture.Source, cfg Confi
 					err = fmt.Errorf("%s: %w", in.Name, err)
 				}
 			}
-			if err == nil {
+			if err == nil && o.Live == nil {
 				err = progressed.Step(ctx, c.Seen.Findings)
 			}
 			if err != nil {
@@ -58,49 +135,152 @@ func File(ctx context.Context, progress io.Writer, in *capture.Source, cfg Confi
 		}
 	}()
 	slices.SortStableFunc(found.Kept, func(a, b Finding) int { return a.Packet - b.Packet })
-	r := &Report{File: in.Name, Notes: in.Notes(), Seen: c.Seen, Kinds: found.Kinds, Findings: found.Kept, total: found.Total(),
+	slices.SortStableFunc(folded.list, func(a, b *group) int { return a.Packet - b.Packet })
+	r := &Report{File: in.Name, Notes: append(in.Notes(), c.notes()...), Seen: c.Seen, Kinds: found.Kinds, Findings: found.Kept,
+		total: found.Total(), folded: folded.list, more: folded.more, live: o.Live != nil,
 		Record: record.New("check", "wire", string(in.Kind), "rules", c.Seen.Packets, "packets", start)}
 	found.Judge(&r.Record, err)
 	return r, err
 }
 
-// Print writes the report for people.
+// nextOrEnd returns a function like in.Next that returns io.EOF if ctx ends while it waits.
+func nextOrEnd(ctx context.Context, in *capture.Source) func() (pcap.Packet, error) {
+	type read struct {
+		p   pcap.Packet
+		err error
+	}
+	reads := make(chan read)
+	go func() {
+		for {
+			p, err := in.Next()
+			select {
+			case reads <- read{p, err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return func() (pcap.Packet, error) {
+		select {
+		case r := <-reads:
+			return r.p, r.err
+		case <-ctx.Done():
+			return pcap.Packet{}, io.EOF
+		}
+	}
+}
+
+// notes returns what people should know of the packets besides the findings.
+func (c *Checker) notes() []string {
+	var list []string
+	if n := c.Seen.Other; n > 0 {
+		list = append(list, fmt.Sprintf("%s not judged beyond the IP header: fragments, and neither TCP nor UDP", record.Count(n, "packet")))
+	}
+	if n := c.Seen.Absent; n > 0 {
+		list = append(list, fmt.Sprintf("%s without a checksum", record.Count(n, "datagram")))
+	}
+	if n := c.Seen.Partial; n > 0 {
+		list = append(list, fmt.Sprintf("%s with a partial checksum, which an offload still has to complete; with -wire each is a finding", record.Count(n, "packet")))
+	}
+	if n := c.Seen.Big; n > 0 {
+		list = append(list, fmt.Sprintf("%s without a length in the header, presumed BIG TCP; the checksum was not judged", record.Count(n, "packet")))
+	}
+	if n := c.Seen.Padded; n > 0 {
+		list = append(list, fmt.Sprintf("%s with padding or an FCS after the end, which was cut off as a kernel does", record.Count(n, "packet")))
+	}
+	if c.Seen.Long > 0 && !c.cfg.Wire && c.cfg.MTU == 0 {
+		list = append(list, fmt.Sprintf("%s longer than %d bytes: packet %d has %d. Where no offload follows, -wire -mtu %d reports each", record.Count(c.Seen.Long, "packet"), ethernet, c.longest, c.longestLen, ethernet))
+	}
+	return list
+}
+
+// Print writes the report for people: the verdict, the kinds of findings, then the
+// findings. Where the findings were printed as they came, the verdict is last.
 func (r *Report) Print(w io.Writer) {
-	packets, findings := record.Count(r.Seen.Packets, "packet"), record.Count(r.total, "finding")
-	fmt.Fprintf(w, "%s: %s: %d TCP, %d UDP, %d other\n", r.File, packets, r.Seen.TCP, r.Seen.UDP, r.Seen.Other)
+	fmt.Fprintf(w, "%s: %s\n", r.File, r.Counted())
+	if r.live {
+		r.summary(w)
+		fmt.Fprintln(w, r.Verdict())
+		return
+	}
+	fmt.Fprintln(w, r.Verdict())
+	r.summary(w)
+	folded, more := r.Folded()
+	for _, f := range folded {
+		fmt.Fprintln(w, f.Text)
+		if f.Hint != "" {
+			fmt.Fprintf(w, "  %s\n", f.Hint)
+		}
+	}
+	if more > 0 {
+		fmt.Fprintf(w, "and %s; -max shows more of each kind\n", record.Count(more, "more finding"))
+	}
+}
+
+// Counted returns what was judged: the packets by type.
+func (r *Report) Counted() string {
+	return fmt.Sprintf("%s: %d TCP, %d UDP, %d other", record.Count(r.Seen.Packets, "packet"), r.Seen.TCP, r.Seen.UDP, r.Seen.Other)
+}
+
+// Folded is a finding as it is printed, with all others of its kind, field and cause. Its
+// Finding is that of the first packet.
+type Folded struct {
+	Finding
+	Text string // with the packets of all
+	Hint string // what is known to cause it; "" but for the first of a kind
+}
+
+// Folded returns the findings as they are printed, and the number of those that are not
+// among them.
+func (r *Report) Folded() (list []Folded, more int) {
+	shown := map[string]bool{}
+	for _, f := range r.folded {
+		hint := ""
+		if !shown[f.Name] && f.Like != "" && !f.Suspect {
+			hint = fmt.Sprintf("like: %s; see corpus/%s.pkts", f.Like, f.Case)
+		}
+		shown[f.Name] = true
+		list = append(list, Folded{f.Finding, f.String(), hint})
+	}
+	return list, r.more
+}
+
+// summary writes a table of the kinds of findings, and the notes.
+func (r *Report) summary(w io.Writer) {
+	for _, k := range Kinds() {
+		if n := r.Kinds[k.Name]; n > 0 {
+			suspect := ""
+			if k.Suspect {
+				suspect = " (suspect)"
+			}
+			fmt.Fprintf(w, "  %6d %s [%s]%s\n", n, k.Name, k.Rule, suspect)
+		}
+	}
 	for _, n := range r.Notes {
 		fmt.Fprintf(w, "  %s\n", n)
 	}
-	if r.Seen.Partial > 0 {
-		fmt.Fprintf(w, "  %s with a partial checksum, which an offload still has to complete; with -wire each is a finding\n", record.Count(r.Seen.Partial, "packet"))
-	}
-	if n := r.Seen.Big; n > 0 {
-		fmt.Fprintf(w, "  %s without a length in the header, presumed BIG TCP; the checksum was not judged\n", record.Count(n, "packet"))
-	}
-	if n := r.Seen.Padded; n > 0 {
-		fmt.Fprintf(w, "  %s with padding or an FCS after the end, which was cut off as a kernel does\n", record.Count(n, "packet"))
-	}
-	shown := map[string]bool{}
-	for _, f := range r.Findings {
-		fmt.Fprintf(w, "%v\n", f)
-		if !shown[f.Name] && f.Like != "" && !f.Suspect {
-			fmt.Fprintf(w, "  like: %s; see corpus/%s.pkts\n", f.Like, f.Case)
-		}
-		shown[f.Name] = true
-	}
-	if r.total > len(r.Findings) {
-		fmt.Fprintf(w, "and %d more; -max shows more of each kind\n", r.total-len(r.Findings))
-	}
+}
+
+// Verdict returns the verdict, with what it is about.
+func (r *Report) Verdict() string {
+	packets, findings := record.Count(r.Seen.Packets, "packet"), record.Count(r.total, "finding")
 	switch {
 	case r.total == 0 && r.Record.Result == record.NotRun:
-		fmt.Fprintf(w, "stopped: nothing found in %s\n", packets)
+		return "stopped: nothing found in " + packets
 	case r.Seen.Packets == 0:
-		fmt.Fprintln(w, "nothing to judge: no packet in the capture")
+		return "nothing to judge: no packet in the capture"
 	case r.total == 0:
-		fmt.Fprintf(w, "holds: %s, nothing found\n", packets)
-	case !slices.ContainsFunc(r.Findings, func(f Finding) bool { return !f.Suspect }):
-		fmt.Fprintf(w, "SUSPECT: %s in %s, none certain; -certain leaves out what is not certain\n", findings, packets)
-	default:
-		fmt.Fprintf(w, "VIOLATED: %s in %s\n", findings, packets)
+		return "holds: " + packets + ", nothing found"
+	case r.Suspect():
+		return "SUSPECT: " + findings + " in " + packets + ", none certain; -certain leaves out what is not certain"
 	}
+	return "VIOLATED: " + findings + " in " + packets
+}
+
+// Suspect reports whether there are findings and none of them is certain.
+func (r *Report) Suspect() bool {
+	return r.total > 0 && !slices.ContainsFunc(Kinds(), func(k Kind) bool { return !k.Suspect && r.Kinds[k.Name] > 0 })
 }

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"time"
 
 	"tunproof/fuzz/packet"
@@ -13,16 +14,38 @@ import (
 type flow struct {
 	last latest
 
-	checksummed bool         // a datagram had a checksum
-	opened      bool         // its SYN was seen, so accECN is known
-	accECN      bool         // accurate ECN was negotiated: CWR is part of a counter
-	started     bool         // frontier is known
-	frontier    uint32       // the sequence number after the last byte sent
-	pushed      int          // segments in a row with PSH that look like those of one superpacket
-	pushedFirst int          // the number of the first of these
-	full        int          // segments in a row with one size
-	missing     []gap        // in runs of full segments
-	sizes       map[int]bool // a few payload lengths of its segments
+	base        uint16     // its last wrong checksum without protocol and length
+	baseRest    int        // the sum of these
+	baseAt      int        // the number of that packet
+	counts      bool       // its IDs count up; with DF they may be random
+	swapped     int        // segments in a row whose IDs count up with their bytes swapped
+	ids         []numbered // IDs of the latest full segments without DF
+	off         [2]offBy   // of the IPv4 header's checksum and of that of TCP or UDP
+	checksummed bool       // a datagram had a checksum
+	opened      bool       // its SYN was seen, so accECN is known
+	accECN      bool       // accurate ECN was negotiated: CWR is part of a counter
+	started     bool       // frontier is known
+	frontier    uint32     // the sequence number after the last byte sent
+	stream      uint64     // hash of the payload at the latest sequence number
+	pushed      int        // segments in a row with PSH that look like those of one superpacket
+	pushedFirst int        // the number of the first of these
+	full        int        // segments in a row with one size
+	missing     []gap      // in runs of full segments
+	sizes       []int      // the latest different payload lengths of its segments
+}
+
+// offBy is by how much a checksum that nothing explains was off, and the number of its
+// packet, the latest of its flow.
+type offBy struct {
+	by     uint16
+	packet int
+}
+
+// numbered is an ID and its packet.
+type numbered struct {
+	id     uint16
+	packet int
+	sum    uint64 // of the bytes of the packet
 }
 
 // latest holds the fields of a flow's latest packet.
@@ -61,15 +84,18 @@ func (l *latest) remember(p *judged) {
 	copy(l.seqBytes[:], p.b[p.L4Off+4:])
 }
 
-// hasSize remembers a payload length of the flow, up to eight.
+// mostSizes bounds how many payload lengths of a flow are remembered.
+const mostSizes = 8
+
+// hasSize remembers a payload length of the flow.
 func (f *flow) hasSize(n int) {
-	if n > 0 && len(f.sizes) < 8 {
-		if f.sizes == nil {
-			f.sizes = map[int]bool{}
-		}
-		f.sizes[n] = true
+	if n > 0 && !slices.Contains(f.sizes, n) {
+		f.sizes = append(f.sizes[max(0, len(f.sizes)-mostSizes+1):], n)
 	}
 }
+
+// payloadSum returns a hash of the payload.
+func (p *judged) payloadSum() uint64 { return sum64(p.b[p.PayloadOff:p.end]) }
 
 var seed = maphash.MakeSeed()
 
@@ -108,6 +134,15 @@ func (p *judged) tcpRun(f *flow) {
 	}
 	if follows && l.flags&fin != 0 {
 		p.found(TCPFIN, "tcp.flags", fmt.Sprintf("FIN in packet %d", l.number), "no FIN", "this packet goes on where packet %d ended", l.number)
+	}
+	switch sum := p.payloadSum(); {
+	case p.csum == packet.Wrong:
+		f.stream = 0 // damaged
+	case l.number == 0 || seq != l.seq || payload != l.payload || payload < fullSize || f.stream == 0:
+		f.stream = sum
+	case sum != f.stream:
+		p.found(SeqConstant, "tcp.seq", fmt.Sprint(seq), fmt.Sprint(l.seq+uint32(l.payload)), "packet %d has other bytes at the same place of the stream: the sequence number does not advance", l.number)
+		f.frontier += uint32(payload) // as it should have
 	}
 	p.pushes(f, follows, flags, payload)
 	p.gaps(f, follows, payload)
@@ -149,7 +184,7 @@ func (p *judged) pushes(f *flow, follows bool, flags byte, payload int) {
 // sameID reports whether two packets in a row that have one ID are certainly segments of
 // one superpacket: full ones of one length, close in time. Small or slow datagrams, such
 // as those of HSRP, BFD and DHCP, may all have one ID (RFC 6864 allows it, as they are
-// never cut into fragments). A copy of a packet is no second packet.
+// never cut into fragments).
 func (p *judged) sameID(l *latest, payload int, follows bool) bool {
 	if follows {
 		return true
@@ -157,19 +192,47 @@ func (p *judged) sameID(l *latest, payload int, follows bool) bool {
 	return p.Proto == 17 && sum64(p.b) != l.sum && payload == l.payload && payload >= fullSize && p.at.Sub(l.at).Abs() <= together
 }
 
-// ids judges an IPv4 ID together with the ID of the packet before it in its flow.
+// ids judges an IPv4 ID together with those of the packets before it in its flow.
 func (p *judged) ids(f *flow) {
 	l := &f.last
 	payload := p.end - p.PayloadOff
-	if l.number == 0 || payload == 0 || l.payload == 0 || l.gso || p.gso || p.csum == packet.Partial {
+	id, df := p.u16(4), p.b[6]&0x40 != 0
+	if payload == 0 || p.gso || p.csum == packet.Partial {
 		return
 	}
-	id, df := p.u16(4), p.b[6]&0x40 != 0
+	before := 0 // the packet that has this ID too
+	if at := slices.IndexFunc(f.ids, func(n numbered) bool { return n.id == id }); at >= 0 {
+		if n := f.ids[at]; n.sum != sum64(p.b) { // a copy of a packet is no second packet
+			before = n.packet
+		}
+	}
+	if !df && payload >= fullSize {
+		f.ids = append(f.ids[max(0, len(f.ids)-mostIDs+1):], numbered{id, p.n, sum64(p.b)})
+	}
+	if l.number == 0 || l.payload == 0 || l.gso {
+		return
+	}
 	follows := p.Proto == 6 && p.u32(p.L4Off+4) == l.seq+uint32(l.payload)
+	if follows && swap(id) == swap(l.id)+1 && id != l.id+1 {
+		f.swapped++
+	} else {
+		f.swapped = 0
+	}
 	switch {
 	case id == l.id && !df && !l.df && p.sameID(l, payload, follows):
 		p.found(IDConstant, "ip.id", hex16(id), hex16(l.id+1), "packet %d has the same ID; without DF, fragments of the two can be mixed up", l.number)
-	case follows && id == l.id-1:
+	case follows && !df && f.counts && before > 0:
+		p.found(IDRepeated, "ip.id", hex16(id), hex16(l.id+1), "packet %d has the same ID: the IDs start again, as if for each batch; without DF, fragments of the two can be mixed up", before)
+	case follows && id == l.id-1 && (!df || f.counts):
 		p.found(IDDescending, "ip.id", hex16(id), hex16(l.id+1), "against the sequence numbers: by its ID, packet %d was sent after this one", l.number)
+	case follows && id == l.id+1:
+		f.counts = true
+	case f.swapped == swappedRun:
+		p.found(IDSwapped, "ip.id", hex16(id), hex16(l.id+1), "the IDs count up with their bytes swapped")
 	}
 }
+
+const (
+	swappedRun = 3  // segments in a row with swapped IDs that are a finding
+	mostIDs    = 64 // IDs that are remembered of each flow
+)

@@ -1,26 +1,33 @@
 package check
 
 import (
+	"strings"
+
 	"tunproof/fuzz/packet"
 )
 
 // headerChecksum judges the checksum of the IPv4 header.
 func (p *judged) headerChecksum(f *flow) {
-	hdrLen := 4 * int(p.b[0]&15)
-	sum := sumOf(p.b[:10], p.b[12:hdrLen])
-	got, want := p.u16(10), ^sum
-	if got == want || got == 0xFFFF && want == 0 {
+	got, want, right := p.headerSum()
+	if right {
 		return
 	}
 	kind := IPChecksum
-	if got == 0 && !p.hasVnet && !p.check.cfg.Wire {
+	if got == 0 && p.sender() {
 		kind = IPChecksumZero // a network card may fill it in
 	}
 	cause, ecn := p.headerCauses(f, got)
 	if !ecn && kind == IPChecksum {
 		kind.Like = "" // which is about the ECN bits
 	}
-	p.found(kind, "ip.checksum", hex16(got), hex16(want), "%s", off(minus(^got, sum), cause))
+	p.found(kind, "ip.checksum", hex16(got), hex16(want), "%s", off(minus(^got, ^want), cause))
+}
+
+// headerSum returns the checksum of the IPv4 header and the right value. Both forms of zero
+// are right.
+func (p *judged) headerSum() (got, want uint16, right bool) {
+	got, want = p.u16(10), ^sumOf(p.b[:10], p.b[12:4*int(p.b[0]&15)])
+	return got, want, got == want || got == 0xFFFF && want == 0
 }
 
 // l4Checksum judges the checksum of TCP or UDP.
@@ -36,6 +43,7 @@ func (p *judged) l4Checksum(f *flow, name string) {
 	got, want := c.Got, c.Want
 	switch c.Class {
 	case packet.Absent:
+		p.check.Seen.Absent++
 		p.absent(f, field, want)
 		return
 	case packet.Right:
@@ -48,26 +56,38 @@ func (p *judged) l4Checksum(f *flow, name string) {
 		}
 		return
 	}
-	p.found(L4Checksum, field, hex16(got), hex16(want), "%s", off(minus(^got, c.Sum), p.l4Causes(f, c)))
+	kind := L4Checksum
+	cause := p.l4Causes(f, c)
+	switch {
+	case p.sender() && strings.Contains(cause, lro):
+		kind = L4ChecksumPrefix
+	case p.sender() && strings.Contains(cause, withoutLength):
+		kind = L4PartialSender
+	}
+	p.found(kind, field, hex16(got), hex16(want), "%s", off(minus(^got, c.Sum), cause))
 }
 
 // absent judges a UDP checksum of 0.
 func (p *judged) absent(f *flow, field string, want uint16) {
+	tunnel := tunnelPort(p.u16(p.L4Off), p.u16(p.L4Off+2)) // which may do without (RFC 6935)
 	switch {
-	case p.Version == 4 && want == 0 && f.checksummed:
+	case (p.Version == 4 || tunnel) && want == 0 && f.checksummed:
 		p.found(UDPZeroComputed, field, "0000", "ffff", "the checksum computes to 0, and other datagrams of the flow have one")
-	case p.Version == 6 && want == 0:
+	case p.Version == 4 || tunnel:
+	case want == 0:
 		p.found(UDPZero, field, "0000", "ffff", "the checksum computes to 0, which must be written as ffff")
-	case p.Version == 6 && tunnelPort(p.u16(p.L4Off), p.u16(p.L4Off+2)):
-		// RFC 6935
-	case p.Version == 6:
+	default:
 		p.found(UDPAbsent, field, "0000", hex16(want), "the datagram has no checksum")
 	}
 }
 
 // partial reports whether the VnetHdr says that the TCP or UDP checksum is partial: with
-// NEEDS_CSUM and csum_start at this header. Of a tunnel csum_start is further in.
+// NEEDS_CSUM and csum_start at this header. Of a tunnel csum_start is further in, and the
+// outer checksum is partial if the VnetHdr says that there is one.
 func (p *judged) partial() bool {
+	if p.hasVnet && p.hdr.GSOType&packet.GSOTunnels != 0 && p.hdr.Flags&packet.UDPTunnelCsum != 0 {
+		return true
+	}
 	return p.hasVnet && p.hdr.Flags&packet.NeedsCsum != 0 && int(p.hdr.CsumStart) == p.L4Off
 }
 
@@ -75,11 +95,17 @@ func (p *judged) partial() bool {
 // packet: what completes it adds the rest.
 func (p *judged) partialChecksum(f *flow, c packet.Sum, field string) {
 	p.csum = packet.Partial
-	if c.Got == c.Partial || c.Partial == 0xFFFF && c.Got == 0 {
+	if rightPartial(c) {
 		p.check.Seen.Partial++
 		return
 	}
 	p.found(NotPartial, field, hex16(c.Got), hex16(c.Partial), "%s", off(minus(c.Got, c.Partial), p.partialCauses(f, c)))
+}
+
+// rightPartial reports whether a field holds the pseudo-header sum. Both forms of zero are
+// right.
+func rightPartial(c packet.Sum) bool {
+	return c.Got == c.Partial || c.Partial == 0xFFFF && c.Got == 0
 }
 
 // tunnelPort reports whether a port is that of VXLAN, Geneve or GTP.

@@ -11,15 +11,15 @@ import (
 )
 
 // vnet judges the VnetHdr of a packet: a kernel must be able to cut them.
-func (p *judged) vnet(h pkts.VnetHdr) {
-	p.gso = h.GSOType != 0
+func (p *judged) vnet() {
+	h := p.hdr
 	_, err := model.Segment(model.VnetHdr(h), p.b)
 	var refusal model.Refusal
 	if errors.As(err, &refusal) {
 		p.refused(h, refusal)
 		return
 	}
-	if want := packet.DeriveVnet(p.b, h.GSOSize); p.gso && want.HdrLen != 0 && h.HdrLen != want.HdrLen {
+	if want := packet.DeriveVnet(p.b, h.GSOSize); p.gso && h.GSOType&packet.GSOTunnels == 0 && want.HdrLen != 0 && h.HdrLen != want.HdrLen {
 		p.found(HdrLen, "vnet.hdr_len", fmt.Sprint(h.HdrLen), fmt.Sprint(want.HdrLen), "a kernel may hand out such a hdr_len, so no program may rely on it")
 	}
 }
@@ -49,6 +49,10 @@ func (p *judged) refused(h pkts.VnetHdr, why model.Refusal) {
 		is("vnet.gso_type", uint16(h.GSOType), uint16(derived.GSOType))
 	case "GSOSize", "Segments":
 		is("vnet.gso_size", h.GSOSize, 0)
+	case "Tunnel":
+		if is("vnet.outer_th_offset", h.OuterTHOffset, derived.CsumStart); h.OuterTHOffset == derived.CsumStart {
+			is("vnet.inner_nh_offset", h.InnerNHOffset, 0)
+		}
 	case "CsumStart":
 		is("vnet.csum_start", h.CsumStart, derived.CsumStart)
 	case "CsumOffset":

@@ -8,6 +8,7 @@ import (
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/law"
+	"tunproof/fuzz/packet"
 	"tunproof/fuzz/scenario"
 	"tunproof/model"
 )
@@ -32,6 +33,7 @@ func TestRefused(t *testing.T) {
 		"fragment":     {tcp, func(_ *pkts.VnetHdr, b []byte) []byte { b[6] |= 0x20; return b }, finding{"ip.frag", "6000", "", "V4.fragment"}},
 		"version":      {tcp, func(h *pkts.VnetHdr, b []byte) []byte { h.GSOType = 4; return b }, finding{"vnet.gso_type", "4", "1", "V4.protocol"}},
 		"doff":         {tcp, func(_ *pkts.VnetHdr, b []byte) []byte { b[32] = 0x40; return b }, finding{"tcp.header", "3020 bytes", "", "V4.l4_header"}},
+		"tunnel":       {udp, func(h *pkts.VnetHdr, b []byte) []byte { h.GSOType |= packet.GSOTunnel6; return b }, finding{"vnet.outer_th_offset", "0", "40", "V4.tunnel"}},
 		"csum_start":   {udp, func(h *pkts.VnetHdr, b []byte) []byte { h.CsumStart = 20; return b }, finding{"vnet.csum_start", "20", "40", "V4.csum_start"}},
 		"csum_offset":  {tcp, func(h *pkts.VnetHdr, b []byte) []byte { h.CsumOffset = 6; return b }, finding{"vnet.csum_offset", "6", "16", "V4.csum_offset"}},
 		"segments":     {udp, func(h *pkts.VnetHdr, b []byte) []byte { h.GSOSize = 10; return b }, finding{"vnet.gso_size", "10", "", "V4.segments"}},

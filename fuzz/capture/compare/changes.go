@@ -3,17 +3,19 @@ package compare
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"hash/maphash"
 
 	"tunproof/fuzz/packet"
 )
 
 // changes pairs units left on both sides that are the same packet except for some
-// fields. Changes of the same fields in one superpacket are one finding.
+// fields.
 func (m *Matcher) changes(ctx context.Context, left [2][]*unit) {
 	index := map[key][]*unit{}
 	for _, w := range left[After] {
+		if !w.waiting {
+			continue
+		}
 		if _, copied := m.copies.Has(w.hash); copied {
 			continue
 		}
@@ -21,31 +23,13 @@ func (m *Matcher) changes(ctx context.Context, left [2][]*unit) {
 			index[k] = append(index[k], w)
 		}
 	}
-	var found []*Finding
-	alike := map[string]*Finding{}
 	for _, u := range left[Before] {
 		if ctx.Err() != nil {
-			break
+			return
 		}
-		w := m.closest(u, index)
-		if w == nil {
-			continue
+		if w := m.closest(u, index); w != nil {
+			m.report(m.changed(u, w))
 		}
-		f := m.changed(u, w)
-		k := fmt.Sprint(f.of)
-		for _, d := range f.Fields {
-			k += " " + d.Field
-		}
-		if first := alike[k]; first != nil {
-			first.Count++
-			continue
-		}
-		f.Count = 1
-		alike[k] = &f
-		found = append(found, &f)
-	}
-	for _, f := range found {
-		m.emit(*f)
 	}
 }
 
@@ -111,12 +95,10 @@ const surelyLike = 2
 // mostUnlike is the largest difference of two packets that are taken for the same.
 const mostUnlike = 6
 
-// apart reports whether one unit is before all matched units and the other one after
-// all of them. Then they cannot be the same packet.
+// apart reports whether one unit passed before the other capture started, and the other one
+// after the other capture ended. Then they cannot be the same packet.
 func (m *Matcher) apart(u, w *unit) bool {
-	before := func(u *unit) bool { return u.place() < m.pending[u.side].first }
-	after := func(u *unit) bool { return u.place() > m.pending[u.side].last }
-	return before(u) && after(w) || after(u) && before(w)
+	return m.edge(u, u.place())*m.edge(w, w.place()) < 0
 }
 
 // unlike returns how much two packets differ: the sum of a weight for each field.
@@ -126,28 +108,45 @@ func (m *Matcher) unlike(u, w *unit) int {
 	for _, d := range m.differences(u.b, w.b) {
 		other = other || d.Field == "tcp.seq" || d.Field == "tcp.ack" || d.Field == "tcp.options"
 		switch d.Field {
-		case "payload":
-			n++
-			switch {
-			case mostlyEqual(u.payload(), w.payload()):
-			case samePlace(u, w):
-				n += mostUnlike - 2
-			default:
-				n += mostUnlike
-			}
+		case "payload": // below
 		case "tcp.seq", "tcp.sport", "tcp.dport", "udp.sport", "udp.dport", "ip.src", "ip.dst":
 			n += 2
 		default:
 			n++
 		}
 	}
-	if len(u.payload()) == 0 {
+	p, q := u.content(), w.content()
+	if (u.PayloadOff == 0) != (w.PayloadOff == 0) || u.Fragment != w.Fragment { // a header is damaged
+		p, q = u.b[min(20, len(u.b)):], w.b[min(20, len(w.b)):]
+	}
+	switch {
+	case bytes.Equal(p, q) && len(p) == 0:
 		n += 2 // there is little to recognise it by
 		if other && packet.Checksum(w.b) == packet.Right {
 			n += mostUnlike // it is another acknowledgement
 		}
+	case bytes.Equal(p, q):
+	case mostlyEqual(p, q):
+		n++
+	case samePlace(u, w):
+		n += mostUnlike - 1
+	default:
+		n += mostUnlike + 1
 	}
 	return n
+}
+
+// content returns the bytes after the last header that is known.
+func (u *unit) content() []byte {
+	switch {
+	case u.PayloadOff > 0:
+		return u.b[u.PayloadOff:]
+	case u.Version == 4:
+		return u.b[4*int(u.b[0]&15):]
+	case u.Version == 6:
+		return u.b[40:]
+	}
+	return u.b
 }
 
 // samePlace reports whether two packets of one flow have the same sequence number, or

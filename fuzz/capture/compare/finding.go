@@ -3,6 +3,7 @@ package compare
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,17 +21,25 @@ const (
 	Reordered  = "reordered"  // it changed places with packets of its flow
 )
 
-// Finding is a packet that did not come through unchanged and in its place.
+// Finding is a packet that did not come through unchanged and in its place, or several
+// packets that are reported alike.
 type Finding struct {
-	What    string              `json:"what"`
-	Packets [2]int              `json:"packets"` // numbers in the captures, before and after; 0 where there is none
-	Segment int                 `json:"segment"` // index of the segment if a superpacket was cut, from 0
-	Count   int                 `json:"count"`   // if over 1: the segments that changed alike, or the packets of a flow
-	Fields  []packet.Difference `json:"fields,omitempty"`
-	Rule    string              `json:"rule"`
-	Text    string              `json:"text,omitempty"`
+	What     string              `json:"what"`
+	Packets  [2]int              `json:"packets"`         // numbers in the captures, before and after, from 1; 0 where there is none
+	Segments [2]int              `json:"segments"`        // the numbers of segments, from 1, if the packets are superpackets that were cut; 0 if not
+	Count    int                 `json:"count"`           // packets and segments that are reported alike; the rest is about the first
+	Runs     [2][]Run            `json:"runs"`            // the numbers of their packets, before and after
+	Bytes    int                 `json:"bytes,omitempty"` // of all that is lost or extra
+	Fields   []packet.Difference `json:"fields,omitempty"`
+	Rule     string              `json:"rule"`
+	Text     string              `json:"text,omitempty"`
+	Packet   string              `json:"packet,omitempty"` // the lost or extra packet in words
+	Data     [2][]byte           `json:"-"`                // the packet or segment, before and after; nil if only the packet's number is known
 
-	of [2]int // the numbers of the packets that changed; 0 for segments that were cut
+	flow packet.Flow
+	at   int  // which packet of its flow it is; 0 if it has no place there
+	of   int  // the number of segments of its superpacket, 0 if it was not cut
+	part bool // only some of its bytes
 	// hop reports whether a hop between the captures can have made the change: it is in
 	// fields that hops change, and the checksums are as right as before.
 	hop bool
@@ -48,21 +57,30 @@ func (f Finding) FieldNames() []string {
 // String returns the finding as the report shows it: one line, and one for each
 // field that changed.
 func (f Finding) String() string {
-	var s string
-	switch {
-	case f.Packets[Before] == 0:
-		s = fmt.Sprintf("after %d", f.Packets[After])
-	case f.Packets[After] == 0:
-		s = fmt.Sprintf("before %d", f.Packets[Before])
-	default:
-		s = fmt.Sprintf("before %d, after %d", f.Packets[Before], f.Packets[After])
+	var places []string
+	for side, name := range [...]string{"before", "after"} {
+		if f.Packets[side] == 0 {
+			continue
+		}
+		place := fmt.Sprint(name, " ", f.Packets[side])
+		if r := f.Runs[side]; len(r) > 1 || len(r) == 1 && r[0][0] < r[0][1] {
+			place = name + " " + runsText(f.Runs[side])
+		} else if f.Segments[side] > 0 {
+			place += fmt.Sprint(" segment ", f.Segments[side])
+		}
+		places = append(places, place)
 	}
-	s += ": " + f.What
+	s := strings.Join(places, ", ") + ": " + f.What
 	if f.Count > 1 {
 		s += fmt.Sprintf(" (%d times)", f.Count)
+		if f.Bytes > 0 {
+			s += ", " + record.Count(f.Bytes, "byte")
+		}
 	}
-	if f.Text != "" {
-		s += ": " + f.Text
+	for _, text := range []string{f.Text, f.Packet} {
+		if text != "" {
+			s += ": " + text
+		}
 	}
 	for _, d := range f.Fields {
 		s += fmt.Sprintf("\n  %s (offset %d): %s, was %s", d.Field, d.Off, d.GotText, d.WantText)
@@ -70,22 +88,30 @@ func (f Finding) String() string {
 	return s + " [" + f.Rule + "]"
 }
 
-// hopFields are the fields that a router or a translator changes, with the checksums that
-// follow from them.
-var hopFields = []string{"ip.ttl", "ip.hop_limit", "ip.tos", "ip.version_tc_label", "ip.checksum", "ip.src", "ip.dst",
-	"tcp.sport", "tcp.dport", "udp.sport", "udp.dport", "tcp.checksum", "udp.checksum"}
+// hopFields are the fields that a router changes, with the checksum that follows from them.
+var hopFields = []string{"ip.ttl", "ip.hop_limit", "ip.tos", trafficClass, "ip.checksum"}
 
-// byHop reports whether a hop between the captures can have changed u to w. Checksums
-// alone are no hop's change, and no hop makes a right one wrong.
+// trafficClass is the IPv6 field that has the traffic class. It also has the flow label,
+// which no router changes.
+const trafficClass = "ip.version_tc_label"
+
+// byHop reports whether a hop between the captures can have changed u to w. A checksum
+// alone is no hop's change, and no hop makes a right one wrong.
 func byHop(u, w *unit, fields []packet.Difference) bool {
 	other := false
 	for _, d := range fields {
-		if !slices.Contains(hopFields, d.Field) {
+		if !slices.Contains(hopFields, d.Field) || d.Field == trafficClass && !onlyClass(d) {
 			return false
 		}
-		other = other || !strings.HasSuffix(d.Field, ".checksum")
+		other = other || d.Field != "ip.checksum"
 	}
 	return other && packet.Checksum(u.b) == packet.Checksum(w.b) && (packet.HeaderRight(w.b) || !packet.HeaderRight(u.b))
+}
+
+// onlyClass reports whether the version and the flow label of an IPv6 header are unchanged.
+func onlyClass(d packet.Difference) bool {
+	was, is := binary.BigEndian.Uint32(d.Want), binary.BigEndian.Uint32(d.Got)
+	return (was^is)&0xF00FFFFF == 0
 }
 
 // blame returns the rule that a change breaks, and what the change looks like. The
@@ -130,7 +156,7 @@ func ruleOf(d packet.Difference) string {
 		return "E.ttl"
 	case "ip.frag":
 		return "E.df"
-	case "ip.version_tc_label":
+	case trafficClass:
 		return "E.label"
 	case "ip.total_length", "ip.payload_length":
 		return "C1.length"
@@ -171,16 +197,6 @@ func ruleOf(d packet.Difference) string {
 		return "C1.length"
 	}
 	return ""
-}
-
-// otherEmpty returns the finding for a capture of n packets if the other is empty.
-func otherEmpty(side, n int) Finding {
-	f := Finding{What: Lost, Count: n, Rule: "P2", Text: "every packet of this capture; the other one is empty"}
-	if side == After {
-		f.What = Extra
-	}
-	f.Packets[side] = 1
-	return f
 }
 
 // sortFindings puts findings in the order of their packets.

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"tunproof/fuzz/packet"
-	"tunproof/model"
 )
 
 // wait keeps a unit until its counterpart comes. If too many units wait, it gives up
@@ -15,18 +15,35 @@ import (
 func (m *Matcher) wait(u *unit) {
 	p := &m.pending[u.side]
 	p.put(u)
-	if p.n <= m.cfg.pending() && p.bytes <= maxBytes {
+	if m.settling || p.n <= m.cfg.pending() && p.bytes <= maxBytes {
 		return
 	}
-	m.resolve()
-	left := [2][]*unit{m.pending[Before].all(), m.pending[After].all()}
-	for side, list := range left { // the counterparts of the later half may still come
-		left[side] = list[:(len(list)+1)/2]
+	m.settling = true
+	for side := range m.pending { // the counterparts of the later half may still come
+		list := m.pending[side].all()
+		m.limit[side] = 0
+		if len(list) > 0 {
+			m.limit[side] = list[(len(list)-1)/2].place()
+		}
 	}
-	m.changes(context.Background(), left)
+	m.settle()
+	m.changes(context.Background(), m.left())
+	m.settling = false
 	for p.n > m.cfg.pending()/2 || p.bytes > maxBytes/2 {
 		m.giveUp(p.oldest())
 	}
+}
+
+// old reports whether the counterpart of u would have come already. At the end that is so
+// for all units.
+func (m *Matcher) old(u *unit) bool { return u.place() <= m.limit[u.side] }
+
+// left returns the units that wait and whose counterpart would have come already.
+func (m *Matcher) left() (left [2][]*unit) {
+	for side := range left {
+		left[side] = slices.DeleteFunc(m.pending[side].all(), func(u *unit) bool { return !m.old(u) })
+	}
+	return left
 }
 
 // givenUp holds the units of a side that were given up after its last matched unit.
@@ -59,11 +76,11 @@ func (m *Matcher) reportGivenUp(side int, place int64) {
 		return
 	}
 	for _, f := range g.list {
-		m.emit(f)
+		m.report(f)
 	}
 	if g.more > 0 {
-		g.last.Count = g.more
-		m.emit(g.last)
+		g.last.Count, g.last.at = g.more, 0
+		m.report(g.last)
 	}
 	*g = givenUp{}
 }
@@ -71,13 +88,31 @@ func (m *Matcher) reportGivenUp(side int, place int64) {
 // Finish judges the units that still wait when both captures are at their end. It
 // returns early, with an error, if ctx ends.
 func (m *Matcher) Finish(ctx context.Context) error {
-	m.resolve()
-	m.joined(ctx)
-	left := [2][]*unit{m.pending[Before].all(), m.pending[After].all()}
-	m.changes(ctx, left)
+	m.limit = [2]int64{math.MaxInt64, math.MaxInt64}
+	m.settling, m.finishing = true, true
+	m.translateRest()
+	m.settle()
+	m.cutCopied()
+	for o := range m.orders.Values() {
+		o.common(m)
+	}
+	for o := range m.orders.Values() {
+		o.align(m)
+		for _, p := range o.list {
+			p.sure()
+		}
+	}
+	for side := range m.sure {
+		if m.sure[side].first != 0 {
+			m.pending[side].edges = m.sure[side]
+		}
+	}
+	m.cutLast()
+	m.changes(ctx, m.left())
 	for o := range m.orders.Values() {
 		o.settle(m, 0)
 	}
+	left := m.left()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -104,7 +139,59 @@ func (m *Matcher) Finish(ctx context.Context) error {
 	for side, g := range m.givenUp {
 		m.Summary.Outside[side] += len(g.list) + g.more
 	}
+	m.resolve()
 	return nil
+}
+
+// cutLast cuts superpackets of which the other side has only the first segment, because its
+// capture may have ended then. Elsewhere that may be a packet that lost its end.
+func (m *Matcher) cutLast() {
+	for side := range m.pending {
+		for _, u := range m.pending[side].all() {
+			if _, last := m.near(u); !last || u.of != nil || !u.stream() || u.Proto == 17 && !u.long() || u.place() < u.flow.sure[side].last {
+				continue
+			}
+			for _, w := range slices.Clone(u.flow.recent(1 - side)) {
+				n := len(w.payload())
+				if !w.waiting || n >= len(u.payload()) || !bytes.HasPrefix(u.payload(), w.payload()) {
+					continue
+				}
+				if list := m.segments(u, n); list != nil && m.hash(list[0].b) == w.hash && m.cut(u, n) {
+					break
+				}
+			}
+		}
+	}
+}
+
+// cutCopied cuts short TCP superpackets of which the other side has the first segment, if
+// copies of all other segments came through: a copy that was sent later took their place.
+func (m *Matcher) cutCopied() {
+	for side := range m.pending {
+		for _, u := range m.pending[side].all() {
+			if u.Proto != 6 || u.of != nil || !u.stream() {
+				continue
+			}
+			for _, w := range u.flow.recent(1 - side) {
+				if w.waiting && w.of == nil && seq(w) == seq(u) && bytes.HasPrefix(u.payload(), w.payload()) && m.restCopied(u, w) && m.cut(u, len(w.payload())) {
+					break
+				}
+			}
+		}
+	}
+}
+
+// restCopied reports whether w is the first segment of u, and copies of all others came
+// through.
+func (m *Matcher) restCopied(u, w *unit) bool {
+	list := m.segments(u, len(w.payload()))
+	if list == nil || m.hash(list[0].b) != w.hash {
+		return false
+	}
+	return !slices.ContainsFunc(list[1:], func(s *unit) bool {
+		_, was := m.copies.Has(m.hash(s.b))
+		return !was
+	})
 }
 
 // flowLeft reports the units of a flow that still wait. If no packet of the flow is
@@ -117,9 +204,11 @@ func (m *Matcher) flowLeft(f *flow, side int, units []*unit) {
 		for _, u := range units {
 			m.pending[side].remove(u)
 		}
-		x := m.missing(units[0])
-		x.Count, x.Text = len(units), "no packet of this flow is in the other capture: "+packet.Line(units[0].b)
-		m.emit(x)
+		for _, u := range units {
+			x := m.missing(u)
+			x.Text = "no packet of this flow is in the other capture"
+			m.report(x)
+		}
 		return
 	}
 	for _, u := range units {
@@ -129,14 +218,22 @@ func (m *Matcher) flowLeft(f *flow, side int, units []*unit) {
 
 // missing returns the finding of a unit without a counterpart.
 func (m *Matcher) missing(u *unit) Finding {
-	f := Finding{What: Lost, Segment: u.segment, Rule: "P2", Text: packet.Line(u.b)}
-	f.Packets[u.side] = u.number
-	if u.side == After {
+	f := Finding{What: Lost, Rule: "P2", Packet: packet.Line(u.b), Bytes: len(u.b), flow: u.flow.key, at: u.at}
+	if u.of != nil {
+		f.of = u.of.segments
+	}
+	f.Packets[u.side], f.Segments[u.side], f.Data[u.side] = u.number, u.segment, u.b
+	copy, was := m.copies.Has(u.hash)
+	if was {
+		n, _ := spot(copy[u.side])
+		f.Text = fmt.Sprintf("packet %d of the same capture is a copy of it", n)
+	}
+	switch {
+	case u.side == After && was:
+		f.What = Duplicated
+		f.Packets[Before], f.Segments[Before] = spot(copy[Before])
+	case u.side == After:
 		f.What = Extra
-		if n, was := m.copies.Has(u.hash); was {
-			f.What, f.Text = Duplicated, fmt.Sprintf("packet %d of the same capture is a copy of it", n[After])
-			f.Packets[Before] = n[Before]
-		}
 	}
 	return f
 }
@@ -148,7 +245,7 @@ func (m *Matcher) giveUp(u *unit) {
 	p.remove(u)
 	switch {
 	case m.inside(u):
-		m.emit(m.missing(u))
+		m.report(m.missing(u))
 	case p.first != 0 && u.place() > p.last:
 		m.givenUp[u.side].add(u, m.missing(u))
 	default:
@@ -168,70 +265,11 @@ func (m *Matcher) changed(u, w *unit) Finding {
 	if u.flow == w.flow && len(u.payload()) > 0 && bytes.Equal(u.payload(), w.payload()) {
 		m.bothSides(u, w) // surely the same
 	}
-	f := Finding{What: Changed, Packets: [2]int{u.number, w.number}, Segment: max(u.segment, w.segment), Fields: m.differences(u.b, w.b)}
+	f := Finding{What: Changed, Packets: [2]int{u.number, w.number}, Segments: [2]int{u.segment, w.segment}, Fields: m.differences(u.b, w.b), Data: [2][]byte{u.b, w.b}, flow: u.flow.key}
 	f.Rule, f.Text = blame(u, w, f.Fields)
 	f.hop = byHop(u, w, f.Fields)
-	f.of = [2]int{u.number, w.number}
-	switch { // a change in all segments of a superpacket is one finding
-	case w.cut:
-		f.of[Before] = 0
-	case u.cut:
-		f.of[After] = 0
+	if text := m.inFile(u, w, f.Fields); text != "" {
+		f.Text = text
 	}
 	return f
-}
-
-// joined looks for superpackets that no kernel cuts and whose packets wait on the
-// other side. The finding names the wrong fields of the superpacket.
-func (m *Matcher) joined(ctx context.Context) {
-	tries := 0
-	for side := range m.pending {
-		for _, u := range slices.Clone(m.pending[side].units) {
-			if !u.waiting || u.cut || len(u.b) <= likelySizes[0] && !u.derived || tries == maxTries || ctx.Err() != nil {
-				continue
-			}
-			tries++
-			members := m.members(u)
-			if len(members) < 2 {
-				continue
-			}
-			var batch [][]byte
-			var index []int
-			for i, w := range members {
-				batch, index = append(batch, w.b), append(index, i)
-			}
-			_, want := model.Join(batch, index)
-			got := u.b
-			if len(want) == len(got) {
-				packet.Fix(want, packet.FixL4Csum)
-			}
-			f := Finding{What: Changed, Fields: m.differences(want, got), Count: 1, Text: fmt.Sprintf("a superpacket of %d packets, but no kernel cuts it into them", len(members))}
-			f.Rule, _ = blame(members[0], u, f.Fields)
-			f.Packets[side], f.Packets[1-side] = u.number, members[0].number
-			for _, x := range append(members, u) {
-				m.pending[x.side].remove(x)
-			}
-			if len(f.Fields) > 0 {
-				m.emit(f)
-			}
-		}
-	}
-}
-
-// members returns the waiting units of the other side whose payloads, one after
-// another, are the payload of u; nil if there are none.
-func (m *Matcher) members(u *unit) []*unit {
-	rest := u.payload()
-	var list []*unit
-	for _, w := range m.pending[1-u.side].units {
-		n := len(w.payload())
-		if !w.waiting || n == 0 || n >= len(u.payload()) || w.Proto != u.Proto || w.Fragment || !bytes.HasPrefix(rest, w.payload()) {
-			continue
-		}
-		list, rest = append(list, w), rest[n:]
-		if len(rest) == 0 {
-			return list
-		}
-	}
-	return nil
 }

@@ -1,7 +1,8 @@
 // Package compare compares two captures, taken before and after an offload. A
 // superpacket stands for segments, so it is cut as the kernel cuts it, with the
 // segment size that the other capture shows. Then each segment of one capture must
-// be in the other, byte for byte, and in the order of its flow.
+// be in the other, byte for byte, and in the order of its flow. The bytes of a TCP stream
+// and of a datagram in fragments may also come through with other boundaries.
 package compare
 
 import (
@@ -11,11 +12,11 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
+	"time"
 
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/internal/bounded"
 	"tunproof/fuzz/packet"
-	"tunproof/model"
 )
 
 // Before and After are the sides of an offload, and the indices of their captures.
@@ -31,6 +32,9 @@ type Config struct {
 
 	Pending int // packets of each side that may wait for their counterpart; 0 is DefaultPending
 	Ahead   int // packets of each capture that Files reads ahead to compare clocks; 0 is DefaultAhead
+
+	Each func(Finding)                // is called by Files with each finding, before findings are folded; nil: nothing is
+	Cut  func(side, number, size int) // is called for each superpacket that is cut into segments with size bytes of payload; nil: nothing is
 }
 
 // Matched are the fields by which packets of both captures are matched.
@@ -61,11 +65,25 @@ type Matcher struct {
 	end     [2]int64 // the place of the last packet, or of its last segment
 	flows   bounded.Map[packet.Flow, *flow]
 	orders  bounded.Map[packet.Flow, *order]
-	placed  int                         // segments in all orders
-	copies  bounded.Map[uint64, [2]int] // the numbers of matched packets, by hash
+	placed  int                                // segments in all orders
+	copies  bounded.Map[uint64, [2]int64]      // the places of matched packets, by hash
+	torn    bounded.Map[uint64, bool]          // those of which a copy came through with other boundaries
+	times   [2]struct{ first, last time.Time } // of the packets of each side
+	took    struct {
+		least, most time.Duration
+		known       bool
+	} // from one capture to the other
+	sure    [2]edges // the first and the last matched packet that has no copy
 	givenUp [2]givenUp
 	seed    maphash.Seed
+	recuts  map[packet.Flow]*recut
+	nat     translations
 	pace
+
+	settling  bool // units are not given up
+	finishing bool
+	limit     [2]int64 // the place of the last unit that is settled
+	searches  int      // searches of groups so far
 }
 
 const (
@@ -79,18 +97,25 @@ type Summary struct {
 	Packets    [2]int `json:"packets"`    // packets read
 	Segments   int    `json:"segments"`   // segments found in both captures
 	Cut        [2]int `json:"cut"`        // superpackets that were cut
+	Recut      [2]int `json:"recut"`      // packets whose bytes are in the other capture with other boundaries
 	Outside    [2]int `json:"outside"`    // packets before the first or after the last one found in both captures
 	Unresolved int    `json:"unresolved"` // superpackets whose segment size is unknown
+	AtomicIDs  int    `json:"atomic_ids"` // segments with DF whose ID is not what cutting gives; it has no meaning
+	Whole      int    `json:"whole"`      // superpackets that are in both captures and were not cut
+	Copies     int    `json:"copies"`     // packets of which there are several, so that their order cannot be seen
+	Datagrams  int    `json:"datagrams"`  // datagrams that came in other fragments, or whole
 }
 
 // New returns a Matcher that calls emit for each finding.
 func New(cfg Config, emit func(Finding)) *Matcher {
 	m := &Matcher{cfg: cfg, emit: emit, seed: maphash.MakeSeed()}
 	for i := range m.pending {
-		m.pending[i] = pending{byHash: map[uint64][]*unit{}}
+		m.pending[i] = pending{byHash: map[uint64][]*unit{}, bySign: map[uint64][]*unit{}}
 	}
-	m.flows.Most, m.orders.Most, m.copies.Most = maxFlows, maxFlows, maxCopies
-	m.flows.Keep = func(f *flow) bool { return f.waiting[Before].n+f.waiting[After].n > 0 }
+	m.flows.Most, m.orders.Most, m.copies.Most, m.torn.Most = maxFlows, maxFlows, maxCopies, maxCopies
+	m.flows.Keep = func(f *flow) bool {
+		return f.waiting[Before].n+f.waiting[After].n > 0 || f.doubt != nil && len(f.doubt.held) > 0
+	}
 	m.orders.Gone = func(o *order) { o.settle(m, 0) }
 	return m
 }
@@ -98,20 +123,33 @@ func New(cfg Config, emit func(Finding)) *Matcher {
 // unit is a packet, or a segment that was cut from one.
 type unit struct {
 	side    int
-	number  int // of the packet in its capture
-	segment int // index in its superpacket; 0 if it was not cut
-	cut     bool
+	number  int    // of the packet in its capture
+	segment int    // number in its superpacket, from 1; 0 if it was not cut
+	at      int    // which packet of its flow it is, from 1
+	of      *super // the superpacket that it was cut from; nil if it was not cut
+	time    time.Time
 	b       []byte // checksum complete
 	packet.Header
 	flow    *flow
 	hash    uint64
-	derived bool                // its checksum was partial
-	waiting bool                // in pending
-	flaw    []packet.Difference // set in a first segment: the wrong header fields of its superpacket
+	sum     packet.Class // of the packet as it was captured; unknown for a segment
+	size    int          // the gso_size of its VnetHdr; 0 without one
+	waiting bool         // in pending
+	covered int          // payload bytes that were also in units of the other side when they came
+	mark    int          // of the last search that came across it
+	sign    uint64       // what a translation keeps, if it is looked for; else 0
+}
+
+// super is a superpacket that was cut.
+type super struct {
+	segments int
+	flaw     []packet.Difference // the wrong header fields of the superpacket, until they are reported
 }
 
 // place returns a number that orders the units of a side.
 func (u *unit) place() int64 { return int64(u.number)<<placeBits | int64(u.segment) }
+
+func byPlace(u, w *unit) int { return cmp.Compare(u.place(), w.place()) }
 
 const placeBits = 17 // a superpacket has at most 65,535 segments
 
@@ -123,15 +161,63 @@ func (u *unit) payload() []byte {
 	return u.b[u.PayloadOff:]
 }
 
+// partial reports whether the checksum was partial in the capture.
+func (u *unit) partial() bool { return u.sum == packet.Partial }
+
+// stream reports whether u has TCP or UDP payload that may be compared with other
+// boundaries.
+func (u *unit) stream() bool { return u.flow.key.HasPorts() && u.PayloadOff < len(u.b) }
+
+// long reports whether u may be a superpacket. In TCP it is one if its checksum is not
+// complete, or if it is longer than most MTUs. A datagram with a right and complete
+// checksum is none: a receiver gets one datagram.
+func (u *unit) long() bool {
+	switch {
+	case u.of != nil || !u.stream():
+		return false
+	case u.size > 0:
+		return true
+	case u.Proto == 6:
+		return u.sum != packet.Right || len(u.b) > mtu
+	}
+	return u.sum != packet.Right && !u.surplus()
+}
+
+const mtu = 1500 // of most networks
+
+// atomic reports whether the ID of u has no meaning: the packet has DF and is no fragment
+// (RFC 6864).
+func (u *unit) atomic() bool { return u.Version == 4 && !u.Fragment && u.b[6]&0x40 != 0 }
+
+// atomicID returns the ID of u if it has no meaning, and 0 for other packets.
+func (u *unit) atomicID() uint16 {
+	if !u.atomic() {
+		return 0
+	}
+	return id(u)
+}
+
+// ownID reports whether the ID of u is that of its packet, and not one without a meaning that
+// cutting gave it.
+func (u *unit) ownID() bool { return !u.atomic() || u.segment <= 1 }
+
+// surplus reports whether bytes follow the end of a datagram.
+func (u *unit) surplus() bool {
+	return u.Proto == 17 && !u.partial() && int(binary.BigEndian.Uint16(u.b[u.L4Off+4:])) < len(u.b)-u.L4Off
+}
+
 // flow is one direction of a connection, or of the traffic between two addresses if
 // there are no ports.
 type flow struct {
 	key     packet.Flow
-	id      int
 	waiting [2]queue // the units that have no counterpart so far
-	size    int      // payload bytes of a full segment; 0 if unknown
+	seen    [2]int   // its packets so far
+	longs   [2]int   // how many of them may be superpackets
 	sizes   []int    // the latest distinct segment sizes
 	edges   [2]edges // the first and the last matched unit
+	doubt   *doubt   // of datagrams
+	signed  [2]int   // how many of them may show what a translation made of the flow
+	sure    [2]edges // the same, when equal packets are paired anew
 }
 
 // Add takes the next packet of a side. It keeps p.Data and does not change it.
@@ -142,17 +228,20 @@ func (m *Matcher) Add(side int, p pcap.Packet) error {
 	if m.start[side] == 0 {
 		m.start[side] = m.end[side]
 	}
+	if t := &m.times[side]; t.first.IsZero() {
+		t.first = p.Time
+	}
+	m.times[side].last = p.Time
 	h, has, err := pcap.Vnet(p.Comment)
 	if err != nil {
 		return err
 	}
 	u := m.unit(side, p.Number, p.Data)
-	if has && h.GSOType != 0 && u.flow.key.HasPorts() {
-		u.flow.size = int(h.GSOSize)
-		if m.cut(u, int(h.GSOSize)) {
-			return nil
-		}
+	u.time = p.Time
+	if has && h.GSOType != 0 && u.stream() && int(h.GSOSize) < len(u.payload()) {
+		u.size = int(h.GSOSize)
 	}
+	m.watch(u)
 	m.add(u)
 	return nil
 }
@@ -161,12 +250,20 @@ func (m *Matcher) Add(side int, p pcap.Packet) error {
 func (m *Matcher) unit(side, number int, b []byte) *unit {
 	u := &unit{side: side, number: number, b: b, Header: packet.Parse(b)}
 	key := u.Header.Flow(b)
-	u.flow = m.flows.Get(key, func(id int) *flow { return &flow{key: key, id: id} })
-	if key.HasPorts() && packet.Checksum(b) == packet.Partial {
-		u.b = bytes.Clone(b)
-		packet.Fix(u.b, packet.FixL4Csum)
-		u.derived = true
+	u.flow = m.flows.Get(key, func(int) *flow { return &flow{key: key} })
+	if key.HasPorts() {
+		u.sum = packet.Checksum(b)
 	}
+	if u.partial() {
+		u.b = bytes.Clone(b)
+		at, complete, _ := packet.RightSum(b)
+		binary.BigEndian.PutUint16(u.b[at:], complete)
+	}
+	if side == After && len(m.nat.from) > 0 {
+		m.restore(u)
+	}
+	u.flow.seen[side]++
+	u.at = u.flow.seen[side]
 	return u
 }
 
@@ -176,10 +273,16 @@ func (m *Matcher) add(u *unit) {
 	if m.exact(u) {
 		return
 	}
-	if m.related(u) {
+	m.wait(u)
+	if !u.waiting {
 		return
 	}
-	m.wait(u)
+	if m.closes(u) {
+		m.cutClosed(u)
+	}
+	if u.waiting {
+		m.translates(u)
+	}
 }
 
 // hash returns a hash of all bytes except the fields that may differ.
@@ -202,11 +305,16 @@ func (m *Matcher) mask(b []byte) {
 }
 
 // exact pairs u with the oldest equal unit of the other side, if there is one. Where
-// a checksum was partial, both forms of zero are right.
+// a checksum was partial, both forms of zero are right. Equal superpackets whose VnetHdrs
+// differ are cut.
 func (m *Matcher) exact(u *unit) bool {
 	other := &m.pending[1-u.side]
-	if w := other.take(u.hash); w != nil {
-		m.pair(u, w)
+	if w := other.peek(u.hash); w != nil {
+		if u.size > 0 && w.size > 0 && u.size != w.size {
+			other.remove(w)
+			return m.cut(u, u.size) && m.cut(w, w.size)
+		}
+		m.pair(u, other.take(u.hash))
 		return true
 	}
 	if u.Proto != 6 || u.PayloadOff == 0 || u.Fragment {
@@ -219,7 +327,7 @@ func (m *Matcher) exact(u *unit) bool {
 	b := bytes.Clone(u.b)
 	b[at], b[at+1] = ^b[at], ^b[at+1]
 	hash := m.hash(b)
-	if w := other.peek(hash); w != nil && (w.derived || u.derived) && !w.cut && !u.cut {
+	if w := other.peek(hash); w != nil && (w.partial() || u.partial()) {
 		m.pair(u, other.take(hash))
 		return true
 	}
@@ -236,22 +344,71 @@ func (m *Matcher) pair(u, w *unit) {
 	m.pending[u.side].remove(u)
 	m.pending[w.side].remove(w)
 	m.bothSides(u, w)
-	if w.flaw != nil && fmt.Sprint(u.flaw) != fmt.Sprint(w.flaw) {
-		m.emit(Finding{What: Changed, Packets: [2]int{u.number, w.number}, Fields: w.flaw, Rule: "C3.header", Text: "the superpacket has wrong headers"})
-	}
-	m.copies.Put(u.hash, [2]int{u.number, w.number})
+	m.reportFlaw(u, w)
+	m.copies.Put(u.hash, [2]int64{u.place(), w.place()})
 }
 
-// bothSides records the places of two units that are the same packet.
+// reportFlaw reports wrong headers of a superpacket after the offload, if its counterpart
+// does not have the same. The first of its segments that is matched reports them.
+func (m *Matcher) reportFlaw(u, w *unit) {
+	if w.of == nil || w.of.flaw == nil {
+		return
+	}
+	if u.of == nil || fmt.Sprint(u.of.flaw) != fmt.Sprint(w.of.flaw) {
+		m.report(Finding{What: Changed, Packets: [2]int{u.number, w.number}, Segments: [2]int{u.segment, 0}, Fields: w.of.flaw, Rule: "C3.header", Text: "the superpacket has wrong headers"})
+	}
+	w.of.flaw = nil
+}
+
+// bothSides records the places of two units that are the same packet. Superpackets of equal
+// datagrams have no order that can be seen.
 func (m *Matcher) bothSides(u, w *unit) {
+	m.came(u, w)
+	if u.of == nil && w.of == nil && (u.size > 0 || len(u.b) > mtu && u.long()) {
+		m.Summary.Whole++
+	}
+	if u.Proto == 17 && u.long() && repeats(u.payload()) {
+		m.Summary.Copies++
+		return
+	}
+	m.placePair(u, w)
+}
+
+// repeats reports whether b consists of equal parts, of which the last may be shorter.
+func repeats(b []byte) bool {
+	for at, tries := 1, 0; at <= len(b)/2 && tries < 64; at, tries = at+1, tries+1 {
+		n := bytes.Index(b[at:], b[:min(16, len(b)-at)])
+		if n < 0 {
+			return false
+		}
+		if at += n; at <= len(b)/2 && bytes.Equal(b[at:], b[:len(b)-at]) {
+			return true
+		}
+	}
+	return false
+}
+
+// came records that two units came through.
+func (m *Matcher) came(u, w *unit) {
 	for _, x := range []*unit{u, w} {
 		m.pending[x.side].add(x.place())
 		x.flow.edges[x.side].add(x.place())
 		m.reportGivenUp(x.side, x.place())
 	}
 	m.keepPace(u, w)
-	m.orderOf(w).add(m, placed{before: u.place(), after: w.place(), flow: w.flow.id, ports: w.flow.key.HasPorts(), b: u.number, a: w.number, hash: w.hash})
 }
+
+// placePair adds two units that are the same packet to the order of their flow.
+func (m *Matcher) placePair(u, w *unit) {
+	m.orderOf(w).add(m, placed{
+		before: u.place(), after: w.place(), flow: w.flow,
+		hash: w.hash, class: m.atomicHash(w), atomic: w.atomic(), ids: [2]uint16{u.atomicID(), w.atomicID()},
+		at: [2]time.Duration{m.since(u), m.since(w)},
+	})
+}
+
+// since returns the time of a unit, since the first packet of its capture.
+func (m *Matcher) since(u *unit) time.Duration { return u.time.Sub(m.times[u.side].first) }
 
 // orderOf returns the order that a unit is part of: that of all traffic between its
 // addresses.
@@ -259,134 +416,9 @@ func (m *Matcher) orderOf(u *unit) *order {
 	return m.orders.Get(u.flow.key.Pair(), func(int) *order { return &order{} })
 }
 
-// related looks for a waiting unit of the other side that covers some of the same
-// bytes with other boundaries, and cuts the longer one, or both. If there are several,
-// it takes the one that starts nearest to u, which shows the segment size best. It
-// reports whether u was dealt with.
-func (m *Matcher) related(u *unit) bool {
-	if !u.flow.key.HasPorts() || len(u.payload()) == 0 {
-		return false
-	}
-	var w *unit
-	nearest := 0
-	waiting := u.flow.waiting[1-u.side].units
-	for _, x := range waiting[max(0, len(waiting)-maxTries):] {
-		if !x.waiting {
-			continue
-		}
-		if d, is := overlap(u, x); is && (w == nil || d < nearest) {
-			w, nearest = x, d
-		}
-	}
-	if w == nil {
-		return false
-	}
-	long, short := u, w
-	if len(w.payload()) > len(u.payload()) {
-		long, short = w, u
-	}
-	if !m.divisible(long, short) {
-		return false
-	}
-	size := m.size(long, short)
-	cutU, cutW := m.canCut(u, size), m.canCut(w, size)
-	if !cutU && !cutW {
-		return false
-	}
-	if cutW {
-		m.pending[w.side].remove(w)
-		m.cut(w, size)
-	}
-	if cutU {
-		m.cut(u, size)
-	} else {
-		m.add(u)
-	}
-	return true
-}
-
-// maxTries bounds the search among a flow's waiting units.
-const maxTries = 256
-
 func id(u *unit) uint16 { return binary.BigEndian.Uint16(u.b[4:]) }
 
 func seq(u *unit) uint32 { return binary.BigEndian.Uint32(u.b[u.L4Off+4:]) }
-
-// canCut reports whether u is a superpacket that can be cut into segments of size payload
-// bytes. It is false for a segment, and for 0, which is an unknown size.
-func (m *Matcher) canCut(u *unit, size int) bool {
-	if size == 0 || len(u.payload()) <= size || u.cut || u.surplus() {
-		return false
-	}
-	_, ok := segments(u, size)
-	return ok
-}
-
-// surplus reports whether bytes follow the end of a datagram.
-func (u *unit) surplus() bool {
-	return u.Proto == 17 && !u.derived && int(binary.BigEndian.Uint16(u.b[u.L4Off+4:])) < len(u.b)-u.L4Off
-}
-
-// maxSizes is how many segment sizes are remembered for a flow.
-const maxSizes = 8
-
-// cut adds the segments of a superpacket in its place. It reports whether the
-// superpacket could be cut.
-func (m *Matcher) cut(u *unit, size int) bool {
-	list, ok := segments(u, size)
-	if !ok || len(list) < 2 {
-		return false
-	}
-	m.Summary.Cut[u.side]++
-	if u.side == After || u.flow.size == 0 {
-		u.flow.size = size
-	}
-	if f := u.flow; !slices.Contains(f.sizes, size) {
-		f.sizes = append(f.sizes[max(0, len(f.sizes)-maxSizes+1):], size)
-	}
-	flaw := m.flaw(u)
-	if last := int64(u.number)<<placeBits + int64(len(list)) - 1; last > m.end[u.side] {
-		m.end[u.side] = last
-	}
-	for i, b := range list {
-		m.add(&unit{side: u.side, number: u.number, segment: i, cut: true, b: b, Header: packet.Parse(b), flow: u.flow, flaw: flaw})
-		flaw = nil // reported once
-	}
-	return true
-}
-
-// segments returns the segments into which the kernel cuts u. If u's checksum is
-// wrong, theirs are wrong by as much.
-func segments(u *unit, size int) ([][]byte, bool) {
-	b := bytes.Clone(u.b)
-	right := bytes.Clone(u.b)
-	packet.Fix(right, packet.FixL4Csum)
-	packet.Fix(b, packet.FixPartial|packet.FixUDPLen)
-	at := u.L4Off + 16
-	if u.Proto == 17 {
-		at = u.L4Off + 6
-	}
-	if !bytes.Equal(u.b[at:at+2], right[at:at+2]) {
-		wrong := model.Sum(b[at:at+2], right[at:at+2], []byte{^u.b[at], ^u.b[at+1]})
-		b[at], b[at+1] = byte(wrong>>8), byte(wrong)
-	}
-	h := packet.DeriveVnet(b, uint16(size))
-	list, err := model.Segment(model.VnetHdr(h), b)
-	if u.Proto == 17 && u.b[at] == 0 && u.b[at+1] == 0 {
-		for _, s := range list {
-			s[at], s[at+1] = 0, 0
-		}
-	}
-	return list, err == nil
-}
-
-// flaw returns the wrong fields of a superpacket that cutting repairs: its lengths
-// and the header checksum.
-func (m *Matcher) flaw(u *unit) []packet.Difference {
-	right := bytes.Clone(u.b)
-	packet.Fix(right, packet.FixIPLen|packet.FixUDPLen|packet.FixIPCsum)
-	return m.differences(right, u.b)
-}
 
 // differences returns the fields that differ and may not.
 func (m *Matcher) differences(want, got []byte) []packet.Difference {

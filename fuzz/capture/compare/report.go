@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,40 +16,44 @@ import (
 
 // Report is the result of comparing two captures.
 type Report struct {
-	Before   string         `json:"before"`
-	After    string         `json:"after"`
-	Ignored  []string       `json:"ignored,omitempty"` // fields that -ignore left out
-	Notes    []string       `json:"notes,omitempty"`
-	Summary  Summary        `json:"summary"`
-	What     map[string]int `json:"what,omitempty"` // the number of findings, by what happened
-	Findings []Finding      `json:"findings,omitempty"`
-	Record   record.Result  `json:"record"`
+	Before    string         `json:"before"`
+	After     string         `json:"after"`
+	Ignored   []string       `json:"ignored,omitempty"` // fields that -ignore left out
+	Notes     []string       `json:"notes,omitempty"`
+	Told      []Told         `json:"told,omitempty"`
+	Summary   Summary        `json:"summary"`
+	NotJudged []NotJudged    `json:"not_judged,omitempty"`
+	What      map[string]int `json:"what,omitempty"` // the number of findings, by what happened
+	Findings  []Finding      `json:"findings,omitempty"`
+	Record    record.Result  `json:"record"`
 
-	total   int  // findings, also those that are not in Findings
+	kinds   []Kind
+	loss    loss
+	more    int  // findings that are not in Findings
 	stopped bool // an error ended the comparison early
 }
 
-const (
-	sameChanges  = 20   // least changes in the same fields that get a note
-	maxFieldSets = 1000 // sets of fields that are counted
-)
+// NotJudged is something that the captures do not show, with the number of packets or
+// segments that it is about.
+type NotJudged struct {
+	What  string `json:"what"`
+	Count int    `json:"count"`
+}
+
+const sameChanges = 20 // least changes in the same fields that get a note
 
 // Files compares two captures. The report has at most most findings. If there is an
 // error, the report covers the packets before it.
 func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg Config, most int) (*Report, error) {
-	found := record.Findings[Finding]{Most: most}
-	fields := map[string]int{} // the number of changes, by the fields that changed
 	start := time.Now()
-	m := New(cfg, func(f Finding) {
-		n := 1
-		if f.What == Lost || f.What == Extra {
-			n = max(1, f.Count)
+	found := newFolder(most)
+	add := func(f Finding) {
+		if cfg.Each != nil {
+			cfg.Each(f)
 		}
-		found.Add(f.What, n, f)
-		if names := f.FieldNames(); f.What == Changed && f.hop && len(fields) < maxFieldSets {
-			fields[strings.Join(names, ",")]++
-		}
-	})
+		found.add(f)
+	}
+	m := New(cfg, add)
 	progressed := capture.NewProgress(progress, "compare", in[0], in[1])
 	c := newClock(in, cmp.Or(cfg.Ahead, DefaultAhead), cfg.FarBehind())
 	err := func() error {
@@ -59,7 +65,7 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 			if err := m.Add(side, *p); err != nil {
 				return fmt.Errorf("%s: packet %d: %w", in[side].Name, p.Number, err)
 			}
-			if err := progressed.Step(ctx, found.Total()); err != nil {
+			if err := progressed.Step(ctx, found.total()); err != nil {
 				return err
 			}
 		}
@@ -70,47 +76,88 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 		}
 	}
 	for side, n := range m.Summary.Packets {
-		if n > 0 && m.Summary.Packets[1-side] == 0 && err == nil && found.Total() == 0 {
-			f := otherEmpty(side, n)
-			found.Add(f.What, n, f)
+		if n > 0 && m.Summary.Packets[1-side] == 0 && err == nil && found.total() == 0 {
+			f := Finding{What: [...]string{Lost, Extra}[side], Count: n, Rule: "P2", Text: "every packet of this capture; the other one is empty"}
+			f.Packets[side] = 1
+			add(f)
 		}
 	}
-	sortFindings(found.Kept)
-	r := &Report{Before: in[0].Name, After: in[1].Name, Ignored: cfg.Ignore, Summary: m.Summary, What: found.Kinds, Findings: found.Kept, total: found.Total(), stopped: err != nil,
-		Record: record.New("compare", "P2", "captures", "model", m.Summary.Segments, "segments", start)}
+	r := &Report{Before: in[0].Name, After: in[1].Name, Ignored: cfg.Ignore, Summary: m.Summary, Told: m.Told(), What: found.what, Findings: found.findings(),
+		kinds: found.sortedKinds(), loss: found.loss, more: found.more, stopped: err != nil,
+		Record: record.New("compare", "P2", "captures", "model", m.Summary.came(), "segments", start)}
+	r.note(in, c, found)
+	r.NotJudged = r.notJudged(in)
+	switch n := r.leftOut(); {
+	case r.Summary.came() == 0:
+		r.Record.Result, r.Record.Detail = record.NotRun, "no packet is in both captures"
+	case n > r.Summary.came():
+		r.Record.Result, r.Record.Detail = record.NotRun, fmt.Sprintf("%s came through unchanged, but %s were not compared", record.Count(r.Summary.came(), "segment"), units(n))
+	}
+	record.JudgeFindings(&r.Record, found.total(), r.Findings, err)
+	return r, err
+}
+
+// came returns how many packets and segments came through.
+func (s *Summary) came() int { return s.Segments + max(s.Recut[Before], s.Recut[After]) }
+
+// note adds the notes: what must be known about the captures and the comparison.
+func (r *Report) note(in [2]*capture.Source, c *clock, found *folder) {
+	add := func(format string, args ...any) { r.Notes = append(r.Notes, fmt.Sprintf(format, args...)) }
 	for _, i := range in {
 		for _, n := range i.Notes() {
-			r.Notes = append(r.Notes, i.Name+": "+n)
+			add("%s: %s", i.Name, n)
 		}
 	}
 	if note := c.note(); note != "" {
-		r.Notes = append(r.Notes, note)
+		add("%s", note)
 	}
-	for side, n := range m.Summary.Outside {
-		if n > 0 {
-			where := " before the first or after the last one that is in both captures; if both captures were running then, count this as " + [...]string{Lost, Extra}[side]
-			if m.Summary.Segments == 0 {
-				where = ", because none is in both captures"
-			}
-			r.Notes = append(r.Notes, fmt.Sprintf("%s: not compared: %s%s", in[side].Name, units(n), where))
+	for _, t := range r.Told {
+		add("%s", t.Text)
+	}
+	for side, n := range r.Summary.Outside {
+		switch {
+		case n == 0:
+		case r.Summary.came() == 0:
+			add("%s: not compared: %s, because none is in both captures", in[side].Name, units(n))
+		default:
+			add("%s: not compared: %s before the first or after the last one that is in both captures; if both captures were running then, count this as %s", in[side].Name, units(n), [...]string{Lost, Extra}[side])
 		}
 	}
-	for names, n := range fields {
-		if n >= sameChanges && 2*n > found.Kinds[Changed] {
-			r.Notes = append(r.Notes, fmt.Sprintf("%d of %d changes are in %s, as if a router between the captures had made them; -ignore %s leaves them out", n, found.Kinds[Changed], names, names))
+	if n := r.Summary.Unresolved; n > 0 {
+		add("not compared: %s that the other capture has with other boundaries; nothing shows how long their segments are; -size N sets it", record.Count(n, "superpacket"))
+	}
+	for _, names := range slices.Sorted(maps.Keys(found.hops)) {
+		n := found.hops[names]
+		if n < sameChanges || 2*n <= r.What[Changed] {
+			continue
+		}
+		advice := "-ignore " + names + " leaves them out"
+		if strings.Contains(names, trafficClass) {
+			advice = "only the traffic class differs"
+		}
+		add("%d of %d changes are in %s, as if a router between the captures had made them; %s", n, r.What[Changed], names, advice)
+	}
+}
+
+// notJudged returns what the captures do not show.
+func (r *Report) notJudged(in [2]*capture.Source) (list []NotJudged) {
+	s := &r.Summary
+	for _, x := range []struct {
+		n    int
+		what string
+	}{
+		{s.Outside[Before] + s.Outside[After], "packets or segments outside the time that both captures have"},
+		{s.Unresolved, "superpackets of unknown segment size"},
+		{in[Before].Left() + in[After].Left(), "records that were left out"},
+		{s.Copies, "equal packets, as to their order"},
+		{s.Whole, "superpackets that were not cut, as to IDs and flags inside"},
+		{s.AtomicIDs, "segments with DF, as to their IDs"},
+	} {
+		if x.n > 0 {
+			list = append(list, NotJudged{x.what, x.n})
 		}
 	}
-	if n := m.Summary.Unresolved; n > 0 {
-		r.Notes = append(r.Notes, fmt.Sprintf("not compared: %s that the other capture has with other boundaries; nothing shows how long their segments are; -size N sets it", record.Count(n, "superpacket")))
-	}
-	switch n := r.leftOut(); {
-	case m.Summary.Segments == 0:
-		r.Record.Result, r.Record.Detail = record.NotRun, "no packet is in both captures"
-	case n > m.Summary.Segments:
-		r.Record.Result, r.Record.Detail = record.NotRun, fmt.Sprintf("%s came through unchanged, but %s were not compared", record.Count(m.Summary.Segments, "segment"), units(n))
-	}
-	found.Judge(&r.Record, err)
-	return r, err
+	return list
 }
 
 // units returns a number of packets or segments as text.
@@ -127,46 +174,94 @@ func (r *Report) leftOut() int {
 	return r.Summary.Outside[0] + r.Summary.Outside[1] + r.Summary.Unresolved
 }
 
-// Print writes the report for people.
+// Print writes the report for people: the verdict, what it is about, and the findings.
 func (r *Report) Print(w io.Writer) {
-	fmt.Fprintf(w, "before: %s: %s, %s cut into segments\n", r.Before, record.Count(r.Summary.Packets[0], "packet"), record.Count(r.Summary.Cut[0], "superpacket"))
-	fmt.Fprintf(w, "after:  %s: %s, %s cut into segments\n", r.After, record.Count(r.Summary.Packets[1], "packet"), record.Count(r.Summary.Cut[1], "superpacket"))
+	fmt.Fprintln(w, r.Verdict())
+	counted := r.Counted()
+	for _, line := range counted[:2] {
+		fmt.Fprintln(w, line)
+	}
 	for _, n := range r.Notes {
 		fmt.Fprintf(w, "  %s\n", n)
+	}
+	if len(r.kinds) > 1 {
+		for _, k := range r.kinds {
+			fmt.Fprintf(w, "%7d  %s [%s]\n", k.N, k.Name, k.Rule)
+		}
+	}
+	for _, line := range counted[2:] {
+		fmt.Fprintln(w, line)
 	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(w, "%v\n", f)
 	}
-	if r.total > len(r.Findings) {
-		fmt.Fprintf(w, "and %d more; -max shows more\n", r.total-len(r.Findings))
+	if r.more > 0 {
+		fmt.Fprintf(w, "and %d more; -max shows more\n", r.more)
 	}
+}
+
+// Counted returns lines about what was compared: one for each capture and, if packets were
+// lost, one about these.
+func (r *Report) Counted() (lines []string) {
+	for side, name := range [...]string{r.Before, r.After} {
+		lines = append(lines, fmt.Sprintf("%-7s %s: %s, %s cut into segments", [...]string{"before:", "after:"}[side], name, record.Count(r.Summary.Packets[side], "packet"), record.Count(r.Summary.Cut[side], "superpacket")))
+	}
+	if l := r.loss; l.packets > 1 {
+		line := fmt.Sprintf("lost: %s, %s, in %s", record.Count(l.packets, "packet"), record.Count(l.bytes, "byte"), record.Count(l.runs, "run"))
+		if l.runs > 1 {
+			line += fmt.Sprintf(", the longest of %s", record.Count(l.longest, "packet"))
+		}
+		if where := l.where(); where != "" {
+			line += "; " + where
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// Kinds returns the kinds of findings, the most frequent first.
+func (r *Report) Kinds() []Kind { return r.kinds }
+
+// More returns the number of findings that are not in r.Findings.
+func (r *Report) More() int { return r.more }
+
+// Verdict returns the verdict, with what it is about.
+func (r *Report) Verdict() string {
 	segments := record.Count(r.Summary.Segments, "segment")
+	came := segments + " came through unchanged, in order"
+	if recut := r.Summary.Recut; recut != [2]int{} {
+		came += fmt.Sprintf("; %s came through as %d with other boundaries", record.Count(recut[Before], "packet"), recut[After])
+		if r.Summary.Segments == 0 {
+			came = came[strings.Index(came, "; ")+2:]
+		}
+	}
+	s := ""
 	switch {
-	case r.total > 0:
+	case len(r.What) > 0:
 		var list []string
 		for _, what := range []string{Changed, Lost, Duplicated, Extra, Reordered} {
 			if n := r.What[what]; n > 0 {
 				list = append(list, fmt.Sprint(n, " ", what))
 			}
 		}
-		fmt.Fprintf(w, "VIOLATED: %s; %s in both captures\n", strings.Join(list, ", "), segments)
+		s = fmt.Sprintf("VIOLATED: %s; %s in both captures", strings.Join(list, ", "), segments)
 	case r.stopped:
-		fmt.Fprintf(w, "stopped: %s came through unchanged; there was no search for lost or extra packets\n", segments)
-	case r.Summary.Segments == 0:
-		fmt.Fprintln(w, "nothing to judge: no packet is in both captures")
+		return fmt.Sprintf("stopped: %s came through unchanged; there was no search for lost or extra packets", segments)
+	case r.Summary.came() == 0:
+		return "nothing to judge: no packet is in both captures"
 	case r.Record.Result == record.NotRun:
-		fmt.Fprintf(w, "no verdict: %s, which is more\n", r.Record.Detail)
+		s = fmt.Sprintf("no verdict: %s, which is more", r.Record.Detail)
 	case len(r.Ignored) > 0:
-		fmt.Fprintf(w, "holds but for what was ignored: %s came through in order, unchanged except perhaps in %s", segments, strings.Join(r.Ignored, ", "))
-		if n := r.leftOut(); n > 0 {
-			fmt.Fprintf(w, "; %s not compared", units(n))
-		}
-		fmt.Fprintln(w)
+		s = fmt.Sprintf("holds but for what was ignored: %s came through in order, unchanged except perhaps in %s", segments, strings.Join(r.Ignored, ", "))
 	default:
-		fmt.Fprintf(w, "holds: %s came through unchanged, in order", segments)
-		if n := r.leftOut(); n > 0 {
-			fmt.Fprintf(w, "; %s not compared", units(n))
-		}
-		fmt.Fprintln(w)
+		s = "holds: " + came
 	}
+	var not []string
+	for _, x := range r.NotJudged {
+		not = append(not, fmt.Sprint(x.Count, " ", x.What))
+	}
+	if not != nil {
+		s += "; not judged: " + strings.Join(not, ", ")
+	}
+	return s
 }

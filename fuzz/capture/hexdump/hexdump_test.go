@@ -77,13 +77,13 @@ func TestTools(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, text := range []string{text, strings.ReplaceAll(text, "\n", "\r\n"), strings.TrimRight(text, "\n")} {
 				twice := text + "\n# vnet flags=1 gso_type=1\n#two\n" + text
-				list, err := Parse([]byte(twice))
+				list, err := parse([]byte(twice), defaults())
 				if err != nil {
 					t.Fatal(err)
 				}
 				var got []Packet
 				for _, p := range list {
-					got = append(got, Packet{0, p.Data, p.Comment})
+					got = append(got, Packet{Data: p.Data, Comment: p.Comment})
 				}
 				if diff := cmp.Diff([]Packet{{Data: sample}, {Data: sample, Comment: "vnet flags=1 gso_type=1\ntwo"}}, got); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
@@ -125,6 +125,8 @@ func TestForms(t *testing.T) {
 		{"dump, a gap is no end", "0000  41 42  43 44", "1:41424344"},
 		{"dump, packets one after another", "0000 45 00\n0002 01\n0000 60\n", "1:450001 3:60"},
 		{"dump, blank lines and comments within", "0000 45\n\n# b\n0001 00\n0000 60", "1:4500 5:60:b"},
+		{"dump, text after one space", "0000 45 00 28 40 E.(@\n0004 61 62 ab\n0000 45 zz", "1:450028406162 3:45"},
+		{"dump, text after the packets", "0000 45\n}\n3 packets captured", "1:45"},
 		{"dump, a comment before a heading", "# a\n1.5 IP x > y: \"{[\n0x0000:  4500", "3:4500:a"},
 		{"dump, offset of hexdump's seven digits and bytes", "0000000 45 00", "1:4500"},
 		{"dump, lines left out", "00000000  41 42\n*\n00000006  43\n00000007", "1:41424142414243"},
@@ -139,11 +141,11 @@ func TestForms(t *testing.T) {
 		{"Go, a string alone", "\"E\\x00\"", "1:4500"},
 		{"Go, struct", "Packet{Line: 1, Data: []byte{9}, Name: \"x\"}", "1:09"},
 		{"Go, []uint8", "x := []uint8{9}", "1:09"},
-		{"%v", "[69 0 0 44]\n[[1 2] [3]] []", "1:4500002c 2:0102 2:03"},
-		{"JSON", "[[69, 0], [1]]", "1:4500 1:01"},
+		{"%v", "[69 0 0 44]\n[[1 2] [3 4]] [] [5]", "1:4500002c 2:0102 2:0304"},
+		{"JSON", "[[69, 0], [1, 2]]", "1:4500 1:0102"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			list, err := Parse([]byte(test.text))
+			list, err := parse([]byte(test.text), defaults())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -157,9 +159,9 @@ func TestForms(t *testing.T) {
 func TestErrors(t *testing.T) {
 	long := strings.Repeat("45", 262_144)
 	for _, test := range []struct{ text, want string }{
-		{"", "line 1: neither hex digits, nor an offset and bytes, nor a Go byte slice"},
-		{"\n# x\n", "line 2: neither hex digits, nor an offset and bytes, nor a Go byte slice"},
-		{"\nhello", "line 2: neither hex digits, nor an offset and bytes, nor a Go byte slice"},
+		{"", "line 1: no packet in the text: neither hex digits, nor an offset and bytes, nor bytes in source code"},
+		{"\n# x\n", "line 2: no packet in the text: neither hex digits, nor an offset and bytes, nor bytes in source code"},
+		{"\nhello", "line 2: no packet in the text: neither hex digits, nor an offset and bytes, nor bytes in source code"},
 		{"func main() {", "line 1: a list that is not closed"},
 		{"func main() { return }", "line 1: no packet in the text"},
 
@@ -173,11 +175,8 @@ func TestErrors(t *testing.T) {
 
 		{"0000 45\n0010 00", "line 2: offset 0010, but the packet has 0x0001 bytes so far"},
 		{"0000 45 00  E.\n0001 00", "line 1: more bytes than the offsets and the lines before allow: 1"},
-		{"0000 45 zz", `line 1: "zz" is not one byte or two in hex`},
-		{"0000 45\n0001  zz", `line 2: "zz" is not one byte or two in hex`},
-		{"0000 4500\n0002 450000", `line 2: "450000" is not one byte or two in hex`},
+		{"0000 45\n0001 zz\n0002 00", "line 3: offset 0002 where a packet starts: it must be 0"},
 		{"0000 45\n0000", "line 2: no bytes after the offset"},
-		{"0000 45\ntrailing", "line 2: neither an offset and bytes, nor the heading of a packet"},
 		{"0000 45\nheading\n0001 00", "line 3: offset 0001 where a packet starts: it must be 0"},
 		{"0000 45\n00000001\n0001 00", "line 3: offset 0001 where a packet starts: it must be 0"},
 		{"0000000 0045 2c00\n0000004", "line 1: 16-bit words in an unknown byte order: use hexdump -C"},
@@ -186,7 +185,7 @@ func TestErrors(t *testing.T) {
 		{"*\n0000 45\n*\n0000 45", "line 4: offset 0000 after a *: the lines it stands for have 1 to 262144 bytes"},
 		{"0000 45\n*\nffffffff", "line 3: offset ffffffff after a *: the lines it stands for have 1 to 262144 bytes"},
 		{"0000 45\n*\n40001", "line 3: a packet of more than 262144 bytes"},
-		{"0000 45\n0001 " + long[:1024], "line 2: a line of a dump with more than 1024 bytes"},
+		{"0000 45\n0001" + strings.Repeat(" 45", 341), "line 2: a line of a dump with more than 1024 bytes"},
 
 		{"[]byte{1, 256}", `line 1: "256" is not a byte, in decimal or in hex after 0x`},
 		{"[]byte{1,\nx}", `line 2: "x" is not a byte, in decimal or in hex after 0x`},
@@ -200,14 +199,14 @@ func TestErrors(t *testing.T) {
 		{"[45 00 10]", `line 1: "00" could be octal or hex: write it in decimal, or in hex after 0x`},
 		{"[69 0", "line 1: a list that is not closed"},
 		{"[]byte(\"\")", "line 1: a packet without bytes"},
-		{"[]byte(\"a\nb\")", "line 1: a string that is not closed, or is not valid in Go"},
-		{"\n[]byte(\"\\q\")", "line 2: a string that is not closed, or is not valid in Go"},
-		{"[]byte(`a", "line 1: a string that is not closed, or is not valid in Go"},
+		{"[]byte(\"a\nb\")", "line 1: a string that is not closed, or is not valid in Go or Python"},
+		{"\n[]byte(\"\\q\")", "line 2: a string that is not closed, or is not valid in Go or Python"},
+		{"[]byte(`a", "line 1: a string that is not closed, or is not valid in Go or Python"},
 		{"[]byte(\"" + long + "\")", "line 1: a packet of more than 262144 bytes"},
 		{"[]byte{" + strings.Repeat("1,", 262_145) + "}", "line 1: a packet of more than 262144 bytes"},
 		{"\"" + long[:262_144] + "\" + \"a\"", "line 1: a packet of more than 262144 bytes"},
 	} {
-		list, err := Parse([]byte(test.text))
+		list, err := parse([]byte(test.text), defaults())
 		if err == nil || err.Error() != test.want || list != nil {
 			t.Errorf("%.60q: %s\ngot  %v\nwant %s", test.text, parsed(list), err, test.want)
 		}
@@ -223,8 +222,8 @@ func TestLimits(t *testing.T) {
 	for _, test := range []struct{ text, over, want string }{
 		{strings.Repeat("45\n\n", 5), "45", "line 11: more than 5 packets"},
 		{strings.Repeat("0000 45\n", 5), "0000 45", "line 6: more than 5 packets"},
-		{strings.Repeat("[1]", 5), "[1]", "line 1: more than 5 packets"},
-		{strings.Repeat("\"a\"\n", 5), "\"a\"", "line 6: more than 5 packets"},
+		{strings.Repeat("[1 2]", 5), "[1 2]", "line 1: more than 5 packets"},
+		{strings.Repeat("\"a\",\n", 5), "\"a\"", "line 6: more than 5 packets"},
 
 		{full, "45", "line 1: a packet of more than 16 bytes"},
 		{full + "\n", "45", "line 2: a packet of more than 16 bytes"},
@@ -236,7 +235,7 @@ func TestLimits(t *testing.T) {
 
 		{full + "\n\n" + full + "\n\n" + full[:16] + "\n", "\n45", "line 7: more than 40 bytes of packets"},
 		{dump + dump + "0000 45 45 45 45 45 45 45 45\n", "0000 45", "line 4: more than 40 bytes of packets"},
-		{"[]byte(\"" + full[:16] + "\")\n[]byte(\"" + full[:16] + "\")\n[]byte(\"45454545\")\n", "[1]", "line 4: more than 40 bytes of packets"},
+		{"[]byte(\"" + full[:16] + "\")\n[]byte(\"" + full[:16] + "\")\n[]byte(\"45454545\")\n", "[1 2]", "line 4: more than 40 bytes of packets"},
 	} {
 		if _, err := parse([]byte(test.text), most); err != nil {
 			t.Errorf("%q: %v", test.text, err)
@@ -253,7 +252,7 @@ func TestDefaults(t *testing.T) {
 	if got, want := defaults(), (limits{packet: 262_144, bytes: 67_108_864, packets: 1_048_576}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	list, err := Parse([]byte(strings.Repeat("45", 262_144)))
+	list, err := parse([]byte(strings.Repeat("45", 262_144)), defaults())
 	if err != nil || len(list) != 1 || len(list[0].Data) != 262_144 {
 		t.Errorf("%d packets, %v", len(list), err)
 	}
@@ -300,7 +299,7 @@ func TestMutated(t *testing.T) {
 		}
 		taken++
 		for _, p := range list {
-			if len(p.Data) == 0 || p.Line < 1 || p.Line > 1+bytes.Count(b, []byte{'\n'}) {
+			if (len(p.Data) == 0) != (p.Left != "") || p.Line < 1 || p.Line > 1+bytes.Count(b, []byte{'\n'}) {
 				t.Fatalf("%q: %+v", b, p)
 			}
 		}

@@ -2,8 +2,12 @@ package hexdump
 
 import (
 	"bytes"
+	"fmt"
 	"regexp"
 	"strconv"
+
+	"tunproof/fuzz/capture/pcap"
+	"tunproof/fuzz/packet"
 )
 
 // refusal matches the line that a Refusal of package offload/tun prints in a log. It
@@ -40,7 +44,10 @@ func (p *parser) log() error {
 		if err != nil || length > p.most.packet {
 			return errorf(p.line, "a packet of %s bytes", groups[1])
 		}
-		missing := max(0, length-len(p.list[len(p.list)-1].Data))
+		missing := max(0, length-len(p.last().Data))
+		if h, _, err := pcap.Vnet(p.last().Comment); err == nil && missing > 0 && h.Flags&packet.NeedsCsum == 0 {
+			p.last().Left = fmt.Sprintf("the log has no payload, and without NEEDS_CSUM its checksum covers that: %d of %d bytes", length-missing, length)
+		}
 		if err := p.add(p.line, make([]byte, missing)...); err != nil {
 			return err
 		}

@@ -34,6 +34,11 @@ func TestRefusal(t *testing.T) {
 			}
 		}
 	}
+	r.Hdr.Flags, r.Hdr.GSOType = 0, 0
+	const want = "the log has no payload, and without NEEDS_CSUM its checksum covers that: 60 of 5060 bytes"
+	if list, err := Parse([]byte(r.String())); err != nil || len(list) != 1 || list[0].Left != want {
+		t.Errorf("without NEEDS_CSUM: %+v, %v", list, err)
+	}
 	for _, text := range []string{"vpn0: write of 5 packets in 99999999 bytes: x: vnet flags=1 gso_type=1 hdr_len=1 gso_size=1 csum_start=1 csum_offset=1 []byte{0x45, 0x00}"} {
 		if _, err := Parse([]byte(text)); err == nil {
 			t.Errorf("%q is taken", text)

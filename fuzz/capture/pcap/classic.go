@@ -76,24 +76,29 @@ func (p *Reader) nextClassic() (packet Packet, ok bool, err error) {
 	if err != nil {
 		return Packet{}, false, cut(off, err, "record of %d bytes has only %d", captured, len(b))
 	}
-	data, ok := p.packet(&p.ports[0], b, length)
+	packet, ok = p.packet(&p.ports[0], b, length)
 	if !p.nano {
 		frac *= time.Microsecond
 	}
-	return Packet{Number: p.n, Time: time.Unix(int64(seconds), 0).Add(frac), Data: data}, ok, nil
+	packet.Time = time.Unix(int64(seconds), 0).Add(frac)
+	return packet, ok, nil
 }
 
-// packet returns a copy of the IP packet in the record b, which had length bytes on the
-// wire. If there is none, it counts the record as left out and returns false.
-func (p *Reader) packet(from *port, b []byte, length uint32) ([]byte, bool) {
-	if uint32(len(b)) < length {
-		p.skip(reason{"cut by the capture to %d of %d bytes", uint32(len(b)), length})
-		return nil, false
+// packet returns the IP packet in a record, which had length bytes on the wire, without its
+// time. If there is none, it counts the record as left out and returns false.
+func (p *Reader) packet(from *port, record []byte, length uint32) (Packet, bool) {
+	if uint32(len(record)) < length {
+		p.skip(reason{"cut by the capture to %d of %d bytes", uint32(len(record)), length})
+		return Packet{}, false
 	}
-	b, why := from.ip(b)
+	b, why := from.ip(record)
 	if why != (reason{}) {
 		p.skip(why)
-		return nil, false
+		return Packet{}, false
 	}
-	return append(make([]byte, 0, len(b)), b...), true
+	packet := Packet{Number: p.n, Data: append(make([]byte, 0, len(b)), b...)}
+	if end := cap(record) - cap(b) + len(b); end < len(record) {
+		packet.Trailer = append([]byte(nil), record[end:]...)
+	}
+	return packet, true
 }

@@ -99,7 +99,7 @@ func (l link) ip(b []byte) ([]byte, reason) {
 
 // hasFCS reports whether an Ethernet frame ends in its frame check sequence although the
 // file does not say so: its last 4 bytes are the CRC-32 of the others (IEEE 802.3, 3.2.9).
-// Only frames with bytes after the IP packet are looked at.
+// Only frames in which the IP packet does not end with the frame are looked at.
 func hasFCS(frame []byte) bool {
 	if len(frame) < 14+20+4 {
 		return false
@@ -110,9 +110,11 @@ func hasFCS(frame []byte) bool {
 		n = int(binary.BigEndian.Uint16(b[2:]))
 	case 0x86DD:
 		n = 40 + int(binary.BigEndian.Uint16(b[4:]))
+	default:
+		return false
 	}
 	end := len(frame) - 4
-	return n > 0 && 14+n <= end && crc32.ChecksumIEEE(frame[:end]) == binary.LittleEndian.Uint32(frame[end:])
+	return 14+n != len(frame) && crc32.ChecksumIEEE(frame[:end]) == binary.LittleEndian.Uint32(frame[end:])
 }
 
 // family returns b if an address family, read in one byte order or the other, is

@@ -191,7 +191,7 @@ func (p *Reader) readPacket(b *block) (Packet, bool, error) {
 	}
 	ts := uint64(p.order.Uint32(h[4:]))<<32 | uint64(p.order.Uint32(h[8:]))
 	captured, length := p.order.Uint32(h[12:]), p.order.Uint32(h[16:])
-	from, data, ok, err := p.data(b, iface, captured, length)
+	from, packet, ok, err := p.data(b, iface, captured, length)
 	if !ok || err != nil {
 		return Packet{}, false, err
 	}
@@ -207,7 +207,8 @@ func (p *Reader) readPacket(b *block) (Packet, bool, error) {
 		comments = append(comments, string(value))
 		return nil
 	})
-	return Packet{Number: p.n, Time: from.time(ts), Data: data, Comment: strings.Join(comments, "\n")}, true, err
+	packet.Time, packet.Comment = from.time(ts), strings.Join(comments, "\n")
+	return packet, true, err
 }
 
 // readSimple reads a packet of the first interface. It has no time, so its time is the
@@ -222,26 +223,27 @@ func (p *Reader) readSimple(b *block) (Packet, bool, error) {
 	if len(p.ports) > 0 && p.ports[0].snapLen > 0 {
 		captured = min(length, p.ports[0].snapLen)
 	}
-	_, data, ok, err := p.data(b, 0, captured, length)
-	return Packet{Number: p.n, Time: clock{}.time(0), Data: data}, ok, err
+	_, packet, ok, err := p.data(b, 0, captured, length)
+	packet.Time = clock{}.time(0)
+	return packet, ok, err
 }
 
 // data reads the data of a packet, padded to a multiple of 4 bytes, from a block.
-func (p *Reader) data(b *block, iface, captured, length uint32) (*port, []byte, bool, error) {
+func (p *Reader) data(b *block, iface, captured, length uint32) (*port, Packet, bool, error) {
 	p.n++
 	if int64(iface) >= int64(len(p.ports)) {
-		return nil, nil, false, errorf(b.off, "packet of interface %d: the section has defined %d so far", iface, len(p.ports))
+		return nil, Packet{}, false, errorf(b.off, "packet of interface %d: the section has defined %d so far", iface, len(p.ports))
 	}
 	if captured > maxRecord {
-		return nil, nil, false, errorf(b.off, "record of %d bytes: the limit is %d", captured, maxRecord)
+		return nil, Packet{}, false, errorf(b.off, "record of %d bytes: the limit is %d", captured, maxRecord)
 	}
 	record, err := p.body(b, int(captured+3)&^3)
 	if err != nil {
-		return nil, nil, false, err
+		return nil, Packet{}, false, err
 	}
 	from := &p.ports[iface]
-	data, ok := p.packet(from, record[:captured], length)
-	return from, data, ok, nil
+	packet, ok := p.packet(from, record[:captured], length)
+	return from, packet, ok, nil
 }
 
 // options calls f for each option of a block. The value belongs to the Reader.

@@ -86,10 +86,10 @@ func TestNG(t *testing.T) {
 		packets, skipped := read(t, file)
 		want := []Packet{
 			{Number: 1, Time: time.Unix(5, 7), Data: ip4, Comment: "one\ntwo, longer"},
-			{Number: 2, Time: time.Unix(3, 7000), Data: ip4},
+			{Number: 2, Time: time.Unix(3, 7000), Data: ip4, Trailer: make([]byte, 22)},
 			{Number: 5, Time: time.Unix(6, 0), Data: ip6, Comment: "old"},
 			{Number: 6, Time: time.Unix(0, 0), Data: ip4},
-			{Number: 7, Time: time.Unix(8, 0), Data: ip4},
+			{Number: 7, Time: time.Unix(8, 0), Data: ip4, Trailer: []byte("FCS!")},
 		}
 		if diff := cmp.Diff(want, packets); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", order, diff)

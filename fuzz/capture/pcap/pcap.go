@@ -20,6 +20,7 @@ type Packet struct {
 	Number  int // of the record, or of the block among packet blocks, from 1
 	Time    time.Time
 	Data    []byte // owned by the caller
+	Trailer []byte // what follows the packet in its frame: padding and a frame check sequence; nil if nothing does
 	Comment string // pcapng only; several comments are joined by "\n"
 }
 

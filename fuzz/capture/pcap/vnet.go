@@ -25,5 +25,16 @@ func Vnet(comment string) (h pkts.VnetHdr, has bool, err error) {
 	return h, false, nil
 }
 
+// WithoutVnet returns a packet's comment without the lines that Vnet may read.
+func WithoutVnet(comment string) string {
+	var b strings.Builder
+	for line := range strings.Lines(comment) {
+		if !strings.HasPrefix(strings.TrimSpace(line), vnetPrefix) {
+			b.WriteString(line)
+		}
+	}
+	return strings.TrimSpace(b.String())
+}
+
 // VnetComment returns the comment from which Vnet reads h.
 func VnetComment(h pkts.VnetHdr) string { return vnetPrefix + h.String() }

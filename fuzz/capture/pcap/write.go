@@ -61,13 +61,23 @@ func (p *Writer) Write(packet Packet) error {
 	if len(packet.Data) > maxRecord {
 		return fmt.Errorf("packet of %d bytes: the limit is %d", len(packet.Data), maxRecord)
 	}
+	return p.write(packet, len(packet.Data))
+}
+
+// WriteLeftOut writes a record that holds no byte of its packet, with one call of the
+// io.Writer's Write. A Reader leaves it out, but counts it. So the packets after it have the
+// numbers that they have in another capture.
+func (p *Writer) WriteLeftOut(at time.Time) error { return p.write(Packet{Time: at}, 1) }
+
+// write writes a record of a packet that had length bytes.
+func (p *Writer) write(packet Packet, length int) error {
 	le, b := binary.LittleEndian, p.b[:0]
 	if p.format == Classic {
 		t := within(packet.Time, math.MaxUint32)
 		b = le.AppendUint32(b, uint32(t.Unix()))
 		b = le.AppendUint32(b, uint32(t.Nanosecond()))
 		b = le.AppendUint32(b, uint32(len(packet.Data)))
-		b = le.AppendUint32(b, uint32(len(packet.Data)))
+		b = le.AppendUint32(b, uint32(length))
 		b = append(b, packet.Data...)
 	} else {
 		t := within(packet.Time, math.MaxUint64/1_000_000_000-1)
@@ -77,7 +87,7 @@ func (p *Writer) Write(packet Packet) error {
 		b = le.AppendUint32(b, uint32(ts>>32))
 		b = le.AppendUint32(b, uint32(ts))
 		b = le.AppendUint32(b, uint32(len(packet.Data)))
-		b = le.AppendUint32(b, uint32(len(packet.Data)))
+		b = le.AppendUint32(b, uint32(length))
 		b = pad(append(b, packet.Data...))
 		if packet.Comment != "" {
 			b = appendOption(b, optionComment, cutText(packet.Comment, math.MaxUint16))

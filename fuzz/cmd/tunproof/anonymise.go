@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 
 	"tunproof/fuzz/capture/anonymise"
 	"tunproof/fuzz/record"
@@ -13,11 +12,22 @@ import (
 
 const anonymiseHelp = `
 Writes a copy of each CAPTURE with other addresses and payload, so that it can be published.
-Lengths, flags, ports and IDs stay as they were. A checksum stays right, partial or wrong.
-Packets of one flow stay packets of one flow. So check, compare and replay work on the
-copies. Equal addresses and equal payload stay equal within one run: give all captures of a
-report at once. CAPTURE is a pcap or pcapng file, a .pkts case, or packets as text (hex, a
-dump, a Go slice); - is standard input.
+So check, compare and replay work on the copies. CAPTURE is a pcap or pcapng file, a .pkts
+case, or packets as text (hex, a dump, a Go slice); - is standard input.
+
+These stay: the length and time of each packet; the fields of the IP, TCP and UDP headers
+except addresses and checksums, so also ports, IDs and sequence numbers; the type and code
+of ICMP; the data of TCP's MSS, window scale, SACK and timestamp options; VnetHdrs in
+comments. Addresses that identify nobody stay too: loopback, broadcast, and multicast groups
+that everybody uses. A checksum stays right, partial, absent or wrong.
+
+All else is replaced or enciphered: payload, other options, the inner packets of tunnels, the
+packets in ICMP messages, bytes after the end of a packet. Link headers, other comments, and
+the names of interfaces are left out.
+
+Equal addresses and equal payload of a flow stay equal within one run: give all captures of a
+report at once. Each run has a new key, which is not kept. If the payload at one place of a
+TCP stream is not the same each time, the copies show the difference (xor).
 
 Prints the number of packets in each copy. An existing file is not overwritten.
 `
@@ -27,7 +37,7 @@ const anonymiseExits = "Exit codes: 0 copied, 2 usage, infrastructure or an unre
 func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("anonymise", flag.ContinueOnError)
 	dir := flags.String("o", "", "write the copies into `DIR`; it is created if it does not exist")
-	size := flags.Int("size", 0, "payload length in bytes of the datagrams in UDP superpackets without a VnetHdr; compare can then match the copies of both")
+	size := flags.Int("size", 0, "payload length in bytes of datagrams that were joined, to a superpacket without a VnetHdr or to one datagram; compare can then match the copies of both")
 	if err := parse(flags, args); err != nil {
 		return 0, err
 	}
@@ -43,9 +53,6 @@ func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error
 	if err != nil {
 		return 0, err
 	}
-	if err := os.MkdirAll(*dir, 0o755); err != nil {
-		return 0, err
-	}
 	total, err := a.Files(ctx, s.in, s.out, s.err, *dir, flags.Args())
 	var exists anonymise.NameError
 	switch {
@@ -56,6 +63,12 @@ func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error
 	}
 	if a.Whole > 0 {
 		fmt.Fprintf(s.out, "%d UDP superpackets were enciphered as one piece, so compare cannot match them with their datagrams: state the datagrams' payload length with -size, or a VnetHdr in the comment of each superpacket\n", a.Whole)
+	}
+	if n := a.Joined(); n > 0 {
+		fmt.Fprintf(s.out, "the longest datagrams of %s differ between the captures. If datagrams were joined or cut, compare cannot match their copies: state the length of their payload with -size\n", record.Count(n, "flow"))
+	}
+	if a.Unlike > 0 {
+		fmt.Fprintf(s.out, "in the copies, check names another cause of %s\n", record.Count(a.Unlike, "wrong checksum"))
 	}
 	if total == 0 {
 		return record.ExitNothing, nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"tunproof/fuzz/capture/trial"
 	"tunproof/fuzz/engine/campaign"
 	"tunproof/fuzz/kernel/matrix"
 	"tunproof/fuzz/record"
@@ -27,6 +28,7 @@ func TestBlocks(t *testing.T) {
 	blocks := []written{
 		{"fuzzing.md", "detection", "detection.jsonl", campaign.DetectTable},
 		{"fuzzing.md", "rates", "rates.jsonl", campaign.RatesTable},
+		{"judges.md", "trial", "trial.jsonl", trial.Table},
 		{"kernel.md", "kernels", "matrix.jsonl", matrix.Table},
 		{"kernel.md", "features", "matrix.jsonl", matrix.FeaturesTable},
 		{"kernel.md", "kernels-long", "kernels.jsonl", matrix.Table},

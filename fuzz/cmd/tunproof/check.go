@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+
 	"tunproof/fuzz/capture"
 	"tunproof/fuzz/capture/check"
+	"tunproof/fuzz/capture/page"
 	"tunproof/fuzz/record"
 )
 
@@ -17,9 +20,14 @@ sequence numbers and IPv4 IDs from packet to packet. CAPTURE is a pcap or pcapng
 is checked against its VnetHdr if its packet comment states one, in the form
 "vnet flags=1 gso_type=1 hdr_len=40 gso_size=100 csum_start=20 csum_offset=16".
 
-Prints one line for each finding, with the packet, the field, the rule of docs/rules.md
-that it breaks and, where there is one, the known bug that it resembles. Then it prints a
-verdict.
+Prints the verdict and the number of findings of each kind. Then it prints one line for each
+finding, with the packet, the field, the rule of docs/rules.md that it breaks and, where
+there is one, the known bug that it resembles. Findings with one cause share a line. From
+standard input findings are printed as they come, and the verdict is last; an interrupt
+ends it like the end of the capture.
+
+-html writes the report as a page too: docs/symptoms.md describes it. It reads each capture twice, so
+none can be standard input.
 `
 
 const checkExits = "Exit codes: 0 nothing found, 1 findings, also if all are suspect, 2 usage, infrastructure or an unreadable capture,\n" +
@@ -27,46 +35,87 @@ const checkExits = "Exit codes: 0 nothing found, 1 findings, also if all are sus
 
 func checkCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
-	var cfg check.Config
-	flags.BoolVar(&cfg.Wire, "wire", false, "report partial checksums as wrong; for captures from a place after every offload")
-	flags.IntVar(&cfg.MTU, "mtu", 0, "report packets longer than `N` bytes; 0 allows any length")
-	certain := flags.Bool("certain", false, "leave out suspect findings, which may have an innocent cause")
-	most := flags.Int("max", 100, "show at most `N` findings of each kind")
+	var o check.Options
+	flags.BoolVar(&o.Wire, "wire", false, "report partial checksums as wrong; for captures from a place after every offload")
+	flags.IntVar(&o.MTU, "mtu", 0, "report packets longer than `N` bytes; 0 allows any length")
+	flags.BoolVar(&o.Certain, "certain", false, "leave out suspect findings, which may have an innocent cause")
+	flags.IntVar(&o.Most, "max", 100, "show at most `N` findings of each kind")
 	asJSON := flags.Bool("json", false, "write a JSON object for each capture instead of text")
+	html := htmlFlag(flags)
 	if err := parse(flags, args); err != nil {
 		return 0, err
 	}
 	switch {
 	case flags.NArg() == 0:
 		return 0, fmt.Errorf("%w: no capture given", errUsage)
-	case cfg.MTU < 0 || *most < 0:
+	case o.MTU < 0 || o.Most < 0:
 		return 0, fmt.Errorf("%w: -mtu and -max must not be negative", errUsage)
+	case html.name != "":
+		if err := page.Rereadable(flags.Args()...); err != nil {
+			return 0, fmt.Errorf("%w: %w", errUsage, err)
+		}
 	}
+	if err := html.open(flags.Args()); err != nil {
+		return 0, err
+	}
+	code, err := checkFiles(ctx, s, flags.Args(), o, *asJSON, html)
+	return code, html.finish(err)
+}
+
+// checkFiles judges captures, one after another, and returns the exit code.
+func checkFiles(ctx context.Context, s streams, names []string, o check.Options, asJSON bool, html *htmlFile) (int, error) {
 	code, packets := record.ExitHolds, 0
-	for _, name := range flags.Args() {
-		in, err := capture.Open(name, s.in)
-		if err != nil {
-			return 0, err
+	var failed []error
+	for _, name := range names {
+		var seen page.Check
+		if html.name != "" {
+			o.Each = seen.Found
 		}
-		r, err := check.File(ctx, s.err, in, cfg, *certain, *most)
-		in.Close()
-		packets += r.Seen.Packets
-		if r.Record.Result == record.Violated {
-			code = record.ExitViolation
+		r, err := checkFile(ctx, s, name, o, asJSON)
+		if r != nil && html.name != "" {
+			section, e := seen.Section(r, err)
+			err = errors.Join(err, html.add(section, e))
 		}
-		if *asJSON {
-			if err := json.NewEncoder(s.out).Encode(r); err != nil {
-				return 0, err
+		if r != nil {
+			packets += r.Seen.Packets
+			if r.Record.Result == record.Violated {
+				code = record.ExitViolation
 			}
-		} else {
-			r.Print(s.out)
 		}
 		if err != nil {
-			return 0, fmt.Errorf("%w; the report covers the %s before that", err, record.Count(r.Seen.Packets, "packet"))
+			failed = append(failed, err)
 		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if err := errors.Join(failed...); err != nil {
+		return code, err
 	}
 	if packets == 0 && code == record.ExitHolds {
 		return record.ExitNothing, nil
 	}
 	return code, nil
+}
+
+// checkFile judges one capture and prints the report. Of what was read it prints a report
+// even if there is an error.
+func checkFile(ctx context.Context, s streams, name string, o check.Options, asJSON bool) (*check.Report, error) {
+	in, err := capture.Open(name, s.in)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	if name == "-" && !asJSON {
+		o.Live = s.out
+	}
+	r, err := check.File(ctx, s.err, in, o)
+	if err != nil {
+		err = fmt.Errorf("%w; the report covers the %s before that", err, record.Count(r.Seen.Packets, "packet"))
+	}
+	if asJSON {
+		return r, errors.Join(err, json.NewEncoder(s.out).Encode(r))
+	}
+	r.Print(s.out)
+	return r, err
 }

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"slices"
 	"strings"
 	"tunproof/fuzz/capture"
 	"tunproof/fuzz/capture/compare"
+	"tunproof/fuzz/capture/page"
 	"tunproof/fuzz/packet"
 	"tunproof/fuzz/record"
 )
@@ -23,6 +25,9 @@ Prints every packet that was changed (with the fields), lost, duplicated, added 
 reordered, and a verdict. Two kinds of packets are left out: packets before the first or
 after the last one that is in both captures, and superpackets whose segment size nothing
 shows (-size sets it). Lines with the words "not compared" count them.
+
+-html writes the report as a page too: docs/symptoms.md describes it. It reads each capture twice, so
+none can be standard input.
 `
 
 const compareExits = "Exit codes: 0 all compared packets came through unchanged, 1 findings, 2 usage, infrastructure or an unreadable capture,\n" +
@@ -35,6 +40,7 @@ func compareCommand(ctx context.Context, s streams, args []string) (int, error) 
 	flags.IntVar(&cfg.Size, "size", 0, "cut superpackets without a VnetHdr into segments of `N` bytes of payload; 0 infers the length from the captures")
 	most := flags.Int("max", 1000, "show at most `N` findings")
 	asJSON := flags.Bool("json", false, "write a JSON object instead of text")
+	html := htmlFlag(flags)
 	if err := parse(flags, args); err != nil {
 		return 0, err
 	}
@@ -52,26 +58,50 @@ func compareCommand(ctx context.Context, s streams, args []string) (int, error) 
 		return 0, fmt.Errorf("%w: -size and -max must not be negative", errUsage)
 	case flags.Arg(0) == "-" && flags.Arg(1) == "-":
 		return 0, fmt.Errorf("%w: only one of the captures can be the standard input", errUsage)
+	case html.name != "":
+		if err := page.Rereadable(flags.Args()...); err != nil {
+			return 0, fmt.Errorf("%w: %w", errUsage, err)
+		}
 	}
+	if err := html.open(flags.Args()); err != nil {
+		return 0, err
+	}
+	code, err := compareFiles(ctx, s, flags.Args(), cfg, *most, *asJSON, html)
+	return code, html.finish(err)
+}
+
+// compareFiles compares two captures, prints the report and returns the exit code.
+func compareFiles(ctx context.Context, s streams, names []string, cfg compare.Config, most int, asJSON bool, html *htmlFile) (int, error) {
 	var in [2]*capture.Source
-	for i, name := range flags.Args() {
+	for i, name := range names {
 		var err error
 		if in[i], err = capture.Open(name, s.in); err != nil {
 			return 0, err
 		}
 		defer in[i].Close()
 	}
-	r, err := compare.Files(ctx, s.err, in, cfg, *most)
-	if *asJSON {
+	var seen page.Compare
+	if html.name != "" {
+		cfg.Each, cfg.Cut = seen.Found, seen.Cut
+	}
+	r, err := compare.Files(ctx, s.err, in, cfg, most)
+	if asJSON {
 		if err := json.NewEncoder(s.out).Encode(r); err != nil {
 			return 0, err
 		}
 	} else {
 		r.Print(s.out)
 	}
+	if err != nil {
+		err = fmt.Errorf("%w; the report covers %s of BEFORE and %s of AFTER", err, record.Count(r.Summary.Packets[0], "packet"), record.Count(r.Summary.Packets[1], "packet"))
+	}
+	if html.name != "" {
+		section, e := seen.Section(r, err)
+		err = errors.Join(err, html.add(section, e))
+	}
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("%w; the report covers %s of BEFORE and %s of AFTER", err, record.Count(r.Summary.Packets[0], "packet"), record.Count(r.Summary.Packets[1], "packet"))
+		return 0, err
 	case r.Record.Result == record.Violated:
 		return record.ExitViolation, nil
 	case r.Record.Result == record.NotRun:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"tunproof/fuzz/internal/usage"
 	"tunproof/fuzz/law"
 	"tunproof/fuzz/record"
 )
@@ -50,12 +51,10 @@ func corpusCommand(ctx context.Context, s streams, args []string) (int, error) {
 		fmt.Fprintf(s.out, "usage: tunproof corpus PART [ARGUMENTS]\n\n%s\n\"tunproof corpus PART -h\" describes a part.\n", list(parts))
 		return record.ExitHolds, nil
 	}
-	for _, c := range parts {
-		if c.name == "corpus "+args[0] {
-			return c.call(ctx, s, args[1:]), nil
-		}
+	if c, is := named(parts, "corpus "+args[0]); is {
+		return c.call(ctx, s, args[1:]), nil
 	}
-	return 0, fmt.Errorf("%w: corpus has no part %q\n%s", errUsage, args[0], list(parts))
+	return 0, fmt.Errorf("%w: corpus has no part %q%s", errUsage, args[0], usage.Meant(args[0], words(parts)))
 }
 
 const corpusCheckHelp = `

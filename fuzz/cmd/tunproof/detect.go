@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"tunproof/fuzz/engine/campaign"
 	"tunproof/fuzz/record"
 )
@@ -24,7 +25,7 @@ func detectCommand(ctx context.Context, s streams, args []string) (int, error) {
 	out := flags.String("o", "", "write the result records to `FILE`, and the table to standard output")
 	report := flags.String("report", "", "only print the table of the result records in `FILE`")
 	into := flags.String("into", "", "with -report, replace the table in the document `DOC`, between the lines <!-- detection --> and <!-- /detection -->")
-	rows := rowFlags{unused: []string{"seed", "json"}, example: `"cwr-on-all native from nothing"`}
+	rows := rowFlags{without: []string{"seed", "json"}, example: `"cwr-on-all native from nothing"`}
 	if err := rows.parse(flags, args); err != nil {
 		return 0, err
 	}
@@ -40,6 +41,11 @@ func detectCommand(ctx context.Context, s streams, args []string) (int, error) {
 		return 0, err
 	}
 	r.Stamp()
+	if len(r.Rows) == 0 {
+		_, verdict := r.Verdict()
+		fmt.Fprintln(s.out, verdict)
+		return record.ExitNothing, nil
+	}
 	if *out != "" {
 		if err := record.WriteFile(*out, r.Rows); err != nil {
 			return 0, err
@@ -49,9 +55,6 @@ func detectCommand(ctx context.Context, s streams, args []string) (int, error) {
 		}
 	} else if err := record.Write(s.out, r.Rows); err != nil {
 		return 0, err
-	}
-	if len(r.Rows) == 0 {
-		return record.ExitNothing, nil
 	}
 	return record.ExitHolds, nil
 }

@@ -29,7 +29,7 @@ func exhaustiveCommand(ctx context.Context, s streams, args []string) (int, erro
 	list := flags.Bool("list", false, "only print the alphabet")
 	r := &exhaustive.Job{}
 	flags.StringVar(&r.State, "state", "", "keep the progress in `FILE` and resume from it")
-	rows := rowFlags{unused: []string{"seed"}, example: `"P10 pairs"`}
+	rows := rowFlags{without: []string{"seed"}, example: `"P10 pairs"`}
 	if err := rows.parse(flags, args); err != nil {
 		return 0, err
 	}

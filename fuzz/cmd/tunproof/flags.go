@@ -4,30 +4,57 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
 
 	"tunproof/fuzz/engine/targets"
+	"tunproof/fuzz/internal/usage"
 )
 
-// helpError carries the description of the flags that -h asked for.
-type helpError string
+// helpError is the error of -h. It carries the flags that are to be described.
+type helpError struct{ flags *flag.FlagSet }
 
-func (h helpError) Error() string { return string(h) }
+func (helpError) Error() string { return "help was asked for" }
+
+// describe returns the description of the flags, or "" if there are none.
+func (h helpError) describe() string {
+	var text strings.Builder
+	h.flags.SetOutput(&text)
+	h.flags.PrintDefaults()
+	if strings.Contains(text.String(), " TIME\n") {
+		text.WriteString("TIME is such as 90s, 10m or 1h30m; a plain number is in seconds.\n")
+	}
+	return text.String()
+}
 
 // parse parses a command's flags. It returns a helpError for -h, and errUsage for a
 // flag that is wrong.
 func parse(flags *flag.FlagSet, args []string) error {
-	var help strings.Builder
-	flags.SetOutput(&help)
-	flags.Usage = flags.PrintDefaults
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return helpError(help.String())
-	case err != nil:
-		return fmt.Errorf("%w: %w", errUsage, err)
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {}
+	err := flags.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return helpError{flags}
+	}
+	if err != nil {
+		meant := ""
+		if _, name, unknown := strings.Cut(err.Error(), "not defined: -"); unknown {
+			var known []string
+			flags.VisitAll(func(f *flag.Flag) { known = append(known, "-"+f.Name) })
+			meant = usage.Meant("-"+strings.TrimPrefix(name, "-"), known)
+		}
+		return fmt.Errorf("%w: %w%s", errUsage, err, meant)
+	}
+	for _, name := range flags.Args() {
+		if flags.Lookup(strings.TrimLeft(name, "-")) != nil && strings.HasPrefix(name, "-") {
+			if _, err := os.Lstat(name); err != nil {
+				return fmt.Errorf("%w: %s comes after %s: flags come first", errUsage, name, flags.Arg(0))
+			}
+		}
 	}
 	return nil
 }
@@ -37,7 +64,7 @@ type rowFlags struct {
 	seed    uint64 // never 0 after parse
 	only    *regexp.Regexp
 	asJSON  bool
-	unused  []string // names of flags that the command accepts and ignores
+	without []string // names of flags that the command does not have
 	example string   // an argument of -run
 }
 
@@ -58,7 +85,11 @@ func targetFlag(flags *flag.FlagSet) func() ([]targets.Target, error) {
 	return func() ([]targets.Target, error) {
 		list := slices.DeleteFunc(targets.All(), func(t targets.Target) bool { return !only.MatchString(t.ID + " " + t.Name) })
 		if len(list) == 0 {
-			return nil, fmt.Errorf("%w: -run matches no target", errUsage)
+			var all []string
+			for _, t := range targets.All() {
+				all = append(all, t.ID+" "+t.Name)
+			}
+			return nil, fmt.Errorf("%w: -run matches no target; there are %s", errUsage, strings.Join(all, ", "))
 		}
 		return list, nil
 	}
@@ -67,11 +98,15 @@ func targetFlag(flags *flag.FlagSet) func() ([]targets.Target, error) {
 // parse adds the flags of f to flags and parses all of them. The command takes no
 // other arguments.
 func (f *rowFlags) parse(flags *flag.FlagSet, args []string) error {
-	flags.Uint64Var(&f.seed, "seed", 0, "generate inputs from seed `N`, so that a run can be repeated; 0 draws a seed and prints it")
-	flags.BoolVar(&f.asJSON, "json", false, "write one result record a line, in JSON, instead of the table")
-	runFlag(flags, &f.only, "only rows whose text \"PROPERTY METHOD\" matches `REGEXP`, such as "+f.example)
-	for _, name := range f.unused {
-		flags.Lookup(name).Usage = "has no effect here"
+	has := func(name string) bool { return !slices.Contains(f.without, name) }
+	if has("seed") {
+		flags.Uint64Var(&f.seed, "seed", 0, "generate inputs from seed `N`, so that a run can be repeated; 0 draws a seed and prints it")
+	}
+	if has("json") {
+		flags.BoolVar(&f.asJSON, "json", false, "write one result record a line, in JSON, instead of the table")
+	}
+	if has("run") {
+		runFlag(flags, &f.only, "only rows whose text \"PROPERTY METHOD\" matches `REGEXP`, such as "+f.example)
 	}
 	if err := parse(flags, args); err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tunproof/fuzz/engine/campaign"
+	"tunproof/fuzz/internal/usage"
 	"tunproof/fuzz/mutants"
 	"tunproof/fuzz/record"
 )
@@ -28,20 +29,20 @@ files of the directory. "tunproof replay" shows what is wrong in a finding.
 `
 
 const fuzzExits = "Exit codes: 0 no finding, 1 a finding, 2 usage or infrastructure, an interrupt before -time is over,\n" +
-	"or the planted bug was not found, 3 nothing ran. Without -time an interrupt is the normal end."
+	"or the planted bug was not found, 3 nothing ran, or -time was too short for a target. Without -time an interrupt is the normal end."
 
 func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 	c := campaign.Config{}
 	flags := flag.NewFlagSet("fuzz", flag.ContinueOnError)
 	flags.StringVar(&c.Dir, "dir", ".cache/campaign", "keep inputs and findings in `DIR`; several campaigns may share it")
 	flags.StringVar(&c.Engine, "engine", "native", "fuzzing `ENGINE`: native (Go's own) or libfuzzer (needs clang)")
-	flags.DurationVar(&c.Time, "time", 0, "stop after this `TIME`; without it, or with 0, run until interrupted")
+	usage.Time(flags, &c.Time, "time", 0, "stop after this `TIME`; without it, or with 0, run until interrupted")
 	flags.IntVar(&c.AtOnce, "at-once", 1, "run `N` targets at the same time")
 	flags.IntVar(&c.Workers, "workers", 0, "run `N` processes for each target; 0 shares the cores among the targets")
 	flags.BoolVar(&c.Empty, "empty", false, "start only from the inputs in the directory, without those of the corpus")
 	flags.BoolVar(&c.Blind, "no-canary", false, "do not look for a planted bug first")
 	flags.BoolVar(&c.First, "first", false, "stop at the first finding")
-	flags.DurationVar(&c.Limits.Time, "timeout", 10*time.Second, "an input that runs longer than this `TIME` is a finding")
+	usage.Time(flags, &c.Limits.Time, "timeout", 10*time.Second, "an input that runs longer than this `TIME` is a finding")
 	flags.IntVar(&c.Limits.Memory, "memory", 2048, "an input that needs more than `MB` megabytes of memory is a finding")
 	plant := flags.String("plant", "", "plant the bug `NAME` in a copy of offload, and fuzz the copy; inputs and findings go to DIR/planted/NAME, and the campaign does not first look for a planted bug of its own; NAME is from the list of tunproof mutants or from -bugs")
 	bugs := flags.String("bugs", "", "`FILE` of bugs for -plant, in the form of tunproof mutants -bugs")
@@ -79,7 +80,11 @@ func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 			}
 		}
 		if c.Plant = mutants.Named(list, *plant); c.Plant == nil {
-			return 0, fmt.Errorf("%w: -plant: no bug %q", errUsage, *plant)
+			var known []string
+			for _, b := range list {
+				known = append(known, b.Name)
+			}
+			return 0, fmt.Errorf("%w: -plant: no bug %q%s", errUsage, *plant, usage.Meant(*plant, known))
 		}
 	}
 	if c.Root, err = record.Root("."); err != nil {

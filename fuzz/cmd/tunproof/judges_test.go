@@ -1,10 +1,17 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 
+	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/record"
+	"tunproof/fuzz/scenario"
 )
 
 // TestJudges runs check on inputs rebuilt from public bug reports, and on right traffic
@@ -19,9 +26,9 @@ func TestJudges(t *testing.T) {
 		"needs-csum-over-complete-tso.pcapng": {1, []string{"want 8427", "a complete checksum where the partial one belongs"}, nil},
 		"needs-csum-field-zero.pcapng":        {1, []string{"want 8427", "never filled in"}, []string{"want eb95"}},
 		"big-tcp6.pcap":                       {0, []string{"presumed BIG TCP", "holds: 1 packet"}, []string{"wireguard-go"}},
-		"padding-in-checksum-raw.pcap":        {1, []string{"packet 4: tcp.checksum", "it covers all 46 bytes", "4 packets with padding"}, []string{"ip.total_length"}},
-		"ip-checksum-without-options.pcap":    {1, []string{"packet 3: ip.checksum", "the options were left out"}, []string{"ECN", "like:"}},
-		"checksum-over-itself.pcap":           {1, []string{"packet 1: tcp.checksum", "never filled in, or summed over itself"}, []string{"packet 1's"}},
+		"padding-in-checksum-raw.pcap":        {1, []string{"packets 1-4 (4 times): tcp.checksum is 04bb", "it covers 6 bytes past the end of the packet", "4 packets with padding"}, []string{"ip.total_length"}},
+		"ip-checksum-without-options.pcap":    {1, []string{"packets 1-3 (3 times): ip.checksum is af74", "the options were left out"}, []string{"ECN", "like:"}},
+		"checksum-over-itself.pcap":           {1, []string{"packets 1-3 (3 times): tcp.checksum is 0000", "never filled in, or summed over itself"}, []string{"packet 1's"}},
 		"superpacket-ip-checksum-0.pcapng":    {1, []string{"ip.checksum is 0000, want a1ec", "never filled in"}, []string{"suspect", "like:"}},
 		"null-ethertype.pcap":                 {0, []string{"holds: 1 packet"}, []string{"not IP"}},
 	} {
@@ -64,5 +71,54 @@ func TestJudgesCompare(t *testing.T) {
 		if code != want.code || !strings.Contains(out, want.says) {
 			t.Errorf("%s: exit code %d\n%s%s", name, code, out, stderr)
 		}
+	}
+}
+
+// TestCheckLive checks a capture that still goes on: a finding is printed before the next
+// packet comes, and an interrupt ends it with the verdict.
+func TestCheckLive(t *testing.T) {
+	for _, interrupted := range []bool{false, true} {
+		ctx, cancel := context.WithCancel(t.Context())
+		in, capture := io.Pipe()
+		out, printed := io.Pipe()
+		code := make(chan int)
+		go func() {
+			got := run(ctx, streams{in, printed, io.Discard}, []string{"check", "-"})
+			printed.Close()
+			code <- got
+		}()
+		p := scenario.TCP4(100)
+		var file bytes.Buffer
+		w, err := pcap.NewWriter(&file, pcap.NG)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		for i := 1; i <= 3; i++ {
+			b := p.Bytes()
+			b[len(b)-1]++
+			if err := w.Write(pcap.Packet{Data: b}); err != nil {
+				t.Fatal(err)
+			}
+			capture.Write(file.Bytes())
+			file.Reset()
+			if want := fmt.Sprintf("packet %d: tcp.checksum ", i); !lines.Scan() || !strings.HasPrefix(lines.Text(), want) {
+				t.Fatalf("it prints %q, want %q", lines.Text(), want)
+			}
+			p = p.Next(100)
+		}
+		if interrupted {
+			cancel()
+		} else {
+			capture.Close()
+		}
+		last := ""
+		for lines.Scan() {
+			last = lines.Text()
+		}
+		if got := <-code; got != record.ExitViolation || last != "VIOLATED: 3 findings in 3 packets" {
+			t.Errorf("interrupted %t: exit code %d, last line %q", interrupted, got, last)
+		}
+		cancel()
 	}
 }

@@ -38,7 +38,7 @@ func kernelsCommand(ctx context.Context, s streams, args []string) (int, error) 
 	report := flags.String("report", "", "only print the tables of the result records in `FILE`")
 	into := flags.String("into", "", "with -report, replace the tables in the document `DOC` instead of printing them; the second one is between <!-- features --> and <!-- /features -->")
 	name := flags.String("block", "kernels", "with -into, the first table goes between <!-- `NAME` --> and <!-- /NAME -->")
-	rows := rowFlags{unused: []string{"run"}}
+	rows := rowFlags{without: []string{"run"}}
 	if err := rows.parse(flags, args); err != nil {
 		return 0, err
 	}
@@ -69,14 +69,15 @@ func kernelsCommand(ctx context.Context, s streams, args []string) (int, error) 
 	if err := os.MkdirAll(*cache, 0o777); err != nil {
 		return 0, err
 	}
-	tree, env := record.Current()
+	_, env := record.Current()
 	r.Say("seed %d", rows.seed)
 	found, failed := matrix.Run(ctx, matrix.Config{Root: r.Root, Series: list, Cache: kernels.Cache{Dir: *cache, Log: r.Say},
 		Count: *count, Stride: *stride, Seed: rows.seed, Jobs: *jobs, State: *state, Say: r.Say})
 	for i := range found {
 		row := &found[i]
-		row.Format, row.Command, row.Tree = 1, r.Command, tree
+		row.Command = r.Command
 		row.Env.Go, row.Env.CPU, row.Env.NCPU = env.Go, "emulated on "+env.CPU, env.NCPU
+		row.Stamp()
 	}
 	r.Rows = found
 	if *out != "" && ctx.Err() == nil && failed == nil {

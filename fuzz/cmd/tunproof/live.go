@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"tunproof/fuzz/internal/usage"
 	"tunproof/fuzz/kernel"
 	"tunproof/fuzz/record"
 )
@@ -31,10 +32,10 @@ need. With TUNLIVE=require in the environment that is an error.
 func liveCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("live", flag.ContinueOnError)
 	r := &kernel.Run{}
-	flags.DurationVar(&r.Time, "time", time.Minute, "run for about this `TIME` in all")
+	usage.Time(flags, &r.Time, "time", time.Minute, "run for about this `TIME` in all")
 	flags.IntVar(&r.Count, "count", 0, "check `N` random batches for each of K2 and K3, however long it takes; it replaces -time")
 	flags.IntVar(&r.Supers, "superpackets", 0, "with -count, check `N` random superpackets for K1 and K4; 0 means 5 times -count")
-	flags.IntVar(&r.Share, "traffic", 100, "send `PERCENT` of the usual traffic of K5")
+	flags.IntVar(&r.Share, "traffic", 0, "send `PERCENT` of the usual traffic of K5; 0 sends what fits -time, all of it from 1m on")
 	flags.StringVar(&r.State, "state", "", "with -count, keep the progress in `FILE` and resume from it")
 	user := flags.Int("user", 0, "run as the user with this `UID` (root only)")
 	rows := rowFlags{example: `"K3"`}
@@ -42,8 +43,8 @@ func liveCommand(ctx context.Context, s streams, args []string) (int, error) {
 		return 0, err
 	}
 	switch {
-	case r.Time <= 0 || r.Count < 0 || r.Supers < 0 || *user < 0 || r.Share < 1:
-		return 0, fmt.Errorf("%w: -time and -traffic must be positive, -count, -superpackets and -user not negative", errUsage)
+	case r.Time <= 0 || r.Count < 0 || r.Supers < 0 || *user < 0 || r.Share < 0:
+		return 0, fmt.Errorf("%w: -time must be positive, -count, -superpackets, -traffic and -user not negative", errUsage)
 	case (r.State != "" || r.Supers > 0) && r.Count == 0:
 		return 0, fmt.Errorf("%w: -state and -superpackets need -count", errUsage)
 	case r.Supers == 0:

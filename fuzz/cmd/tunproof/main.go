@@ -10,9 +10,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
+	"tunproof/fuzz/internal/usage"
 	"tunproof/fuzz/record"
 )
 
@@ -36,7 +38,7 @@ type streams struct {
 // others.
 const exitCodes = "Exit codes: 0 every row that ran holds, 1 a row is violated, 2 usage, infrastructure or an interrupt,\n3 no row ran. A row that was not run does not change the exit code."
 
-// commands are listed in this order. The two nested programs describe themselves.
+// commands are all commands. The file self.go adds those about tunproof itself.
 var commands = []command{
 	{"verify", "[-seed N] [-checks N] [-fuzz N] [-live TIME] [-cache DIR] [-run REGEXP] [-json]",
 		"check offload once with every method: corpus, captures, properties, this machine's kernel, fuzz targets",
@@ -48,10 +50,14 @@ var commands = []command{
 		"       tunproof kernels -report FILE [-into DOC [-block NAME]]",
 		"compare offload with kernels of several versions, in virtual machines",
 		kernelsHelp, "", kernelsCommand},
-	{"conformance", "[FLAGS]", "check other implementations, and the kernel's GRO, against the properties of offload",
-		"", "", conformanceCommand},
-	{"evidence", "[FLAGS]", "collect the result records of this source tree in docs/evidence",
-		"", "", evidenceCommand},
+	{"conformance", "[-time TIME] [-impl NAMES] [-corpus] [-seed N] [-o FILE] [-svg FILE] [-found] [-json]\n" +
+		"       tunproof conformance -report FILE [-svg FILE] [-found] [-json]",
+		"check other implementations, and the kernel's GRO, against the properties of offload",
+		conformanceHelp, conformanceExits, conformanceCommand},
+	{"evidence", "[-run-missing] [-version VERSION] [-o DIR] [-json]\n" +
+		"       tunproof evidence -claim ID [-seed SEED]",
+		"collect the result records of this source tree in docs/evidence",
+		evidenceHelp, evidenceExits, evidenceCommand},
 	{"fuzz", "[-time TIME] [-engine native|libfuzzer] [-dir DIR] [-run REGEXP] [-at-once N] [-workers N] [-timeout TIME] [-memory MB]\n" +
 		"       [-empty] [-first] [-no-canary] [-plant NAME [-bugs FILE]] [-json]\n" +
 		"       tunproof fuzz -report FILE [-into DOC]",
@@ -63,19 +69,22 @@ var commands = []command{
 	{"exhaustive", "[-letters N] [-size N] [-kernel [-stride N]] [-state FILE] [-run REGEXP] [-json]\n       tunproof exhaustive -list [-letters N]",
 		"compare offload with the model on every batch of a small set of packets, and every small superpacket",
 		exhaustiveHelp, "", exhaustiveCommand},
-	{"mutants", "[-of planted|offload|model] [-bugs FILE] [-deep] [-first] [-run REGEXP] [-draw N -by TEXT] [-workers N]\n" +
+	{"mutants", "[-of planted|offload|model|harness|DIR] [-bugs FILE] [-deep] [-first] [-run REGEXP] [-draw N -by TEXT] [-workers N]\n" +
 		"       [-state FILE] [-o FILE] [-json]\n       tunproof mutants -report page|rows",
 		"plant bugs, one at a time, and report which tests detect each",
 		mutantsHelp, mutantsExits, mutantsCommand},
-	{"check", "[-wire] [-mtu N] [-certain] [-max N] [-json] CAPTURE...",
+	{"check", "[-wire] [-mtu N] [-certain] [-max N] [-html FILE] [-json] CAPTURE...",
 		"find wrong packets in a capture",
 		checkHelp, checkExits, checkCommand},
-	{"compare", "[-ignore FIELDS] [-size N] [-max N] [-json] BEFORE AFTER",
+	{"compare", "[-ignore FIELDS] [-size N] [-max N] [-html FILE] [-json] BEFORE AFTER",
 		"compare captures from both sides of an offload: find changed, lost, duplicated and reordered packets",
 		compareHelp, compareExits, compareCommand},
-	{"replay", "[-batch N] [-order inorder|reorder] [-atomic] [-complete] [-target NAME] [-kernel] [-q] [-pcap OUT] [-o CASE] [-json] FILE...",
+	{"replay", "[-batch N] [-order inorder|reorder] [-atomic] [-complete] [-target NAME] [-kernel] [-q] [-pcap OUT] [-o CASE] [-html FILE] [-json] FILE...",
 		"run offload on a capture, a case, packets as text or a crasher, and check the result",
 		replayHelp, replayExits, replayCommand},
+	{"trial", "[-draws N] [-seed N] [-run REGEXP] [-o FILE] [-json]\n       tunproof trial -report FILE [-into DOC]",
+		"put check on trial: plant faults in right traffic, and see whether it names them",
+		trialHelp, "", trialCommand},
 	{"anonymise", "-o DIR [-size N] CAPTURE...",
 		"copy captures without their addresses and payload",
 		anonymiseHelp, anonymiseExits, anonymiseCommand},
@@ -83,6 +92,38 @@ var commands = []command{
 		"check, format, record, import, export, minimise or measure test inputs",
 		"", "", corpusCommand},
 	{"rules", "", "print docs/rules.md: every rule with its cases", rulesHelp, "Exit codes: 0 printed, 2 usage or infrastructure.", rulesCommand},
+}
+
+// groups has the names of all commands, by the reader who needs them.
+var groups = []struct {
+	title string
+	names []string
+}{
+	{"To find a bug in captures and packets", []string{"check", "compare", "replay", "anonymise"}},
+	{"To check offload, and to fuzz", []string{"verify", "live", "exhaustive", "kernels", "fuzz", "corpus"}},
+	{"To judge the tests, and for evidence", []string{"mutants", "detect", "trial", "conformance", "evidence", "rules"}},
+	{"About this command", []string{"version", "completion"}},
+}
+
+// named returns the command with a name in a list.
+func named(list []command, name string) (command, bool) {
+	i := slices.IndexFunc(list, func(c command) bool { return c.name == name })
+	if i < 0 {
+		return command{}, false
+	}
+	return list[i], true
+}
+
+// word returns the last word of the command's name: of "corpus fmt" it is fmt.
+func (c command) word() string { return c.name[strings.LastIndexByte(c.name, ' ')+1:] }
+
+// words returns the words that name commands.
+func words(list []command) []string {
+	var words []string
+	for _, c := range list {
+		words = append(words, c.word())
+	}
+	return words
 }
 
 // list returns one line for each command.
@@ -106,11 +147,22 @@ on captures of any program. A case is a file of the corpus: an input and its exp
 outcome. A crasher is an input on which a fuzz target failed.
 `
 
-func usage() string {
-	return "usage: tunproof COMMAND [ARGUMENTS]\n" + about + "\n" + list(commands) +
-		"\n\"tunproof COMMAND -h\" describes a command, its flags, its output and its exit codes.\n\n" +
+// help returns the list of commands, by reader.
+func help() string {
+	var b strings.Builder
+	fmt.Fprint(&b, "usage: tunproof COMMAND [ARGUMENTS]\n", about)
+	for _, g := range groups {
+		var members []command
+		for _, name := range g.names {
+			c, _ := named(commands, name)
+			members = append(members, c)
+		}
+		fmt.Fprintf(&b, "\n%s:\n%s", g.title, list(members))
+	}
+	b.WriteString("\n\"tunproof help COMMAND\" describes a command, its flags, its output and its exit codes.\n\n" +
 		"Exit codes: 0 holds, 1 a property is violated, 2 usage or infrastructure,\n" +
-		"3 inconclusive: nothing ran, or most was not compared.\n"
+		"3 inconclusive: nothing ran, or most was not compared.\n")
+	return b.String()
 }
 
 // keptError remembers the first write error, so that a report is printed without
@@ -136,25 +188,31 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process
-	os.Exit(run(ctx, streams{os.Stdin, os.Stdout, os.Stderr}, os.Args[1:]))
+	out := onTerminal(os.Stdout)
+	code := run(ctx, streams{os.Stdin, out, os.Stderr}, os.Args[1:])
+	if p, is := out.(*painter); is {
+		p.flush()
+	}
+	os.Exit(code)
 }
 
 // run runs the command line and returns the exit code.
 func run(ctx context.Context, s streams, args []string) int {
 	if len(args) == 0 {
-		fmt.Fprint(s.err, usage())
+		fmt.Fprint(s.err, help())
 		return record.ExitUsage
 	}
-	if args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
-		fmt.Fprint(s.out, usage())
-		return record.ExitHolds
-	}
-	for _, c := range commands {
-		if c.name == args[0] {
-			return c.call(ctx, s, args[1:])
+	if slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]) {
+		if len(args) == 1 {
+			fmt.Fprint(s.out, help())
+			return record.ExitHolds
 		}
+		args = append(slices.Clip(args[1:]), "-h")
 	}
-	fmt.Fprintf(s.err, "tunproof: unknown command %q\n\n%s", args[0], usage())
+	if c, is := named(commands, args[0]); is {
+		return c.call(ctx, s, args[1:])
+	}
+	fmt.Fprintf(s.err, "tunproof: unknown command %q%s\n\"tunproof help\" lists the commands.\n", args[0], usage.Meant(args[0], words(commands)))
 	return record.ExitUsage
 }
 
@@ -164,11 +222,11 @@ func (c command) call(ctx context.Context, s streams, args []string) int {
 	s.out = out
 	code, err := c.run(ctx, s, args)
 	line := strings.TrimSpace("usage: tunproof "+c.name+" "+c.args) + "\n"
-	var help helpError
-	if errors.As(err, &help) {
+	var asked helpError
+	if errors.As(err, &asked) {
 		fmt.Fprint(s.out, line, c.help)
-		if help != "" {
-			fmt.Fprintf(s.out, "\nFlags:\n%v", help)
+		if text := asked.describe(); text != "" {
+			fmt.Fprintf(s.out, "\nFlags:\n%s", text)
 		}
 		fmt.Fprintf(s.out, "\n%s\n", cmp.Or(c.exits, exitCodes))
 		return record.ExitHolds

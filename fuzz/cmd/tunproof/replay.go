@@ -20,6 +20,8 @@ batches. For a case, the outcome must also be the one that the case states.
 
 Prints each packet and its Reason: Joined, or why it did not join. Then it prints each
 superpacket with its VnetHdr, each segment, the violations, and a verdict.
+
+-html writes the report as a page too: docs/symptoms.md describes it. Several files are sections of it.
 `
 
 const replayExits = "Exit codes: 0 holds, 1 a property is violated, 2 usage, infrastructure or an unreadable file, 3 there was nothing to judge."
@@ -36,6 +38,7 @@ func replayCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags.BoolVar(&r.JSON, "json", false, "write JSON objects instead of text, one a line: one for each batch of a capture, then one for each file")
 	ask := flags.Bool("kernel", false, "compare with this machine's kernel too, in network namespaces that the command makes")
 	out := flags.String("pcap", "", "write the packets that offload makes to the pcapng file `OUT`; - is standard output, and then the report goes to standard error")
+	html := htmlFlag(flags)
 	flags.StringVar(&r.CaseFile, "o", "", "write the packets to the file `CASE`: as few as show the violation, or all if nothing is violated")
 	if err := parse(flags, args); err != nil {
 		return 0, err
@@ -58,7 +61,20 @@ func replayCommand(ctx context.Context, s streams, args []string) (int, error) {
 			}
 		}
 	}
-	if *ask {
+	if err := html.open(flags.Args()); err != nil {
+		return 0, err
+	}
+	if html.name != "" {
+		r.Page = &html.Page
+	}
+	code, err := replayFiles(s, r, flags.Args(), *ask, *out)
+	return code, html.finish(err)
+}
+
+// replayFiles replays files and returns the exit code. out is the capture to write, "" for
+// none.
+func replayFiles(s streams, r *replay.Run, names []string, ask bool, out string) (int, error) {
+	if ask {
 		if err := tunlive.Enter(); err != nil {
 			return 0, fmt.Errorf("-kernel: %w", err)
 		}
@@ -71,21 +87,21 @@ func replayCommand(ctx context.Context, s streams, args []string) (int, error) {
 	}
 	code, err := 0, error(nil)
 	switch {
-	case *out == "":
-		return r.Files(flags.Args())
-	case file.IsStdout(*out):
+	case out == "":
+		return r.Files(names)
+	case file.IsStdout(out):
 		r.Out = s.err
 		if r.Pcap, err = pcap.NewWriter(s.out, pcap.NG); err != nil {
 			return 0, err
 		}
-		return r.Files(flags.Args())
+		return r.Files(names)
 	}
-	f, err := file.Create(*out)
+	f, err := file.Create(out)
 	if err != nil {
 		return 0, err
 	}
 	if r.Pcap, err = pcap.NewWriter(f, pcap.NG); err == nil {
-		code, err = r.Files(flags.Args())
+		code, err = r.Files(names)
 	}
 	return code, f.Finish(err)
 }

@@ -338,7 +338,7 @@ func TestCompareClocks(t *testing.T) {
 	}{
 		{"a flow", one, record.ExitViolation, "VIOLATED: 999 lost"},
 		{"nearly all", packets[:5], record.ExitNothing, "not compared: 2995 packets or segments before the first or after the last one that is in both captures; if both captures were running then, count this as lost"},
-		{"the end", packets[:2990], record.ExitHolds, "2990 segments came through unchanged, in order; 10 packets or segments not compared"},
+		{"the end", packets[:2990], record.ExitHolds, "2990 segments came through unchanged, in order; not judged: 10 packets or segments outside the time that both captures have"},
 		{"everything", nil, record.ExitViolation, "VIOLATED: 3000 lost"},
 	} {
 		out, stderr, code := call(t, "compare", write(0, packets[:3000]), write(0, test.after))

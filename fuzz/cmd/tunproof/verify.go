@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tunproof/fuzz/internal/process"
+	"tunproof/fuzz/internal/usage"
 	"tunproof/fuzz/record"
 	"tunproof/fuzz/verify"
 )
@@ -26,9 +27,10 @@ reported as not run where these are missing.
 
 Prints a table. A row is one property, checked with one method. It has the number of
 inputs, the judge that decides about the results (such as the model or the kernel), and
-the result. Then follow the mean number of packets in a superpacket for each capture, how
-many generated batches merged packets, how often each Reason and each refusal occurred,
-and a verdict. docs/properties.md explains the properties. Progress goes to standard error.
+the result. Then follow the mean number of packets in a superpacket for each capture, which
+records of longer runs are still of this code, how many generated batches merged packets,
+how often each Reason and each refusal occurred, and a verdict: "all holds" if nothing was
+left out. docs/properties.md explains the properties. Progress goes to standard error.
 `
 
 func verifyCommand(ctx context.Context, s streams, args []string) (int, error) {
@@ -36,7 +38,7 @@ func verifyCommand(ctx context.Context, s streams, args []string) (int, error) {
 	v := &verify.Run{Kernel: askKernel}
 	flags.IntVar(&v.Checks, "checks", 3_000, "generate `N` scenarios for each property")
 	flags.IntVar(&v.Execs, "fuzz", 20_000, "execute each fuzz target `N` times; 0 executes none")
-	flags.DurationVar(&v.Live, "live", 15*time.Second, "compare with this machine's kernel for about this `TIME`; 0 does not")
+	usage.Time(flags, &v.Live, "live", 15*time.Second, "compare with this machine's kernel for about this `TIME`; 0 does not")
 	flags.StringVar(&v.Cache, "cache", "", "keep the inputs of fuzz targets in `DIR` for the next run; without it targets start from the corpus alone")
 	rows := rowFlags{example: `"P2 rapid"`}
 	if err := rows.parse(flags, args); err != nil {

@@ -31,11 +31,19 @@ func (s *Summary) Records(r *record.Collector, c Config) {
 			row.Detail += fmt.Sprintf("after %.1f s: %s\n%s\n", f.After.Seconds(), f.File, f.Outcome.Msg)
 		}
 		if t.Execs == 0 && t.Findings == nil {
-			row.Result, row.Detail = record.NotRun, "no execution was counted"
+			row.Result, row.Detail = record.NotRun, t.tooShort()
 		}
 		r.Rows = append(r.Rows, row)
 	}
 	r.Stamp()
+}
+
+// tooShort explains why no input of a target was executed.
+func (t Result) tooShort() string {
+	if t.Seconds == 0 {
+		return "the time was too short: it had no turn"
+	}
+	return fmt.Sprintf("the time was too short: no input was executed in %.1f s", t.Seconds)
 }
 
 // Print writes, for people, the findings and what all campaigns on the directory did.
@@ -72,13 +80,24 @@ func (sum *Summary) Print(out io.Writer, c Config) error {
 }
 
 // Verdict returns the exit code and the last line. An interrupt is how a campaign
-// without a time limit ends.
+// without a time limit ends. If the time was too short for a target, nothing is known
+// about its property, and the campaign is inconclusive.
 func (sum *Summary) Verdict(r *record.Collector, c Config) (int, string) {
 	code, verdict := r.Verdict()
+	short := 0
+	for _, t := range sum.Results {
+		if t.Execs == 0 && t.Findings == nil {
+			short++
+		}
+	}
+	if short > 0 && code == record.ExitHolds {
+		code = record.ExitNothing
+		verdict = fmt.Sprintf("too short for %d of %d targets: %s", short, len(sum.Results), verdict)
+	}
 	if code == record.ExitUsage && c.Time == 0 {
 		code = record.ExitHolds
 	}
-	if sum.Canary != "" && sum.After == 0 && code == record.ExitHolds {
+	if sum.Canary != "" && sum.After == 0 && code != record.ExitViolation {
 		code, verdict = record.ExitUsage, "BLIND: "+verdict
 	}
 	return code, verdict
@@ -101,7 +120,11 @@ func RatesTable(w io.Writer, rows []record.Result) error {
 	for _, t := range targets.All() {
 		fmt.Fprintf(&b, "| %s (%s) |", t.Name, t.ID)
 		for _, m := range methods {
-			fmt.Fprintf(&b, " %.0f |", rate[[2]string{t.ID, m}])
+			if v, measured := rate[[2]string{t.ID, m}]; measured {
+				fmt.Fprintf(&b, " %.0f |", v)
+			} else {
+				b.WriteString(" not measured |")
+			}
 		}
 		b.WriteByte('\n')
 	}

@@ -45,6 +45,9 @@ func (c *campaign) turns() error {
 		defer timer.Stop()
 	}
 	slice := c.slice()
+	if enough := 10 * time.Second; slice < enough {
+		c.Say("each target has %.1f s, which may be too short to begin; -time %v gives each %v", slice.Seconds(), enough*time.Duration(len(c.states)), enough)
+	}
 	var errs []error
 	fail := func(err error) {
 		c.mu.Lock()

@@ -16,11 +16,14 @@ var violated = map[string]func(error){
 	"P7":      violatedBuffers,
 	"P8":      violatedChecksum,
 	"P11":     violatedWellFormed,
+	"P12":     violatedAlike,
+	"P13":     violatedTunnel,
 	"codec":   violatedCodec,
 	"pkts":    violatedPkts,
 	"pcap":    violatedPcap,
 	"hexdump": violatedHexdump,
 	"judges":  violatedJudges,
+	"faults":  violatedFaults,
 }
 
 //go:noinline
@@ -51,6 +54,12 @@ func violatedChecksum(err error) { panic(err) }
 func violatedWellFormed(err error) { panic(err) }
 
 //go:noinline
+func violatedAlike(err error) { panic(err) }
+
+//go:noinline
+func violatedTunnel(err error) { panic(err) }
+
+//go:noinline
 func violatedCodec(err error) { panic(err) }
 
 //go:noinline
@@ -64,3 +73,6 @@ func violatedHexdump(err error) { panic(err) }
 
 //go:noinline
 func violatedJudges(err error) { panic(err) }
+
+//go:noinline
+func violatedFaults(err error) { panic(err) }

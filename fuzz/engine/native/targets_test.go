@@ -12,9 +12,12 @@ func FuzzRepair(f *testing.F)     { fuzz(f, "Repair") }
 func FuzzInterleave(f *testing.F) { fuzz(f, "Interleave") }
 func FuzzBuffers(f *testing.F)    { fuzz(f, "Buffers") }
 func FuzzWellFormed(f *testing.F) { fuzz(f, "WellFormed") }
+func FuzzAlike(f *testing.F)      { fuzz(f, "Alike") }
+func FuzzTunnel(f *testing.F)     { fuzz(f, "Tunnel") }
 func FuzzChecksum(f *testing.F)   { fuzz(f, "Checksum") }
 func FuzzCodec(f *testing.F)      { fuzz(f, "Codec") }
 func FuzzPkts(f *testing.F)       { fuzz(f, "Pkts") }
 func FuzzPcap(f *testing.F)       { fuzz(f, "Pcap") }
 func FuzzHexdump(f *testing.F)    { fuzz(f, "Hexdump") }
 func FuzzJudges(f *testing.F)     { fuzz(f, "Judges") }
+func FuzzFaults(f *testing.F)     { fuzz(f, "Faults") }

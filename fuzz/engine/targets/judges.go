@@ -12,6 +12,7 @@ import (
 	"tunproof/fuzz/capture/compare"
 	"tunproof/fuzz/capture/hexdump"
 	"tunproof/fuzz/capture/pcap"
+	"tunproof/fuzz/capture/trial"
 	"tunproof/fuzz/law"
 	"tunproof/fuzz/scenario"
 )
@@ -69,6 +70,24 @@ func Judges(s *scenario.Scenario) error {
 		if q, err := a.Packet(p); err != nil || len(q.Data) != len(p.Data) {
 			return law.Violatedf("judges", "anonymise: a packet of %d bytes becomes one of %d: %v", len(p.Data), len(q.Data), err)
 		}
+	}
+	return nil
+}
+
+// Faults draws traffic, with b in place of random numbers, and plants a fault in it. check
+// must find something in each packet of the fault, and nothing certain in the traffic before.
+func Faults(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	faults := trial.Faults()
+	f := faults[int(b[0])%len(faults)]
+	wrong, err := trial.Once(f, trial.Bytes(b[1:]))
+	if err != nil {
+		return law.Violatedf("faults", "%v", err)
+	}
+	if wrong != "" {
+		return law.Violatedf("faults", "%s: %s", f.Name, wrong)
 	}
 	return nil
 }

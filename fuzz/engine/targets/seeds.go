@@ -2,6 +2,7 @@ package targets
 
 import (
 	"bytes"
+	"crypto/sha256"
 
 	"tunproof/corpus"
 	"tunproof/corpus/pkts"
@@ -66,6 +67,13 @@ func checksumSeed(c *pkts.Case, _ int) ([]byte, error) {
 	}
 	in := c.Batches[0].In[0]
 	return append([]byte{byte(in.Seed), byte(in.Seed >> 8), 0}, in.Data...), nil
+}
+
+// faultSeed returns the number of a fault, and numbers from which traffic is drawn. They are
+// made from the bytes of the case.
+func faultSeed(c *pkts.Case, n int) ([]byte, error) {
+	sum := sha256.Sum256(pkts.Format(c))
+	return append([]byte{byte(n)}, sum[:]...), nil
 }
 
 // captureSeed returns the packets of a case as a capture: a pcapng file with comments if n

@@ -34,6 +34,7 @@ var bytesTargets = map[string]Target{
 	"pcap":    {Form: Raw, Seed: captureSeed, Body: plain(Pcap)},
 	"hexdump": {Form: Raw, Seed: textSeed, Body: plain(Hexdump)},
 	"judges":  {Form: Scenario, Seed: scenarioSeed, Body: plain(func(b []byte) error { s := scenario.Decode(b); return Judges(&s) })},
+	"faults":  {Form: Raw, Seed: faultSeed, Body: plain(Faults)},
 }
 
 // All returns every fuzz target: the properties of scenarios, then those of bytes.

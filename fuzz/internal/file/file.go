@@ -44,6 +44,10 @@ func Create(name string) (*New, error) {
 	for err = fs.ErrExist; errors.Is(err, fs.ErrExist); {
 		f.File, err = os.OpenFile(fmt.Sprintf("%s.%08x.new", f.place, rand.Uint32()), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 	}
+	var of *fs.PathError
+	if errors.As(err, &of) {
+		of.Path = name // the caller does not know the temporary name
+	}
 	return f, err
 }
 

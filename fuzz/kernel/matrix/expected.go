@@ -17,7 +17,7 @@ var Expected = map[string][]string{
 	"6.1":        {"root", "csum-offset-check", "held-cwr", "hop-by-hop"},
 	"6.12":       sixTwelve,
 	"6.18":       {"root", "uso", "tunnel-gso", "small-gso", "uso-128", "csum-offset-check", "csum-start-check", "one-without-csum", "fixed-ids", "hop-by-hop"},
-	"7":          {"root", "uso", "tunnel-gso", "uso-128", "csum-offset-check", "csum-start-check", "one-without-csum", "dissects", "fixed-ids", "equal-cwr", "hop-by-hop"},
+	"7":          {"root", "uso", "tunnel-gso", "backpressure", "uso-128", "csum-offset-check", "csum-start-check", "one-without-csum", "dissects", "fixed-ids", "equal-cwr", "hop-by-hop"},
 	"6.12-s390x": append([]string{"small-gso"}, sixTwelve...), // an older kernel than the other two
 	"6.12-arm64": sixTwelve,
 }
@@ -27,12 +27,24 @@ var sixTwelve = []string{"root", "uso", "uso-128", "csum-offset-check", "csum-st
 // gate is the name of an oracle. It needs GRO on a veth, which exists since 5.13.
 const gate = "gate"
 
-// missing has the oracles that a kernel lacks.
-var missing = map[string][]string{"5.10": {gate}}
+// tunnels is the feature that everything about superpackets in tunnels needs.
+const tunnels = "tunnel-gso"
+
+// has reports whether a kernel is expected to have a feature, or the oracle gate.
+func has(series, feature string) bool {
+	if feature == gate {
+		return series != "5.10"
+	}
+	return slices.Contains(Expected[series], feature)
+}
+
+// needs has the feature that an oracle needs. Other oracles are on every kernel.
+var needs = map[string]string{gate: gate, "tap": tunnels, "vxlan": tunnels}
 
 // mayMiss reports whether a kernel lacks the oracle of a method.
 func mayMiss(series, method string) bool {
-	return slices.ContainsFunc(missing[series], func(oracle string) bool { return strings.HasSuffix(method, ", "+oracle) })
+	feature := needs[method[strings.LastIndex(method, " ")+1:]]
+	return feature != "" && !has(series, feature)
 }
 
 // skips has the tests that are skipped, and the feature or oracle that they need.
@@ -40,8 +52,9 @@ var skips = map[string]map[string]string{
 	Device: {
 		"TestWrite/udp=true/v6=false": "uso", "TestWrite/udp=true/v6=true": "uso", "TestSwitches": "uso", "TestSameMask": "uso",
 		"TestRefused/udp=true/v6=false": "uso", "TestRefused/udp=true/v6=true": "uso", "TestRefusedLongUDP": "uso",
+		"TestBackpressureLive": "backpressure",
 	},
-	Harness: {"TestOraclesAgree": gate},
+	Harness: {"TestOraclesAgree": gate, "TestTunnels": tunnels, "TestTunnelsToTUN": tunnels},
 }
 
 // checkSkips compares the skipped tests of a kind with the expected ones. It returns "" if
@@ -49,8 +62,7 @@ var skips = map[string]map[string]string{
 func checkSkips(kind, series string, got []string) string {
 	var want []string
 	for test, feature := range skips[kind] {
-		has := slices.Contains(Expected[series], feature) || feature == gate && !slices.Contains(missing[series], gate)
-		if !has {
+		if !has(series, feature) {
 			want = append(want, test)
 		}
 	}

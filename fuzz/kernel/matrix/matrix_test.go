@@ -36,10 +36,13 @@ func TestRecords(t *testing.T) {
 	old := step{series: kernels.All[1], name: Device, about: Device, program: "device"}
 	without := slices.Sorted(maps.Keys(skips[Device])) // all of them because USO is missing
 	skipped := "--- SKIP: " + strings.Join(without, " (0s)\n--- SKIP: ") + " (0s)\n"
+	const one = "--- SKIP: TestBackpressureLive (0s)\n" // it came with Linux 7.3
+	tunnel := step{series: kernels.All[3], name: first, about: "K1 to K5", program: "tunproof"}
 	device := step{series: kernels.All[2], name: Device, about: Device, program: "device"}
 	const features = `"features":{"root":true,"small-gso":true,"held-cwr":true,"hop-by-hop":true,"hop-limit-flow":true,"uso":false}`
 	const holds = `{"property":"K1","method":"random, tun","n":7,"result":"holds",` + features + `}` + "\n"
 	const noGate = `{"property":"K3","method":"corpus, gate","result":"not run","detail":"none"}` + "\n"
+	const noTap = `{"property":"K1","method":"tunnels, tap","result":"not run","detail":"none"}` + "\n"
 	const noTUN = `{"property":"K1","method":"corpus, tun","result":"not run","detail":"none"}` + "\n"
 	for _, c := range []struct {
 		name string
@@ -50,6 +53,8 @@ func TestRecords(t *testing.T) {
 		err  string
 	}{
 		{"holds", live, kernels.Outcome{}, "live: progress\n" + holds + noGate, "holds: |not run: none|holds: ", ""},
+		{"no tunnels", live, kernels.Outcome{}, holds + noTap, "holds: |not run: none|holds: ", ""},
+		{"no tunnels on a kernel that has them", tunnel, kernels.Outcome{}, noTap, "violated: not run, and not expected|violated: other than expected", ""},
 		{"what is missing", live, kernels.Outcome{}, holds + noTUN, "holds: |violated: not run, and not expected|holds: ", ""},
 		{"another feature", live, kernels.Outcome{}, strings.Replace(holds, `"uso":false`, `"uso":true`, 1), "holds: |violated: other than expected: uso is true", ""},
 		{"a feature fewer", live, kernels.Outcome{}, strings.Replace(holds, `"root":true,`, "", 1), "holds: |violated: other than expected: root was not tried", ""},
@@ -59,8 +64,8 @@ func TestRecords(t *testing.T) {
 		{"panic", live, kernels.Outcome{Ended: kernels.Panicked, Console: "Oops"}, "said\n", "violated: kernel panic\nsaid\nOops", ""},
 		{"hang", device, kernels.Outcome{Ended: kernels.TimedOut}, "SIGQUIT\n", "violated: timed out\nSIGQUIT", ""},
 		{"stuck", device, kernels.Outcome{Ended: kernels.Stuck}, "", "violated: guest stuck", ""},
-		{"tests", device, kernels.Outcome{}, "--- PASS: TestA (0.1s)\n    --- PASS: TestA/b (0.1s)\n", "holds: ", ""},
-		{"a test skipped", device, kernels.Outcome{}, "--- PASS: TestA (0.1s)\n--- SKIP: TestB (0s)\n", "violated: skipped: TestB; expected to be: ", ""},
+		{"tests", device, kernels.Outcome{}, "--- PASS: TestA (0.1s)\n    --- PASS: TestA/b (0.1s)\n" + one, "holds: skipped, as expected: TestBackpressureLive", ""},
+		{"a test skipped", device, kernels.Outcome{}, "--- PASS: TestA (0.1s)\n--- SKIP: TestB (0s)\n" + one, "violated: skipped: TestB, TestBackpressureLive; expected to be: TestBackpressureLive", ""},
 		{"tests without USO", old, kernels.Outcome{}, "--- PASS: TestA (0.1s)\n" + skipped, "holds: skipped, as expected: " + strings.Join(without, ", "), ""},
 		{"a test not skipped", old, kernels.Outcome{}, "--- PASS: TestA (0.1s)\n", "violated: skipped: ; expected to be: " + strings.Join(without, ", "), ""},
 		{"a test failed", device, kernels.Outcome{Code: 1}, "--- PASS: TestA (0.1s)\n--- FAIL: TestB (0s)\n", "violated: tests failed: TestB", ""},

@@ -1,7 +1,7 @@
 // Package exhaustive is P10: it checks every input of a small scope, not a sample.
 //
 // The scopes of Coalesce are all batches, up to a size, of an alphabet of chosen packets
-// (Batches), all changes of one header bit, of a bit in two words, or of the length
+// (Batches), or of two flows with limits of 1 and 2 (Limits), all changes of one header bit, of a bit in two words, or of the length
 // (Flips), and all values of one 16-bit word (Words). The scopes of Segment are all
 // superpackets up to a payload, gso_size and length of options (Sizes), and all pairs of
 // header fields at the edges of their values (Pairs).

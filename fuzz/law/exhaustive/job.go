@@ -151,7 +151,7 @@ func Quick() []*Enumeration {
 // Full returns all enumerations that compare production with the model. letters and size
 // bound the batches of the first.
 func Full(letters, size int) []*Enumeration {
-	return []*Enumeration{
+	list := []*Enumeration{
 		AllBatches(letters, size, law.Orders()),
 		AllBatches(Medium, 3, law.Modes),
 		variants(flipsName, Flips{Modes: law.Modes, Word: 2}),
@@ -159,6 +159,10 @@ func Full(letters, size int) []*Enumeration {
 		AllSupers("P10", SizesName, "model", AllSizes, ByModel),
 		AllSupers("P10", PairsName, "model", Pairs{}, ByModel),
 	}
+	for _, form := range Forms {
+		list = append(list, Limits(form))
+	}
+	return list
 }
 
 // AllSizes is the scope that SizesName names.

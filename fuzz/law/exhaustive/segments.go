@@ -68,11 +68,11 @@ func (s Sizes) Shard(i int, f func(p scenario.Super) error) error {
 }
 
 // Field is a field of a VnetHdr or of a packet's headers, with values at the edges of its
-// range. Set writes a value into a superpacket whose L4 header is at l4Off.
+// range. Set writes a value into the superpacket, or a copy of it, whose field it is.
 type Field struct {
 	Name   string
 	Values []uint32
-	Set    func(p *scenario.Super, l4Off int, v uint32)
+	Set    func(p *scenario.Super, v uint32)
 }
 
 // edge8 and edge16 are values at the edges of a byte and of a 16-bit word.
@@ -81,28 +81,58 @@ var (
 	edge16 = []uint32{0, 1, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF}
 )
 
-// Fields returns the fields of the VnetHdr, IPv4, IPv6, TCP and UDP headers, and the
-// length of the packet.
-func Fields() []Field {
-	vnet := func(name string, values []uint32, set func(p *scenario.Super, v uint32)) Field {
-		return Field{name, values, func(p *scenario.Super, _ int, v uint32) { set(p, v) }}
+// Fields returns the fields of a superpacket: those of its VnetHdr, its IPv4 or IPv6 header
+// and its TCP or UDP header, and its length. If it is in a tunnel, the outer and the inner
+// headers are among them.
+func Fields(p scenario.Super) []Field {
+	tunnel := p.Hdr.GSOType&packet.GSOTunnels != 0
+	list := vnetFields(tunnel)
+	l4Off, _ := packet.Locate(p.Data)
+	if !tunnel {
+		return append(list, headerFields("", 0, l4Off)...)
 	}
-	ip := func(name string, at, n int, values []uint32) Field {
-		return Field{name, values, func(p *scenario.Super, _ int, v uint32) { put(p.Data, at, n, v) }}
-	}
-	l4 := func(name string, at, n int, values []uint32) Field {
-		return Field{name, values, func(p *scenario.Super, l4Off int, v uint32) { put(p.Data, l4Off+at, n, v) }}
-	}
-	lengths := []uint32{0, 1, 7, 8, 9, 19, 20, 21, 27, 28, 29, 39, 40, 41, 47, 48, 49, 59, 60, 61}
-	return []Field{
-		vnet("flags", []uint32{0, 1, 2, 3, 4, 5, 0xFF}, func(p *scenario.Super, v uint32) { p.Hdr.Flags = uint8(v) }),
-		vnet("gso_type", []uint32{0, 1, 2, 3, 4, 5, 6, 0x21, 0x80, 0x81, 0x83, 0x84, 0x85, 0xFF}, func(p *scenario.Super, v uint32) { p.Hdr.GSOType = uint8(v) }),
-		vnet("hdr_len", edge16, func(p *scenario.Super, v uint32) { p.Hdr.HdrLen = uint16(v) }),
-		vnet("gso_size", append(edge16, 7, 8, 9, 16, 17), func(p *scenario.Super, v uint32) { p.Hdr.GSOSize = uint16(v) }),
-		vnet("csum_start", append(edge16, 19, 20, 21, 24, 40, 41, 48, 60), func(p *scenario.Super, v uint32) { p.Hdr.CsumStart = uint16(v) }),
-		vnet("csum_offset", append(edge16, 5, 6, 7, 16, 17), func(p *scenario.Super, v uint32) { p.Hdr.CsumOffset = uint16(v) }),
-		vnet("length", lengths, func(p *scenario.Super, v uint32) { p.Data = p.Data[:min(int(v), len(p.Data))] }),
+	inner := int(p.Hdr.InnerNHOffset)
+	list = append(list, headerFields("outer ", 0, l4Off)...)
+	return append(list, headerFields("inner ", inner, int(p.Hdr.CsumStart))...)
+}
 
+// vnetFields returns the fields of a VnetHdr and the length of the packet. In a tunnel the
+// offsets have values around the right ones.
+func vnetFields(tunnel bool) []Field {
+	lengths := []uint32{0, 1, 7, 8, 9, 19, 20, 21, 27, 28, 29, 39, 40, 41, 47, 48, 49, 59, 60, 61}
+	starts := []uint32{19, 20, 21, 24, 40, 41, 48, 60}
+	if tunnel {
+		lengths = append(lengths, 69, 70, 71, 77, 78, 79, 89, 90, 91, 97, 98, 99, 109, 110, 111, 129, 130, 131)
+		starts = append(starts, 68, 69, 70, 71, 72, 90, 91, 110, 111)
+	}
+	list := []Field{
+		{"flags", []uint32{0, 1, 2, 3, 4, 5, 8, 9, 0xFF}, func(p *scenario.Super, v uint32) { p.Hdr.Flags = uint8(v) }},
+		{"gso_type", []uint32{0, 1, 2, 3, 4, 5, 6, 0x20, 0x21, 0x24, 0x25, 0x41, 0x44, 0x45, 0x61, 0x80, 0x81, 0x83, 0x84, 0x85, 0xA1, 0xA5, 0xFF},
+			func(p *scenario.Super, v uint32) { p.Hdr.GSOType = uint8(v) }},
+		{"hdr_len", edge16, func(p *scenario.Super, v uint32) { p.Hdr.HdrLen = uint16(v) }},
+		{"gso_size", append(edge16, 7, 8, 9, 16, 17), func(p *scenario.Super, v uint32) { p.Hdr.GSOSize = uint16(v) }},
+		{"csum_start", append(edge16, starts...), func(p *scenario.Super, v uint32) { p.Hdr.CsumStart = uint16(v) }},
+		{"csum_offset", append(edge16, 5, 6, 7, 16, 17), func(p *scenario.Super, v uint32) { p.Hdr.CsumOffset = uint16(v) }},
+		{"length", lengths, func(p *scenario.Super, v uint32) { p.Data = p.Data[:min(int(v), len(p.Data))] }},
+	}
+	if tunnel {
+		list = append(list,
+			Field{"outer_th_offset", append(edge16, 19, 20, 21, 28, 40, 41), func(p *scenario.Super, v uint32) { p.Hdr.OuterTHOffset = uint16(v) }},
+			Field{"inner_nh_offset", append(edge16, 20, 27, 28, 36, 48, 49, 50, 51, 52, 69, 70, 71), func(p *scenario.Super, v uint32) { p.Hdr.InnerNHOffset = uint16(v) }})
+	}
+	return list
+}
+
+// headerFields returns the fields of an IPv4 or IPv6 header at ipOff, and of the TCP or UDP
+// header at l4Off.
+func headerFields(prefix string, ipOff, l4Off int) []Field {
+	field := func(off int) func(name string, at, n int, values []uint32) Field {
+		return func(name string, at, n int, values []uint32) Field {
+			return Field{prefix + name, values, func(p *scenario.Super, v uint32) { put(p.Data, off+at, n, v) }}
+		}
+	}
+	ip, l4 := field(ipOff), field(l4Off)
+	return []Field{
 		ip("version and IHL", 0, 1, []uint32{0x00, 0x40, 0x44, 0x45, 0x46, 0x4F, 0x55, 0x60, 0x6F, 0xFF}),
 		ip("TOS", 1, 1, edge8),
 		ip("IPv4 total length", 2, 2, edge16),
@@ -136,12 +166,13 @@ func put(b []byte, at, n int, v uint32) {
 	}
 }
 
-// Pairs are superpackets of every kind with every pair of Fields set to every pair of
-// their Values.
+// Pairs are superpackets of every kind with every pair of their Fields set to every pair of
+// the fields' Values.
 type Pairs struct{ Stride }
 
 // bases returns the superpackets that fields are set in. For each kind of packet there
-// is one of three segments, one of one segment, and one without a GSO type.
+// is one of three segments, one of one segment, and one without a GSO type. In tunnels
+// there are superpackets of three segments.
 func (Pairs) bases() []scenario.Super {
 	var list []scenario.Super
 	options, hidden := scenario.TCP4(40), scenario.TCP6(40)
@@ -157,45 +188,65 @@ func (Pairs) bases() []scenario.Super {
 		h.GSOType = 0
 		list = append(list, scenario.Super{Hdr: h, Data: b})
 	}
+	for i, p := range []scenario.Packet{scenario.TCP4(40), scenario.UDP6(40), scenario.TCP6(40)} {
+		p.Flags |= scenario.PSH | scenario.FIN | scenario.CWR
+		tunnel := scenario.VXLAN()
+		tunnel.Csum, tunnel.Outer.V6 = i > 0, i > 1
+		h, b := tunnel.Wrap(p.Super(16))
+		list = append(list, scenario.Super{Hdr: h, Data: b})
+	}
 	return list
 }
 
 // Shards returns the number of parts that Shard enumerates: one for each base and first field.
-func (p Pairs) Shards() int { return len(p.bases()) * len(Fields()) }
+func (p Pairs) Shards() int {
+	n := 0
+	for _, base := range p.bases() {
+		n += len(Fields(base))
+	}
+	return n
+}
 
 // Count returns the number of combinations of a base, two Fields and a value of each. It
 // ignores the Stride. Some combinations give the same superpacket: fields overlap, and a
 // field may already have the value.
 func (p Pairs) Count() int {
 	n := 0
-	fields := Fields()
-	for i, f := range fields {
-		for _, g := range fields[i+1:] {
-			n += len(f.Values) * len(g.Values)
+	for _, base := range p.bases() {
+		fields := Fields(base)
+		for i, f := range fields {
+			for _, g := range fields[i+1:] {
+				n += len(f.Values) * len(g.Values)
+			}
 		}
 	}
-	return n * len(p.bases())
+	return n
 }
 
 // Shard calls f with each superpacket of part i, until f returns an error. The superpacket
 // is valid only during the call.
 func (p Pairs) Shard(i int, f func(p scenario.Super) error) error {
-	fields, bases := Fields(), p.bases()
-	base := bases[i/len(fields)]
-	first := i % len(fields)
-	l4Off, _ := packet.Locate(base.Data)
-	memory, n := slices.Clone(base.Data), i
-	for _, second := range fields[first+1:] {
-		for _, v := range fields[first].Values {
+	n := i
+	bases := p.bases()
+	fields := Fields(bases[0])
+	for i >= len(fields) {
+		i -= len(fields)
+		bases = bases[1:]
+		fields = Fields(bases[0])
+	}
+	base, first := bases[0], fields[i]
+	memory := slices.Clone(base.Data)
+	for _, second := range fields[i+1:] {
+		for _, v := range first.Values {
 			for _, w := range second.Values {
 				if !p.takes(&n) {
 					continue
 				}
 				q := scenario.Super{Hdr: base.Hdr, Data: memory[:copy(memory, base.Data)]}
-				fields[first].Set(&q, l4Off, v)
-				second.Set(&q, l4Off, w)
+				first.Set(&q, v)
+				second.Set(&q, w)
 				if err := f(q); err != nil {
-					return fmt.Errorf("%s = %#x, %s = %#x: %w", fields[first].Name, v, second.Name, w, err)
+					return fmt.Errorf("%s = %#x, %s = %#x: %w", first.Name, v, second.Name, w, err)
 				}
 			}
 		}

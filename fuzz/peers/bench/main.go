@@ -2,11 +2,12 @@
 // rounds of one process. It compares them with two limits: a copy of the same bytes, and
 // one checksum pass over them.
 //
-//	bench [-run REGEXP] [-rounds N] [-o DIR -data DIR] [-json FILE]
+//	bench [-run REGEXP] [-rounds N] [-o DIR -data DIR] [-json FILE] [-guard FILE]
 //
 // It prints a table. With -o it writes the measurements to DIR/bench, as benchmarks for
-// benchstat and as plots, and the tables to DIR/bench.md. It never fails because of a
-// timing. Exit code 2 means that something could not be measured.
+// benchstat and as plots, and the tables to DIR/bench.md. With -guard it also prints what
+// became worse since an earlier run. It never fails because of a timing. Exit code 2 means
+// that something could not be measured.
 package main
 
 import (
@@ -18,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -31,12 +33,25 @@ func main() {
 	out := flag.String("o", "", "write tables into bench.md of `DIR`")
 	data := flag.String("data", "", "with -o, write data and plots to `DIR`")
 	results := flag.String("json", "", "write the result records to `FILE`")
+	redraw := flag.String("plots", "", "measure nothing; draw the plots of `FILE`, the bench.txt of an earlier run, next to it")
+	against := flag.String("guard", "", "compare with `FILE`, the bench.txt of an earlier run, by ratios, and print what became more than a tenth worse")
 	raw := flag.Bool("raw", false, "print the time of every round, and nothing else")
 	flag.Parse()
 	match, err := regexp.Compile(*run)
 	if err != nil || flag.NArg() > 0 || *rounds < 1 || (*out == "") != (*data == "") {
-		fmt.Fprintln(os.Stderr, "bench: usage: bench [-run REGEXP] [-rounds N] [-o DIR -data DIR] [-json FILE]", err)
+		fmt.Fprintln(os.Stderr, "bench: usage: bench [-run REGEXP] [-rounds N] [-o DIR -data DIR] [-json FILE] [-guard FILE] | -plots FILE", err)
 		os.Exit(record.ExitUsage)
+	}
+	if *redraw != "" {
+		rows, err := read(*redraw)
+		check("read", err)
+		check("draw", plots(filepath.Dir(*redraw), rows))
+		return
+	}
+	var was []*row
+	if *against != "" {
+		was, err = read(*against)
+		check("read", err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -51,6 +66,13 @@ func main() {
 		os.Exit(record.ExitNothing)
 	}
 	fmt.Print("\n", claimTable(rows))
+	if *against != "" {
+		lines, compared := guard(was, rows)
+		fmt.Printf("\n%d rows compared with %s, %d ratios more than a tenth worse\n", compared, *against, len(lines))
+		for _, l := range lines {
+			fmt.Println(l)
+		}
+	}
 	if *out != "" {
 		check("write", write(*out, *data, rows, *rounds))
 	}

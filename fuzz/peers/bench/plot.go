@@ -2,42 +2,42 @@ package main
 
 import (
 	"fmt"
-	"image/color"
-	"os"
+	"math"
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
+	"tunproof/fuzz/internal/file"
+	"tunproof/fuzz/internal/svg"
 )
 
-// colors are colors of Okabe and Ito, which color-blind people can tell apart.
-var colors = map[string]color.Color{
-	"tunproof":      color.RGBA{0x00, 0x72, 0xB2, 0xFF},
-	"tunproof-next": color.RGBA{0x56, 0xB4, 0xE9, 0xFF},
-	"nebula":        color.RGBA{0xD5, 0x5E, 0x00, 0xFF},
-	"tailscale":     color.RGBA{0x00, 0x9E, 0x73, 0xFF},
-	"wireguard-go":  color.RGBA{0xCC, 0x79, 0xA7, 0xFF},
-	"gvisor":        color.RGBA{0xE6, 0x9F, 0x00, 0xFF},
-	limitCopy:       color.Gray{0x60},
-	limitSum:        color.Gray{0xA0},
+// colors are those of the lines.
+var colors = map[string]svg.Color{
+	"tunproof": svg.Blue, "tunproof-next": svg.Sky, "nebula": svg.Red, "tailscale": svg.Green, "wireguard-go": svg.Purple, "gvisor": svg.Orange,
+	limitCopy: svg.Soft, limitSum: svg.Grey,
+}
+
+// limits says what the dashed lines are.
+var limits = map[string]string{
+	limitCopy: "copy: the bytes copied once, nothing else",
+	limitSum:  "one sum: the bytes summed once, nothing else",
 }
 
 // chart is a plot of rows over one of the keys in their names.
 type chart struct {
 	file, title, what, key, x, y string
+	better                       string
 	value                        func(r *row, ns float64) float64
 }
 
+const lower, higher = "lower is better", "higher is better"
+
 var charts = []chart{
-	{"sum", "Checksum", "Sum", "size", "bytes", "GB/s", func(r *row, ns float64) float64 { return float64(r.bytes) / ns }},
-	{"batch", "Coalescing one TCP flow, 1,448 bytes a packet", "GrowBatch", "pkts", "packets in a batch", "ns a packet", perPacket},
-	{"flows", "Coalescing 1,024 TCP packets of 200 bytes", "GrowFlows", "flows", "flows, in turn", "ns a packet", perPacket},
-	{"size", "Segmenting a TCP superpacket of 64 KiB", "GrowSize", "size", "bytes a segment", "ns a segment", perPacket},
+	{"sum", "Checksum", "Sum", "size", "bytes", "GB/s", higher, func(r *row, ns float64) float64 { return float64(r.bytes) / ns }},
+	{"batch", "Coalescing one TCP flow, 1,448 bytes a packet", "GrowBatch", "pkts", "packets in a batch", "ns a packet", lower, perPacket},
+	{"flows", "Coalescing 1,024 TCP packets of 200 bytes", "GrowFlows", "flows", "flows, in turn", "ns a packet", lower, perPacket},
+	{"size", "Segmenting a TCP superpacket of 64 KiB", "GrowSize", "size", "bytes a segment", "ns a segment", lower, perPacket},
 }
 
 func perPacket(r *row, ns float64) float64 { return ns / float64(r.packets) }
@@ -61,21 +61,18 @@ func plots(dir string, rows []*row) error {
 	return nil
 }
 
-func (c chart) draw(path string, rows []*row) error {
+// line is the line of one implementation.
+type line struct {
+	impl string
+	at   [][2]float64
+}
+
+// lines returns the lines of a chart, and the range of their values.
+func (c chart) lines(rows []*row) (list []line, low, high [2]float64, err error) {
 	key := regexp.MustCompile("/" + c.key + "=([0-9]+)")
-	p := plot.New()
-	p.Title.Text = c.title
-	p.Title.Padding = vg.Points(8)
-	p.X.Label.Text, p.Y.Label.Text = c.x, c.y+" (medians)"
-	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
-	p.X.Tick.Marker, p.Y.Tick.Marker = ticks{}, ticks{}
-	legend := plot.NewLegend()
-	legend.Top, legend.Left, legend.Padding = true, true, vg.Points(3)
-	grid := plotter.NewGrid()
-	grid.Horizontal.Color, grid.Vertical.Color = color.Gray{0xE0}, color.Gray{0xE0}
-	p.Add(grid)
+	low, high = [2]float64{math.Inf(1), math.Inf(1)}, [2]float64{}
 	for _, impl := range columns(rows) {
-		var points plotter.XYs
+		l := line{impl: impl}
 		for _, r := range rows {
 			m := key.FindStringSubmatch(r.name)
 			e := r.find(impl)
@@ -84,53 +81,77 @@ func (c chart) draw(path string, rows []*row) error {
 			}
 			x, err := strconv.ParseFloat(m[1], 64)
 			if err != nil {
-				return err
+				return nil, low, high, err
 			}
-			points = append(points, plotter.XY{X: x, Y: c.value(r, e.median())})
+			at := [2]float64{x, c.value(r, e.median())}
+			for i, v := range at {
+				low[i], high[i] = min(low[i], v), max(high[i], v)
+			}
+			l.at = append(l.at, at)
 		}
-		line, dots, err := plotter.NewLinePoints(points)
-		if err != nil {
-			return err
-		}
-		line.Color, dots.Color = colors[impl], colors[impl]
-		line.Width, dots.Radius, dots.Shape = vg.Points(1.5), vg.Points(2), draw.CircleGlyph{}
-		if impl == "tunproof" {
-			line.Width = vg.Points(3)
-		}
-		if impl == limitCopy || impl == limitSum {
-			line.Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
-		}
-		p.Add(line, dots)
-		legend.Add(impl, line, dots)
+		list = append(list, l)
 	}
-	const width, height, right = 19 * vg.Centimeter, 11 * vg.Centimeter, 4.5 * vg.Centimeter
-	canvas := vgsvg.New(width, height)
-	whole := draw.New(canvas)
-	whole.SetColor(color.White)
-	whole.Fill(whole.Rectangle.Path())
-	p.Draw(draw.Crop(whole, vg.Points(4), -right, vg.Points(4), -vg.Points(4)))
-	legend.Draw(draw.Crop(whole, width-right+vg.Points(14), 0, 0, -vg.Points(30)))
-	f, err := os.Create(path)
+	return list, low, high, nil
+}
+
+func (c chart) draw(path string, rows []*row) error {
+	const left, right, top, bottom, width = 74, 600, 58, 344, 760
+	lines, low, high, err := c.lines(rows)
 	if err != nil {
 		return err
 	}
-	if _, err := canvas.WriteTo(f); err != nil {
-		f.Close()
-		return err
-	}
-	return f.Close()
-}
-
-// ticks places marks at 1, 2 and 5 times the powers of ten.
-type ticks struct{}
-
-func (ticks) Ticks(low, high float64) (list []plot.Tick) {
-	for decade := 1e-3; decade <= 1e6; decade *= 10 {
-		for _, m := range []float64{1, 2, 5} {
-			if v := m * decade; v >= low*0.999 && v <= high*1.001 {
-				list = append(list, plot.Tick{Value: v, Label: strconv.FormatFloat(v, 'g', -1, 64)})
-			}
+	var notes, about []string
+	for _, l := range lines {
+		last := l.at[len(l.at)-1]
+		about = append(about, fmt.Sprintf("%s %s at %s", l.impl, svg.Number(rounded(last[1])), svg.Number(last[0])))
+		if limits[l.impl] != "" {
+			notes = append(notes, limits[l.impl])
 		}
 	}
-	return list
+	height := 396. + 18*float64(len(notes))
+	p := svg.New(width, height, c.title, fmt.Sprintf("%s over %s, both logarithmic, medians; %s. The last points: %s.", c.y, c.x, c.better, strings.Join(about, ", ")))
+	p.Text(svg.Ink, 15, left, 18, svg.Start, c.title)
+	p.Text(svg.Soft, 12, left, 38, svg.Start, "medians; "+c.better+"; both axes are logarithmic")
+	x, y := svg.Log{Low: low[0], High: high[0], From: left, To: right}, svg.Log{Low: low[1] / 1.1, High: high[1] * 1.1, From: bottom, To: top}
+	for _, t := range x.Ticks(44) {
+		at := x.At(t.Value)
+		p.Path(svg.Line, 1, false, [2]float64{at, top}, [2]float64{at, bottom + 4})
+		p.Text(svg.Soft, 12, at, bottom+15, svg.Middle, t.Label)
+	}
+	for _, t := range y.Ticks(18) {
+		at := y.At(t.Value)
+		p.Path(svg.Line, 1, false, [2]float64{left - 4, at}, [2]float64{right, at})
+		p.Text(svg.Soft, 12, left-8, at, svg.End, t.Label)
+	}
+	p.Path(svg.Soft, 1, false, [2]float64{left, top}, [2]float64{left, bottom}, [2]float64{right, bottom})
+	p.Text(svg.Ink, 13, (left+right)/2, bottom+36, svg.Middle, c.x)
+	p.Upright(svg.Ink, 13, 14, (top+bottom)/2, c.y)
+	for i, l := range lines {
+		var points [][2]float64
+		for _, at := range l.at {
+			points = append(points, [2]float64{x.At(at[0]), y.At(at[1])})
+		}
+		thick, dashed, color := 1.8, limits[l.impl] != "", colors[l.impl]
+		if l.impl == "tunproof" {
+			thick = 3.5
+		}
+		p.Path(color, thick, dashed, points...)
+		for _, at := range points {
+			p.Dot(color, at[0], at[1], 2.6)
+		}
+		at := top + 8 + 20*float64(i)
+		p.Path(color, thick, dashed, [2]float64{right + 16, at}, [2]float64{right + 44, at})
+		p.Dot(color, right+30, at, 2.6)
+		p.Text(svg.Ink, 13, right+50, at, svg.Start, l.impl)
+	}
+	for i, note := range notes {
+		p.Text(svg.Soft, 12, left, bottom+58+18*float64(i), svg.Start, note)
+	}
+	return file.Write(path, p.Bytes())
+}
+
+// rounded returns v with three significant digits.
+func rounded(v float64) float64 {
+	v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', 3, 64), 64)
+	return v
 }

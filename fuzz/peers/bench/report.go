@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"tunproof/fuzz/peers"
@@ -43,7 +45,7 @@ func claimTable(rows []*row) string {
 
 // columns returns the implementations and limits of the rows, in the order of the tables.
 func columns(rows []*row) (list []string) {
-	for _, name := range []string{"tunproof", "tunproof-next", "nebula", "tailscale", "wireguard-go", "gvisor", limitCopy, limitSum} {
+	for _, name := range []string{"tunproof", "tunproof-next", "tunproof-add", "nebula", "tailscale", "wireguard-go", "gvisor", limitCopy, limitSum, limitOpen} {
 		if slices.ContainsFunc(rows, func(r *row) bool { return r.find(name) != nil }) {
 			list = append(list, name)
 		}
@@ -92,7 +94,7 @@ func tables(rows []*row, rounds int) string {
 		}
 	}
 	fmt.Fprintf(&b, "\n%s\nNanoseconds a packet, or a call; in brackets, times tunproof's.\n\n", claimTable(rows))
-	for _, what := range []string{"Sum", "SumAVX2", "Segment", "Coalesce"} {
+	for _, what := range []string{"Sum", "SumAVX2", "Segment", "Coalesce", "Open"} {
 		fmt.Fprintf(&b, "%s\n", table(rows, what))
 	}
 	return b.String()
@@ -148,6 +150,55 @@ func benchmarks(rows []*row) []byte {
 		}
 	}
 	return b.Bytes()
+}
+
+// measurement matches a line of benchmarks.
+var measurement = regexp.MustCompile(`^Benchmark(\S+)/impl=(\S+) 1 ([0-9.]+) ns/op `)
+
+// read returns the rows of a file that benchmarks wrote.
+func read(name string) ([]*row, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	var rows []*row
+	for line := range strings.Lines(string(b)) {
+		m := measurement.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		impl := strings.ReplaceAll(m[2], "one-sum", limitSum)
+		if len(rows) == 0 || rows[len(rows)-1].name != m[1] {
+			r := &row{name: m[1], packets: max(1, number(m[1], "pkts"), number(m[1], "segs"))}
+			if r.packets == 1 {
+				r.bytes = number(m[1], "size")
+			}
+			rows = append(rows, r)
+		}
+		r := rows[len(rows)-1]
+		e := r.find(impl)
+		if e == nil {
+			e = &entry{impl: impl}
+			r.entries = append(r.entries, e)
+		}
+		ns, err := strconv.ParseFloat(m[3], 64)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		e.ns = append(e.ns, ns)
+	}
+	if rows == nil {
+		return nil, fmt.Errorf("%s: no measurements", name)
+	}
+	return rows, nil
+}
+
+// number returns the value of a key in the name of a row, 0 if it has none.
+func number(name, key string) int {
+	_, rest, _ := strings.Cut(name, "/"+key+"=")
+	digits, _, _ := strings.Cut(rest, "/")
+	n, _ := strconv.Atoi(digits) // 0 if there are none
+	return n
 }
 
 // writeResults writes a result record for each claim.

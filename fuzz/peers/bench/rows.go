@@ -1,8 +1,11 @@
 package main
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
+
+	"golang.org/x/crypto/chacha20poly1305"
 
 	"tunproof/fuzz/peers"
 	"tunproof/fuzz/peers/traffic"
@@ -12,6 +15,7 @@ import (
 const (
 	limitSum  = "one sum" // one checksum pass over the same bytes
 	limitCopy = "copy"    // a copy of the same bytes
+	limitOpen = "open"    // opening the packets and nothing else
 )
 
 // allRows returns a constructor for each row. Rows are made just before they are measured,
@@ -51,6 +55,11 @@ func allRows() []func() *row {
 	}
 	add(func() *row { return coalesceRow("Coalesce/proto=acks/flows=8/pkts=128", traffic.PureACKs(128, 8)) })
 	add(func() *row { return coalesceRow("Coalesce/proto=esp/size=1400/pkts=128", traffic.ESP(128, 1400)) })
+	for _, n := range []int{1, 8, 128, 1024, 4096} {
+		add(func() *row {
+			return openRow(fmt.Sprintf("Open/proto=tcp4/size=1448/flows=1/pkts=%d", n), traffic.Kinds[0].Batch(n, 1, 1448))
+		})
+	}
 	return append(list, growRows()...)
 }
 
@@ -104,6 +113,58 @@ func coalesceRow(name string, batch [][]byte, without ...string) *row {
 		)})
 	}
 	r.entries = append(r.entries, sumLimit(batch))
+	return r
+}
+
+// openRow returns a row that measures opening each packet of a batch with
+// ChaCha20-Poly1305, as WireGuard does, and joining them.
+func openRow(name string, batch [][]byte) *row {
+	r := &row{name: name, packets: len(batch)}
+	aead, err := chacha20poly1305.New(make([]byte, chacha20poly1305.KeySize))
+	check("seal", err)
+	var nonce [chacha20poly1305.NonceSize]byte
+	sealed := make([][]byte, len(batch))
+	for i, p := range batch {
+		r.bytes += len(p)
+		binary.LittleEndian.PutUint64(nonce[4:], uint64(i))
+		sealed[i] = aead.Seal(nil, nonce[:], p, nil)
+	}
+	open := func(i int, b []byte) []byte {
+		binary.LittleEndian.PutUint64(nonce[4:], uint64(i))
+		p, err := aead.Open(b[:0], nonce[:], b, nil)
+		check("open", err)
+		return p
+	}
+	count := func(pieces [][]byte) { sink += len(pieces) }
+	for _, impl := range append(peers.All(), peers.TunproofAdding()) {
+		if impl.NewCoalescer == nil {
+			continue
+		}
+		co, ok := impl.NewCoalescer().(peers.Opener)
+		if !ok || len(batch) > 128 && (impl.Name == "wireguard-go" || impl.Name == "tailscale") {
+			continue // their tables have room for 128 packets
+		}
+		r.entries = append(r.entries, &entry{impl: impl.Name, run: timed(
+			func() { co.Load(sealed) },
+			func() { check(impl.Name, co.CoalesceOpened(open, count)) },
+		)})
+	}
+	work := make([][]byte, len(batch))
+	for i, b := range sealed {
+		work[i] = append(make([]byte, 0, peers.Slot), b...) // spread as the others' packets are
+	}
+	r.entries = append(r.entries, &entry{impl: limitOpen, run: timed(
+		func() {
+			for i := range work {
+				copy(work[i], sealed[i])
+			}
+		},
+		func() {
+			for i, b := range work {
+				sink += len(open(i, b))
+			}
+		},
+	)})
 	return r
 }
 

@@ -12,34 +12,16 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/conform"
+	"tunproof/fuzz/internal/usage"
 	"tunproof/fuzz/peers"
 	"tunproof/fuzz/record"
 )
-
-const help = `usage: tunproof conformance [-time TIME] [-impl NAMES] [-corpus] [-seed N] [-o FILE] [-svg FILE] [-found] [-json]
-       tunproof conformance -report FILE [-svg FILE] [-found] [-json]
-
-Checks other implementations of packet offload, and also tunproof's own and the GRO of this
-machine's kernel, against the properties of docs/properties.md. It gives generated batches
-and superpackets to each implementation. The kernel needs network namespaces; it is left
-out where these are missing. The command needs a checkout of tunproof and Go.
-
-Prints a table of properties by implementations. A cell is "holds", "violated N", "refuses
-N" or "n/a"; N is the number of different violations. A second table lists the known bugs
-of docs/findings.md, with the seconds until each was found. Progress goes to standard
-error. docs/conformance.md explains the results.
-
-Exit codes: 0 no property is violated, 1 an implementation violates one, 2 usage,
-infrastructure or an interrupt, 3 nothing ran.
-
-Flags:
-`
 
 func main() {
 	code, err := run()
@@ -49,50 +31,29 @@ func main() {
 	os.Exit(code)
 }
 
-// printHelp prints the help and the command's flags. Package rapid adds flags of its own,
-// which are left out.
-func printHelp() {
-	own := flag.NewFlagSet("", flag.ContinueOnError)
-	own.SetOutput(flag.CommandLine.Output())
-	flag.VisitAll(func(f *flag.Flag) {
-		if !strings.HasPrefix(f.Name, "rapid.") {
-			own.Var(f.Value, f.Name, f.Usage)
-			own.Lookup(f.Name).DefValue = f.DefValue
-		}
-	})
-	fmt.Fprint(own.Output(), help)
-	own.PrintDefaults()
-}
-
 // result is a line of the output: the report on an implementation, with the cases.
 type result struct {
 	*conform.Report
 	Seed  uint64     `json:"seed"`
 	Tree  string     `json:"tree"`
+	Basis string     `json:"basis,omitempty"` // see record.Result
+	Date  string     `json:"date,omitempty"`
 	Env   record.Env `json:"env"`
 	Cases []string   `json:"cases"` // a case for each element of Found, or ""
 }
 
 func run() (int, error) {
 	opt := conform.Options{Say: func(f string, args ...any) { fmt.Fprintf(os.Stderr, "conformance: "+f+"\n", args...) }}
-	flag.BoolVar(&opt.Corpus, "corpus", false, "first check the cases of the corpus")
-	flag.Uint64Var(&opt.Seed, "seed", 0, "generate inputs from seed `N`, so that a run can be repeated; 0 draws a seed and prints it")
-	flag.DurationVar(&opt.Time, "time", time.Minute, "check each implementation for this `TIME`")
-	only := flag.String("impl", "", "comma-separated `NAMES` of implementations, as the table has them; without it all")
-	asJSON := flag.Bool("json", false, "write one result record a line, in JSON, instead of the tables")
-	out := flag.String("o", "", "write all violations and their cases to `FILE`, a JSON line for each implementation")
-	report := flag.String("report", "", "check nothing; print the tables of `FILE`, which -o wrote")
-	svg := flag.String("svg", "", "write a picture of the table to `FILE`, as SVG")
-	found := flag.Bool("found", false, "after the tables, also list each violation")
-	flag.Usage = printHelp
-	flag.Parse()
-	if flag.NArg() > 0 || opt.Time <= 0 {
-		return record.ExitUsage, errors.New("conformance takes no arguments, and -time must be positive")
+	var arguments usage.Conformance
+	flags := flag.NewFlagSet(os.Args[0], flag.ExitOnError)
+	if err := arguments.Parse(flags, func(f *flag.FlagSet) error { return f.Parse(os.Args[1:]) }); err != nil {
+		return record.ExitUsage, err
 	}
+	opt.Corpus, opt.Seed, opt.Time = arguments.Corpus, arguments.Seed, arguments.Time
 	var results []result
 	var err error
-	if *report != "" {
-		results, err = read(*report)
+	if arguments.Report != "" {
+		results, err = read(arguments.Report)
 	} else {
 		if err := enter(); err != nil {
 			return record.ExitUsage, err
@@ -100,26 +61,26 @@ func run() (int, error) {
 		for opt.Seed == 0 {
 			opt.Seed = rand.Uint64() >> 16
 		}
-		results, err = judge(opt, *only)
+		results, err = judge(opt, arguments.Only)
 	}
 	if err != nil {
 		return record.ExitUsage, err
 	}
-	if *out != "" {
-		if err := write(*out, results); err != nil {
+	if arguments.Out != "" {
+		if err := write(arguments.Out, results); err != nil {
 			return record.ExitUsage, err
 		}
 	}
-	if *svg != "" {
-		if err := picture(*svg, results); err != nil {
+	if arguments.SVG != "" {
+		if err := picture(arguments.SVG, results); err != nil {
 			return record.ExitUsage, err
 		}
 	}
 	rows := records(results)
-	if *asJSON {
+	if arguments.JSON {
 		err = record.Write(os.Stdout, rows)
 	} else {
-		table(os.Stdout, results, *found)
+		table(os.Stdout, results, arguments.Found)
 	}
 	if err != nil {
 		return record.ExitUsage, err
@@ -142,13 +103,14 @@ func judge(opt conform.Options, only string) (results []result, err error) {
 	} else {
 		fmt.Fprintln(os.Stderr, "conformance: the kernel is not asked:", err)
 	}
-	root, err := record.Root(".")
-	if err != nil {
-		return nil, err
+	var known []string
+	for _, i := range list {
+		known = append(known, i.Name)
 	}
-	tree, err := record.Tree(root)
-	if err != nil {
-		return nil, err
+	for name := range strings.SplitSeq(only, ",") {
+		if only != "" && !slices.Contains(known, name) {
+			return nil, fmt.Errorf("-impl: no implementation %q; there are %s", name, strings.Join(known, ", "))
+		}
 	}
 	fmt.Fprintf(os.Stderr, "conformance: seed %d\n", opt.Seed)
 	for _, i := range list {
@@ -159,7 +121,9 @@ func judge(opt conform.Options, only string) (results []result, err error) {
 		if err != nil {
 			return nil, err
 		}
-		one := result{Report: r, Seed: opt.Seed, Tree: tree, Env: record.Here()}
+		stamp := record.Result{Property: "conformance", Env: record.Here()}
+		stamp.Stamp()
+		one := result{Report: r, Seed: opt.Seed, Tree: stamp.Tree, Basis: stamp.Basis, Date: stamp.Date, Env: stamp.Env}
 		for _, f := range r.Found {
 			one.Cases = append(one.Cases, caseText(f))
 		}

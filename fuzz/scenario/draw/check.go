@@ -8,9 +8,9 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// Kinds selects the scenarios to draw: with batches or with superpackets. If both are set,
-// they alternate.
-type Kinds struct{ Batches, Supers bool }
+// Kinds selects the scenarios to draw: with batches, with superpackets of all kinds, or with
+// superpackets that are nearly all in tunnels. If several are set, they alternate.
+type Kinds struct{ Batches, Supers, Tunnels bool }
 
 // Source draws random scenarios. Several Sources can be used at the same time: they share
 // no state.
@@ -28,6 +28,9 @@ func NewSource(k Kinds, seed uint64) *Source {
 	}
 	if k.Supers {
 		s.generators = append(s.generators, Supers())
+	}
+	if k.Tunnels {
+		s.generators = append(s.generators, Tunnels())
 	}
 	return s
 }

@@ -343,12 +343,20 @@ func place(batch [][]byte, b []byte, how int) [][]byte {
 // field of the VnetHdr or of the packet at the edge of its range or past it.
 func Supers() *rapid.Generator[scenario.Scenario] {
 	return rapid.Custom(func(t *rapid.T) scenario.Scenario {
-		return scenario.Scenario{Supers: rapid.SliceOfN(supers(), 1, 3).Draw(t, "supers")}
+		return scenario.Scenario{Supers: rapid.SliceOfN(supers(false), 1, 3).Draw(t, "supers")}
 	})
 }
 
-// supers returns a generator of one superpacket.
-func supers() *rapid.Generator[scenario.Super] {
+// Tunnels returns a generator of scenarios with superpackets like those of Supers. All are
+// in tunnels, but for those whose GSO type was changed.
+func Tunnels() *rapid.Generator[scenario.Scenario] {
+	return rapid.Custom(func(t *rapid.T) scenario.Scenario {
+		return scenario.Scenario{Supers: rapid.SliceOfN(supers(true), 1, 3).Draw(t, "supers")}
+	})
+}
+
+// supers returns a generator of one superpacket. If tunnel is set it is in a tunnel.
+func supers(tunnel bool) *rapid.Generator[scenario.Super] {
 	return rapid.Custom(func(t *rapid.T) scenario.Super {
 		p := flows().Draw(t, "flow")
 		size := rapid.SampledFrom([]int{100, 1, 2, 7, 8, 13, 536, 1448, 40000}).Draw(t, "gso size")
@@ -376,6 +384,16 @@ func supers() *rapid.Generator[scenario.Super] {
 		if !p.UDP && rapid.IntRange(0, 5).Draw(t, "csum") == 1 {
 			h.Flags = 0
 		}
+		if tunnel || rapid.IntRange(0, 2).Draw(t, "tunnel") == 1 {
+			if rapid.IntRange(0, 7).Draw(t, "odd inner packet") == 1 {
+				b = oddPacket(t, b)
+			}
+			tunnel := tunnels().Draw(t, "tunnel headers")
+			if rapid.IntRange(0, 7).Draw(t, "zero outer checksum") == 1 {
+				tunnel = tunnel.ZeroSum(h, b)
+			}
+			h, b = tunnel.Wrap(h, b)
+		}
 		for range []int{0, 0, 0, 1, 2, 5}[rapid.IntRange(0, 5).Draw(t, "odd fields")] {
 			h = oddVnet(t, h, b)
 		}
@@ -386,16 +404,40 @@ func supers() *rapid.Generator[scenario.Super] {
 	})
 }
 
+// tunnels returns a generator of the headers of a tunnel.
+func tunnels() *rapid.Generator[scenario.Tunnel] {
+	return rapid.Custom(func(t *rapid.T) scenario.Tunnel {
+		tunnel := scenario.VXLAN()
+		tunnel.Outer.V6 = rapid.Bool().Draw(t, "v6")
+		tunnel.Outer.ID = rapid.SampledFrom([]uint16{7000, 0, 0xFFFE, 0xFFFF}).Draw(t, "id")
+		tunnel.Outer.Frag = rapid.SampledFrom([]uint16{0, 0x4000}).Draw(t, "frag")
+		tunnel.Outer.SrcPort = rapid.SampledFrom([]uint16{49152, 0, 0xFFFF}).Draw(t, "port")
+		tunnel.Geneve = rapid.Bool().Draw(t, "geneve")
+		tunnel.Bare = rapid.IntRange(0, 7).Draw(t, "bare") == 1
+		tunnel.Options = scenario.Fill(rapid.SampledFrom([]int{0, 4, 40}).Draw(t, "options"), 1)
+		tunnel.Csum = rapid.Bool().Draw(t, "csum")
+		switch rapid.IntRange(0, 7).Draw(t, "headers") {
+		case 1:
+			tunnel.Outer.IPOptions = scenario.Fill(rapid.SampledFrom([]int{4, 16, 40}).Draw(t, "ip options"), 1)
+		case 2:
+			tunnel.Outer.ExtType = rapid.SampledFrom([]byte{0, 43, 60, 44}).Draw(t, "extension")
+			tunnel.Outer.Extensions = []byte{0, 0, 1, 4, 0, 0, 0, 0}
+		}
+		return tunnel
+	})
+}
+
 // oddVnet returns h with one field changed.
 func oddVnet(t *rapid.T, h pkts.VnetHdr, b []byte) pkts.VnetHdr {
 	around := func(name string, v int) uint16 {
 		return uint16(rapid.SampledFrom([]int{v, v - 1, v + 1, 0, 19, 20, 0xFFFF, len(b) - 2, len(b) - 1, len(b)}).Draw(t, name))
 	}
-	switch rapid.IntRange(0, 6).Draw(t, "field") {
+	switch rapid.IntRange(0, 8).Draw(t, "field") {
 	case 0:
-		h.Flags = rapid.SampledFrom([]uint8{0, 1, 2, 4, 5, 0xFB, 0xFF}).Draw(t, "flags")
+		h.Flags = rapid.SampledFrom([]uint8{0, 1, 2, 4, 5, 8, 9, 0xFB, 0xFF}).Draw(t, "flags")
 	case 1:
-		h.GSOType = rapid.SampledFrom([]uint8{0, 1, 2, 3, 4, 5, 6, 0x80, 0x81, 0x83, 0x84, 0x85, 0x21}).Draw(t, "type")
+		h.GSOType = rapid.SampledFrom([]uint8{0, 1, 2, 3, 4, 5, 6, 0x80, 0x81, 0x83, 0x84, 0x85,
+			0x20, 0x21, 0x24, 0x25, 0x41, 0x44, 0x45, 0x61, 0x65, 0xA1, 0xA5, 0xC4, 0x23, 0x11}).Draw(t, "type")
 	case 2:
 		h.HdrLen = rapid.Uint16().Draw(t, "hdr_len")
 	case 3:
@@ -408,6 +450,10 @@ func oddVnet(t *rapid.T, h pkts.VnetHdr, b []byte) pkts.VnetHdr {
 		h.GSOType, h.GSOSize = 0, 0
 		h.CsumStart = around("csum_start", int(h.CsumStart))
 		h.CsumOffset = around("csum_offset", int(h.CsumOffset))
+	case 7:
+		h.OuterTHOffset = around("outer_th_offset", int(h.OuterTHOffset))
+	case 8:
+		h.InnerNHOffset = around("inner_nh_offset", int(h.InnerNHOffset))
 	}
 	return h
 }

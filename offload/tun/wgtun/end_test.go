@@ -20,9 +20,11 @@ import (
 const envEnd = "WGTUN_END"
 
 type endConfig struct {
-	Kind      string // "tunproof" or "wireguard-go"
+	Kind      string // "tunproof", "tunproof, file" or "wireguard-go"
 	Address   string
 	WireGuard string
+	MTU       int
+	QueueLen  int // 0: as the kernel makes it
 }
 
 // endState is an end's answer.
@@ -31,8 +33,12 @@ type endState struct {
 	Stats tun.Stats
 }
 
-// innerMTU is the MTU of a tunnel over a link of 1,500 bytes.
-const innerMTU = 1420
+// overhead is what WireGuard adds to a packet, at most: the headers of IPv6 and UDP, and
+// 32 bytes of its own. innerMTU is the MTU of a tunnel over a link of 1,500 bytes.
+const (
+	overhead = 80
+	innerMTU = 1500 - overhead
+)
 
 // runEnd is one end: it reads commands until its input ends.
 func runEnd(text string) error {
@@ -43,17 +49,30 @@ func runEnd(text string) error {
 	var own *tun.Device
 	var dev wg.Device
 	var err error
-	if c.Kind == "tunproof" {
-		if own, err = tun.Open(tun.Config{Name: "inner"}); err == nil {
-			dev, err = New(own)
+	switch c.Kind {
+	case "tunproof":
+		dev, err = Open("inner", c.MTU)
+	case "tunproof, file": // as a program does that goes into the background
+		if dev, err = Open("inner", 1500); err == nil {
+			f := dev.File()
+			dev.Close()
+			dev, err = OpenFile(f, c.MTU)
 		}
-	} else {
-		dev, err = wg.CreateTUN("inner", innerMTU)
+	default:
+		dev, err = wg.CreateTUN("inner", c.MTU)
 	}
 	if err != nil {
 		return err
 	}
-	if err := address("inner", c.Address, innerMTU); err != nil {
+	if d, ok := dev.(*Device); ok {
+		own = d.TUN()
+	}
+	if c.QueueLen > 0 {
+		if err := own.SetTxQueueLen(c.QueueLen); err != nil {
+			return err
+		}
+	}
+	if err := address("inner", c.Address, 0); err != nil {
 		return err
 	}
 	d := device.NewDevice(dev, conn.NewDefaultBind(), device.NewLogger(device.LogLevelError, ""))

@@ -2,13 +2,13 @@
 // uses tunproof does not depend on WireGuard.
 module tunproof/offload/tun/wgtun
 
-go 1.26.0
+go 1.25.0
 
 require (
-	github.com/google/pprof v0.0.0-20261105003125-4bf881d7fb0b
+	github.com/google/pprof v0.0.0-20250403155104-27863c87afa6
 	github.com/vishvananda/netlink v1.3.1
 	github.com/vishvananda/netns v0.0.5
-	golang.org/x/sys v0.49.0
+	golang.org/x/sys v0.47.0
 	golang.zx2c4.com/wireguard v0.0.0-20260522210424-ecfc5a8d5446
 	tunproof v0.0.0
 )

@@ -23,12 +23,9 @@ const pointMTU = 1472
 // superpackets.
 func TestExample(t *testing.T) {
 	needsTUN(t)
-	bin := filepath.Join(t.TempDir(), "example")
-	if out, err := exec.Command("go", "build", "-o", bin, "tunproof/offload/tun/example").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	bin := buildExample(t)
 	total, rounds := amount(t)
-	hosts := wire(t)
+	hosts := wire(t, 0)
 	speed := map[bool][]float64{}
 	for range rounds {
 		for _, offload := range []bool{true, false} {
@@ -40,14 +37,7 @@ func TestExample(t *testing.T) {
 				}
 				speed[offload] = append(speed[offload], float64(total/rounds)/1e9/c.seconds)
 			}
-			for _, h := range hosts {
-				if err := h.end.Process.Signal(os.Interrupt); err != nil {
-					t.Fatal(err)
-				}
-				stats, _ := h.out.ReadString('\n')
-				if err := h.end.Wait(); err != nil {
-					t.Fatal(err)
-				}
+			for _, stats := range stopExample(t, hosts) {
 				if joined := !strings.Contains(stats, " Superpackets:0 "); offload && !joined {
 					t.Errorf("nothing was joined: %s", stats)
 				}
@@ -58,7 +48,32 @@ func TestExample(t *testing.T) {
 		median(speed[true]), median(speed[false]), median(speed[true])/median(speed[false]), len(speed[true]), total/rounds>>20)
 }
 
-func startExample(t *testing.T, hosts [2]*host, bin string, offload bool) {
+// buildExample returns the path of the example program.
+func buildExample(t testing.TB) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "example")
+	if out, err := exec.Command("go", "build", "-o", bin, "tunproof/offload/tun/example").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return bin
+}
+
+// stopExample ends both programs, and returns what they print about their devices.
+func stopExample(t testing.TB, hosts [2]*host) (stats [2]string) {
+	t.Helper()
+	for i, h := range hosts {
+		if err := h.end.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		stats[i], _ = h.out.ReadString('\n')
+		if err := h.end.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return stats
+}
+
+func startExample(t testing.TB, hosts [2]*host, bin string, offload bool) {
 	t.Helper()
 	for i, h := range hosts {
 		h.end = exec.Command(bin, "-name", "inner", fmt.Sprintf("-offload=%v", offload),

@@ -47,10 +47,9 @@ type host struct {
 	ns    netns.NsHandle
 	inner string // its address in the tunnel
 
-	end  *exec.Cmd
-	in   io.WriteCloser
-	out  *bufio.Reader
-	prof string // directory for profiles
+	end *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
 }
 
 // newHost makes a namespace on a thread of its own.
@@ -78,8 +77,8 @@ func (h *host) do(f func() error) error {
 	return <-done
 }
 
-// wire joins two hosts by a veth.
-func wire(t *testing.T) [2]*host {
+// wire joins two hosts by a veth. Its MTU is 1,500 if mtu is 0.
+func wire(t testing.TB, mtu int) [2]*host {
 	t.Helper()
 	var hosts [2]*host
 	for i := range hosts {
@@ -98,7 +97,7 @@ func wire(t *testing.T) [2]*host {
 		t.Fatal("veth: ", err)
 	}
 	for i, h := range hosts {
-		if err := h.do(func() error { return address("under", fmt.Sprintf("192.0.2.%d/24", i+1), 0) }); err != nil {
+		if err := h.do(func() error { return address("under", fmt.Sprintf("192.0.2.%d/24", i+1), mtu) }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -121,8 +120,14 @@ func address(name, addr string, mtu int) error {
 	return errors.Join(err, netlink.AddrAdd(link, a), netlink.LinkSetUp(link))
 }
 
-// start starts a tunnel of two processes.
-func start(t *testing.T, hosts [2]*host, kind string) {
+// start starts a tunnel of two processes, whose devices get an MTU.
+func start(t testing.TB, hosts [2]*host, kind string, mtu int) {
+	t.Helper()
+	startWith(t, hosts, endConfig{Kind: kind, MTU: mtu})
+}
+
+// startWith starts a tunnel of two processes with a configuration, which it completes.
+func startWith(t testing.TB, hosts [2]*host, common endConfig) {
 	t.Helper()
 	var keys [2]*ecdh.PrivateKey
 	for i := range keys {
@@ -133,11 +138,11 @@ func start(t *testing.T, hosts [2]*host, kind string) {
 		keys[i] = k
 	}
 	for i, h := range hosts {
-		c, err := json.Marshal(endConfig{
-			Kind: kind, Address: h.inner + "/24",
-			WireGuard: fmt.Sprintf("private_key=%s\nlisten_port=51820\npublic_key=%s\nendpoint=192.0.2.%d:51820\nallowed_ip=198.51.100.0/24\n",
-				hex.EncodeToString(keys[i].Bytes()), hex.EncodeToString(keys[1-i].PublicKey().Bytes()), 2-i),
-		})
+		own := common
+		own.Address = h.inner + "/24"
+		own.WireGuard = fmt.Sprintf("private_key=%s\nlisten_port=51820\npublic_key=%s\nendpoint=192.0.2.%d:51820\nallowed_ip=198.51.100.0/24\n",
+			hex.EncodeToString(keys[i].Bytes()), hex.EncodeToString(keys[1-i].PublicKey().Bytes()), 2-i)
+		c, err := json.Marshal(own)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,13 +165,13 @@ func start(t *testing.T, hosts [2]*host, kind string) {
 	}
 	for _, h := range hosts {
 		if s := h.say(t, ""); s != "ready" {
-			t.Fatalf("%s: an end of the tunnel says %q", kind, s)
+			t.Fatalf("%s: an end of the tunnel says %q", common.Kind, s)
 		}
 	}
 }
 
 // say sends a line, if it is not empty, and returns the answer.
-func (h *host) say(t *testing.T, line string) string {
+func (h *host) say(t testing.TB, line string) string {
 	t.Helper()
 	if line != "" {
 		if _, err := io.WriteString(h.in, line+"\n"); err != nil {
@@ -181,7 +186,7 @@ func (h *host) say(t *testing.T, line string) string {
 }
 
 // state asks an end for its CPU time and counters.
-func (h *host) state(t *testing.T) (s endState) {
+func (h *host) state(t testing.TB) (s endState) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(h.say(t, "state")), &s); err != nil {
 		t.Fatal(err)
@@ -189,7 +194,7 @@ func (h *host) state(t *testing.T) (s endState) {
 	return s
 }
 
-func stop(t *testing.T, hosts [2]*host) {
+func stop(t testing.TB, hosts [2]*host) {
 	t.Helper()
 	for _, h := range hosts {
 		h.in.Close()
@@ -218,11 +223,11 @@ type figures struct {
 func TestTunnel(t *testing.T) {
 	needsTUN(t)
 	total, rounds := amount(t)
-	hosts := wire(t)
+	hosts := wire(t, 0)
 	all := map[string]*figures{}
 	for range rounds {
 		for _, kind := range []string{"tunproof", "wireguard-go"} {
-			start(t, hosts, kind)
+			start(t, hosts, kind, innerMTU)
 			for _, proto := range []string{"tcp", "udp"} {
 				f := all[proto+" "+kind]
 				if f == nil {
@@ -245,7 +250,7 @@ func TestTunnel(t *testing.T) {
 }
 
 // needsTUN skips the test without root and a TUN, unless TUNLIVE=require is set.
-func needsTUN(t *testing.T) {
+func needsTUN(t testing.TB) {
 	t.Helper()
 	var missing *tunlive.Missing
 	switch {

@@ -1,13 +1,6 @@
-// Package wgtun makes a tunproof device usable by wireguard-go
-// (golang.zx2c4.com/wireguard/tun.Device):
-//
-//	dev, err := tun.Open(tun.Config{Name: "wg0"})
-//	wgdev, err := wgtun.New(dev)
-//	device.NewDevice(wgdev, conn.NewDefaultBind(), logger)
 package wgtun
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -25,111 +18,113 @@ import (
 const batchSize = 128
 
 // Device is a wireguard-go tun.Device. WireGuard uses one goroutine to read it and
-// one to write it.
+// one to write it, so the device below has one queue.
 type Device struct {
 	dev   *tun.Device
 	queue *tun.Queue
-	index int
 
 	wmu  sync.Mutex // guards pkts
 	pkts [][]byte
 
-	links  *os.File // the netlink socket
+	links  *os.File // the netlink socket, or nil
 	events chan wg.Event
+	done   chan struct{} // closed by Close
 	mu     sync.Mutex
-	mtu    int
+	mtu    int // that netlink has reported last, 0 without netlink
 	closed sync.Once
 }
 
 var _ wg.Device = (*Device)(nil)
 
-// New takes over a device and follows the state of its interface, which must be in
-// the caller's network namespace. It starts one goroutine, which waits for changes of
-// the interface and ends with Close.
-func New(dev *tun.Device) (*Device, error) {
-	d := &Device{dev: dev, queue: dev.Queue(0), events: make(chan wg.Event, 8)}
-	link, err := net.InterfaceByName(dev.Name())
+// Open makes an interface, or attaches to an existing one, and sets its MTU: it takes the
+// place of wireguard-go's tun.CreateTUN. The result is a *Device. An MTU of 0 is an error,
+// unlike in tun.Config: a new interface would have 1,500, which is too much for WireGuard.
+func Open(name string, mtu int) (wg.Device, error) {
+	if mtu == 0 {
+		return nil, errNoMTU
+	}
+	return monitored(tun.Open(tun.Config{Name: name, MTU: mtu}))
+}
+
+// OpenFile makes a device of the descriptor of a TUN that another process has opened, and
+// sets its MTU: it takes the place of tun.CreateTUNFromFile. OpenFile takes file over, and
+// closes it also if it fails.
+func OpenFile(file *os.File, mtu int) (wg.Device, error) {
+	fd, err := duplicate(file)
+	file.Close()
 	if err != nil {
 		return nil, fmt.Errorf("wgtun: %w", err)
 	}
-	d.index, d.mtu = link.Index, link.MTU
-	if d.links, err = listen(); err != nil {
-		return nil, fmt.Errorf("wgtun: netlink: %w", err)
+	if mtu == 0 {
+		unix.Close(fd)
+		return nil, errNoMTU
 	}
-	up := link.Flags&net.FlagUp != 0
-	if up {
-		d.events <- wg.EventUp
-	}
-	go d.follow(up)
-	return d, nil
+	return monitored(tun.Adopt(tun.Config{MTU: mtu}, fd))
 }
 
-// listen returns a netlink socket that receives changes of links.
-func listen() (*os.File, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+var errNoMTU = errors.New("wgtun: the MTU is 0: want 68 to 65535")
+
+// OpenFD makes a device of a descriptor, and needs neither netlink nor any right: it takes
+// the place of tun.CreateUnmonitoredTUNFromFD. The device reports no events, so the caller
+// calls Up. OpenFD returns the interface's name, too. It takes fd over, and closes it also
+// if it fails.
+//
+// Like tun.Adopt, it refuses a descriptor without IFF_VNET_HDR, which is what Android's
+// VpnService returns. Such a descriptor has no offload, and this device offers nothing on
+// it.
+func OpenFD(fd int) (wg.Device, string, error) {
+	dev, err := tun.Adopt(tun.Config{}, fd)
+	if err != nil {
+		return nil, "", err
+	}
+	return newDevice(dev), dev.Name(), nil
+}
+
+// monitored makes a device of what tun.Open returns.
+func monitored(dev *tun.Device, err error) (wg.Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: unix.RTMGRP_LINK}); err != nil {
-		unix.Close(fd)
+	d, err := New(dev)
+	if err != nil {
+		dev.Close()
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), "netlink"), nil
+	return d, nil
 }
 
-// follow turns netlink messages into events, until the socket is closed.
-func (d *Device) follow(up bool) {
-	defer close(d.events)
-	buf := make([]byte, 1<<16)
-	for {
-		n, err := d.links.Read(buf)
-		if errors.Is(err, unix.ENOBUFS) {
-			continue // some were lost: the next has the current state
-		}
-		if err != nil {
-			return
-		}
-		messages, err := syscall.ParseNetlinkMessage(buf[:n])
-		if err != nil {
-			continue
-		}
-		for _, m := range messages {
-			if m.Header.Type == unix.RTM_NEWLINK {
-				up = d.changed(m, up)
-			}
-		}
-	}
+func newDevice(dev *tun.Device) *Device {
+	return &Device{dev: dev, queue: dev.Queue(0), events: make(chan wg.Event, 8), done: make(chan struct{})}
 }
 
-// changed sends the events of one message, and reports whether the interface is up.
-func (d *Device) changed(m syscall.NetlinkMessage, up bool) bool {
-	info, attrs, err := parseLink(m)
-	if err != nil || int(info.Index) != d.index {
-		return up
+// New takes over a device and follows the state of its interface, which must be in
+// the caller's network namespace. It starts one goroutine, which waits for changes of
+// the interface and ends with Close. If New fails, the device is still the caller's. New
+// refuses a device with several queues: nobody would read what the kernel puts into the
+// others. For the same reason do not call AddQueue later.
+func New(dev *tun.Device) (*Device, error) {
+	if n := dev.Queues(); n != 1 {
+		return nil, fmt.Errorf("wgtun: %s has %d queues: want 1, because WireGuard reads only one, and packets in the others would be lost", dev.Name(), n)
 	}
-	for _, a := range attrs {
-		if a.Attr.Type != unix.IFLA_MTU || len(a.Value) < 4 {
-			continue
-		}
-		mtu := int(binary.NativeEndian.Uint32(a.Value))
-		d.mu.Lock()
-		changed := mtu != d.mtu
-		d.mtu = mtu
-		d.mu.Unlock()
-		if changed {
-			d.events <- wg.EventMTUUpdate
-		}
+	links, err := listen()
+	if err != nil {
+		return nil, fmt.Errorf("wgtun: netlink: %w", err)
 	}
-	now := info.Flags&unix.IFF_UP != 0
-	if now != up {
-		if now {
-			d.events <- wg.EventUp
-		} else {
-			d.events <- wg.EventDown
-		}
+	link, err := net.InterfaceByName(dev.Name()) // later changes come by netlink
+	if err != nil {
+		links.Close()
+		return nil, fmt.Errorf("wgtun: %w", err)
 	}
-	return now
+	d := newDevice(dev)
+	d.links, d.mtu = links, link.MTU
+	f := &follower{Device: d, index: link.Index}
+	f.is(link.Flags&net.FlagUp != 0)
+	go f.follow()
+	return d, nil
 }
+
+// TUN returns the device below, for its Stats, Features and settings.
+func (d *Device) TUN() *tun.Device { return d.dev }
 
 // Read reads one or more packets, cut to wire size, into bufs[i][offset:].
 func (d *Device) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
@@ -137,12 +132,17 @@ func (d *Device) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 }
 
 // Write joins and writes the packets bufs[i][offset:]. Packets that the kernel does
-// not take are counted in the device's Stats; the error is the first one.
+// not take are counted in the device's Stats; the error is the first one. A buffer that
+// ends before the offset is refused, and nothing is written.
 func (d *Device) Write(bufs [][]byte, offset int) (int, error) {
 	d.wmu.Lock()
 	defer d.wmu.Unlock()
 	d.pkts = d.pkts[:0]
-	for _, b := range bufs {
+	for i, b := range bufs {
+		if offset < 0 || offset > len(b) {
+			clear(d.pkts)
+			return 0, fmt.Errorf("write %s: buffer %d has %d bytes, and the offset is %d", d.dev.Name(), i, len(b), offset)
+		}
 		d.pkts = append(d.pkts, b[offset:])
 	}
 	n, err := d.queue.WriteBatch(d.pkts)
@@ -150,11 +150,16 @@ func (d *Device) Write(bufs [][]byte, offset int) (int, error) {
 	return n, err
 }
 
-// MTU returns the interface's MTU, as last reported by netlink.
+// MTU returns the interface's MTU. That is the one that netlink has reported last: it stays
+// if the interface moves to another network namespace.
 func (d *Device) MTU() (int, error) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.mtu, nil
+	mtu := d.mtu
+	d.mu.Unlock()
+	if mtu == 0 {
+		return d.dev.MTU()
+	}
+	return mtu, nil
 }
 
 // Name returns the interface's name.
@@ -169,12 +174,8 @@ func (d *Device) BatchSize() int { return batchSize }
 // File returns a duplicate of the descriptor, which the caller must close, or nil if
 // none can be made.
 func (d *Device) File() *os.File {
-	raw, err := d.queue.SyscallConn()
+	fd, err := duplicate(d.queue)
 	if err != nil {
-		return nil
-	}
-	fd := -1
-	if raw.Control(func(own uintptr) { fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) }) != nil || err != nil {
 		return nil
 	}
 	return os.NewFile(uintptr(fd), d.dev.Name())
@@ -182,6 +183,26 @@ func (d *Device) File() *os.File {
 
 // Close closes the device and ends the events.
 func (d *Device) Close() (err error) {
-	d.closed.Do(func() { err = errors.Join(d.dev.Close(), d.links.Close()) })
+	d.closed.Do(func() {
+		close(d.done)
+		err = d.dev.Close()
+		if d.links == nil {
+			close(d.events) // else the follower closes them
+			return
+		}
+		err = errors.Join(err, d.links.Close())
+	})
 	return err
+}
+
+// duplicate returns another descriptor of the same open file.
+func duplicate(of syscall.Conn) (fd int, err error) {
+	raw, err := of.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	if e := raw.Control(func(own uintptr) { fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) }); e != nil {
+		return -1, e
+	}
+	return fd, err
 }

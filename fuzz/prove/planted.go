@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"tunproof/corpus/pkts"
+	"tunproof/fuzz/mutants"
+	"tunproof/fuzz/prove/translate"
+)
+
+// refuteBugs plants each bug of fuzz/mutants that changes a translated function, and asks
+// for a counterexample. It turns each into a case that replay, built with the bug, must
+// find violated.
+func (o *options) refuteBugs(ctx context.Context) (int, error) {
+	src, err := translate.Load(o.root, "amd64")
+	if err != nil {
+		return 2, err
+	}
+	p, err := src.Program(func(_, text string) string { return text })
+	if err != nil {
+		return 2, err
+	}
+	ts, lines, err := theorems(p)
+	if err != nil {
+		return 2, err
+	}
+	known := map[string]string{} // the scripts of the code without a bug
+	for _, t := range ts {
+		for i, q := range t.questions() {
+			known[fmt.Sprint(t.Name, i)] = q.script()
+		}
+	}
+	in, refuted, shown := 0, 0, 0
+	skip := o.after != ""
+	for _, bug := range mutants.Bugs() {
+		if skip {
+			skip = bug.Name != o.after
+			continue
+		}
+		if !strings.HasPrefix(bug.File, "offload/") || !strings.HasSuffix(bug.File, ".go") || strings.HasPrefix(bug.File, "offload/tun/") || !strings.Contains(bug.Name, o.only) {
+			continue
+		}
+		m, err := bug.Plant(o.root)
+		if err != nil {
+			return 2, err
+		}
+		path := filepath.Join(o.root, filepath.FromSlash(bug.File))
+		touched := p.At(path, m.Line, lines)
+		if touched == "" {
+			touched = p.At(path, lastLine(bug, m.Line), lines)
+		}
+		if touched == "" {
+			continue
+		}
+		in++
+		v, why := o.refute(ctx, src, path, string(m.Text), known)
+		switch {
+		case v == nil:
+			fmt.Printf("not refuted  %s (%s): %s\n", bug.Name, touched, why)
+			continue
+		case v.failed == "":
+			fmt.Printf("refuted      %s (%s): %s\n", bug.Name, touched, why)
+			refuted++
+			continue
+		}
+		refuted++
+		file, err := o.showViolated(ctx, m, *v)
+		if err != nil {
+			return 2, err
+		}
+		if file != "" {
+			shown++
+		} else if o.out == "" {
+			file = "no case asked for (-o)"
+		} else {
+			file = "no case that replay finds violated"
+		}
+		fmt.Printf("refuted      %s (%s) by %s, %s: %s\n", bug.Name, touched, v.theorem.Name, v.failed, file)
+	}
+	fmt.Printf("%d bugs in translated functions: %d refuted, %d of them with a case that replay finds violated\n", in, refuted, shown)
+	if refuted < in {
+		return 1, ctx.Err()
+	}
+	return 0, ctx.Err()
+}
+
+// lastLine returns the last line of what a bug replaces, which starts at line first.
+func lastLine(b mutants.Bug, first int) int {
+	return first + strings.Count(strings.TrimRight(b.Old, "\n"), "\n")
+}
+
+// refute returns a verdict that refutes the program with the bug, or why there is none. A
+// bug that the translator refuses is refuted too, without values.
+func (o *options) refute(ctx context.Context, src *translate.Source, path, text string, known map[string]string) (*verdict, string) {
+	p, err := src.Program(func(file, was string) string {
+		if file == path {
+			return text
+		}
+		return was
+	})
+	if err != nil {
+		return nil, err.Error()
+	}
+	ts, _, err := theorems(p)
+	if err != nil {
+		return &verdict{}, err.Error()
+	}
+	open, unknown := 0, 0
+	for _, t := range ts {
+		if !t.Fast {
+			continue
+		}
+		changed := false
+		for i, q := range t.questions() {
+			changed = changed || q.script() != known[fmt.Sprint(t.Name, i)]
+		}
+		if !changed {
+			continue
+		}
+		open++
+		if v := o.prove(ctx, t); v.refuted() {
+			return &v, ""
+		} else if v.failed != "" {
+			unknown++
+		}
+	}
+	return nil, fmt.Sprintf("%d theorems changed, %d proved, %d unknown", open, open-unknown, unknown)
+}
+
+// showViolated builds tunproof with the bug, and returns the first case of the
+// counterexample that replay finds violated. Without o.out it does nothing.
+func (o *options) showViolated(ctx context.Context, m mutants.Mutant, v verdict) (string, error) {
+	if v.values == nil || v.theorem.Case == nil || o.out == "" {
+		return "", nil
+	}
+	cf, err := v.theorem.Case(v.values)
+	if err != nil || cf == nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp("", "prove")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	overlay, err := m.Overlay(o.root, dir)
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "tunproof")
+	build := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", bin, "./fuzz/cmd/tunproof")
+	build.Dir = o.root
+	if text, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%v: %s", err, text)
+	}
+	for _, c := range cf.variants {
+		c.Why, c.Source = "counterexample to "+v.theorem.Name, m.ID
+		file := filepath.Join(o.out, m.ID+".pkts")
+		if err := os.WriteFile(file, pkts.Format(c), 0o644); err != nil {
+			return "", err
+		}
+		err := exec.CommandContext(ctx, bin, "replay", "-q", file).Run()
+		if exit, ok := err.(*exec.ExitError); ok && exit.ExitCode() == 1 {
+			return file, nil
+		}
+		if err != nil && ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		os.Remove(file)
+	}
+	return "", nil
+}
