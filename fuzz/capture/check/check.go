@@ -300,7 +300,9 @@ func (p *judged) udpLength(f *flow) {
 		return
 	}
 	cause := p.udpLengthCause(f, uint16(got), want)
-	if _, sum := p.Sums(p.b, p.L4Off+6, p.end); got >= 8 && got < want && p.u16(p.L4Off+6) == ^sum {
+	_, sum := p.Sums(p.b, p.L4Off+6, p.end)
+	field := p.u16(p.L4Off + 6)
+	if got >= 8 && got < want && (field == ^sum || field == 0xFFFF && sum == 0xFFFF) {
 		p.whole = true // UDP options are not part of the sum
 	}
 	switch {

@@ -171,6 +171,9 @@ func runs() []Fault {
 			}
 			first := uint16(r.IntN(0x8000)) | 1
 			for i, s := range list {
+				if hasID(t, swapped(first+uint16(i))) {
+					return nil // a second finding, and a right one
+				}
 				s.put(4, swapped(first+uint16(i)))
 				s.fix()
 			}
@@ -198,6 +201,16 @@ func runs() []Fault {
 			return s.want("tcp.seq", check.SeqGap)
 		}},
 	}
+}
+
+// hasID reports whether a packet of the traffic has this IPv4 ID.
+func hasID(t *Traffic, id uint16) bool {
+	for at := range t.Packets {
+		if s := spotOf(t, at); s.Version == 4 && s.u16(4) == id {
+			return true
+		}
+	}
+	return false
 }
 
 // opened reports whether the traffic has a SYN of the flow of s, before s.

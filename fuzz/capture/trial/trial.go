@@ -73,7 +73,8 @@ type Row struct {
 	Packet int    // those in which the right packets were named
 	Field  int    // and the right fields and kinds of findings
 	Cause  int    // and the right causes
-	False  int    // findings of anything else
+	False  int    // certain findings of anything else
+	Doubt  int    // suspect findings of anything else
 	Wrong  string // the first trial that did not go right
 }
 
@@ -121,19 +122,27 @@ func (r *Row) plant(random *rand.Rand, t *Traffic) error {
 	r.Packet += one(packets)
 	r.Field += one(fields)
 	r.Cause += one(causes)
-	r.False += len(left)
+	for _, f := range left {
+		if f.Suspect {
+			r.Doubt++
+		} else {
+			r.False++
+		}
+	}
 	if r.Wrong == "" && (!fields || !causes || len(left) > 0) {
 		r.Wrong = fmt.Sprintf("want %v %q, found %v", want, r.Fault.Cause, found)
 	}
 	return nil
 }
 
-// err returns an error if check was not right: if it did not name every packet and field,
-// named others, or named the cause in less than 99 % of the captures. Seldom another
-// mistake writes the same value, and is simpler.
+// err returns an error if check was not right: if it did not name every packet and field, or
+// named others. In 1 % of the captures, and in three more, it may name another cause or
+// suspect something else: seldom another mistake writes the same value and is simpler, and
+// seldom random IDs count.
 func (r *Row) err() error {
-	if r.Packet < r.Drawn || r.Field < r.Drawn || r.False > 0 || 100*r.Cause < 99*r.Drawn {
-		return fmt.Errorf("of %d captures the packet is right in %d, the field in %d, the cause in %d; %d other findings; %s", r.Drawn, r.Packet, r.Field, r.Cause, r.False, r.Wrong)
+	chance := 3 + r.Drawn/100
+	if r.Packet < r.Drawn || r.Field < r.Drawn || r.False > 0 || r.Doubt > chance || r.Drawn-r.Cause > chance {
+		return fmt.Errorf("of %d captures the packet is right in %d, the field in %d, the cause in %d; %d other certain findings, %d suspect; %s", r.Drawn, r.Packet, r.Field, r.Cause, r.False, r.Doubt, r.Wrong)
 	}
 	return nil
 }
@@ -174,7 +183,7 @@ func (t *Trial) Run() error {
 			}
 		}
 		r := record.Result{Property: "faults", Method: f.Name, Judge: "the fault planted", Count: row.Drawn, Unit: "captures", Seed: t.Seed,
-			Counts: map[string]int{"packet": row.Packet, "field": row.Field, "missed": row.Drawn - row.Packet, "false": row.False}}
+			Counts: map[string]int{"packet": row.Packet, "field": row.Field, "missed": row.Drawn - row.Packet, "false": row.False, "suspect": row.Doubt}}
 		if f.Cause != "" {
 			r.Counts["cause"] = row.Cause
 		}
@@ -222,7 +231,7 @@ func Table(w io.Writer, rows []record.Result) error {
 			cause = fmt.Sprint(n)
 			known += r.Count
 		}
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %s | %d | %d |\n", r.Method, r.Count, r.Counts["packet"], r.Counts["field"], cause, r.Counts["missed"], r.Counts["false"])
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %s | %d | %d |\n", r.Method, r.Count, r.Counts["packet"], r.Counts["field"], cause, r.Counts["missed"], r.Counts["false"]+r.Counts["suspect"])
 		sum.Count += r.Count
 		for name, n := range r.Counts {
 			sum.Counts[name] += n
@@ -232,7 +241,7 @@ func Table(w io.Writer, rows []record.Result) error {
 	if known > 0 {
 		percent = fmt.Sprintf(" of %d: %.2f %%", known, 100*float64(sum.Counts["cause"])/float64(known))
 	}
-	fmt.Fprintf(&b, "| all | %d | %d | %d | %d%s | %d | %d |\n", sum.Count, sum.Counts["packet"], sum.Counts["field"], sum.Counts["cause"], percent, sum.Counts["missed"], sum.Counts["false"])
+	fmt.Fprintf(&b, "| all | %d | %d | %d | %d%s | %d | %d |\n", sum.Count, sum.Counts["packet"], sum.Counts["field"], sum.Counts["cause"], percent, sum.Counts["missed"], sum.Counts["false"]+sum.Counts["suspect"])
 	for _, r := range rows {
 		if r.Method == right {
 			fmt.Fprintf(&b, "| none: %s | %d | | | | | %d |\n", right, r.Count, r.Counts["false"])
