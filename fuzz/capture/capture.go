@@ -221,6 +221,11 @@ func Open(name string, stdin io.Reader) (*Source, error) {
 	return in, nil
 }
 
+// Of returns a Source of packets that are in memory.
+func Of(name string, packets []pcap.Packet) *Source {
+	return &Source{Name: name, Kind: Capture, file: io.NopCloser(nil), text: packets}
+}
+
 // Packets returns the packets of the file. The Source takes over the file: closing the
 // Source closes it.
 func (f *File) Packets() (*Source, error) {

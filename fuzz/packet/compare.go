@@ -34,8 +34,8 @@ func (d Difference) String() string {
 }
 
 // Diff returns the fields of want in which got differs, or nil if the packets are equal. In
-// a payload it names the first byte that differs. If the lengths differ, the first
-// Difference is that of the field "length".
+// a payload these are up to 8 bytes, from the first one that differs. If the lengths differ,
+// the first Difference is that of the field "length".
 func Diff(want, got []byte) []Difference {
 	if bytes.Equal(want, got) {
 		return nil
@@ -55,7 +55,8 @@ func Diff(want, got []byte) []Difference {
 			for want[f.Off] == got[f.Off] {
 				f.Off++
 			}
-			end = min(f.Off+8, end)
+			for end = min(f.Off+8, end); want[end-1] == got[end-1]; end-- {
+			}
 		}
 		w, g := want[f.Off:end], got[f.Off:end]
 		list = append(list, Difference{f.Name, f.Off, w, g, text(f.Name, w), text(f.Name, g)})

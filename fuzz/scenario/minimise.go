@@ -28,18 +28,18 @@ func Minimise(s Scenario, fails func(*Scenario) bool) Scenario {
 	return s
 }
 
-// MinimiseBytes returns a shorter input that still fails: it removes bytes as long as fails
-// reports true.
-func MinimiseBytes(b []byte, fails func([]byte) bool) []byte {
-	reduce(len(b), func() int { return len(b) }, func(at, n int) bool {
-		c := slices.Concat(b[:at], b[min(len(b), at+n):])
+// MinimiseList returns a shorter list that still fails, of bytes or of packets: it removes
+// items as long as fails reports true. To stop early, fails returns false from then on.
+func MinimiseList[T any](list []T, fails func([]T) bool) []T {
+	reduce(len(list), func() int { return len(list) }, func(at, n int) bool {
+		c := slices.Concat(list[:at], list[min(len(list), at+n):])
 		if !fails(c) {
 			return false
 		}
-		b = c
+		list = c
 		return true
 	})
-	return b
+	return list
 }
 
 // reduce removes chunks of halves, quarters and so on to single items, until no single item

@@ -33,7 +33,7 @@ func TestMinimise(t *testing.T) {
 	if !small.Equal(want) {
 		t.Errorf("%v after %d tries", small, tries)
 	}
-	if got := MinimiseBytes([]byte("a long input whose middle fails"), func(b []byte) bool { return bytes.Contains(b, []byte("mid")) }); string(got) != "mid" {
+	if got := MinimiseList([]byte("a long input whose middle fails"), func(b []byte) bool { return bytes.Contains(b, []byte("mid")) }); string(got) != "mid" {
 		t.Errorf("%q", got)
 	}
 }

@@ -41,8 +41,8 @@ var (
 	TCPPSH             = Kind{"tcp-psh", "S4.last", true, "PSH was copied to every segment; senders that write pieces of exactly this size set it too", "segment/psh-fin-tcp4"}
 	UDPLength          = Kind{"udp-length", "S5.length", false, "", "coalesce/udp-length-long-udp4"}
 	UDPSurplus         = Kind{"udp-surplus", "C1.udp_length", true, "wireguard-go and tailscale count the options as payload", "coalesce/udp-surplus-udp4"}
-	L4Checksum         = Kind{"l4-checksum", "S6.partial", false, "", "coalesce/tcp-checksum-wrong-tcp4"}
-	L4ChecksumPrefix   = Kind{"l4-checksum-prefix", "S6.partial", true, "a network card that merges packets on receipt (LRO), in a capture on the receiver's side", "coalesce/tcp-checksum-wrong-tcp4"}
+	L4Checksum         = Kind{"l4-checksum", "C1.l4_checksum", false, "", "coalesce/tcp-checksum-wrong-tcp4"}
+	L4ChecksumPrefix   = Kind{"l4-checksum-prefix", "C1.l4_checksum", true, "a network card that merges packets on receipt (LRO), in a capture on the receiver's side", "coalesce/tcp-checksum-wrong-tcp4"}
 	NotPartial         = Kind{"not-partial", "S6.partial", false, "a program that sets NEEDS_CSUM after it completed the checksum, or clears the field", "segment/none-needs-csum-tcp4"}
 	L4Partial          = Kind{"l4-partial", "S6.none", false, "NEEDS_CSUM was ignored, or the capture was taken before a network card completed the checksum", "segment/none-needs-csum-tcp4"}
 	L4PartialSender    = Kind{"l4-partial-sender", "S6.none", true, "a network card that adds the length and completes it (Windows, FreeBSD), in a capture on the sender's side", "segment/none-needs-csum-tcp4"}

@@ -62,7 +62,7 @@ func (m *Matcher) joined() {
 // emitJoined reports a packet whose payload is that of several packets of the other side. It
 // is a superpacket if large is set, or else a datagram.
 func (m *Matcher) emitJoined(u *unit, members []*unit, large bool) {
-	f := Finding{What: Changed, flow: u.flow.key, Text: fmt.Sprintf("%d datagrams became one", len(members))}
+	f := Finding{What: Changed, flow: u.flow.key, Rule: "S1.split", Text: fmt.Sprintf("%d datagrams became one", len(members))}
 	one, several := u.b, members[0].b
 	switch {
 	case large:
@@ -76,14 +76,16 @@ func (m *Matcher) emitJoined(u *unit, members []*unit, large bool) {
 		}
 		f.Text = fmt.Sprintf("a superpacket of %d packets, but no kernel cuts it into them", len(members))
 	case u.side == Before:
-		f.Text = fmt.Sprintf("one datagram became %d", len(members))
+		f.Text, f.Rule = fmt.Sprintf("one datagram became %d", len(members)), "C3.header"
 	}
 	if u.side == Before {
 		f.Fields = m.differences(one, several)
 	} else {
 		f.Fields = m.differences(several, one)
 	}
-	f.Rule, _ = blame(members[0], u, f.Fields)
+	if large {
+		f.Rule, _ = blame(members[0], u, f.Fields)
+	}
 	for _, x := range append([]*unit{u}, members...) {
 		m.pending[x.side].remove(x)
 		f.Runs[x.side] = addRun(f.Runs[x.side], x.number)

@@ -109,12 +109,12 @@ var checked = []broken{
 			}
 			return list
 		}},
-	{name: "pseudo-header without a length", capture: "tcp4-bulk", packets: []int{20}, field: "tcp.checksum", rule: "S6.partial", text: "the pseudo-header was summed without the length",
+	{name: "pseudo-header without a length", capture: "tcp4-bulk", packets: []int{20}, field: "tcp.checksum", rule: "C1.l4_checksum", text: "the pseudo-header was summed without the length",
 		rewrite: each([]int{20}, func(b []byte) {
 			sum := model.Sum(b[36:38], []byte{byte((len(b) - 20) >> 8), byte(len(b) - 20)})
 			binary.BigEndian.PutUint16(b[36:], uint16(sum))
 		})},
-	{name: "checksum from before PSH was cleared", capture: "tcp6-bulk", packets: []int{20}, field: "tcp.checksum", rule: "S6.partial", text: "PSH was set when it was computed",
+	{name: "checksum from before PSH was cleared", capture: "tcp6-bulk", packets: []int{20}, field: "tcp.checksum", rule: "C1.l4_checksum", text: "PSH was set when it was computed",
 		rewrite: each([]int{20}, func(b []byte) { b[53] |= scenario.PSH; fixed(b); b[53] &^= scenario.PSH })},
 	{name: "a partial checksum that nobody finished", capture: "udp6-quic-like", args: []string{"-wire"}, packets: []int{30}, field: "udp.checksum", rule: "S6.none", text: "pseudo-header's sum",
 		rewrite: each([]int{30}, func(b []byte) { packet.Fix(b, packet.FixPartial) })},

@@ -9,6 +9,7 @@ import (
 
 	"tunproof/fuzz/capture"
 	"tunproof/fuzz/capture/check"
+	"tunproof/fuzz/capture/excerpt"
 	"tunproof/fuzz/capture/page"
 	"tunproof/fuzz/record"
 )
@@ -26,8 +27,11 @@ there is one, the known bug that it resembles. Findings with one cause share a l
 standard input findings are printed as they come, and the verdict is last; an interrupt
 ends it like the end of the capture.
 
--html writes the report as a page too: docs/symptoms.md describes it. It reads each capture twice, so
-none can be standard input.
+-o writes the smallest part of CAPTURE that shows the first certain finding, or the first
+one. It is a capture again; tunproof replay -o CASE makes a .pkts case of it.
+
+-html writes the report as a page too: docs/symptoms.md describes it. -html and -o read each
+capture twice, so none can be standard input.
 `
 
 const checkExits = "Exit codes: 0 nothing found, 1 findings, also if all are suspect, 2 usage, infrastructure or an unreadable capture,\n" +
@@ -42,24 +46,61 @@ func checkCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags.IntVar(&o.Most, "max", 100, "show at most `N` findings of each kind")
 	asJSON := flags.Bool("json", false, "write a JSON object for each capture instead of text")
 	html := htmlFlag(flags)
+	out := flags.String("o", "", "write the packets that show the first finding to the pcapng file `OUT`, as few as possible")
 	if err := parse(flags, args); err != nil {
 		return 0, err
 	}
 	switch {
 	case flags.NArg() == 0:
 		return 0, fmt.Errorf("%w: no capture given", errUsage)
+	case *out != "" && flags.NArg() > 1:
+		return 0, fmt.Errorf("%w: -o is for one capture", errUsage)
 	case o.MTU < 0 || o.Most < 0:
 		return 0, fmt.Errorf("%w: -mtu and -max must not be negative", errUsage)
-	case html.name != "":
+	case html.name != "" || *out != "":
 		if err := page.Rereadable(flags.Args()...); err != nil {
 			return 0, fmt.Errorf("%w: %w", errUsage, err)
 		}
 	}
+	if err := newOutput(flags.Args(), *out); err != nil {
+		return 0, err
+	}
 	if err := html.open(flags.Args()); err != nil {
 		return 0, err
 	}
+	var first *check.Finding
+	if *out != "" {
+		o.Each = func(f check.Finding) {
+			if first == nil || first.Suspect && !f.Suspect {
+				first = &f
+			}
+		}
+	}
 	code, err := checkFiles(ctx, s, flags.Args(), o, *asJSON, html)
+	if err == nil && *out != "" {
+		err = checkExcerpt(ctx, s, flags.Arg(0), o.Config, first, *out)
+	}
 	return code, html.finish(err)
+}
+
+// checkExcerpt writes the smallest part of a capture that shows a finding.
+func checkExcerpt(ctx context.Context, s streams, name string, cfg check.Config, f *check.Finding, out string) error {
+	if f == nil {
+		return nothingFound(s, "check", out)
+	}
+	in, err := capture.Open(name, nil)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	list, err := excerpt.Check(ctx, in, cfg, *f)
+	if err == nil {
+		err = writeExcerpt(s, "check", out, list)
+	}
+	if err != nil {
+		return fmt.Errorf("-o %s: %w", out, err)
+	}
+	return nil
 }
 
 // checkFiles judges captures, one after another, and returns the exit code.
@@ -68,8 +109,14 @@ func checkFiles(ctx context.Context, s streams, names []string, o check.Options,
 	var failed []error
 	for _, name := range names {
 		var seen page.Check
+		each := o.Each
 		if html.name != "" {
-			o.Each = seen.Found
+			o.Each = func(f check.Finding) {
+				seen.Found(f)
+				if each != nil {
+					each(f)
+				}
+			}
 		}
 		r, err := checkFile(ctx, s, name, o, asJSON)
 		if r != nil && html.name != "" {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"tunproof/fuzz/capture"
 	"tunproof/fuzz/capture/compare"
+	"tunproof/fuzz/capture/excerpt"
 	"tunproof/fuzz/capture/page"
 	"tunproof/fuzz/packet"
 	"tunproof/fuzz/record"
@@ -26,8 +27,11 @@ reordered, and a verdict. Two kinds of packets are left out: packets before the 
 after the last one that is in both captures, and superpackets whose segment size nothing
 shows (-size sets it). Lines with the words "not compared" count them.
 
--html writes the report as a page too: docs/symptoms.md describes it. It reads each capture twice, so
-none can be standard input.
+-o NAME writes the smallest parts of the captures that show the first finding, to
+NAME-before.pcapng and NAME-after.pcapng.
+
+-html writes the report as a page too: docs/symptoms.md describes it. -html and -o read each
+capture twice, so none can be standard input.
 `
 
 const compareExits = "Exit codes: 0 all compared packets came through unchanged, 1 findings, 2 usage, infrastructure or an unreadable capture,\n" +
@@ -41,6 +45,7 @@ func compareCommand(ctx context.Context, s streams, args []string) (int, error) 
 	most := flags.Int("max", 1000, "show at most `N` findings")
 	asJSON := flags.Bool("json", false, "write a JSON object instead of text")
 	html := htmlFlag(flags)
+	out := flags.String("o", "", "write the packets that show the first finding to two pcapng files whose names begin with `NAME`, as few as possible")
 	if err := parse(flags, args); err != nil {
 		return 0, err
 	}
@@ -58,16 +63,58 @@ func compareCommand(ctx context.Context, s streams, args []string) (int, error) 
 		return 0, fmt.Errorf("%w: -size and -max must not be negative", errUsage)
 	case flags.Arg(0) == "-" && flags.Arg(1) == "-":
 		return 0, fmt.Errorf("%w: only one of the captures can be the standard input", errUsage)
-	case html.name != "":
+	case html.name != "" || *out != "":
 		if err := page.Rereadable(flags.Args()...); err != nil {
 			return 0, fmt.Errorf("%w: %w", errUsage, err)
 		}
 	}
+	var parts []string // the files of -o
+	if *out != "" {
+		parts = []string{*out + "-before.pcapng", *out + "-after.pcapng"}
+	}
+	if err := newOutput(flags.Args(), parts...); err != nil {
+		return 0, err
+	}
 	if err := html.open(flags.Args()); err != nil {
 		return 0, err
 	}
+	var first *compare.Finding
+	if *out != "" {
+		cfg.Each = func(f compare.Finding) {
+			if first == nil {
+				first = &f
+			}
+		}
+	}
 	code, err := compareFiles(ctx, s, flags.Args(), cfg, *most, *asJSON, html)
+	if err == nil && *out != "" {
+		if err = compareExcerpt(ctx, s, flags.Args(), cfg, first, parts); err != nil {
+			err = fmt.Errorf("-o %s: %w", *out, err)
+		}
+	}
 	return code, html.finish(err)
+}
+
+// compareExcerpt writes the smallest parts of two captures that show a finding.
+func compareExcerpt(ctx context.Context, s streams, names []string, cfg compare.Config, f *compare.Finding, out []string) error {
+	if f == nil {
+		return nothingFound(s, "compare", out[0])
+	}
+	var in [2]*capture.Source
+	for i, name := range names {
+		var err error
+		if in[i], err = capture.Open(name, nil); err != nil {
+			return err
+		}
+		defer in[i].Close()
+	}
+	parts, err := excerpt.Compare(ctx, in, cfg, *f)
+	for i, list := range parts {
+		if err == nil {
+			err = writeExcerpt(s, "compare", out[i], list)
+		}
+	}
+	return err
 }
 
 // compareFiles compares two captures, prints the report and returns the exit code.
@@ -82,7 +129,11 @@ func compareFiles(ctx context.Context, s streams, names []string, cfg compare.Co
 	}
 	var seen page.Compare
 	if html.name != "" {
+		each := cfg.Each
 		cfg.Each, cfg.Cut = seen.Found, seen.Cut
+		if each != nil {
+			cfg.Each = func(f compare.Finding) { seen.Found(f); each(f) }
+		}
 	}
 	r, err := compare.Files(ctx, s.err, in, cfg, most)
 	if asJSON {

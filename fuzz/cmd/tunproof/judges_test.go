@@ -74,6 +74,37 @@ func TestJudgesCompare(t *testing.T) {
 	}
 }
 
+// TestExcerpt writes the packets that show a finding, and judges these.
+func TestExcerpt(t *testing.T) {
+	dir := t.TempDir() + "/"
+	const judges = "testdata/judges/"
+	for _, c := range []struct {
+		args  []string
+		code  int
+		says  string // on standard error
+		again []string
+	}{
+		{[]string{"check", "-o", dir + "a", judges + "padding-in-checksum-raw.pcap"}, 1, "check: " + dir + "a: 1 packet\n", []string{"check", dir + "a"}},
+		{[]string{"compare", "-o", dir + "b", judges + "datagrams-glued-before.pcap", judges + "datagrams-glued-after.pcap"}, 1, "b-after.pcapng: 1 packet\n", []string{"compare", dir + "b-before.pcapng", dir + "b-after.pcapng"}},
+		{[]string{"check", "-o", dir + "c", judges + "big-tcp6.pcap"}, 0, "is not written: nothing was found", nil},
+		{[]string{"compare", "-o", dir + "c", judges + "big-tcp6.pcap", judges + "big-tcp6.pcap"}, 0, "is not written: nothing was found", nil},
+		{[]string{"check", "-o", dir + "c", "-"}, 2, "standard input", nil},
+		{[]string{"check", "-o", "-", judges + "big-tcp6.pcap"}, 2, "-o writes to a file", nil},
+		{[]string{"check", "-o", judges + "big-tcp6.pcap", judges + "big-tcp6.pcap"}, 2, "would be overwritten", nil},
+		{[]string{"check", "-o", dir + "c", judges + "big-tcp6.pcap", judges + "big-tcp6.pcap"}, 2, "-o is for one capture", nil},
+	} {
+		out, stderr, code := call(t, c.args...)
+		if code != c.code || !strings.Contains(stderr, c.says) {
+			t.Errorf("%v: exit code %d\n%s%s", c.args, code, out, stderr)
+		}
+		if c.again != nil {
+			if out, stderr, code := call(t, c.again...); code != 1 {
+				t.Errorf("%v: exit code %d\n%s%s", c.again, code, out, stderr)
+			}
+		}
+	}
+}
+
 // TestCheckLive checks a capture that still goes on: a finding is printed before the next
 // packet comes, and an interrupt ends it with the verdict.
 func TestCheckLive(t *testing.T) {

@@ -191,7 +191,7 @@ func (c *campaign) minimised(ctx context.Context, t targets.Target, b []byte, o 
 			}
 		}
 	}
-	b = scenario.MinimiseBytes(b, fails)
+	b = scenario.MinimiseList(b, fails)
 	return crasher.Format(b), ".fuzz", broken
 }
 
