@@ -22,6 +22,7 @@ TIME ?= 10m
 ENGINE ?= native
 DIR ?= .cache/campaign
 OF ?= planted
+RECORDS ?= $(DATA)/proofs.jsonl
 
 help: ## print this help
 	@sed -n 's/^#\( \|$$\)//p;/^GO/q' Makefile
@@ -69,7 +70,8 @@ exhaustive: ## check every batch of up to 4 of 31 packets, every small superpack
 prove: ## prove statements about offload for all inputs (10 minutes); needs coq and z3
 	@mkdir -p .cache/prove
 	cd fuzz/prove && GOTOOLCHAIN=auto $(GO) build -o ../../.cache/prove/prove .
-	.cache/prove/prove -root . $(if $(FAST),-fast) $(if $(PLANTED),-planted -o .cache/prove/cases)
+	@mkdir -p .cache/evidence
+	.cache/prove/prove -root . $(if $(FAST),-fast,$(if $(PLANTED),-planted -o .cache/prove/cases,-records $(RECORDS)))
 
 mutants: ## plant bugs one at a time, and report which tests detect each (20 minutes; root); it resumes
 	@mkdir -p .cache

@@ -19,8 +19,7 @@ import (
 	"tunproof/fuzz/record"
 )
 
-// again has what runs a claim again, by the kind of its properties. PROPERTIES stands for the
-// regular expression that selects their rows. The sources of the evidence run more commands.
+// again has what runs a claim again, by the kind of its properties. The sources of the evidence run more commands.
 var again = []struct {
 	Source
 	seeded bool // it has the flag -seed
@@ -28,7 +27,7 @@ var again = []struct {
 }{
 	{Source{Name: "verify", Command: []string{program, "verify", "-checks", "20000", "-fuzz", "100000", "-live", "0", "-json", "-run", properties}}, true,
 		func(p record.Property) bool {
-			return p.Kind != record.Kernel && p.Kind != record.Device && p.ID != "mutants"
+			return p.Kind != record.Kernel && p.Kind != record.Device && p.ID != "mutants" && p.ID != "proof"
 		}},
 	{Source{Name: "live", Command: []string{program, "live", "-count", "50000", "-json", "-run", properties}}, true,
 		func(p record.Property) bool { return p.Kind == record.Kernel }},
@@ -36,9 +35,15 @@ var again = []struct {
 		func(p record.Property) bool { return p.Kind == record.Device }},
 	{Source{Name: planted, Command: []string{program, "mutants", "-state", ".cache/mutants.jsonl", "-json"}}, false,
 		func(p record.Property) bool { return p.ID == "mutants" }},
+	{Source{Name: "proofs", Command: []string{"make", "prove", "RECORDS=" + records}}, false,
+		func(p record.Property) bool { return p.ID == "proof" }},
 }
 
-const properties = "PROPERTIES"
+// These stand for the regular expression that selects rows, and for the file of records.
+const (
+	properties = "PROPERTIES"
+	records    = "RECORDS"
+)
 
 // recorded as a seed means the seed of the evidence.
 const recorded = "recorded"
@@ -56,11 +61,14 @@ func (c Claim) commands(seed func(source string) (uint64, error)) (list []Source
 			continue
 		}
 		s := a.Source
-		s.stdout, s.File = true, filepath.Join(".cache", "evidence", c.ID+"-"+strings.ReplaceAll(s.Name, " ", "-")+".jsonl")
+		s.stdout, s.File = a.Name != "proofs", filepath.Join(".cache", "evidence", c.ID+"-"+strings.ReplaceAll(s.Name, " ", "-")+".jsonl")
 		s.Command = slices.Clone(s.Command)
 		for i, arg := range s.Command {
 			if arg == properties {
 				s.Command[i] = "^(" + strings.Join(ids, "|") + ")\\b"
+			}
+			if arg == "RECORDS="+records {
+				s.Command[i] = "RECORDS=" + s.File
 			}
 		}
 		if a.seeded {

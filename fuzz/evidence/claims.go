@@ -46,6 +46,9 @@ func carries(by string, r Row) bool {
 	return r.Property == property && strings.HasPrefix(r.Method, method)
 }
 
+// proofs is the limit of each claim that is proved.
+const proofs = "docs/proofs.md lists each hypothesis, and what is trusted: Rocq, z3, the translator and Go's compiler."
+
 // ModelLines bounds the lines of package model, without tests (C-05).
 const ModelLines = 550
 
@@ -113,6 +116,27 @@ var Claims = withProperties([]Claim{
 		{"Every planted bug is detected.", []string{"mutants planted bugs"}}},
 		Limits: []string{"Bugs are planted one at a time.", "They are those that people thought of.",
 			"docs/mutation.md has further results, of the trees that it names: small changes of offload and of the model, and sabotage of the harness."}},
+	{ID: "C-16", Title: "order, proved", Clauses: []Clause{
+		{"For all batches: by rule C4 two packets that conflict leave in the order in which they came, and nothing is lost or doubled.", []string{"proof Order.v"}},
+		{"Joining at once gives the fewest superpackets of a flow's packets.", []string{"proof Greedy.v"}},
+		{"A payload is cut where packets were joined.", []string{"proof Cut.v"}}},
+		Limits: []string{"The theories are about rules C4 and C5. That the flow table follows them is tested: P3, P4, P6 and P10.",
+			"The fewest superpackets holds without the bound MaxOpen.", proofs}},
+	{ID: "C-17", Title: "checksums, proved", Clauses: []Clause{
+		{"For all inputs: folding, chaining, the order of additions, odd lengths, byte order, the vectors' lanes and updates keep the sum.", []string{"proof Sum.v"}},
+		{"The functions of offload that fold and complement sums are those of the theory.", []string{"proof sums"}}},
+		Properties: []string{"proof"},
+		Limits:     []string{"The assembly is tested by P8. The theory proves its method and bounds, not its instructions.", proofs}},
+	{ID: "C-18", Title: "joins if and only if, proved", Clauses: []Clause{
+		{"For all packets: offload's comparison accepts a packet if and only if Segment gives each packet back in the whole.", []string{"proof joins", "proof extends"}},
+		{"It admits the packets of rule C1, and no other.", []string{"proof parse", "proof verify"}},
+		{"What it keeps of a superpacket is true of its packets.", []string{"proof isOpen", "proof start", "proof add", "proof prepend"}}},
+		Properties: []string{"proof"},
+		Limits:     []string{"Headers have the lengths that docs/proofs.md lists.", "Checksums are functions of which only the theory's lemmas are assumed.", proofs}},
+	{ID: "C-19", Title: "segments, proved", Clauses: []Clause{
+		{"For all superpackets that Segment has accepted: it writes the headers, the lengths and both checksums of rules S1 to S6, and takes the right payload.", []string{"proof segment"}}},
+		Properties: []string{"proof"},
+		Limits:     []string{"What is refused, packets that are not split, and tunnels are tested only.", proofs}},
 })
 
 // withProperties gives each claim the properties that rest on it by record.Properties.

@@ -38,6 +38,7 @@ var Sources = []Source{
 	{"mutations of the model", []string{"make", "mutants", "OF=model"}, record.Data + "/model.jsonl", false, false},
 	{"equivalent mutations", []string{"make", "mutants", "OF=offload", "DEEP=1"}, record.Data + "/deep.jsonl", false, false},
 	{"fuzzing engines", []string{program, "detect", "-o", record.Data + "/detection.jsonl"}, record.Data + "/detection.jsonl", false, false},
+	{"proofs", []string{"make", "prove"}, record.Data + "/proofs.jsonl", false, false},
 	{conformance, []string{"make", "conformance"}, record.Data + "/conformance.jsonl", false, true},
 }
 

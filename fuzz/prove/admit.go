@@ -36,7 +36,7 @@ func parseTheorem(p *translate.Program) *Theorem {
 	cell := translate.Cell("parsed", m.Zero(t))
 	v, after, err := m.Call("parsed.parse", translate.NewState(), cell, translate.Packet("P", n))
 	why := must(v, err).(*smt.Term)
-	record(m)
+	note(m)
 	got := func(name string) *smt.Term { return translate.Field(after.Cell(cell.Obj), t, name).(*smt.Term) }
 
 	atLeast := func(k int) *smt.Term { return smt.Sle(smt.Const(w, uint64(k)), n) }
@@ -105,7 +105,7 @@ func verifyTheorem(p *translate.Program, l layout) *Theorem {
 	parsed, cell, after := parsedBy(m, st, pkt)
 	v, _, err := m.Call("Coalescer.verify", after, c, pkt, cell)
 	why := must(v, err).(*smt.Term)
-	record(m)
+	note(m)
 
 	length := smt.Eq(smt.Resize(b.be16(2), w), n)
 	name := "TCPv4"

@@ -92,7 +92,7 @@ func cutTheorem(p *translate.Program, l cutLayout, which string, needsCsum bool)
 	c.m.Overflow = true
 	c.intrinsics()
 	c.translate()
-	record(c.m)
+	note(c.m)
 	c.specify()
 	sums := c.sums()
 	goal := c.rest()

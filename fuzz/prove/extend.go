@@ -207,7 +207,7 @@ func openTheorem(p *translate.Program) *Theorem {
 	c, a := translate.Cell("c", m.Symbolic("c", p.Type("Coalescer"))), translate.Cell("a", m.Symbolic("a", p.Type("run")))
 	v, _, err := m.Call("Coalescer.isOpen", translate.NewState(), c, a)
 	open := must(v, err).(*smt.Term)
-	record(m)
+	note(m)
 	after := smt.Sub(smt.Var("c.opened", w), smt.Var("a.ordinal", w))
 	return &Theorem{
 		Name: "isOpen", Says: "a superpacket is open while fewer than MaxOpen were opened after it (C4)",
@@ -250,7 +250,7 @@ func extendTheorem(p *translate.Program, l layout) *Theorem {
 
 	got, after, err := m.Call("Coalescer.extends", r.st, r.c, q, i, pkt)
 	extends := must(got, err).(*smt.Term)
-	record(m)
+	note(m)
 
 	// What it leaves behind.
 	was, is := a, after.Cell(q.Obj)
@@ -314,7 +314,7 @@ func startTheorem(p *translate.Program, l layout) *Theorem {
 	fixHeaders(r.st, l, pkt)
 	i := smt.Var("i", 32)
 	admitted, one := admits(r.m, r.st, c, i, pkt)
-	record(r.m)
+	note(r.m)
 	run := p.Type("run")
 	x := r.values(one, r.int(0), smt.Sub(length, r.int(l.hdrLen)), c8(0))
 	if l.proto == tcp {
@@ -367,7 +367,7 @@ func addTheorem(p *translate.Program, l layout, front bool) *Theorem {
 		}
 	}
 	must(0, err)
-	record(r.m)
+	note(r.m)
 	hyps = append(hyps, smt.Eq(r.field(single, "n"), r.int(1)))
 	x := r.values(whole, before, r.field("b", "last"), smt.Var("b.flags", 8))
 	x.hdrLen = r.int(l.hdrLen)

@@ -241,7 +241,7 @@ func joinTheorems(p *translate.Program) []*Theorem {
 		r := newRuns(p, l)
 		v, _, err := r.m.Call("Coalescer.joins", r.st, r.c, r.a, r.b)
 		why := must(v, err).(*smt.Term)
-		record(r.m)
+		note(r.m)
 		joined := smt.Eq(why, c8(joinedReason))
 		// Packet j of b is any of them.
 		j, at, n := smt.Var("j", r.w), smt.Var("at", r.w), r.field("b", "n")

@@ -21,7 +21,7 @@ import (
 	"tunproof/fuzz/prove/translate"
 )
 
-const usage = `usage: prove [-fast] [-planted] [-only TEXT] [-o DIR] [-root DIR]
+const usage = `usage: prove [-fast] [-planted] [-only TEXT] [-o DIR] [-root DIR] [-records FILE]
 
 Proves statements about package offload for all inputs. Needs coqc (Debian's package coq)
 and z3. Proofs are remembered in .cache/prove, by the hash of what is proved.
@@ -41,9 +41,10 @@ func main() {
 	flag.StringVar(&o.out, "o", "", "write the scripts for z3 and the cases of counterexamples into `DIR`")
 	flag.BoolVar(&o.planted, "planted", false, "plant the bugs of fuzz/mutants in translated functions, and refute each")
 	flag.StringVar(&o.after, "after", "", "with -planted: begin after the bug `NAME`, to resume")
+	flag.StringVar(&o.records, "records", "", "write result records to `FILE`, one JSON object a line; not with -fast, -planted or -only")
 	flag.DurationVar(&o.limit, "limit", 4*time.Minute, "the longest that z3 may take for one question")
 	flag.Parse()
-	if flag.NArg() > 0 {
+	if flag.NArg() > 0 || o.records != "" && (o.fast || o.planted || o.only != "") {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -60,6 +61,7 @@ func main() {
 type options struct {
 	root, only, out string
 	after           string // of the planted bugs
+	records         string // the file of result records
 	fast, planted   bool
 	limit           time.Duration
 	cache           cache
@@ -98,6 +100,7 @@ func (o *options) run(ctx context.Context) (int, error) {
 		return o.refuteBugs(ctx)
 	}
 	start, code, count := time.Now(), 0, 0
+	var rows rows
 	if o.only == "" {
 		theories, err := checkTheories(ctx, &o.cache, versions["coqc"])
 		if err != nil {
@@ -106,6 +109,7 @@ func (o *options) run(ctx context.Context) (int, error) {
 		for _, t := range theories {
 			fmt.Printf("%7.1f s%s  %s: %s\n", t.seconds, mark(t.cached), t.name, strings.Join(t.theorems, ", "))
 			count += len(t.theorems)
+			rows.add(t.name, versions["coqc"], len(t.theorems), t.seconds, t.failed, t.failed != "")
 			if t.failed != "" {
 				fmt.Printf("NOT PROVED: %s: %s\n", t.name, t.failed)
 				code = 1
@@ -137,6 +141,7 @@ func (o *options) run(ctx context.Context) (int, error) {
 		})
 		for v := range o.proveAll(ctx, ts) {
 			total++
+			rows.add(v.theorem.group(), o.z3, 1, v.seconds, v.failed, v.refuted())
 			fmt.Printf("%7.1f s%s  %s, %s\n", v.seconds, mark(v.cached), v.theorem.Name, arch)
 			if v.failed == "" {
 				proved++
@@ -159,7 +164,10 @@ func (o *options) run(ctx context.Context) (int, error) {
 		}
 	}
 	fmt.Printf("%d of %d theorems about the code proved, in %.0f s (%s)\n", proved, total, time.Since(start).Seconds(), o.z3)
-	return code, ctx.Err()
+	if err := ctx.Err(); err != nil || o.records == "" {
+		return code, err
+	}
+	return code, rows.write(o.records)
 }
 
 func mark(cached bool) string {
@@ -191,7 +199,7 @@ func theorems(p *translate.Program) (ts []*Theorem, lines map[string]int, err er
 // translated collects the functions that were translated.
 var translated map[string]int
 
-func record(m *translate.Machine) {
+func note(m *translate.Machine) {
 	for n, l := range m.Lines() {
 		translated[n] = l
 	}

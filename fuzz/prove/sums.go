@@ -36,8 +36,8 @@ func sumTheorems(p *translate.Program) []*Theorem {
 	theorem := func(name, says string, call func(m *translate.Machine) *smt.Term, hyps ...*smt.Term) {
 		m := p.NewMachine()
 		goal := call(m)
-		record(m)
-		ts = append(ts, &Theorem{Name: name, Says: says, Hyps: hyps, Goal: goal, Obligations: m.Obligations, Fast: true, Case: sumCase})
+		note(m)
+		ts = append(ts, &Theorem{Name: name, Group: "sums", Says: says, Hyps: hyps, Goal: goal, Obligations: m.Obligations, Fast: true, Case: sumCase})
 	}
 	call := func(m *translate.Machine, name string, args ...translate.Value) *smt.Term {
 		r, _, err := m.Call(name, translate.NewState(), args...)

@@ -16,8 +16,9 @@ import (
 // Theorem says that Goal holds for all values that satisfy the hypotheses, and that what
 // was translated for it neither panics nor overflows then.
 type Theorem struct {
-	Name string
-	Says string // in words
+	Name  string
+	Group string // the name of its record, "" for that before the first colon or comma of Name
+	Says  string // in words
 	// Hyps are facts about the input. Each must be true of all that can reach the code.
 	Hyps        []*smt.Term
 	Goal        *smt.Term

@@ -87,6 +87,8 @@ func basisOf(property string) basis {
 		return basis{packages: []string{"tunlive"}, tests: []string{"tunlive"}}
 	case "features":
 		return basis{packages: []string{"tunlive"}}
+	case "proof":
+		return basis{packages: []string{"offload"}, own: []string{"fuzz/prove", "fuzz/prove/translate", "fuzz/prove/smt"}}
 	case "mutants", "canary":
 		return basis{packages: []string{"fuzz/mutants"}, tests: Tested["mutants"], all: true}
 	}

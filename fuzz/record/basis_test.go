@@ -109,10 +109,11 @@ func TestBasis(t *testing.T) {
 		{"offload", "offload/coalesce.go", "package offload", "package offload\n\nvar planted = 1", all(append(parsers, "harness", "features")...)},
 		{"assembly", "offload/checksum_amd64.s", "#include", "#define PLANTED 1\n#include", all(append(parsers, "harness", "features")...)},
 		{"assembly of another architecture", "offload/checksum_arm64.s", "#include", "#define PLANTED 1\n#include", nil},
-		{"the model", "model/segment.go", "package model", "package model\n\nvar planted = 1", all("P9", "harness", "features", "pkts", "pcap")},
-		{"the body of a property", "fuzz/law/coalesce.go", "package law", "package law\n\nvar planted = 1", all(append(parsers, "C-08", "C-13")...)},
+		{"the model", "model/segment.go", "package model", "package model\n\nvar planted = 1", all("P9", "harness", "features", "pkts", "pcap", "proof")},
+		{"the body of a property", "fuzz/law/coalesce.go", "package law", "package law\n\nvar planted = 1", all(append(parsers, "C-08", "C-13", "proof")...)},
 		{"the kernel as judge", "fuzz/kernel/segment.go", "package kernel", "package kernel\n\nvar planted = 1", []string{"C-01 K2", "C-10 K1", "C-10 K4", "C-11 K3", "C-12 K5", "C-15 mutants"}},
 		{"the device", "offload/tun/write_linux.go", "package tun", "package tun\n\nvar planted = 1", []string{"C-13 device", "C-15 mutants"}},
+		{"a theory", "fuzz/prove/rocq/Sum.v", "(*", "(* planted *) (*", []string{"C-16 proof"}},
 		{"a parser", "fuzz/capture/hexdump/hexdump.go", "package hexdump", "package hexdump\n\nvar planted = 1", []string{"C-13 device", "C-14 hexdump", "C-14 judges", "C-14 faults", "C-15 mutants"}},
 	} {
 		t.Run(test.what, func(t *testing.T) {

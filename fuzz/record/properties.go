@@ -84,6 +84,7 @@ var Properties = []Property{
 	{ID: "features", Law: "the kernel has the features expected of its release", Judge: "kernel", Unit: "features as expected", Claim: "C-13", Kind: Device},
 	{ID: "canary", Law: "a planted bug is found, which shows that the campaign can detect bugs", Judge: "planted bug", Kind: Stated},
 	{ID: "mutants", Law: "bugs planted one at a time are detected (docs/mutation.md)", Judge: "harness", Claim: "C-15", Kind: Stated},
+	{ID: "proof", Law: "statements about offload are proved for all inputs (docs/proofs.md)", Judge: "Rocq and z3", Unit: "theorems", Claim: "C-16", Kind: Stated},
 }
 
 // PropertyOf returns the property with an ID. It panics if there is none: IDs are constants.

@@ -243,6 +243,7 @@ var recorded = []struct{ name, file, command string }{
 	{"other kernels", "kernels.jsonl", "make kernels LONG=1"},
 	{"larger small scopes", "exhaustive.jsonl", "make exhaustive LONG=1"},
 	{"check on trial", "trial.jsonl", "make trial LONG=1"},
+	{"proofs", "proofs.jsonl", "make prove"},
 }
 
 // keptRow is a row of the table of records that earlier runs made.
