@@ -275,8 +275,5 @@ func TestDevice(t *testing.T) {
 		all += n
 	}
 	slices.Sort(list)
-	if tunnelled < 100 || cut < 50 {
-		t.Errorf("%d superpackets in tunnels were read, %d of them cut", tunnelled, cut)
-	}
 	t.Logf("%d superpackets in tunnels, %d of them cut; %d calls of the device %v, %d system calls, %d faults:\n%s", tunnelled, cut, all, ops, calls, failed, strings.Join(list, "\n"))
 }
