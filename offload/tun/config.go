@@ -187,7 +187,8 @@ type Observer struct {
 	// err is nil, or the reason why it is dropped.
 	Read func(h offload.VnetHdr, packet []byte, err error)
 	// Write is called for each write, with the number of packets it stood for, the
-	// bytes written, starting with the VnetHdr, and the errno or nil.
+	// bytes written, starting with the VnetHdr of Device.VnetHdrLen bytes, and the errno
+	// or nil.
 	Write func(h offload.VnetHdr, packets int, pieces [][]byte, err error)
 	// Refused is called for each write that the kernel refused, after the packets
 	// were sent again or given up. The function may keep r.
