@@ -195,12 +195,14 @@ func TestEitherHeader(t *testing.T) {
 		flags  uint16 // of an interface that exists; 0 to make one
 		size   int    // that it has
 		adopt  bool
+		many   bool
 		off    bool
 		want   int // 0: as the kernel can
 		refuse string
 	}{
 		{name: "made"},
 		{name: "made, off", off: true, want: 10},
+		{name: "made, many queues", many: true},
 		{name: "exists", flags: unix.IFF_TUN, size: 10, want: 10},
 		{name: "exists with 12", flags: unix.IFF_TUN, size: 12, want: 10},
 		{name: "exists with 24", flags: unix.IFF_TUN, size: 24},
@@ -218,7 +220,7 @@ func TestEitherHeader(t *testing.T) {
 			if c.want == 0 {
 				c.want = map[bool]int{false: 10, true: 24}[has]
 			}
-			cfg := tun.Config{NoTunnels: c.off, MultiQueue: c.flags&unix.IFF_MULTI_QUEUE != 0, Node: os.Getenv("TUNLIVE_DEVICE")}
+			cfg := tun.Config{NoTunnels: c.off, MultiQueue: c.many || c.flags&unix.IFF_MULTI_QUEUE != 0, Node: os.Getenv("TUNLIVE_DEVICE")}
 			var dev *tun.Device
 			var err error
 			if c.flags != 0 {
@@ -260,11 +262,12 @@ func TestEitherHeader(t *testing.T) {
 			must(t, far.Write(h, super))
 			must(t, dev.Queue(0).SetReadDeadline(time.Now().Add(10*time.Second)))
 			equal(t, readAll(t, dev), batch(30, 1000, flow{port: 9}))
-			if dev.Features().USO || !cfg.MultiQueue {
-				return
-			}
-			if _, err := dev.AddQueue(); err != nil {
-				t.Error(err)
+			if cfg.MultiQueue {
+				q, err := dev.AddQueue()
+				must(t, err)
+				if hdrLen(t, q) != c.want || hdrLen(t, dev.Queue(0)) != c.want {
+					t.Errorf("after AddQueue a VnetHdr has %d bytes, want %d", hdrLen(t, q), c.want)
+				}
 			}
 		})
 	}

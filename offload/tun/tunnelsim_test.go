@@ -15,6 +15,7 @@ import (
 	"tunproof/corpus/pkts"
 	"tunproof/model"
 	"tunproof/offload"
+	"tunproof/tunlive/guard"
 )
 
 const allMask = tso | unix.TUN_F_TSO_ECN | usoMask
@@ -202,6 +203,46 @@ func TestTunnelsRead(t *testing.T) {
 		}
 		w.check()
 		w.finish()
+	}
+}
+
+// TestGuarded checks that what is written is judged at the right place, for headers of each
+// length: outside and inside of tunnels. There is no descriptor, so nothing is written.
+func TestGuarded(t *testing.T) {
+	w := newWorld(newSim(t), Config{}, false)
+	mf := func(at int) func(b []byte) { return func(b []byte) { b[at+6] |= 0x20 } }
+	for _, c := range []struct {
+		what  string
+		p     superpacket
+		spoil func(b []byte) // of the headers
+		want  error
+	}{
+		{"a superpacket", w.super(0, 3, 100), nil, unix.EBADF},
+		{"MF", w.super(0, 3, 100), mf(0), guard.ErrFragment},
+		{"an offset", w.super(0, 3, 100), func(b []byte) { b[7] = 1 }, guard.ErrFragment},
+		{"a Fragment header", w.super(1, 3, 100), func(b []byte) { b[6] = 44 }, guard.ErrFragment},
+		{"a tunnel", w.tunnelled(0, 0, 3, 100), nil, unix.EBADF},
+		{"a tunnel, MF", w.tunnelled(0, 0, 3, 100), mf(0), guard.ErrFragment},
+		{"a tunnel, MF inside", w.tunnelled(0, 0, 3, 100), mf(50), guard.ErrFragment},
+		{"a tunnel over IPv6, MF inside", w.tunnelled(1, 0, 3, 100), mf(70), guard.ErrFragment},
+		{"a tunnel, a Fragment header inside", w.tunnelled(0, 1, 3, 100), func(b []byte) { b[56] = 44 }, guard.ErrFragment},
+		{"a part of the headers", superpacket{hdr: model.VnetHdr{GSOType: 1}, data: make([]byte, 27)}, nil, guard.ErrFragment},
+		{"MF alone", superpacket{data: w.packet(0, 100)}, mf(0), unix.EBADF},
+	} {
+		for _, hdrLen := range []int{10, 24} {
+			if hdrLen == 10 && c.p.hdr.GSOType&tunnels != 0 {
+				continue // it cannot say so
+			}
+			b := c.p.bytes(hdrLen)
+			if c.spoil != nil {
+				c.spoil(b[hdrLen:])
+			}
+			v := unix.Iovec{Base: &b[0]}
+			v.SetLen(len(b))
+			if _, err := (kernel{}).writev(-1, hdrLen, []unix.Iovec{v}); err != c.want {
+				t.Errorf("%s, a VnetHdr of %d bytes: %v, want %v", c.what, hdrLen, err, c.want)
+			}
+		}
 	}
 }
 
