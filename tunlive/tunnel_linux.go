@@ -67,7 +67,7 @@ func (s *tapSegmenter) Segment(h VnetHdr, packet []byte) (Answer, error) {
 type Tunnels struct {
 	space      *namespaceThread
 	nl         *netlink
-	whole, cut *tun
+	whole, cut *tun // whole is nil if it is the caller's
 	sockets    []*socket
 	kinds      []string
 	readers    [2]collector
@@ -78,15 +78,35 @@ type Tunnels struct {
 // superpackets in tunnels, the error is a *Missing that wraps ErrKernel.
 func NewTunnels() (*Tunnels, error) {
 	t := &Tunnels{}
-	var err error
+	return t, t.make(func() (name string, err error) {
+		if t.whole, err = openTUN(0, noOffloads); err != nil {
+			return "", err
+		}
+		if err := t.whole.takeTunnels(withTunnels); err != nil {
+			return "", &Missing{"superpackets in UDP tunnels", "Linux 6.17 or newer", ErrKernel}
+		}
+		return t.whole.name, nil
+	})
+}
+
+// TunnelsOver is NewTunnels with a TUN of the caller's in place of the one that takes
+// superpackets in tunnels. open is called in the namespace of the devices, and returns the
+// TUN's name. The caller reads it after Send, which returns only what the other TUN gives,
+// and closes it. Open need not ask for superpackets in tunnels.
+func TunnelsOver(open func() (name string, err error)) (*Tunnels, error) {
+	t := &Tunnels{}
+	return t, t.make(open)
+}
+
+// make makes the devices over a TUN.
+func (t *Tunnels) make(whole func() (name string, err error)) (err error) {
 	if t.space, err = newNamespace(); err != nil {
-		return nil, err
+		return err
 	}
-	if err := t.space.do(t.open); err != nil {
+	if err = t.space.do(func() error { return t.open(whole) }); err != nil {
 		t.Close()
-		return nil, err
 	}
-	return t, nil
+	return err
 }
 
 // Addresses of the outer headers. Nobody has the remote ones.
@@ -95,39 +115,41 @@ var (
 	tunnelRemote = []netip.Addr{netip.MustParseAddr("198.51.100.2"), netip.MustParseAddr("2001:db8:51::2")}
 )
 
-func (t *Tunnels) open() (err error) {
+func (t *Tunnels) open(openWhole func() (name string, err error)) (err error) {
 	if err := setSysctl("net/ipv6/conf/default/disable_ipv6", "1"); err != nil {
 		return err
 	}
 	if t.nl, err = openNetlink(); err != nil {
 		return err
 	}
-	if t.whole, err = openTUN(0, noOffloads); err != nil {
+	whole, err := openWhole()
+	if err != nil {
 		return err
 	}
-	if err := t.whole.takeTunnels(withTunnels); err != nil {
-		return &Missing{"superpackets in UDP tunnels", "Linux 6.17 or newer", ErrKernel}
+	wholeIndex, err := linkIndex(whole)
+	if err != nil {
+		return err
 	}
 	if t.cut, err = openTUN(0, noOffloads); err != nil {
 		return err
 	}
-	if err := setSysctl("net/ipv6/conf/"+t.whole.name+"/disable_ipv6", "0"); err != nil {
+	if err := setSysctl("net/ipv6/conf/"+whole+"/disable_ipv6", "0"); err != nil {
 		return err
 	}
-	for _, device := range []*tun{t.whole, t.cut} {
-		if err := t.nl.setMTU(device.index, wireMTU); err != nil {
+	for _, index := range []int{wholeIndex, t.cut.index} {
+		if err := t.nl.setMTU(index, wireMTU); err != nil {
 			return err
 		}
-		if err := t.nl.setUp(device.index, queueLen); err != nil {
+		if err := t.nl.setUp(index, queueLen); err != nil {
 			return err
 		}
 	}
 	for _, p := range tunnelLocal {
-		if err := t.nl.addAddress(t.whole.index, p); err != nil {
+		if err := t.nl.addAddress(wholeIndex, p); err != nil {
 			return err
 		}
 	}
-	if err := t.nl.mirror(t.whole.index, t.cut.index); err != nil {
+	if err := t.nl.mirror(wholeIndex, t.cut.index); err != nil {
 		return err
 	}
 	for i, kind := range []string{"vxlan", "geneve"} {
@@ -225,7 +247,8 @@ func (t *Tunnels) Kinds() []string { return t.kinds }
 
 // Send passes a packet to the guard and sends it to the device of a kind, an index of
 // Kinds. It returns what comes out of the TUN that takes superpackets in tunnels, and of
-// the TUN that takes none, valid until the next call. ErrPacket is returned for a packet
+// the TUN that takes none, valid until the next call. If the first is the caller's, whole
+// is nil. ErrPacket is returned for a packet
 // that cannot be sent. An errno of the send is returned as it is.
 func (t *Tunnels) Send(kind int, h VnetHdr, packet []byte) (whole, cut []Packet, err error) {
 	if len(packet) > maxTunnelled {
@@ -237,6 +260,9 @@ func (t *Tunnels) Send(kind int, h VnetHdr, packet []byte) (whole, cut []Packet,
 		return nil, nil, err
 	}
 	for i, device := range []*tun{t.whole, t.cut} {
+		if device == nil {
+			continue
+		}
 		judge := func(p Packet) verdict {
 			if ours(p.Data) {
 				return keep

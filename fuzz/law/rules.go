@@ -142,8 +142,8 @@ type DeviceRule struct{ ID, Text, Source, Tests string }
 
 // Device are the rules of package offload/tun.
 var Device = []DeviceRule{
-	{"T1", "Open and Adopt accept only a TUN without packet information and with an IFF_VNET_HDR header of 10 bytes in native order. TUNSETOFFLOAD is always set, the same on every queue, starting with the most that the kernel has; without USO no UDP is joined",
-		"tun_chr_ioctl, set_offload", "TestAdopt, TestOpenExisting, TestMask, TestAddQueue"},
+	{"T1", "Open and Adopt accept only a TUN without packet information and with an IFF_VNET_HDR header of 10 or 24 bytes in native order. TUNSETOFFLOAD is always set, the same on every queue, starting with the most that the kernel has; without USO no UDP is joined. Superpackets in tunnels are asked for only with 24 bytes, and Open gives these only to an interface that it makes",
+		"tun_chr_ioctl, set_offload", "TestAdopt, TestOpenExisting, TestMask, TestAddQueue, TestEitherHeader, TestTunnelsLive"},
 	{"T2", "ReadBatch waits for one packet and then takes what is ready. Packets that the kernel truncated, and packets that cannot be cut, are counted and dropped. Close, a deadline and the interface's end wake waiting calls",
 		"tun_do_read", "TestRead, TestDrain, TestLeft, TestShort, TestLong, TestWoken"},
 	{"T3", "WriteBatch joins packets and writes each superpacket with one writev from the packets' own memory", "tun_get_user", "TestWrite, TestEndToEnd, TestConcurrent"},

@@ -133,14 +133,18 @@ func exempt(file string, before, after []byte) error {
 var errGuard = errors.New("the change affects code that writes to the kernel or could do so, past the guard (K6)")
 
 // pinned has the names of the constants that the guard depends on.
-var pinned = []string{"leastHeaders", "VnetHdrLen", "maxPieces"}
+var pinned = []string{"leastHeaders", "VnetHdrLen", "TunnelVnetHdrLen", "maxPieces"}
+
+// guarded has the names of the functions that write, or that find the size of the VnetHdr,
+// after which the guard looks.
+var guarded = []string{"writev", "askHdrLen"}
 
 // writes has prefixes of the names of functions that may write, or return something that
 // may.
 var writes = []string{"Write", "write", "Pwrite", "Send", "Syscall", "RawSyscall", "File", "Fd", "Control", "NewFile", "ReadFrom", "Sendfile", "Splice", "Tee", "Vmsplice"}
 
 // writing returns the parts of a file's text that can write to the kernel or that decide
-// what the guard sees, joined to one string for comparison. These are functions named writev,
+// what the guard sees, joined to one string for comparison. These are functions of guarded,
 // each call of a function that may write or that gets a file, each assignment of a file,
 // the pinned constants, and the imports. For assembly the string is the number of system
 // calls. Text that does not parse is an error.
@@ -160,7 +164,7 @@ func writing(file string, text []byte) (string, error) {
 	ast.Inspect(f, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.FuncDecl:
-			if n.Name.Name == "writev" {
+			if slices.Contains(guarded, n.Name.Name) {
 				b.WriteString(source(n))
 				return false
 			}

@@ -39,6 +39,15 @@ type Config struct {
 	// as if Backpressure were false. Features reports whether the interface has it. Adopt
 	// ignores Backpressure.
 	Backpressure bool
+	// NoTunnels leaves superpackets in UDP tunnels, which VXLAN and Geneve send over the
+	// interface, to the kernel: it cuts them, and each segment is a read. By default the
+	// device reads them whole and cuts them itself, since Linux 6.17. Every packet then
+	// has a virtio_net_hdr of 24 bytes instead of 10. That size belongs to the interface
+	// and outlives the device, and other programs may rely on 10. So Open gives 24 bytes
+	// only to an interface that it makes. An interface that exists has superpackets in
+	// tunnels only if its size is 24 already. If the kernel lacks any part of it, the
+	// device works as if NoTunnels were true. Features reports what was negotiated.
+	NoTunnels bool
 
 	// Coalesce configures how written packets are joined: order and limits. The types
 	// it disables can be enabled later. AtomicIDs must be false: ExactIDs decides.
@@ -135,6 +144,9 @@ func (p *Protocols) UnmarshalText(text []byte) error {
 	return fmt.Errorf("tun: %q are no Protocols", text)
 }
 
+// tunnelTypes has the bits of the GSO types of superpackets in UDP tunnels.
+const tunnelTypes = offload.GSOUDPTunnelIPv4 | offload.GSOUDPTunnelIPv6
+
 // protocolOf returns the protocol of superpackets of a type.
 func protocolOf(t offload.GSOType) Protocols {
 	switch t &^ offload.GSOECN {
@@ -156,6 +168,11 @@ type Features struct {
 	TSOECN bool // TCP superpackets with the ECN bit too: TUN_F_TSO_ECN
 	USO    bool // UDP superpackets: TUN_F_USO4, TUN_F_USO6; without USO none is written either
 
+	// Superpackets in UDP tunnels, with and without a checksum of the tunnel:
+	// TUN_F_UDP_TUNNEL_GSO, TUN_F_UDP_TUNNEL_GSO_CSUM. They are only read. The kernel
+	// refuses to take from a TUN what it hands out (tun_vnet_hdr_tnl_to_skb, Linux 6.18).
+	Tunnels bool
+
 	Backpressure bool // a full queue stops: IFF_BACKPRESSURE, asked for by Config.Backpressure
 }
 
@@ -170,7 +187,8 @@ type Observer struct {
 	// err is nil, or the reason why it is dropped.
 	Read func(h offload.VnetHdr, packet []byte, err error)
 	// Write is called for each write, with the number of packets it stood for, the
-	// bytes written, starting with the VnetHdr, and the errno or nil.
+	// bytes written, starting with the VnetHdr of Device.VnetHdrLen bytes, and the errno
+	// or nil.
 	Write func(h offload.VnetHdr, packets int, pieces [][]byte, err error)
 	// Refused is called for each write that the kernel refused, after the packets
 	// were sent again or given up. The function may keep r.

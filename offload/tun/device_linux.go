@@ -23,6 +23,8 @@ type Device struct {
 	noIndex     error     // why the index is not known, or nil
 	flags       uint16    // for TUNSETIFF; 0 before the first queue
 	mask        int       // as set by TUNSETOFFLOAD
+	hdrLen      int       // bytes of a VnetHdr, as TUNGETVNETHDRSZ has returned; 0 before the first queue
+	ownHdrLen   bool      // hdrLen may be changed: nobody else has the interface
 	unsupported Protocols // without USO
 
 	mu       sync.Locker // guards queues and closed
@@ -66,9 +68,17 @@ func (d *Device) Features() Features {
 		TSOECN: has(unix.TUN_F_TSO_ECN),
 		USO:    has(usoMask),
 
+		Tunnels: has(tunnelMask),
+
 		Backpressure: d.flags&iffBackpressure != 0,
 	}
 }
+
+// VnetHdrLen returns the size in bytes of the virtio_net_hdr in front of each packet on a
+// descriptor, for those who use SyscallConn: offload.VnetHdrLen, or
+// offload.TunnelVnetHdrLen, which every interface with Features().Tunnels has. It is the
+// same on every queue (T1).
+func (d *Device) VnetHdrLen() int { return d.hdrLen }
 
 // Queues returns the number of queues, including closed ones.
 func (d *Device) Queues() int {

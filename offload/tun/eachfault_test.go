@@ -160,6 +160,21 @@ func TestOpenFaults(t *testing.T) {
 		"Open, settings": func(s *sim) (*Device, error) {
 			return open(Config{MTU: 1280, TxQueueLen: 30, Backpressure: true}, s)
 		},
+		"Open, no tunnels": func(s *sim) (*Device, error) { return open(Config{NoTunnels: true}, s) },
+		"Open, an old kernel": func(s *sim) (*Device, error) {
+			s.noOffload = tunnelMask
+			return open(Config{Queues: 2}, s)
+		},
+		"Open, existing": func(s *sim) (*Device, error) {
+			l := s.add("tun7", unix.IFF_TUN)
+			l.persist, l.hdrLen = true, 24
+			return open(Config{Name: "tun7"}, s)
+		},
+		"Adopt, 24 bytes": func(s *sim) (*Device, error) {
+			fds := s.foreign(2)
+			s.links[1].hdrLen = 24
+			return adopt(Config{}, s, fds...)
+		},
 		"Adopt, settings": func(s *sim) (*Device, error) { return adopt(Config{MTU: 1280}, s, s.foreign(1)...) },
 		"Adopt":           func(s *sim) (*Device, error) { return adopt(Config{}, s, s.foreign(2)...) },
 	} {
@@ -183,7 +198,7 @@ func TestOpenFaults(t *testing.T) {
 			}
 			s.fault = nil
 			l := s.find(d.Name(), s.ns)
-			if l == nil || l.hdrLen != offload.VnetHdrLen || l.notNative || l.mask != d.mask || len(l.fds) != d.Queues() || d.Features().USO != (l.mask&usoMask == usoMask) {
+			if l == nil || l.hdrLen != d.hdrLen || l.hdrLen != offload.VnetHdrLen && !l.takesTunnels() && name != "Adopt, 24 bytes" || l.notNative || l.mask != d.mask || len(l.fds) != d.Queues() || d.Features().USO != (l.mask&usoMask == usoMask) {
 				t.Fatalf("%s: %+v of %+v, after %v", name, l, d, s.faults)
 			}
 			if strings.Contains(name, "settings") && (l.mtu != 1280 || int(l.txQueueLen) != cmp.Or(d.cfg.TxQueueLen, 500)) || d.Features().Backpressure != l.backpressure {

@@ -132,7 +132,7 @@ func ExampleStats_slog() {
 	s := counters()
 	logger.Info("vpn0", "read", s.Read, "joined", s.Write.Reasons, "off", s.Refused)
 	// Output:
-	// level=INFO msg=vpn0 read.Reads=5 read.Superpackets=2 read.Truncated=0 read.Invalid=0 read.Failed=0 read.Packets=61 read.Bytes=70000 read.Short=0 joined.Joined=37 joined.First=3 off=UDP
+	// level=INFO msg=vpn0 read.Reads=5 read.Superpackets=2 read.Tunnelled=0 read.Truncated=0 read.Invalid=0 read.Failed=0 read.Packets=61 read.Bytes=70000 read.Short=0 joined.Joined=37 joined.First=3 off=UDP
 }
 
 // Counters as a variable of package expvar, which an HTTP server shows at /debug/vars.
@@ -140,7 +140,7 @@ func ExampleStats_expvar() {
 	expvar.Publish("vpn0", expvar.Func(func() any { return counters() })) // dev.Stats()
 	fmt.Println(expvar.Get("vpn0").String()[:70])
 	// Output:
-	// {"Read":{"Reads":5,"Superpackets":2,"Truncated":0,"Invalid":0,"Failed"
+	// {"Read":{"Reads":5,"Superpackets":2,"Tunnelled":0,"Truncated":0,"Inval
 }
 
 // Counters in the text format of Prometheus, without its library: the body of a page

@@ -3,6 +3,7 @@
 package tun
 
 import (
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -13,7 +14,7 @@ import (
 // Faults replaces parts of the kernel in tests.
 type Faults struct {
 	Offload func(mask int, set func(int) error) error // called instead of TUNSETOFFLOAD, which set does
-	Front   func(front []byte) []byte                 // returns the VnetHdr and headers to write instead of a superpacket's, as long as they
+	Front   func(front []byte) []byte                 // returns the VnetHdr, as one of 10 bytes, and headers to write instead of a superpacket's, as long as they
 }
 
 // OpenWith is Open with faults.
@@ -33,11 +34,13 @@ func (s faulty) setInt(fd int, request uint, v int) error {
 	return s.f.Offload(v, set)
 }
 
-func (s faulty) writev(fd int, iov []unix.Iovec) (int, error) {
+func (s faulty) writev(fd, hdrLen int, iov []unix.Iovec) (int, error) {
 	front := unsafe.Slice(iov[0].Base, iov[0].Len)
 	if h, _ := offload.ParseVnetHdr(front); s.f.Front != nil && h.GSOType != offload.GSONone {
-		changed := s.f.Front(front)
+		short := slices.Concat(front[:offload.VnetHdrLen], front[hdrLen:])
+		changed := s.f.Front(short)
+		changed = slices.Concat(changed[:offload.VnetHdrLen], front[offload.VnetHdrLen:hdrLen], changed[offload.VnetHdrLen:])
 		iov = append([]unix.Iovec{{Base: &changed[0], Len: iov[0].Len}}, iov[1:]...)
 	}
-	return s.kernel.writev(fd, iov)
+	return s.kernel.writev(fd, hdrLen, iov)
 }

@@ -72,12 +72,16 @@ func TestAdopt(t *testing.T) {
 // negotiated features, and that all written packets arrive.
 func TestMask(t *testing.T) {
 	has := opened(t, tun.Config{}).dev.Features().USO // of a kernel that refuses none
-	all := tun.Features{Csum: true, TSO: true, TSOECN: true, USO: true}
+	plain := tun.Features{Csum: true, TSO: true, TSOECN: true, USO: true}
+	all := plain
+	all.Tunnels = kernelHasTunnels(t)
 	for _, c := range []struct {
 		bit  int
 		want tun.Features
 	}{
 		{0, all},
+		{0x80, plain},  // TUN_F_UDP_TUNNEL_GSO
+		{0x100, plain}, // TUN_F_UDP_TUNNEL_GSO_CSUM
 		{unix.TUN_F_USO4, tun.Features{Csum: true, TSO: true, TSOECN: true}},
 		{unix.TUN_F_USO6, tun.Features{Csum: true, TSO: true, TSOECN: true}},
 		{unix.TUN_F_TSO_ECN, tun.Features{Csum: true, TSO: true, USO: true}},
@@ -94,6 +98,9 @@ func TestMask(t *testing.T) {
 		}})
 		if got := r.dev.Features(); got != c.want {
 			t.Errorf("without %#x: %+v, want %+v", c.bit, got, c.want)
+		}
+		if n := r.dev.VnetHdrLen(); (n == 24) != c.want.Tunnels || n != hdrLen(t, r.q) {
+			t.Errorf("without %#x: the VnetHdr has %d bytes, the kernel's %d", c.bit, n, hdrLen(t, r.q))
 		}
 		udp := batch(20, 300, allFlows[2])
 		r.write(udp)

@@ -17,11 +17,13 @@ import (
 // user.
 //
 // The interface has IFF_TUN, IFF_NO_PI and IFF_VNET_HDR, but never IFF_NAPI: with it,
-// kernels as old as 4.19 free a packet that the writer still counts on. An existing
-// interface keeps its header size and byte order. Without cfg.MultiQueue and with one
-// queue, nobody else can have it open: then Open sets the size and switches a
-// little-endian order off. Open refuses an interface whose size or order is wrong after
-// that.
+// kernels as old as 4.19 free a packet that the writer still counts on. A new interface
+// has a virtio_net_hdr of 24 bytes if superpackets in tunnels can be read
+// ([Config].NoTunnels), otherwise of 10. An existing interface keeps its header size and
+// byte order. Without cfg.MultiQueue and with one queue, nobody else can have it open:
+// then Open sets 10 bytes, unless there are 24 for superpackets in tunnels, and switches a
+// little-endian order off. Open refuses an interface whose size is neither 10 nor 24
+// after that, or whose order is wrong.
 func Open(cfg Config) (*Device, error) { return open(cfg, kernel{}) }
 
 // Adopt makes a Device of descriptors that somebody else opened. All must belong to
@@ -31,8 +33,10 @@ func Open(cfg Config) (*Device, error) { return open(cfg, kernel{}) }
 //
 // Adopt refuses interfaces that cannot be read and written correctly: those that are
 // not IFF_TUN, those without IFF_NO_PI or IFF_VNET_HDR, and those whose
-// virtio_net_hdr is not of 10 bytes or not in native byte order (T1). Size, order and
-// offloads belong to the interface: everybody who has it open shares them.
+// virtio_net_hdr is not of 10 or 24 bytes, or not in native byte order (T1). Size, order and
+// offloads belong to the interface: everybody who has it open shares them. Adopt never
+// changes the size. With 24 bytes it asks for superpackets in tunnels, unless
+// cfg.NoTunnels is set. With 10 bytes there are none.
 //
 // The interface may be in another network namespace. Then it cannot be changed from
 // here: Config.MTU and Config.TxQueueLen are an error, and AddQueue is, too.
@@ -122,26 +126,25 @@ func (d *Device) attach(name string) (fd int, is string, err error) {
 			d.sys.close(opened)
 		}
 	}()
-	ifr, err := unix.NewIfreq(name)
-	if err != nil {
-		return -1, "", fmt.Errorf("name %q: %w", name, err)
-	}
+	made := false
 	if d.flags == 0 {
 		d.flags = d.wanted(fd)
+		made = !d.cfg.NoTunnels // else nobody asks
 	}
-	ifr.SetUint16(d.flags)
-	if err := d.sys.ifreq(fd, unix.TUNSETIFF, ifr); err != nil {
+	err = unix.EBUSY // there is an interface of the name
+	if made {
+		is, err = d.setIFF(fd, name, d.flags|unix.IFF_TUN_EXCL)
+	}
+	if err == unix.EBUSY {
+		made = false
+		is, err = d.setIFF(fd, name, d.flags)
+	}
+	if err != nil {
 		return -1, "", fmt.Errorf("TUNSETIFF %s: %w%s", name, err, d.attachHint(name, err))
 	}
-	name = ifr.Name()
-	if !d.cfg.MultiQueue { // nobody else has it open: wrong settings can be corrected
-		err = d.sys.setPointer(fd, unix.TUNSETVNETHDRSZ, offload.VnetHdrLen)
-		if err == nil {
-			err = d.sys.setPointer(fd, unix.TUNSETVNETLE, 0)
-		}
-		if err != nil {
-			return -1, "", fmt.Errorf("%s: header size and byte order: %w", name, err)
-		}
+	name = is
+	if err := d.setHeader(fd, made); err != nil {
+		return -1, "", fmt.Errorf("%s: header size and byte order: %w", name, err)
 	}
 	_, flags, err := d.checkFD(fd)
 	if err != nil {
@@ -149,6 +152,48 @@ func (d *Device) attach(name string) (fd int, is string, err error) {
 	}
 	d.flags = d.flags&^iffBackpressure | flags&iffBackpressure // an interface with queues keeps what it has
 	return fd, name, nil
+}
+
+// setIFF attaches a descriptor. It returns the interface's name. The error is the errno.
+func (d *Device) setIFF(fd int, name string, flags uint16) (is string, err error) {
+	ifr, err := unix.NewIfreq(name)
+	if err != nil {
+		return "", err
+	}
+	ifr.SetUint16(flags)
+	err = d.sys.ifreq(fd, unix.TUNSETIFF, ifr)
+	if err != nil {
+		return "", err
+	}
+	return ifr.Name(), nil
+}
+
+// setHeader gives an interface the VnetHdr that this device wants, if the interface was
+// made by it or nobody else has it open.
+func (d *Device) setHeader(fd int, made bool) error {
+	if d.cfg.MultiQueue && !made {
+		return nil
+	}
+	d.ownHdrLen = true
+	size := offload.VnetHdrLen
+	if !d.cfg.NoTunnels {
+		has, err := d.sys.getUint32(fd, unix.TUNGETVNETHDRSZ)
+		if err != nil {
+			return err
+		}
+		if has == offload.TunnelVnetHdrLen || made && d.sys.setPointer(fd, unix.TUNSETVNETHDRSZ, offload.TunnelVnetHdrLen) == nil {
+			size = offload.TunnelVnetHdrLen
+		}
+	}
+	if size == offload.VnetHdrLen {
+		if err := d.sys.setPointer(fd, unix.TUNSETVNETHDRSZ, size); err != nil {
+			return err
+		}
+	}
+	if d.cfg.MultiQueue { // a new interface has the native order
+		return nil
+	}
+	return d.sys.setPointer(fd, unix.TUNSETVNETLE, 0)
 }
 
 const (
@@ -237,13 +282,8 @@ func (d *Device) checkFD(fd int) (name string, flags uint16, err error) {
 			return name, flags, fmt.Errorf("%s was opened without %s: every packet would be misread", name, f.name)
 		}
 	}
-	// These values have 32 bits; an int has 64 on some big-endian machines.
-	size, err := d.sys.getUint32(fd, unix.TUNGETVNETHDRSZ)
-	if err != nil {
-		return name, flags, fmt.Errorf("TUNGETVNETHDRSZ: %w", err)
-	}
-	if size != offload.VnetHdrLen {
-		return name, flags, fmt.Errorf("%s has a virtio_net_hdr of %d bytes, want %d", name, size, offload.VnetHdrLen)
+	if err := d.askHdrLen(fd, name); err != nil {
+		return name, flags, err
 	}
 	little := binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 	// Without this ioctl the order is native: few kernels have TUNGETVNETBE.
@@ -254,6 +294,23 @@ func (d *Device) checkFD(fd int) (name string, flags uint16, err error) {
 		return name, flags, fmt.Errorf("%s has a big-endian virtio_net_hdr, want the native order", name)
 	}
 	return name, flags, nil
+}
+
+// askHdrLen sets d.hdrLen to the size of the interface's VnetHdr. Further queues must have
+// the same. No size but the kernel's answer is ever used, since the guard depends on it.
+func (d *Device) askHdrLen(fd int, name string) error {
+	// The value has 32 bits; an int has 64 on some big-endian machines.
+	size, err := d.sys.getUint32(fd, unix.TUNGETVNETHDRSZ)
+	switch {
+	case err != nil:
+		return fmt.Errorf("TUNGETVNETHDRSZ: %w", err)
+	case size != offload.VnetHdrLen && size != offload.TunnelVnetHdrLen:
+		return fmt.Errorf("%s has a virtio_net_hdr of %d bytes, want %d or %d", name, size, offload.VnetHdrLen, offload.TunnelVnetHdrLen)
+	case d.hdrLen != 0 && int(size) != d.hdrLen:
+		return fmt.Errorf("%s has a virtio_net_hdr of %d bytes, and had %d", name, size, d.hdrLen)
+	}
+	d.hdrLen = int(size)
+	return nil
 }
 
 var errElsewhere = fmt.Errorf("the interface was in another network namespace: %w", unix.ENODEV)
@@ -304,12 +361,29 @@ func (d *Device) setOffloads(fds []int) (err error) {
 	return nil
 }
 
-const usoMask = unix.TUN_F_USO4 | unix.TUN_F_USO6
+const (
+	usoMask = unix.TUN_F_USO4 | unix.TUN_F_USO6
+	// tunnelMask is TUN_F_UDP_TUNNEL_GSO and TUN_F_UDP_TUNNEL_GSO_CSUM of
+	// include/uapi/linux/if_tun.h, Linux 6.17.
+	tunnelMask = 0x80 | 0x100
+
+	tso = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6
+)
 
 // negotiate sets and returns the largest mask that the kernel takes (T1). The mask
 // belongs to the interface and outlives its descriptors, so it is always set.
+//
+// Superpackets in tunnels come first, in one call with all that they need (set_offload,
+// drivers/net/tun.c, Linux 6.18): with a lesser mask in between, those in the queues of
+// others would be lost (tun_vnet_hdr_tnl_from_skb). A header for them is taken back only
+// after that mask was refused.
 func (d *Device) negotiate(fd int) (mask int, err error) {
-	const tso = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6
+	if d.hdrLen == offload.TunnelVnetHdrLen && !d.cfg.NoTunnels {
+		const all = tso | unix.TUN_F_TSO_ECN | usoMask | tunnelMask
+		if d.setOffload(fd, all) == nil {
+			return all, nil
+		}
+	}
 	for _, mask = range []int{tso | unix.TUN_F_TSO_ECN, tso, unix.TUN_F_CSUM, 0} {
 		if err = d.setOffload(fd, mask); err == nil || err == unix.EBADFD {
 			break
@@ -320,6 +394,15 @@ func (d *Device) negotiate(fd int) (mask int, err error) {
 	}
 	if mask&unix.TUN_F_CSUM != 0 && d.setOffload(fd, mask|usoMask) == nil {
 		mask |= usoMask
+	}
+	if d.hdrLen == offload.TunnelVnetHdrLen && d.ownHdrLen {
+		if err = d.sys.setPointer(fd, unix.TUNSETVNETHDRSZ, offload.VnetHdrLen); err == nil {
+			d.hdrLen = 0
+			err = d.askHdrLen(fd, d.name)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("%s: header size: %w", d.name, err)
+		}
 	}
 	return mask, nil
 }

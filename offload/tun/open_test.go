@@ -208,11 +208,15 @@ func TestHeaderSizeChanged(t *testing.T) {
 	if n != 0 || cause(err) != unix.EINVAL {
 		t.Errorf("written with a header of 12 bytes: %d, %v", n, err)
 	}
-	if s := r.stats(); s.Read.Invalid != 1 || len(bad) != 1 || bad[0] == nil || s.Write.Refused != 10 || s.Write.Superpackets != 0 || s.Refused != 0 {
+	invalid, failed := 1, 0
+	if r.dev.Features().Tunnels { // then the kernel refuses to write so short a header
+		invalid, failed = 0, 1
+	}
+	if s := r.stats(); int(s.Read.Invalid) != invalid || int(s.Read.Failed) != failed || len(bad) != invalid || invalid > 0 && bad[0] == nil || s.Write.Refused != 10 || s.Write.Superpackets != 0 || s.Refused != 0 {
 		t.Errorf("%+v, %v", s, bad)
 	}
 
-	size(10)
+	size(r.dev.VnetHdrLen())
 	must(t, r.far.Write(h, super))
 	bufs, sizes := buffers(64, 0, 1500)
 	if n, err := r.q.ReadBatch(bufs, sizes, 0); n != 10 || err != nil {

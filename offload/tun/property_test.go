@@ -144,7 +144,7 @@ func (m *machine) Send(t *rapid.T) {
 		if d.link.gone || d.file.closing {
 			continue
 		}
-		switch flow := index(t, len(m.flows), "flow"); rapid.IntRange(0, 5).Draw(t, "kind") {
+		switch flow := index(t, len(m.flows), "flow"); rapid.IntRange(0, 6).Draw(t, "kind") {
 		case 0, 1:
 			d.send(m.super(flow, rapid.SampledFrom([]int{3, 2, 45, 70}).Draw(t, "segments"), rapid.SampledFrom([]int{100, 8, 500}).Draw(t, "size")))
 		case 2, 3:
@@ -156,7 +156,34 @@ func (m *machine) Send(t *rapid.T) {
 		case 5:
 			n := rapid.SampledFrom([]int{0, 1, 65_575, 65_576, 70_000}).Draw(t, "length")
 			d.send(superpacket{data: make([]byte, n)})
+		case 6:
+			p := m.tunnelled(index(t, 4, "tunnel"), flow, rapid.SampledFrom([]int{3, 2, 45, 70}).Draw(t, "segments"), rapid.SampledFrom([]int{100, 8, 500}).Draw(t, "size"))
+			if rapid.IntRange(0, 3).Draw(t, "junk") == 0 {
+				p.honest = false
+				m.spoil(t, &p.hdr)
+			}
+			d.send(p)
 		}
+	}
+}
+
+// spoil changes a field of the VnetHdr of a superpacket in a tunnel.
+func (m *machine) spoil(t *rapid.T, h *model.VnetHdr) {
+	edge := rapid.SampledFrom([]uint16{0, 1, 19, 20, 21, 28, 40, 50, 70, 71, 255, 65535})
+	switch rapid.IntRange(0, 6).Draw(t, "field") {
+	case 0:
+		h.OuterTHOffset = edge.Draw(t, "outer_th_offset")
+	case 1:
+		h.InnerNHOffset = edge.Draw(t, "inner_nh_offset")
+	case 2:
+		h.CsumStart = edge.Draw(t, "csum_start")
+	case 3:
+		h.GSOType = rapid.Byte().Draw(t, "gso_type")
+	case 4:
+		h.GSOSize = edge.Draw(t, "gso_size")
+	case 5:
+		h.Flags = rapid.Byte().Draw(t, "flags")
+	case 6: // nothing: the kernel hands out what was not negotiated
 	}
 }
 
@@ -211,6 +238,7 @@ func (m *machine) Check(t *rapid.T) {
 func TestDevice(t *testing.T) {
 	t.Parallel()
 	ops, faults, calls := map[string]int{}, map[fault]int{}, 0
+	tunnelled, cut := uint64(0), 0
 	rapid.Check(t, func(t *rapid.T) {
 		s := newSim(t)
 		s.choose = func(n int) int { return index(t, n, "choice") }
@@ -219,6 +247,9 @@ func TestDevice(t *testing.T) {
 		cfg := Config{MultiQueue: true, Queues: rapid.IntRange(1, 2).Draw(t, "queues"), Backpressure: rapid.Bool().Draw(t, "backpressure")}
 		cfg.MTU = rapid.SampledFrom([]int{0, 68, 1420, 1500, 65535}).Draw(t, "MTU")
 		cfg.TxQueueLen = rapid.SampledFrom([]int{0, 1, 16, 500}).Draw(t, "queue length")
+		cfg.NoTunnels = rapid.IntRange(0, 3).Draw(t, "no tunnels") == 3
+		s.noOffload = rapid.SampledFrom([]int{0, 0, 0, 0x80, 0x100, 0x180}).Draw(t, "no offload")
+		s.noHdrLen = rapid.SampledFrom([]int{0, 0, 0, 24}).Draw(t, "no header")
 		s.noFeature = uint32(rapid.SampledFrom([]int{0, iffBackpressure}).Draw(t, "no feature"))
 		cfg.Coalesce.MaxUDPSegments = rapid.SampledFrom([]int{0, 128}).Draw(t, "most datagrams")
 		cfg.Record.Packets = rapid.SampledFrom([]int{0, 3}).Draw(t, "record")
@@ -226,6 +257,7 @@ func TestDevice(t *testing.T) {
 		t.Repeat(rapid.StateMachineActions(m))
 		m.finish()
 		calls += s.calls
+		tunnelled, cut = tunnelled+m.dev.Stats().Read.Tunnelled, cut+m.cutInTunnels
 		for k, n := range m.ops {
 			ops[k] += n
 		}
@@ -243,5 +275,5 @@ func TestDevice(t *testing.T) {
 		all += n
 	}
 	slices.Sort(list)
-	t.Logf("%d calls of the device %v, %d system calls, %d faults:\n%s", all, ops, calls, failed, strings.Join(list, "\n"))
+	t.Logf("%d superpackets in tunnels, %d of them cut; %d calls of the device %v, %d system calls, %d faults:\n%s", tunnelled, cut, all, ops, calls, failed, strings.Join(list, "\n"))
 }

@@ -68,7 +68,8 @@ func (q *Queue) Close() error {
 }
 
 // SyscallConn returns the descriptor, for operations that this package does not have.
-// Reading from it misses packets that were read but not handed out.
+// Reading from it misses packets that were read but not handed out. Each packet has a
+// virtio_net_hdr of Device.VnetHdrLen bytes in front.
 func (q *Queue) SyscallConn() (syscall.RawConn, error) { return q.file.SyscallConn() }
 
 // why turns an error of RawConn into the one that the caller gets.

@@ -16,9 +16,10 @@ const (
 	// maxPacket is the length of the longest IP packet: IPv6's header and 65,535
 	// bytes.
 	maxPacket = 40 + 65535
-	// readLen is one byte more than the longest packet takes. The kernel truncates a
-	// packet without a sign; the extra byte shows it.
-	readLen = offload.VnetHdrLen + maxPacket + 1
+	// readLen is one byte more than the longest packet takes after its VnetHdr. The kernel
+	// truncates a packet without a sign; the extra byte shows it. A superpacket in a
+	// tunnel is no longer than others (gso_features_check, net/core/dev.c, Linux 6.18).
+	readLen = maxPacket + 1
 	// maxDrain is the number of packets that one call takes from the kernel (T2), or
 	// more if they are one superpacket. More at a time would leave the cache before
 	// the caller comes to them.
@@ -69,7 +70,7 @@ func (r *reader) init(q *Queue) {
 	r.mu = q.dev.sys.mutex()
 	r.named = named{op: "read", device: q.dev.name}
 	r.step, r.once = r.drain, r.one
-	r.buf = make([]byte, readLen)
+	r.buf = make([]byte, q.dev.hdrLen+readLen)
 }
 
 // ReadBatch waits for a packet. Then it takes the packets that are ready, about 64,
@@ -210,8 +211,9 @@ func (r *reader) one(fd uintptr) bool {
 func (r *reader) read(fd int) error {
 	r.reads++
 	n, err := r.q.dev.sys.read(fd, r.buf)
+	hdrLen := r.q.dev.hdrLen
 	switch {
-	case err == nil && n < offload.VnetHdrLen:
+	case err == nil && n < hdrLen:
 		return r.fails(io.ErrUnexpectedEOF)
 	case err == unix.EAGAIN:
 		r.failed = 0
@@ -224,8 +226,8 @@ func (r *reader) read(fd int) error {
 	r.failed = 0
 	r.counted = false
 	r.d.Reads++
-	r.pkt = r.buf[offload.VnetHdrLen:n]
-	r.hdr, r.bad = offload.ParseVnetHdr(r.buf[:n])
+	r.pkt = r.buf[hdrLen:n]
+	r.hdr, r.bad = parseVnetHdr(r.buf[:hdrLen])
 	switch {
 	case n == len(r.buf):
 		r.bad = errTruncated
@@ -242,12 +244,28 @@ func (r *reader) read(fd int) error {
 	}
 	if r.hdr.GSOType != offload.GSONone {
 		r.d.Superpackets++
+		if r.hdr.GSOType&tunnelTypes != 0 {
+			r.d.Tunnelled++
+		}
 	}
 	if r.q.dev.rec != nil {
 		r.q.dev.rec.read(r.hdr, r.pkt)
 	}
 	r.told = r.q.dev.cfg.Observer.Read != nil
 	return nil
+}
+
+// parseVnetHdr decodes a VnetHdr of either size. Without a tunnel its offsets are zero:
+// kernels before 6.17 leave their bytes as they were (tun_put_user).
+func parseVnetHdr(b []byte) (offload.VnetHdr, error) {
+	if len(b) < offload.TunnelVnetHdrLen {
+		return offload.ParseVnetHdr(b)
+	}
+	h, err := offload.ParseTunnelVnetHdr(b)
+	if h.GSOType&tunnelTypes == 0 {
+		h.OuterTHOffset, h.InnerNHOffset = 0, 0
+	}
+	return h, err
 }
 
 // fails counts a read that failed. It returns the error if too many have failed.

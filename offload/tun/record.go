@@ -128,6 +128,9 @@ func headersOf(h offload.VnetHdr, b []byte) (n, end int) {
 	if partial && int(h.CsumStart) > l4 {
 		l4 = int(h.CsumStart) // the checksum of an encapsulated packet
 	}
+	if h.GSOType&tunnelTypes != 0 && protocolOf(h.GSOType&^tunnelTypes)&(TCPv4|TCPv6) != 0 {
+		proto = 6 // in the tunnel, where csum_start is
+	}
 	n = l4 + 8
 	switch rest := b[min(l4, len(b)):]; {
 	case proto == 6 && len(rest) >= 20:
@@ -243,7 +246,8 @@ func plain(c rune) rune {
 
 func caseHdr(h offload.VnetHdr) pkts.VnetHdr {
 	return pkts.VnetHdr{Flags: uint8(h.Flags), GSOType: uint8(h.GSOType), HdrLen: h.HdrLen,
-		GSOSize: h.GSOSize, CsumStart: h.CsumStart, CsumOffset: h.CsumOffset}
+		GSOSize: h.GSOSize, CsumStart: h.CsumStart, CsumOffset: h.CsumOffset,
+		OuterTHOffset: h.OuterTHOffset, InnerNHOffset: h.InnerNHOffset}
 }
 
 func caseConfig(c offload.Config) pkts.Config {

@@ -3,6 +3,7 @@
 package tun
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -36,6 +37,8 @@ type sim struct {
 	ns        int // of the caller
 	now       time.Time
 	noFeature uint32          // features that TUNGETFEATURES does not have
+	noOffload int             // bits for which TUNSETOFFLOAD gives EINVAL, on every interface
+	noHdrLen  int             // a size that TUNSETVNETHDRSZ refuses; 0 for none
 	waits     uint64          // times that a writer waited
 	writes    int             // calls of writev that have ended
 	wrote     func(a attempt) // called for each writev; may be nil
@@ -55,7 +58,7 @@ type link struct {
 	mtu, txQueueLen uint32
 	had             map[uint16][]uint32                     // the values of a setting so far, by its attribute
 	refuses         func(h model.VnetHdr, packets int) bool // superpackets for which writev gives EINVAL
-	unsupported     int                                     // bits for which TUNSETOFFLOAD gives EINVAL
+	masks           []int                                   // that were set so far
 	notNative, dead bool                                    // the VnetHdr's byte order is not native; every read fails
 	fds             []*desc
 }
@@ -74,10 +77,12 @@ type desc struct {
 	file    *simFile
 }
 
-// superpacket is a VnetHdr and a packet.
+// superpacket is a VnetHdr and a packet. If it is honest, a kernel may have handed it out,
+// and it knows what was negotiated.
 type superpacket struct {
-	hdr  model.VnetHdr
-	data []byte
+	hdr    model.VnetHdr
+	data   []byte
+	honest bool
 }
 
 // attempt is a call of writev.
@@ -136,8 +141,22 @@ func (d *desc) wake() {
 	}
 }
 
-// send puts a packet into the queue of a descriptor.
+// takesTunnels reports whether superpackets in tunnels were negotiated.
+func (l *link) takesTunnels() bool { return l.mask&tunnelMask != 0 && l.hdrLen == 24 }
+
+// send puts a packet into the queue of a descriptor. The kernel cuts what the interface does
+// not take.
 func (d *desc) send(p superpacket) {
+	if p.honest && p.hdr.GSOType&tunnels != 0 && !d.link.takesTunnels() {
+		list, err := p.cut()
+		if err != nil {
+			panic(err)
+		}
+		for _, b := range list {
+			d.send(superpacket{data: b})
+		}
+		return
+	}
 	d.in = append(d.in, p)
 	if d.file != nil {
 		d.file.r.ready = true
@@ -210,6 +229,9 @@ func (s *sim) ioctl(name string, fd int, do func(d *desc) error) error {
 func (s *sim) ifreq(fd int, request uint, ifr *unix.Ifreq) error {
 	switch request {
 	case unix.TUNSETIFF:
+		if ifr.Uint16()&unix.IFF_TUN_EXCL != 0 {
+			return s.ioctl("TUNSETIFF EXCL", fd, func(d *desc) error { return s.attach(d, ifr) })
+		}
 		return s.ioctl("TUNSETIFF", fd, func(d *desc) error { return s.attach(d, ifr) })
 	case unix.TUNGETIFF:
 		return s.ioctl("TUNGETIFF", fd, func(d *desc) error {
@@ -288,6 +310,8 @@ func (s *sim) attach(d *desc, ifr *unix.Ifreq) error {
 		return unix.EEXIST
 	case ifr.Uint16()&iffBackpressure != 0 && s.noFeature&iffBackpressure != 0:
 		s.Fatalf("IFF_BACKPRESSURE is asked for, which this kernel does not have")
+	case l != nil && ifr.Uint16()&unix.IFF_TUN_EXCL != 0:
+		return unix.EBUSY
 	case l == nil && strings.ContainsAny(name, " :/"):
 		return unix.EINVAL
 	case l == nil:
@@ -348,19 +372,30 @@ func (s *sim) setInt(fd int, request uint, v int) error {
 		s.Fatalf("request %#x is not simulated", request)
 	}
 	return s.attached("TUNSETOFFLOAD", fd, func(l *link) error {
-		if v&l.unsupported != 0 {
+		const plain = unix.TUN_F_TSO4 | unix.TUN_F_TSO6 | usoMask
+		switch { // set_offload
+		case v&s.noOffload != 0, v != 0 && v&unix.TUN_F_CSUM == 0,
+			v&tunnelMask != 0 && v&plain == 0, v&tunnelMask == 0x100:
 			return unix.EINVAL
 		}
 		l.mask = v
+		l.masks = append(l.masks, v)
 		return nil
 	})
 }
 
 func (s *sim) setPointer(fd int, request uint, v int) error {
-	return s.attached(s.name(request), fd, func(l *link) error {
-		if request == unix.TUNSETVNETHDRSZ {
+	name := s.name(request)
+	if request == unix.TUNSETVNETHDRSZ && v == 24 {
+		name += " 24" // which may fail
+	}
+	return s.attached(name, fd, func(l *link) error {
+		switch {
+		case request == unix.TUNSETVNETHDRSZ && v == s.noHdrLen:
+			return unix.EINVAL
+		case request == unix.TUNSETVNETHDRSZ:
 			l.hdrLen = v
-		} else {
+		default:
 			l.notNative = v != 0
 		}
 		return nil
@@ -458,30 +493,55 @@ func (s *sim) read(fd int, b []byte) (int, error) {
 	}
 	p := d.in[0]
 	d.in = d.in[1:]
-	n := copy(b, p.bytes())
+	if p.honest && p.hdr.GSOType&tunnels != 0 && !d.link.takesTunnels() { // tun_vnet_hdr_tnl_from_skb
+		d.failed++
+		return -1, unix.EINVAL
+	}
+	if p.hdr.GSOType&tunnels == 0 || d.link.hdrLen < 24 { // nothing says where they are
+		p.hdr.OuterTHOffset, p.hdr.InnerNHOffset = 0, 0
+	}
+	n := copy(b, p.bytes(d.link.hdrLen))
 	d.handed = append(d.handed, p)
 	return n, nil
 }
 
-// bytes returns the VnetHdr and the packet.
-func (p superpacket) bytes() []byte {
+// tunnels has the bits of superpackets in tunnels.
+const tunnels = 0x60
+
+// bytes returns the VnetHdr, of 10 bytes or of 24, and the packet. Between the fields of 10
+// bytes and the offsets are those that nobody reads. In a header without a tunnel, what
+// comes after 10 bytes is left over from before.
+func (p superpacket) bytes(hdrLen int) []byte {
 	h := p.hdr
 	b := []byte{h.Flags, h.GSOType}
+	order := binary.AppendByteOrder(binary.NativeEndian)
+	if hdrLen == 24 && h.GSOType&tunnels != 0 {
+		order = binary.LittleEndian
+	}
 	for _, v := range []uint16{h.HdrLen, h.GSOSize, h.CsumStart, h.CsumOffset} {
-		b = binary.NativeEndian.AppendUint16(b, v)
+		b = order.AppendUint16(b, v)
+	}
+	if b = append(b, "LEFT OVER FROM BEFORE"...)[:hdrLen]; hdrLen == 24 && h.GSOType&tunnels != 0 {
+		binary.LittleEndian.PutUint16(b[20:], h.OuterTHOffset)
+		binary.LittleEndian.PutUint16(b[22:], h.InnerNHOffset)
 	}
 	return append(b, p.data...)
 }
 
-// parseSuperpacket is the inverse of bytes.
-func parseSuperpacket(b []byte) superpacket {
+// written is the inverse of bytes, for what may be written: nothing in a tunnel, and zeros
+// after 10 bytes.
+func (s *sim) written(b []byte, hdrLen int) superpacket {
 	u16 := binary.NativeEndian.Uint16
-	return superpacket{model.VnetHdr{Flags: b[0], GSOType: b[1], HdrLen: u16(b[2:]), GSOSize: u16(b[4:]), CsumStart: u16(b[6:]), CsumOffset: u16(b[8:])}, b[10:]}
+	p := superpacket{hdr: model.VnetHdr{Flags: b[0], GSOType: b[1], HdrLen: u16(b[2:]), GSOSize: u16(b[4:]), CsumStart: u16(b[6:]), CsumOffset: u16(b[8:])}, data: b[hdrLen:]}
+	if p.hdr.GSOType&tunnels != 0 || bytes.Count(b[10:hdrLen], []byte{0}) != hdrLen-10 {
+		s.Fatalf("a VnetHdr is written as %x", b[:hdrLen])
+	}
+	return p
 }
 
 // superOf returns a superpacket of package scenario.
 func superOf(h pkts.VnetHdr, b []byte) superpacket {
-	return superpacket{model.VnetHdr{Flags: h.Flags, GSOType: h.GSOType, HdrLen: h.HdrLen, GSOSize: h.GSOSize, CsumStart: h.CsumStart, CsumOffset: h.CsumOffset}, b}
+	return superpacket{hdr: model.VnetHdr(h), data: b}
 }
 
 // cut returns the packets that p stands for, or an error.
@@ -491,7 +551,7 @@ func (p superpacket) cut() ([][]byte, error) { return model.Segment(p.hdr, p.dat
 var errShort = errors.New("a part only")
 
 // writev is tun_get_user. A real kernel may crash if the guard refuses what it is given.
-func (s *sim) writev(fd int, iov []unix.Iovec) (int, error) {
+func (s *sim) writev(fd, hdrLen int, iov []unix.Iovec) (int, error) {
 	began := s.writes
 	s.pause("writev", nil)
 	s.writes++
@@ -500,10 +560,13 @@ func (s *sim) writev(fd int, iov []unix.Iovec) (int, error) {
 	for _, v := range iov {
 		b = append(b, unsafe.Slice(v.Base, v.Len)...)
 	}
-	if len(b) < 10 || len(iov) > 1024 {
+	if len(b) < hdrLen || len(iov) > 1024 {
 		s.Fatalf("writev of %d bytes in %d pieces", len(b), len(iov))
 	}
-	p := parseSuperpacket(b)
+	if d.link != nil && d.link.hdrLen != hdrLen {
+		s.Fatalf("writev with a VnetHdr of %d bytes, the interface has %d", hdrLen, d.link.hdrLen)
+	}
+	p := s.written(b, hdrLen)
 	if err := guard.Check(p.hdr.GSOType, p.data); err != nil {
 		s.Fatalf("writev: %v: %+v %x", err, p.hdr, p.data)
 	}

@@ -30,6 +30,7 @@ type Stats struct {
 type ReadStats struct {
 	Reads        uint64 // packets and superpackets that the kernel handed out
 	Superpackets uint64 // those of them with a GSO type
+	Tunnelled    uint64 // those of the superpackets that are in a UDP tunnel
 	Truncated    uint64 // longer than any IP packet, dropped
 	Invalid      uint64 // without bytes, or refused by Segmenter.Reset, dropped
 	Failed       uint64 // reads that failed, each of which may have lost a packet
@@ -41,6 +42,7 @@ type ReadStats struct {
 func (s *ReadStats) add(d *ReadStats) {
 	s.Reads += d.Reads
 	s.Superpackets += d.Superpackets
+	s.Tunnelled += d.Tunnelled
 	s.Truncated += d.Truncated
 	s.Invalid += d.Invalid
 	s.Failed += d.Failed

@@ -36,6 +36,7 @@ func (d *Device) SetMTU(int) error                    { return errNoLinux }
 func (d *Device) SetTxQueueLen(int) error             { return errNoLinux }
 func (d *Device) Stats() Stats                        { return Stats{} }
 func (d *Device) TxQueueLen() (int, error)            { return 0, errNoLinux }
+func (d *Device) VnetHdrLen() int                     { return 0 }
 
 // Queue exists only so that programs compile.
 type Queue struct{}

@@ -34,8 +34,8 @@ type system interface {
 	setLink(index int, attr uint16, v uint32) error // RTM_SETLINK
 
 	read(fd int, b []byte) (int, error)
-	writev(fd int, iov []unix.Iovec) (int, error)
-	poll(fds []unix.PollFd) (int, error) // does not wait
+	writev(fd, hdrLen int, iov []unix.Iovec) (int, error) // hdrLen: bytes of the VnetHdr
+	poll(fds []unix.PollFd) (int, error)                  // does not wait
 }
 
 // file is an open descriptor in Go's poller: the part of os.File that this package
@@ -143,15 +143,19 @@ const leastHeaders = 28
 
 // writev passes the pieces to the guard and then writes them. There is no other write
 // in this package. The first piece has the VnetHdr and, for a superpacket, all of its
-// headers. An Iovec holds a pointer, not a number, so the garbage collector does not
+// headers; hdrLen is the size of the VnetHdr. If the interface had a shorter one, the
+// kernel would find zeros where the IP version belongs, and refuse. An Iovec holds a pointer, not a number, so the garbage collector does not
 // free memory that the kernel reads.
-func (kernel) writev(fd int, iov []unix.Iovec) (int, error) {
+func (kernel) writev(fd, hdrLen int, iov []unix.Iovec) (int, error) {
 	front := unsafe.Slice(iov[0].Base, iov[0].Len)
-	gsoType, headers := front[1], front[offload.VnetHdrLen:]
+	gsoType, headers, innerNH := front[1], front[hdrLen:], 0
+	if hdrLen >= offload.TunnelVnetHdrLen {
+		innerNH = int(binary.LittleEndian.Uint16(front[22:])) // inner_nh_offset
+	}
 	if gsoType != 0 && len(headers) < leastHeaders {
 		return 0, guard.ErrFragment // the guard cannot judge it
 	}
-	if err := guard.Check(gsoType, headers); err != nil {
+	if err := guard.CheckTunnel(gsoType, innerNH, headers); err != nil {
 		return 0, err
 	}
 	n, _, errno := unix.Syscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(iov))), uintptr(len(iov)))

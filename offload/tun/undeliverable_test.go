@@ -42,9 +42,19 @@ func TestReadBehind(t *testing.T) {
 		}
 	}
 	kinds := map[string]func(w *world, n int){ // makes n packets
-		"type 9":        each(func(w *world) superpacket { return superpacket{model.VnetHdr{GSOType: 9}, w.packet(0, 100)} }),
-		"gso_size 0":    each(func(w *world) superpacket { return superpacket{model.VnetHdr{GSOType: 1}, w.packet(0, 100)} }),
-		"RSC_INFO":      each(func(w *world) superpacket { return superpacket{model.VnetHdr{Flags: 4}, nil} }),
+		"type 9":     each(func(w *world) superpacket { return superpacket{hdr: model.VnetHdr{GSOType: 9}, data: w.packet(0, 100)} }),
+		"gso_size 0": each(func(w *world) superpacket { return superpacket{hdr: model.VnetHdr{GSOType: 1}, data: w.packet(0, 100)} }),
+		"in a tunnel, which has none": each(func(w *world) superpacket {
+			p := w.super(0, 3, 100)
+			p.hdr.GSOType |= 0x20
+			return p
+		}),
+		"in a tunnel, cut off": each(func(w *world) superpacket {
+			p := w.tunnelled(0, 0, 3, 100)
+			p.data = p.data[:60]
+			return p
+		}),
+		"RSC_INFO":      each(func(w *world) superpacket { return superpacket{hdr: model.VnetHdr{Flags: 4}} }),
 		"empty":         each(func(w *world) superpacket { return superpacket{} }),
 		"70,000 bytes":  each(func(w *world) superpacket { return superpacket{data: make([]byte, 70_000)} }),
 		"short buffer":  each(func(w *world) superpacket { return superpacket{data: w.packet(0, 400)} }),

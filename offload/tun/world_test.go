@@ -36,6 +36,8 @@ type world struct {
 	observed *Stats            // what an observer counts, or nil
 	ops      map[string]int    // calls of the device that have returned
 	before   int               // what fatal returned when the device was locked
+
+	cutInTunnels int // superpackets in tunnels that were cut
 }
 
 // simQueue is a queue with its model.
@@ -85,7 +87,12 @@ func newWorld(s *sim, cfg Config, observe bool) *world {
 // isConfigured checks the settings of an interface that was opened without faults.
 func (w *world) isConfigured(cfg Config) {
 	want := Features{Csum: true, TSO: true, TSOECN: true, USO: true, Backpressure: cfg.Backpressure && w.noFeature&iffBackpressure == 0}
-	if l, got := w.link, w.dev.Features(); got != want || l.backpressure != want.Backpressure ||
+	want.Tunnels = !cfg.NoTunnels && w.noOffload&tunnelMask == 0 && w.noHdrLen != 24
+	hdrLen := 10
+	if want.Tunnels {
+		hdrLen = 24
+	}
+	if l, got := w.link, w.dev.Features(); got != want || l.hdrLen != hdrLen || w.dev.VnetHdrLen() != hdrLen || l.takesTunnels() != want.Tunnels || l.backpressure != want.Backpressure ||
 		int(l.mtu) != cmp.Or(cfg.MTU, 1500) || int(l.txQueueLen) != cmp.Or(cfg.TxQueueLen, 500) {
 		w.Fatalf("%+v, MTU %d, TxQueueLen %d, of %+v", got, l.mtu, l.txQueueLen, cfg)
 	}
@@ -140,6 +147,43 @@ func (w *world) super(flow, n, size int) superpacket {
 	w.flows[flow] = p
 	w.flows[flow].ID += uint16(n - 1)
 	return superOf(p.Super(size))
+}
+
+// tunnelled returns the next n packets of a flow as a superpacket in a tunnel: 0 to 3, over
+// IPv4 or IPv6, without a checksum and with one.
+func (w *world) tunnelled(kind, flow, n, size int) superpacket {
+	inner := w.super(flow, n, size)
+	const udpHdr, vxlan = 8, 8 + 14
+	h := inner.hdr
+	outer := []byte{0x45, 0, 0, 0, 0, byte(w.serial), 0x40, 0, 64, 17, 0, 0, 198, 51, 100, 1, 198, 51, 100, 2}
+	if h.GSOType |= 0x20; kind&1 != 0 {
+		h.GSOType ^= 0x60
+		outer = make([]byte, 40)
+		outer[0], outer[6], outer[7], outer[23], outer[39] = 0x60, 17, 64, 1, 2
+	}
+	th := len(outer)
+	outer = append(outer, make([]byte, udpHdr+vxlan)...)
+	length := len(outer) - th + len(inner.data)
+	binary.BigEndian.PutUint16(outer[th+2:], 4789)
+	binary.BigEndian.PutUint16(outer[th+4:], uint16(length))
+	if th == 20 {
+		binary.BigEndian.PutUint16(outer[2:], uint16(th+length))
+		binary.BigEndian.PutUint16(outer[10:], offload.Checksum(outer[:20], 0))
+	} else {
+		binary.BigEndian.PutUint16(outer[4:], uint16(length))
+	}
+	if kind&2 != 0 {
+		h.Flags |= 8
+		src, dst := outer[th-8:th-4], outer[th-4:th]
+		if th == 40 {
+			src, dst = outer[8:24], outer[24:40]
+		}
+		binary.BigEndian.PutUint16(outer[th+6:], offload.PseudoHeaderSum(17, src, dst, length))
+	}
+	h.OuterTHOffset, h.InnerNHOffset = uint16(th), uint16(len(outer))
+	h.CsumStart += h.InnerNHOffset
+	h.HdrLen += h.InnerNHOffset
+	return superpacket{h, append(outer, inner.data...), true}
 }
 
 // patterned returns n buffers with room after the offset, filled with a pattern. Their
@@ -247,6 +291,9 @@ func (x *simQueue) take() {
 		if p.hdr.GSOType != 0 {
 			r.Superpackets++
 		}
+		if p.hdr.GSOType&tunnels != 0 {
+			r.Tunnelled++
+		}
 		list, err := p.cut()
 		switch {
 		case len(p.data) > 40+65535:
@@ -257,6 +304,9 @@ func (x *simQueue) take() {
 			list = nil
 		case err != nil:
 			r.Invalid++
+		}
+		if p.hdr.GSOType&tunnels != 0 && len(list) > 1 {
+			x.cutInTunnels++
 		}
 		for _, b := range list {
 			x.left = append(x.left, segment{b, false})
@@ -476,8 +526,8 @@ func (w *world) addQueue() (*simQueue, error) {
 		w.Fatalf("AddQueue ignores a failure, of %v", w.faults)
 	case err == nil:
 		at := slices.IndexFunc(w.link.fds, func(d *desc) bool { return d.file == q.file })
-		if at < 0 || w.link.mask != w.dev.mask {
-			w.Fatalf("AddQueue has added a queue of another interface, or changed the offloads to %#x", w.link.mask)
+		if at < 0 || w.link.mask != w.dev.mask || w.link.hdrLen != w.dev.hdrLen {
+			w.Fatalf("AddQueue has added a queue of another interface, or changed the offloads to %#x or the header to %d bytes", w.link.mask, w.link.hdrLen)
 		}
 		return w.adopt(q, w.link.fds[at]), nil
 	case errors.Is(err, ErrGone) && !w.link.gone && !w.injected("TUNGETIFF", unix.EBADFD),
@@ -521,6 +571,10 @@ func (w *world) number(s setting, v int) {
 func (w *world) fatal() (n int) {
 	for f, k := range w.faults {
 		switch f.call {
+		case "TUNSETIFF EXCL":
+			if f.err != unix.EBUSY { // then there is one of the name
+				n += k
+			}
 		case "open", "fcntl", "TUNSETIFF", "TUNSETVNETHDRSZ", "TUNSETVNETLE", "TUNGETVNETHDRSZ":
 			n += k
 		case "TUNSETOFFLOAD", "RTM_SETLINK":

@@ -26,6 +26,7 @@ type writer struct {
 	iov      []unix.Iovec
 	used     int // elements of iov and pieces used since they were cleared
 	pieces   [][]byte
+	front    []byte // the first piece, if its VnetHdr is longer than the Coalescer's
 	poll     [1]unix.PollFd
 
 	batch // of the call that runs
@@ -207,6 +208,7 @@ func (w *writer) isOff(p *offload.Superpacket) bool {
 func (w *writer) super(fd uintptr, p *offload.Superpacket) bool {
 	h := p.VnetHdr()
 	w.pieces = p.Buffers(w.pieces[:0])
+	w.lengthen()
 	err := w.writev(fd)
 	if err == unix.EAGAIN || err == unix.EINTR {
 		return false
@@ -229,7 +231,7 @@ func (w *writer) super(fd uintptr, p *offload.Superpacket) bool {
 // tried again.
 func (w *writer) packet(fd uintptr, p *offload.Superpacket) bool {
 	pkt := w.pkts[p.Packets()[w.member]]
-	w.pieces = append(w.pieces[:0], zeroVnetHdr[:], pkt)
+	w.pieces = append(w.pieces[:0], zeroVnetHdr[:w.q.dev.hdrLen], pkt)
 	err := w.writev(fd)
 	if err == unix.EAGAIN || err == unix.EINTR {
 		return false
@@ -245,7 +247,20 @@ func (w *writer) packet(fd uintptr, p *offload.Superpacket) bool {
 	return true
 }
 
-var zeroVnetHdr [offload.VnetHdrLen]byte
+var zeroVnetHdr [offload.TunnelVnetHdrLen]byte
+
+// lengthen gives w.pieces a VnetHdr of the interface's size. What is added is zero: no
+// superpacket is written in a tunnel.
+func (w *writer) lengthen() {
+	if w.q.dev.hdrLen == offload.VnetHdrLen {
+		return
+	}
+	front := w.pieces[0]
+	w.front = append(w.front[:0], front[:offload.VnetHdrLen]...)
+	w.front = append(w.front, zeroVnetHdr[offload.VnetHdrLen:w.q.dev.hdrLen]...)
+	w.front = append(w.front, front[offload.VnetHdrLen:]...)
+	w.pieces[0] = w.front
+}
 
 // outcome counts the result of a write that stood for n packets.
 func (w *writer) outcome(h offload.VnetHdr, n, length int, err error) {
@@ -319,7 +334,7 @@ func (w *writer) newRefusal(h offload.VnetHdr, length, packets int, err error) *
 	}
 	for i, b := range w.pieces {
 		if i == 0 {
-			b = b[offload.VnetHdrLen:]
+			b = b[w.q.dev.hdrLen:]
 		}
 		r.Header = append(r.Header, b[:min(len(b), most-len(r.Header))]...)
 	}
@@ -381,7 +396,7 @@ func (w *writer) writev(fd uintptr) error {
 	}
 	w.iov = iov
 	w.used = max(w.used, len(w.pieces))
-	n, err := w.q.dev.sys.writev(int(fd), iov)
+	n, err := w.q.dev.sys.writev(int(fd), w.q.dev.hdrLen, iov)
 	if err == nil && n != length {
 		return io.ErrShortWrite
 	}

@@ -52,7 +52,7 @@ var skips = map[string]map[string]string{
 	Device: {
 		"TestWrite/udp=true/v6=false": "uso", "TestWrite/udp=true/v6=true": "uso", "TestSwitches": "uso", "TestSameMask": "uso",
 		"TestRefused/udp=true/v6=false": "uso", "TestRefused/udp=true/v6=true": "uso", "TestRefusedLongUDP": "uso",
-		"TestBackpressureLive": "backpressure",
+		"TestBackpressureLive": "backpressure", "TestTunnelsLive": tunnels,
 	},
 	Harness: {"TestOraclesAgree": gate, "TestTunnels": tunnels, "TestTunnelsToTUN": tunnels},
 }

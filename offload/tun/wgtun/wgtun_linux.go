@@ -172,7 +172,8 @@ func (d *Device) Events() <-chan wg.Event { return d.events }
 func (d *Device) BatchSize() int { return batchSize }
 
 // File returns a duplicate of the descriptor, which the caller must close, or nil if
-// none can be made.
+// none can be made. Each packet on it has a virtio_net_hdr of TUN().VnetHdrLen bytes in
+// front.
 func (d *Device) File() *os.File {
 	fd, err := duplicate(d.queue)
 	if err != nil {
