@@ -36,7 +36,8 @@ func TestRecords(t *testing.T) {
 	old := step{series: kernels.All[1], name: Device, about: Device, program: "device"}
 	without := slices.Sorted(maps.Keys(skips[Device])) // all of them because USO is missing
 	skipped := "--- SKIP: " + strings.Join(without, " (0s)\n--- SKIP: ") + " (0s)\n"
-	const one = "--- SKIP: TestBackpressureLive (0s)\n" // it came with Linux 7.3
+	const one = "--- SKIP: TestBackpressureLive (0s)\n--- SKIP: TestTunnelsLive (0s)\n" // they came with Linux 7.3 and 6.17
+	const both = "TestBackpressureLive, TestTunnelsLive"
 	tunnel := step{series: kernels.All[3], name: first, about: "K1 to K5", program: "tunproof"}
 	device := step{series: kernels.All[2], name: Device, about: Device, program: "device"}
 	const features = `"features":{"root":true,"small-gso":true,"held-cwr":true,"hop-by-hop":true,"hop-limit-flow":true,"uso":false}`
@@ -64,8 +65,8 @@ func TestRecords(t *testing.T) {
 		{"panic", live, kernels.Outcome{Ended: kernels.Panicked, Console: "Oops"}, "said\n", "violated: kernel panic\nsaid\nOops", ""},
 		{"hang", device, kernels.Outcome{Ended: kernels.TimedOut}, "SIGQUIT\n", "violated: timed out\nSIGQUIT", ""},
 		{"stuck", device, kernels.Outcome{Ended: kernels.Stuck}, "", "violated: guest stuck", ""},
-		{"tests", device, kernels.Outcome{}, "--- PASS: TestA (0.1s)\n    --- PASS: TestA/b (0.1s)\n" + one, "holds: skipped, as expected: TestBackpressureLive", ""},
-		{"a test skipped", device, kernels.Outcome{}, "--- PASS: TestA (0.1s)\n--- SKIP: TestB (0s)\n" + one, "violated: skipped: TestB, TestBackpressureLive; expected to be: TestBackpressureLive", ""},
+		{"tests", device, kernels.Outcome{}, "--- PASS: TestA (0.1s)\n    --- PASS: TestA/b (0.1s)\n" + one, "holds: skipped, as expected: " + both, ""},
+		{"a test skipped", device, kernels.Outcome{}, "--- PASS: TestA (0.1s)\n--- SKIP: TestB (0s)\n" + one, "violated: skipped: TestB, " + both + "; expected to be: " + both, ""},
 		{"tests without USO", old, kernels.Outcome{}, "--- PASS: TestA (0.1s)\n" + skipped, "holds: skipped, as expected: " + strings.Join(without, ", "), ""},
 		{"a test not skipped", old, kernels.Outcome{}, "--- PASS: TestA (0.1s)\n", "violated: skipped: ; expected to be: " + strings.Join(without, ", "), ""},
 		{"a test failed", device, kernels.Outcome{Code: 1}, "--- PASS: TestA (0.1s)\n--- FAIL: TestB (0s)\n", "violated: tests failed: TestB", ""},
