@@ -27,7 +27,13 @@ func (m *Matcher) changes(ctx context.Context, left [2][]*unit) {
 		if ctx.Err() != nil {
 			return
 		}
-		if w := m.closest(u, index); w != nil {
+		w := m.closest(u, index)
+		switch {
+		case w == nil:
+		case (!u.ownID() || !w.ownID()) && m.atomicHash(u) == m.atomicHash(w): // of several equal packets
+			m.Summary.AtomicIDs++
+			m.pair(u, w)
+		default:
 			m.report(m.changed(u, w))
 		}
 	}

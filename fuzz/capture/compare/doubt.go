@@ -86,6 +86,9 @@ func (f *flow) opaque() bool {
 // aboutLengths reports whether a finding may come from a wrong length of segments.
 func aboutLengths(f Finding) bool {
 	names := f.FieldNames()
+	if slices.Equal(names, []string{"ip.id", "ip.checksum"}) { // cutting gave it
+		return f.Segments[Before] > 1 || f.Segments[After] > 1
+	}
 	if f.What == Changed && !slices.Contains(names, "length") && !slices.Contains(names, "payload") {
 		return false
 	}

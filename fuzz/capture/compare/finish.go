@@ -92,7 +92,6 @@ func (m *Matcher) Finish(ctx context.Context) error {
 	m.settling, m.finishing = true, true
 	m.translateRest()
 	m.settle()
-	m.cutCopied()
 	for o := range m.orders.Values() {
 		o.common(m)
 	}
@@ -164,15 +163,15 @@ func (m *Matcher) cutLast() {
 	}
 }
 
-// cutCopied cuts short TCP superpackets of which the other side has the first segment, if
-// copies of all other segments came through: a copy that was sent later took their place.
-func (m *Matcher) cutCopied() {
-	for side := range m.pending {
-		for _, u := range m.pending[side].all() {
-			if u.Proto != 6 || u.of != nil || !u.stream() {
+// cutCopied cuts TCP superpackets of a flow of which the other side has the first segments,
+// if copies of all others came through: a copy that was sent later took their place.
+func (m *Matcher) cutCopied(f *flow) {
+	for side := range f.waiting {
+		for _, u := range slices.Clone(f.waiting[side].units) {
+			if !u.waiting || u.Proto != 6 || u.of != nil || !u.stream() {
 				continue
 			}
-			for _, w := range u.flow.recent(1 - side) {
+			for _, w := range f.recent(1 - side) {
 				if w.waiting && w.of == nil && seq(w) == seq(u) && bytes.HasPrefix(u.payload(), w.payload()) && m.restCopied(u, w) && m.cut(u, len(w.payload())) {
 					break
 				}
@@ -181,17 +180,25 @@ func (m *Matcher) cutCopied() {
 	}
 }
 
-// restCopied reports whether w is the first segment of u, and copies of all others came
-// through.
+// restCopied reports whether w is the first segment of u, and copies of others came through,
+// of all that do not wait on the other side too.
 func (m *Matcher) restCopied(u, w *unit) bool {
 	list := m.segments(u, len(w.payload()))
 	if list == nil || m.hash(list[0].b) != w.hash {
 		return false
 	}
-	return !slices.ContainsFunc(list[1:], func(s *unit) bool {
-		_, was := m.copies.Has(m.hash(s.b))
-		return !was
-	})
+	copied := false
+	for _, s := range list[1:] {
+		h := m.hash(s.b)
+		if m.pending[w.side].peek(h) != nil {
+			continue
+		}
+		if _, was := m.copies.Has(h); !was {
+			return false
+		}
+		copied = true
+	}
+	return copied
 }
 
 // flowLeft reports the units of a flow that still wait. If no packet of the flow is

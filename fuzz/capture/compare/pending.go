@@ -200,7 +200,7 @@ func (m *Matcher) nearAt(side, number int, at time.Time) (first, last bool) {
 		least, most = -most, -least
 	}
 	if whole, spread := other.last.Sub(other.first), most-least; m.took.known && spread < whole/4 {
-		margin := spread / 4 // others may take longer than those that were seen
+		margin := spread / 2 // others may take longer than those that were seen
 		return at.Add(least - margin).Before(other.first), at.Add(most + margin).After(other.last)
 	}
 	if m.Summary.Cut == [2]int{} && m.Summary.Recut == [2]int{} {

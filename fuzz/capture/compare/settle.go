@@ -24,6 +24,9 @@ func (m *Matcher) settle() {
 		}
 		m.pairAtomic(u.flow)
 		if u.flow.key.Proto == 6 {
+			if m.finishing {
+				m.cutCopied(u.flow)
+			}
 			for _, g := range m.groups(u.flow, false) {
 				m.stitch(g)
 			}
