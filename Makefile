@@ -71,7 +71,7 @@ prove: ## prove statements about offload for all inputs (3 minutes); needs coq a
 	@mkdir -p .cache/prove
 	cd fuzz/prove && GOTOOLCHAIN=auto $(GO) build -o ../../.cache/prove/prove .
 	@mkdir -p .cache/evidence
-	.cache/prove/prove -root . $(if $(FAST),-fast,$(if $(PLANTED),-planted -o .cache/prove/cases,-records $(RECORDS)))
+	.cache/prove/prove -root . $(if $(FAST),-fast,$(if $(PLANTED),-planted -o .cache/prove/cases -records $(DATA)/refuted.jsonl,-records $(RECORDS)))
 
 mutants: ## plant bugs one at a time, and report which tests detect each (20 minutes; root); it resumes
 	@mkdir -p .cache

@@ -321,15 +321,19 @@ func startTheorem(p *translate.Program, l layout) *Theorem {
 		x.flags = smt.And(symbols("P").byte(l.ip()+13), c8(finPSH))
 	}
 	goal := smt.All(r.invariant(x, "P")...)
+	most := smt.Var("c.cfg.MaxUDPSegments", r.w)
+	if l.proto == tcp { // nothing joins after a first payload under 8 bytes (C2)
+		most = smt.Ite(smt.Slt(smt.Sub(length, r.int(l.hdrLen)), r.int(8)), r.int(1), smt.Var("c.cfg.MaxSegments", r.w))
+	}
 	for name, want := range map[string]*smt.Term{
-		"layout.hdrLen": r.int(l.hdrLen), "layout.l4Off": r.int(l.ip()), "layout.version": r.int(l.version), "layout.proto": c8(l.proto),
+		"most": most, "layout.hdrLen": r.int(l.hdrLen), "layout.l4Off": r.int(l.ip()), "layout.version": r.int(l.version), "layout.proto": c8(l.proto),
 		"head": i, "tail": i, "older": smt.Const(32, 0xFFFFFFFF), "n": r.int(1),
 	} {
 		goal = smt.All(goal, smt.Eq(translate.Field(one, run, name).(*smt.Term), want))
 	}
 	return &Theorem{
 		Name:        "start: " + l.String(),
-		Says:        "a packet that parse and verify admit is a candidate (C1), and start makes a run of it",
+		Says:        "a packet that parse and verify admit is a candidate (C1), and start makes a run of it, with the limits of C2",
 		Hyps:        append(settings(r.w), smt.Sle(r.int(0), length), headersAre(l, "P"), admitted),
 		Goal:        goal,
 		Obligations: r.m.Obligations,

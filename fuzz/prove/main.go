@@ -41,10 +41,10 @@ func main() {
 	flag.StringVar(&o.out, "o", "", "write the scripts for z3 and the cases of counterexamples into `DIR`")
 	flag.BoolVar(&o.planted, "planted", false, "plant the bugs of fuzz/mutants in translated functions, and refute each")
 	flag.StringVar(&o.after, "after", "", "with -planted: begin after the bug `NAME`, to resume")
-	flag.StringVar(&o.records, "records", "", "write result records to `FILE`, one JSON object a line; not with -fast, -planted or -only")
+	flag.StringVar(&o.records, "records", "", "write result records to `FILE`, one JSON object a line, or with -planted the bugs that are refuted; not with -fast, -only or -after")
 	flag.DurationVar(&o.limit, "limit", 4*time.Minute, "the longest that z3 may take for one question")
 	flag.Parse()
-	if flag.NArg() > 0 || o.records != "" && (o.fast || o.planted || o.only != "") {
+	if flag.NArg() > 0 || o.records != "" && (o.fast || o.only != "" || o.after != "") {
 		flag.Usage()
 		os.Exit(2)
 	}

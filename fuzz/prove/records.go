@@ -58,3 +58,21 @@ func (r *rows) write(name string) error {
 	}
 	return file.Write(name, b.Bytes())
 }
+
+// refuted is a planted bug in a translated function, and the theorem that is false with it.
+type refuted struct {
+	Bug  string `json:"bug"`
+	By   string `json:"by"`
+	Case bool   `json:"case"` // the counterexample is a case that replay finds violated
+}
+
+// writeRefuted writes bugs that were refuted to a file, one JSON object a line.
+func writeRefuted(name string, list []refuted) error {
+	var b bytes.Buffer
+	for _, r := range list {
+		if err := json.NewEncoder(&b).Encode(r); err != nil {
+			return err
+		}
+	}
+	return file.Write(name, b.Bytes())
+}

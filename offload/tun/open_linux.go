@@ -296,8 +296,9 @@ func (d *Device) checkFD(fd int) (name string, flags uint16, err error) {
 	return name, flags, nil
 }
 
-// askHdrLen sets d.hdrLen to the size of the interface's VnetHdr. Further queues must have
-// the same. No size but the kernel's answer is ever used, since the guard depends on it.
+// askHdrLen sets d.hdrLen to the size of the interface's VnetHdr, for the first queue.
+// Further queues must have the same. No size but the kernel's answer is ever used, since
+// the guard depends on it.
 func (d *Device) askHdrLen(fd int, name string) error {
 	// The value has 32 bits; an int has 64 on some big-endian machines.
 	size, err := d.sys.getUint32(fd, unix.TUNGETVNETHDRSZ)
@@ -309,7 +310,9 @@ func (d *Device) askHdrLen(fd int, name string) error {
 	case d.hdrLen != 0 && int(size) != d.hdrLen:
 		return fmt.Errorf("%s has a virtio_net_hdr of %d bytes, and had %d", name, size, d.hdrLen)
 	}
-	d.hdrLen = int(size)
+	if d.hdrLen == 0 { // others may read it while a queue is added
+		d.hdrLen = int(size)
+	}
 	return nil
 }
 
