@@ -10,6 +10,7 @@ package page
 import (
 	"bytes"
 	_ "embed"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -148,10 +149,10 @@ func printable(r rune) rune {
 func Rereadable(names ...string) error {
 	for _, name := range names {
 		if name == "-" {
-			return fmt.Errorf("-html reads a capture twice, so it cannot come from standard input")
+			return errors.New("-html and -o read a capture twice, so it cannot come from standard input")
 		}
 		if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
-			return fmt.Errorf("-html reads a capture twice, and %s is not a regular file", name)
+			return fmt.Errorf("-html and -o read a capture twice, and %s is not a regular file", name)
 		}
 	}
 	return nil
