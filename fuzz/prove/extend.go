@@ -380,6 +380,7 @@ func addTheorem(p *translate.Program, l layout, front bool) *Theorem {
 		"head": smt.Var("a.head", 32), "tail": smt.Var("b.tail", 32),
 		"n":    smt.Add(r.field("a", "n"), r.field("b", "n")),
 		"size": r.field("a", "size"), "layout.hdrLen": r.int(l.hdrLen),
+		"layout.version": r.int(l.version), "layout.proto": c8(l.proto), "layout.l4Off": r.int(l.ip()),
 	}
 	owner := "a"
 	if front {
@@ -389,6 +390,9 @@ func addTheorem(p *translate.Program, l layout, front bool) *Theorem {
 	}
 	for _, f := range []string{"older", "ordinal"} {
 		want[f] = translate.Field(r.m.Symbolic(owner, run), run, f).(*smt.Term)
+	}
+	for _, f := range []string{"most", "ipSum", "l4Sum"} { // of its first packet
+		want[f] = translate.Field(r.m.Symbolic("a", run), run, f).(*smt.Term)
 	}
 	for f, t := range want {
 		goal = smt.All(goal, smt.Eq(translate.Field(whole, run, f).(*smt.Term), t))
