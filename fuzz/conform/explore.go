@@ -218,13 +218,17 @@ func (e *explorer) sums() {
 }
 
 // Run judges an implementation in a test, with the cases of the corpus, then with
-// generated input. Without options it generates 5,000 batches and as many superpackets,
-// from a seed that it logs. Each property is a subtest. It reports each violation with a
+// generated input. With neither Corpus nor Seed it tries the corpus, and generates input
+// from a seed that it logs: 5,000 batches and as many superpackets, unless Checks or Time
+// says how much. Each property is a subtest. It reports each violation with a
 // case that tunproof replay reads.
 func Run(t *testing.T, impl Impl, opt Options) {
 	t.Helper()
 	if opt.Seed == 0 && !opt.Corpus {
-		opt = Options{Corpus: true, Seed: rand.Uint64() | 1, Checks: 5000, Say: opt.Say}
+		opt.Corpus, opt.Seed = true, rand.Uint64()|1
+		if opt.Checks == 0 && opt.Time == 0 {
+			opt.Checks = 5000
+		}
 	}
 	t.Logf("conformance of %s, seed %d", impl.Name, opt.Seed)
 	r, err := Explore(t.Context(), impl, opt)
