@@ -62,7 +62,7 @@ func checkCommand(ctx context.Context, s streams, args []string) (int, error) {
 			return 0, fmt.Errorf("%w: %w", errUsage, err)
 		}
 	}
-	if err := newOutput(flags.Args(), *out); err != nil {
+	if err := newOutput("-o", flags.Args(), *out); err != nil {
 		return 0, err
 	}
 	if err := html.open(flags.Args()); err != nil {
@@ -107,9 +107,9 @@ func checkExcerpt(ctx context.Context, s streams, name string, cfg check.Config,
 func checkFiles(ctx context.Context, s streams, names []string, o check.Options, asJSON bool, html *htmlFile) (int, error) {
 	code, packets := record.ExitHolds, 0
 	var failed []error
+	each := o.Each
 	for _, name := range names {
 		var seen page.Check
-		each := o.Each
 		if html.name != "" {
 			o.Each = func(f check.Finding) {
 				seen.Found(f)

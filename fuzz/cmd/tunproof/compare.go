@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"tunproof/fuzz/capture"
@@ -72,7 +73,7 @@ func compareCommand(ctx context.Context, s streams, args []string) (int, error) 
 	if *out != "" {
 		parts = []string{*out + "-before.pcapng", *out + "-after.pcapng"}
 	}
-	if err := newOutput(flags.Args(), parts...); err != nil {
+	if err := newOutput("-o", flags.Args(), parts...); err != nil {
 		return 0, err
 	}
 	if err := html.open(flags.Args()); err != nil {
@@ -100,14 +101,12 @@ func compareExcerpt(ctx context.Context, s streams, names []string, cfg compare.
 	if f == nil {
 		return nothingFound(s, "compare", out[0])
 	}
-	var in [2]*capture.Source
-	for i, name := range names {
-		var err error
-		if in[i], err = capture.Open(name, nil); err != nil {
-			return err
-		}
-		defer in[i].Close()
+	in, err := openBoth(names, nil)
+	if err != nil {
+		return err
 	}
+	defer in[0].Close()
+	defer in[1].Close()
 	parts, err := excerpt.Compare(ctx, in, cfg, *f)
 	for i, list := range parts {
 		if err == nil {
@@ -117,16 +116,25 @@ func compareExcerpt(ctx context.Context, s streams, names []string, cfg compare.
 	return err
 }
 
+// openBoth opens two captures. The caller closes them, unless there is an error.
+func openBoth(names []string, stdin io.Reader) (in [2]*capture.Source, err error) {
+	if in[0], err = capture.Open(names[0], stdin); err != nil {
+		return in, err
+	}
+	if in[1], err = capture.Open(names[1], stdin); err != nil {
+		in[0].Close()
+	}
+	return in, err
+}
+
 // compareFiles compares two captures, prints the report and returns the exit code.
 func compareFiles(ctx context.Context, s streams, names []string, cfg compare.Config, most int, asJSON bool, html *htmlFile) (int, error) {
-	var in [2]*capture.Source
-	for i, name := range names {
-		var err error
-		if in[i], err = capture.Open(name, s.in); err != nil {
-			return 0, err
-		}
-		defer in[i].Close()
+	in, err := openBoth(names, s.in)
+	if err != nil {
+		return 0, err
 	}
+	defer in[0].Close()
+	defer in[1].Close()
 	var seen page.Compare
 	if html.name != "" {
 		each := cfg.Each

@@ -2,29 +2,32 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/internal/file"
 	"tunproof/fuzz/record"
 )
 
-// newOutput returns an error if a file that is to be written is an input, or the standard
-// output. A name of "" stands for no file.
-func newOutput(inputs []string, names ...string) error {
+// notAnInput returns an error if a file that is to be written is an input. A name of ""
+// stands for no file.
+func notAnInput(inputs []string, names ...string) error {
 	for _, name := range names {
-		if name == "" {
-			continue
-		}
-		if file.IsStdout(name) {
-			return fmt.Errorf("%w: -o writes to a file, not to standard output", errUsage)
-		}
 		for _, in := range inputs {
-			if file.Same(in, name) {
+			if name != "" && file.Same(in, name) {
 				return fmt.Errorf("%w: %s is an input and would be overwritten", errUsage, name)
 			}
 		}
 	}
 	return nil
+}
+
+// newOutput is notAnInput for the files of a flag that cannot be the standard output.
+func newOutput(flag string, inputs []string, names ...string) error {
+	if slices.ContainsFunc(names, func(name string) bool { return name != "" && file.IsStdout(name) }) {
+		return fmt.Errorf("%w: %s writes to a file, not to standard output", errUsage, flag)
+	}
+	return notAnInput(inputs, names...)
 }
 
 // nothingFound says that there is no excerpt.

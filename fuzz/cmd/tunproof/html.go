@@ -31,13 +31,8 @@ func (h *htmlFile) open(inputs []string) error {
 	if h.name == "" {
 		return nil
 	}
-	if file.IsStdout(h.name) {
-		return fmt.Errorf("%w: -html writes to a file, not to standard output", errUsage)
-	}
-	for _, in := range inputs {
-		if file.Same(in, h.name) {
-			return fmt.Errorf("%w: %s is an input and would be overwritten", errUsage, h.name)
-		}
+	if err := newOutput("-html", inputs, h.name); err != nil {
+		return err
 	}
 	signal.Ignore(syscall.SIGPIPE) // a reader that leaves early, such as head, costs the text only
 	var err error

@@ -54,12 +54,8 @@ func replayCommand(ctx context.Context, s streams, args []string) (int, error) {
 	case flags.NArg() == 0:
 		return 0, fmt.Errorf("%w: no file given; - is standard input", errUsage)
 	}
-	for _, name := range flags.Args() {
-		for _, to := range []string{*out, r.CaseFile} {
-			if to != "" && file.Same(name, to) {
-				return 0, fmt.Errorf("%w: %s is an input and would be overwritten", errUsage, to)
-			}
-		}
+	if err := notAnInput(flags.Args(), *out, r.CaseFile); err != nil {
+		return 0, err
 	}
 	if err := html.open(flags.Args()); err != nil {
 		return 0, err

@@ -60,11 +60,10 @@ func TestReach(t *testing.T) {
 	}
 }
 
-// TestCounts checks that Count is the number of inputs that the parts enumerate.
-func TestCounts(t *testing.T) {
-	b := Batches{Alphabet(3), 4, law.Modes}
+// checked checks all batches, and returns how many there were.
+func checked(t *testing.T, b Batches) (n int) {
+	t.Helper()
 	c := b.NewChecker()
-	n := 0
 	for i := range b.Shards() {
 		k, err := c.Shard(i)
 		if err != nil {
@@ -72,7 +71,13 @@ func TestCounts(t *testing.T) {
 		}
 		n += k
 	}
-	if n != b.Count() || n != 3+9+27+81 {
+	return n
+}
+
+// TestCounts checks that Count is the number of inputs that the parts enumerate.
+func TestCounts(t *testing.T) {
+	b := Batches{Alphabet(3), 4, law.Modes}
+	if n := checked(t, b); n != b.Count() || n != 3+9+27+81 {
 		t.Errorf("%d batches were checked, Count is %d", n, b.Count())
 	}
 	for name, of := range map[string]interface {

@@ -15,16 +15,7 @@ func TestLimits(t *testing.T) {
 		t.Run(form, func(t *testing.T) {
 			t.Parallel()
 			b := Batches{Letters: Flows(form), Size: 3, Modes: LimitModes(0, 1, 2)}
-			c := b.NewChecker()
-			n := 0
-			for i := range b.Shards() {
-				k, err := c.Shard(i)
-				if err != nil {
-					t.Fatal(err)
-				}
-				n += k
-			}
-			if n != b.Count() {
+			if n := checked(t, b); n != b.Count() {
 				t.Errorf("%d batches were checked, want %d", n, b.Count())
 			}
 		})
