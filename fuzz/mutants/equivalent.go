@@ -13,6 +13,7 @@ type Equivalent struct {
 // mutants OF=offload DEEP=1 runs it against the large ones. No input differs from the
 // original.
 var Arguments = map[string]string{
+	"add":       "Coalesce(pkts) is Add of each packet, then Flush. With this change Coalesce does it that way. Only the time differs. TestReuse compares the results of both ways.",
 	"again":     "What is written only into the last segment would be written into every one. The others are as long as the headers say that they are copied from, so the same values are written again.",
 	"assertion": "The mutated code asserts something that holds: with the tag invariants it panics otherwise. Mutations of the asserted code test that it would panic.",
 	"bounds":    "The two conditions are about two slices of the same length, so they have the same result. Both are there so that the compiler needs no other bounds checks.",
@@ -45,6 +46,7 @@ var Equivalents = []Equivalent{
 	{"checksum_generic.go:-:literal:25f59fd3", `var bigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1`, "endian"},
 	{"checksum_generic.go:-:literal:db73fd3f", `var bigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1`, "endian"},
 	{"checksum_generic.go:native:false:a719de5c", `if bigEndian {`, "endian"},
+	{"coalesce.go:Coalescer.Coalesce:true:8dce042e", `if c.adding {`, "add"},
 	{"coalesce.go:Coalescer.place:boundary:fceca71c", `if keepOrder && lastOfPair > lastOfFlow {`, "decided"},
 	{"coalesce.go:Coalescer.start:true:8fbe97df", `if p.version == 4 {`, "unused"},
 	{"coalesce.go:Coalescer.start:literal:6a6142cd", `r.most = 1`, "unused"},

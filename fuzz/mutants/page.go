@@ -6,9 +6,9 @@ const pageText = `# What the tests detect
 For readers who ask how good the tests are: which deliberate bugs they detect, which they do not, and why.
 
 A mutant is the code with one change in one file. ` + "`go build -overlay`" + ` builds the changed file in place of the original, so the source tree is
-never touched. Code that writes to the kernel is never changed, because a guard must check every write (K6). Every result names the source
-tree that was tested, by a hash. ` + "`tunproof verify`" + ` shows the result, and warns if it is of another tree. ` + "`make docs`" + ` writes this page
-from docs/evidence/current; the commands named below write those files.
+never touched. Code that writes to the kernel is never changed: a fragment with a GSO type can crash a kernel, so a guard must check every
+write (rule K6). Every result names the source tree that was tested, by a hash. ` + "`tunproof verify`" + ` shows the result, and warns if it is of
+another tree. ` + "`make docs`" + ` writes this page from docs/evidence/current; the commands named below write those files.
 
 ## Planted bugs
 {{with .planted}}
@@ -19,6 +19,8 @@ from docs/evidence/current; the commands named below write those files.
   captures. Bugs that these did not detect were tested against offload's own tests (P8, P9, work) and the kernel (K1 to K3).
 - Each bug in the device was tested against the device's tests, which run on a real TUN.
 - {{with .Count "corpus only"}}{{.}} were detected only by a case of the corpus. They do not count as detected.{{else}}A bug that only a case of the corpus detects would not count as detected. There was none.{{end}}
+- {{len $.refuted}} of the bugs are in functions that [the proofs](proofs.md) are about. {{$.refuted.Refuted}} are refuted, {{$.refuted.Cases}} of them with a case that
+  ` + "`replay`" + ` finds violated (` + "`make prove PLANTED=1`" + `).
 
 | method | detected | and by no other method |
 |---|---|---|
@@ -27,7 +29,7 @@ from docs/evidence/current; the commands named below write those files.
 P1 to P7 and P11 to P13 are rapid properties, P8 tests sums, P9 allocations, and P10 small scopes exhaustively. "work" bounds the work of a batch (C7), and
 "unit" is offload's other tests.
 
-[The rows](evidence/current/mutants.md) have each bug and what detected it.
+[The rows](evidence/current/mutants.md) have each bug, what detected it, and the theorem that is false with it.
 {{end}}
 ## Sabotage of the harness
 {{with .harness}}
@@ -50,8 +52,8 @@ Linux {{.Env.Kernel}}). For each, a few of the tests of ` + "`make test`" + ` we
 - {{.Count "equivalent"}} are listed below as equivalent: they change nothing that could be detected. The tests detect {{percent .Noticed (sub .Judged (.Count "equivalent"))}} % of the others.
 - {{.Count "survived"}} survive.
 
-These files and parts are not mutated: checksum_arm64.go, which this machine does not build; assembly, which has planted bugs instead; and VnetHdrLen, on
-which the guard depends. checksum_noasm.go and checksum_nostamp.go are built with the tag purego, work_invariants.go with invariants.
+These files and parts are not mutated: checksum_arm64.go, which this machine does not build; assembly, which has planted bugs instead; and the constants
+VnetHdrLen and TunnelVnetHdrLen, on which the guard depends. checksum_noasm.go and checksum_nostamp.go are built with the tag purego, work_invariants.go with invariants.
 
 | file | mutations | detected | of them timed out | equivalent | do not compile | survive |
 |---|---|---|---|---|---|---|
@@ -109,6 +111,17 @@ known divergences. Of
 {{range .With "survived"}}- {{.ID}} (line {{.Line}}): {{code .About}} in {{code .Source}}
 {{else}}None.
 {{end}}{{end}}
+## Mutations of the tools
+{{with .packages}}
+` + "`make mutants OF=fuzz/capture/check`" + ` makes the same changes to a package of the harness. Its own tests judge them, without the random draws of
+` + "`make trial`" + `.
+
+| package | mutations | detected | equivalent, or the same machine code | do not compile | survive |
+|---|---|---|---|---|---|
+{{range .}}| {{.Package}} | {{len .Lines}} | {{.Noticed}} | {{.Alike}} | {{.Count "does not compile"}} | {{.Count "survived"}} |
+{{end}}{{else}}
+No package was mutated whole yet.
+{{end}}
 ## Every input of a small scope (P10)
 
 ` + "`make exhaustive LONG=1`" + ` tries every batch over an alphabet of packets. fuzz/law/exhaustive/alphabet.go has the alphabet, and
@@ -129,11 +142,12 @@ For readers of [mutation.md](../../mutation.md) who want to see one bug or one m
 ## Planted bugs
 
 "!" marks a test that hung. "test" is the failing test of the first method named. The seconds run from the start of its program to the first
-failure of any test in it.
+failure of any test in it. "theorem" is the group of theorems that is false with the bug, and "a case" that its counterexample is a case that
+` + "`replay`" + ` finds violated. An empty cell means that the bug is in no function that was translated for the proofs.
 {{with .planted}}
-| bug | from | detected by | test | after s |
-|---|---|---|---|---|
-{{range .Lines}}| {{.ID}} | {{cell .About}} | {{if .By}}{{.By}}{{else}}**{{.Status}}**{{end}} | {{cell .Test}} | {{if .By}}{{printf "%.1f" .Seconds}}{{end}} |
+| bug | from | detected by | test | after s | theorem |
+|---|---|---|---|---|---|
+{{range .Lines}}| {{.ID}} | {{cell .About}} | {{if .By}}{{.By}}{{else}}**{{.Status}}**{{end}} | {{cell .Test}} | {{if .By}}{{printf "%.1f" .Seconds}}{{end}} | {{$.refuted.Of .ID}} |
 {{end}}{{end}}
 ## Equivalent mutations
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/template"
@@ -71,7 +72,8 @@ func rank(method string) int { return slices.Index(Methods(), method) }
 // mutant.
 type Results struct {
 	record.Result
-	Lines []Line
+	Package string // if it is none of the suites
+	Lines   []Line
 }
 
 // ReadResults reads a file of results. If the file does not exist, the results are
@@ -205,6 +207,9 @@ func (r Results) By(what string) []groupRow {
 	return list
 }
 
+// Alike returns the number of lines that are equivalent or compile to the same.
+func (r Results) Alike() int { return r.Count(Same) + r.Count(Listed) }
+
 // With returns the lines with a status.
 func (r Results) With(status string) []Line {
 	return slices.DeleteFunc(slices.Clone(r.Lines), func(l Line) bool { return l.Status != status })
@@ -250,10 +255,100 @@ func Report(w io.Writer, root string, rows bool) error {
 	if data["exhaustive"], err = record.ReadFile(record.DataFile(root, "exhaustive.jsonl")); err != nil {
 		return err
 	}
+	refuted, err := readRefuted(record.DataFile(root, "refuted.jsonl"))
+	if err != nil {
+		return err
+	}
+	data["refuted"] = refuted
+	if data["packages"], err = readPackages(root); err != nil {
+		return err
+	}
 	if rows {
 		return rowsPage.Execute(w, data)
 	}
 	return page.Execute(w, data)
+}
+
+// refutation is what the proofs say of a bug: the group of theorems that is false with it, or
+// "", and whether the counterexample is a case that replay finds violated.
+type refutation struct {
+	Bug  string
+	By   string
+	Case bool
+}
+
+// refutations has the bugs in functions that the proofs are about.
+type refutations map[string]refutation
+
+// readRefuted reads the file that make prove PLANTED=1 writes. Without it there are none.
+func readRefuted(name string) (refutations, error) {
+	all := refutations{}
+	b, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return all, nil
+	} else if err != nil {
+		return nil, err
+	}
+	for d := json.NewDecoder(bytes.NewReader(b)); ; {
+		var r refutation
+		if err := d.Decode(&r); err == io.EOF {
+			return all, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		all[r.Bug] = r
+	}
+}
+
+// Of returns the cell of a bug in the table.
+func (rs refutations) Of(bug string) string {
+	r, in := rs[bug]
+	switch {
+	case !in:
+		return ""
+	case r.By == "":
+		return "none"
+	case r.Case:
+		return r.By + ", a case"
+	}
+	return r.By
+}
+
+// Refuted returns the number of bugs that a theorem refutes, Cases that of those with a case.
+func (rs refutations) Refuted() (n int) {
+	for _, r := range rs {
+		if r.By != "" {
+			n++
+		}
+	}
+	return n
+}
+
+func (rs refutations) Cases() (n int) {
+	for _, r := range rs {
+		if r.Case {
+			n++
+		}
+	}
+	return n
+}
+
+// readPackages reads the results of mutations of other packages than offload and the model.
+func readPackages(root string) (list []Results, err error) {
+	names, err := filepath.Glob(record.DataFile(root, "*.jsonl"))
+	for _, name := range names {
+		pkg := strings.ReplaceAll(strings.TrimSuffix(filepath.Base(name), ".jsonl"), "-", "/")
+		if info, err := os.Stat(filepath.Join(root, pkg)); pkg == "offload" || pkg == "model" || err != nil || !info.IsDir() {
+			continue
+		}
+		r, err := ReadResults(name)
+		if err != nil {
+			return nil, err
+		}
+		r.Package = pkg
+		list = append(list, r)
+	}
+	return list, err
 }
 
 // argument is a reason for equivalence, with the mutations that it applies to.

@@ -47,7 +47,7 @@ func cutLayouts() []cutLayout {
 // cutTheorems: the segment that Next writes, after prepare, is the one that rules S1 to S6
 // describe.
 func cutTheorems(p *translate.Program) []*Theorem {
-	var ts []*Theorem
+	ts := []*Theorem{nothingTheorem(p, "not the last"), nothingTheorem(p, "the last"), nothingTheorem(p, "no segment left")}
 	for _, l := range cutLayouts() {
 		for _, which := range []string{"first", "inner", "last"} {
 			ts = append(ts, cutTheorem(p, l, which, true))
@@ -57,6 +57,54 @@ func cutTheorems(p *translate.Program) []*Theorem {
 		}
 	}
 	return ts
+}
+
+// nothingTheorem: with a buffer that is shorter than the segment, or without a segment, Next
+// returns an error, and writes and consumes nothing. It is about every kind of headers.
+func nothingTheorem(p *translate.Program, which string) *Theorem {
+	m, w := p.NewMachine(), p.IntWidth()
+	m.Overflow = true
+	n := func(v int) *smt.Term { return smt.Const(w, uint64(v)) }
+	t := m.Type("Segmenter")
+	s := m.Symbolic("s", t)
+	hdr, total, size := smt.Var("len(s.hdr)", w), smt.Var("len(s.pkt)", w), smt.Var("s.size", w)
+	i, count, room := smt.Var("s.i", w), smt.Var("s.n", w), smt.Var("len(dst)", w)
+	last := smt.Not(smt.Slt(i, smt.Sub(count, n(1))))
+	at := smt.Mul(i, size)
+	var facts []*smt.Term
+	why, witness := "ErrShortBuffer", smt.Slt(n(0), room)
+	switch which {
+	case "not the last":
+		facts = []*smt.Term{smt.Not(smt.Eq(i, count)), smt.Not(last), smt.Slt(room, smt.Add(hdr, size))}
+	case "the last":
+		facts = []*smt.Term{smt.Not(smt.Eq(i, count)), last, smt.Slt(room, smt.Sub(total, at))}
+	default:
+		facts, why = []*smt.Term{smt.Eq(i, count)}, "EOF"
+	}
+	m.Facts = facts
+	copied := false
+	m.Intrinsics["copySum"] = func(*translate.State, []translate.Value) translate.Value {
+		copied = true
+		return smt.Var("copied", 16)
+	}
+	cell := translate.Cell("s", s)
+	dst := translate.Packet("D", room)
+	v, after, err := m.Call("Segmenter.Next", translate.NewState(), cell, dst)
+	result := must(v, err).(translate.Tuple)
+	note(m)
+	goal := smt.All(smt.Eq(result[0].(*smt.Term), n(0)), smt.Eq(result[1].(*smt.Term), m.Error(why)),
+		smt.Bool(!copied), smt.Bool(after.Cell(cell.Obj) == translate.Value(s)), smt.Bool(!after.Wrote(dst.Obj)))
+	free := func(ts ...*smt.Term) []*smt.Term { return anyProduct(ts, i, size, w) }
+	for k := range m.Obligations {
+		m.Obligations[k].Holds = free(m.Obligations[k].Holds)[0]
+	}
+	return &Theorem{
+		Name: "segment, nothing: " + which,
+		Says: fmt.Sprintf("Next returns %s, writes nothing and changes nothing (int of %d bits)", why, w),
+		Hyps: free(append(facts, between(n(1), size, n(65535)), between(n(0), hdr, total), between(n(0), total, n(1<<20)),
+			between(n(1), count, n(65535)), between(n(0), i, count), between(n(0), at, total), between(n(0), room, n(1<<30)))...),
+		Goal: goal, Obligations: m.Obligations, Witness: witness, Fast: true,
+	}
 }
 
 // cutting is one segment that Next writes: what the code does, and what the rules say.
@@ -333,15 +381,20 @@ func (c *cutting) product(ts []*smt.Term) []*smt.Term {
 	if c.which == "first" {
 		return ts
 	}
-	at := smt.Var("at", c.w)
-	wide := smt.Mul(smt.Sext(c.i, 2*c.w), smt.Sext(c.size, 2*c.w))
+	return anyProduct(ts, c.i, c.size, c.w)
+}
+
+// anyProduct replaces the product of i and size by a variable.
+func anyProduct(ts []*smt.Term, i, size *smt.Term, w int) []*smt.Term {
+	at, product := smt.Var("at", w), smt.Mul(i, size)
+	wide := smt.Mul(smt.Sext(i, 2*w), smt.Sext(size, 2*w))
 	for k, t := range ts {
 		ts[k] = smt.Replace(t, func(x *smt.Term) *smt.Term {
 			switch x {
-			case c.at:
+			case product:
 				return at
 			case wide:
-				return smt.Sext(at, 2*c.w)
+				return smt.Sext(at, 2*w)
 			}
 			return nil
 		})

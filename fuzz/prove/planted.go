@@ -31,7 +31,7 @@ func (o *options) refuteBugs(ctx context.Context) (int, error) {
 	}
 	known := scripts(ts)
 	var knownAll map[string]string // of other headers too
-	in, shown := 0, 0
+	found, shown := 0, 0
 	var list []refuted
 	skip := o.after != ""
 	for _, bug := range mutants.Bugs() {
@@ -54,7 +54,6 @@ func (o *options) refuteBugs(ctx context.Context) (int, error) {
 		if touched == "" {
 			continue
 		}
-		in++
 		v, why := o.refute(ctx, src, path, string(m.Text), known)
 		if v == nil && strings.HasPrefix(why, "0 ") { // it is about other headers
 			fastOnly = false
@@ -70,9 +69,11 @@ func (o *options) refuteBugs(ctx context.Context) (int, error) {
 		switch {
 		case v == nil:
 			fmt.Printf("not refuted  %s (%s): %s\n", bug.Name, touched, why)
+			list = append(list, refuted{Bug: bug.Name})
 			continue
 		case v.failed == "":
 			fmt.Printf("refuted      %s (%s): %s\n", bug.Name, touched, why)
+			found++
 			list = append(list, refuted{Bug: bug.Name, By: "the translator"})
 			continue
 		}
@@ -80,6 +81,7 @@ func (o *options) refuteBugs(ctx context.Context) (int, error) {
 		if err != nil {
 			return 2, err
 		}
+		found++
 		list = append(list, refuted{Bug: bug.Name, By: v.theorem.group(), Case: file != ""})
 		if file != "" {
 			shown++
@@ -90,7 +92,7 @@ func (o *options) refuteBugs(ctx context.Context) (int, error) {
 		}
 		fmt.Printf("refuted      %s (%s) by %s, %s: %s\n", bug.Name, touched, v.theorem.Name, v.failed, file)
 	}
-	fmt.Printf("%d bugs in translated functions: %d refuted, %d of them with a case that replay finds violated\n", in, len(list), shown)
+	fmt.Printf("%d bugs in translated functions: %d refuted, %d of them with a case that replay finds violated\n", len(list), found, shown)
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -99,7 +101,7 @@ func (o *options) refuteBugs(ctx context.Context) (int, error) {
 			return 2, err
 		}
 	}
-	if len(list) < in {
+	if found < len(list) {
 		return 1, nil
 	}
 	return 0, nil

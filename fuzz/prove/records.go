@@ -62,11 +62,11 @@ func (r *rows) write(name string) error {
 // refuted is a planted bug in a translated function, and the theorem that is false with it.
 type refuted struct {
 	Bug  string `json:"bug"`
-	By   string `json:"by"`
+	By   string `json:"by"`   // "" if it is not refuted
 	Case bool   `json:"case"` // the counterexample is a case that replay finds violated
 }
 
-// writeRefuted writes bugs that were refuted to a file, one JSON object a line.
+// writeRefuted writes the bugs in translated functions to a file, one JSON object a line.
 func writeRefuted(name string, list []refuted) error {
 	var b bytes.Buffer
 	for _, r := range list {

@@ -85,6 +85,9 @@ func (s *State) Byte(o *Object, i int) *smt.Term {
 	return smt.Var(fmt.Sprintf("%s[%d]", o.Name, i), 8)
 }
 
+// Wrote reports whether any byte of the object was stored.
+func (s *State) Wrote(o *Object) bool { return len(s.bytes[o]) > 0 }
+
 // SetByte stores a byte.
 func (s *State) SetByte(o *Object, i int, v *smt.Term) {
 	m := maps.Clone(s.bytes[o])
