@@ -114,8 +114,14 @@ func (r *Run) file(name string) (*Report, error) {
 		}
 		rep.Kind = f.Kind
 		rep.Notes = append(rep.Notes, "why: "+c.Why, "source: "+c.Source)
+		if _, bug, planted := strings.Cut(c.Source, scenario.WithPlant); planted {
+			rep.Notes = append(rep.Notes, "note: this command runs offload without the bug "+bug+"; \"tunproof fuzz -plant "+bug+" -first\" runs it with the bug")
+		}
 		err = r.judgeCase(rep, c)
 		rep.finish(start)
+		if r.Quiet && rep.Violations == nil {
+			rep.Batches, rep.Supers = nil, nil
+		}
 		return rep, err
 	case capture.Crasher:
 		text, err := f.Text()

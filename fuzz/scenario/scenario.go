@@ -57,6 +57,9 @@ func FromCase(c *pkts.Case) Scenario {
 	return s
 }
 
+// WithPlant is in the source of a case that was found with a planted bug, before its name.
+const WithPlant = ", with the planted bug "
+
 // Cases returns the scenario as cases without expectations: one case for its batches and
 // one for its superpackets, if it has any.
 func (s Scenario) Cases(why, source string) []*pkts.Case {

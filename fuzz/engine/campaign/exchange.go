@@ -16,7 +16,8 @@ import (
 // state is the state of one target in a campaign.
 type state struct {
 	Result
-	turns   int // turns that began
+	earlier float64 // seconds in earlier campaigns on the store
+	turns   int     // turns that began
 	running bool
 	before  int64     // executions of the engine's earlier runs
 	shown   int64     // executions when progress was shown last

@@ -94,7 +94,7 @@ func (c *campaign) finding(st *state, b []byte) (confirmed bool, err error) {
 		c.Say("%s: an input failed, but not in the same way %d times more: stored under flaky", st.Target.Name, confirmations)
 		return false, c.store.AddFlaky(st.Target.Name, b)
 	}
-	text, ext, err := c.minimised(ctx, st.Target, b, o)
+	text, ext, o, err := c.minimised(ctx, st.Target, b, o)
 	if err != nil {
 		return false, err
 	}
@@ -163,9 +163,11 @@ func (c *campaign) process(name string) *serve.Process {
 // minimiseTime limits minimising: an input that hangs takes long to try.
 const minimiseTime = 30 * time.Second
 
-// minimised returns the smallest input it finds that fails like b. The input is written as
-// a case if that case fails in the same way, otherwise in the native engine's form.
-func (c *campaign) minimised(ctx context.Context, t targets.Target, b []byte, o serve.Outcome) (text []byte, ext string, err error) {
+// minimised returns the smallest input it finds that fails like b, and how that input
+// fails. The input is written as a case if that case fails in the same way, otherwise in the
+// native engine's form.
+func (c *campaign) minimised(ctx context.Context, t targets.Target, b []byte, o serve.Outcome) (text []byte, ext string, smallest serve.Outcome, err error) {
+	smallest = o
 	p := c.process(t.Name)
 	defer p.Close()
 	until := time.Now().Add(minimiseTime)
@@ -176,30 +178,39 @@ func (c *campaign) minimised(ctx context.Context, t targets.Target, b []byte, o 
 		}
 		got, err := p.Run(ctx, b)
 		broken = err
-		return err == nil && got.Key() == o.Key()
+		if err != nil || got.Key() != o.Key() {
+			return false
+		}
+		smallest = got // of all that were tried, the last that fails is kept
+		return true
 	}
 	if t.Form != targets.Raw {
 		s := scenario.Decode(b)
 		if scenario.Items(&s) > 0 && fails(scenario.Encode(s)) {
 			s = scenario.Minimise(s, func(s *scenario.Scenario) bool { return fails(scenario.Encode(*s)) })
-			text := c.caseOf(s, t, o)
+			text := c.caseOf(s, t, smallest)
 			again, err := targets.Input(".pkts", text)
 			if err == nil {
 				if _, ok, err := c.confirm(ctx, t.Name, again); ok && err == nil {
-					return text, ".pkts", nil
+					return text, ".pkts", smallest, nil
 				}
 			}
 		}
+		smallest = o
 	}
 	b = scenario.MinimiseList(b, fails)
-	return crasher.Format(b), ".fuzz", broken
+	return crasher.Format(b), ".fuzz", smallest, broken
 }
 
 // caseOf writes a scenario as a case that states the violation and the model's result. The
 // result is missing if the input hangs or exhausts the memory, as the model might too.
 func (c *campaign) caseOf(s scenario.Scenario, t targets.Target, o serve.Outcome) []byte {
 	line, _, _ := strings.Cut(strings.TrimPrefix(o.Msg, o.Property+" violated: "), "\n")
-	list := s.Cases(fmt.Sprintf("%s is violated: %s", o.Property, line), fmt.Sprintf("tunproof fuzz, target %s, engine %s, tree %s", t.Name, c.Engine, c.tree))
+	source := fmt.Sprintf("tunproof fuzz, target %s, engine %s, tree %s", t.Name, c.Engine, c.tree)
+	if c.Plant != nil {
+		source += scenario.WithPlant + c.Plant.Name
+	}
+	list := s.Cases(fmt.Sprintf("%s is violated: %s", o.Property, line), source)
 	if o.Where != "hang" && o.Where != "memory" {
 		_ = law.Attempt(func() error { law.Expect(list[0]); return nil })
 	}

@@ -76,6 +76,9 @@ func TestJudged(t *testing.T) {
 					t.Errorf("%+v, want %+v", f, in)
 				}
 				checkFile(t, f.File, in)
+				if in.content != "" && len(c.inputs) == 1 && !strings.Contains(f.Outcome.Msg, fmt.Sprintf("in %d bytes", len(in.content))) {
+					t.Errorf("%q is not of the smallest input", f.Outcome.Msg)
+				}
 			}
 			if len(got) != len(keys) || len(said.has("FINDING")) != len(keys) || len(files(t, filepath.Join(conf.Dir, "findings"), "*")) != len(keys) {
 				t.Errorf("%d findings, want %d; %q", len(got), len(keys), said.lines)

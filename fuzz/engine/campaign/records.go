@@ -22,7 +22,7 @@ func (s *Summary) Records(r *record.Collector, c Config) {
 		r.Rows = append(r.Rows, row)
 	}
 	for _, t := range s.Results {
-		row := record.Result{Property: t.Target.ID, Method: method, Judge: t.Target.Judge, Count: int(t.Execs), Unit: "executions", Seconds: t.Seconds,
+		row := record.Result{Property: t.Target.ID, Method: method, Judge: t.Target.Judge, Count: int(t.executed()), Unit: "executions", Seconds: t.Seconds,
 			Result: record.Holds, Detail: fmt.Sprintf("%d inputs kept, %d new", t.Corpus, t.New)}
 		for i, f := range t.Findings {
 			if i == 0 {
@@ -31,16 +31,28 @@ func (s *Summary) Records(r *record.Collector, c Config) {
 			row.Detail += fmt.Sprintf("after %.1f s: %s\n%s\n", f.After.Seconds(), f.File, f.Outcome.Msg)
 		}
 		if t.Execs == 0 && t.Findings == nil {
-			row.Result, row.Detail = record.NotRun, t.tooShort()
+			row.Result, row.Detail = record.NotRun, t.tooShort(s.first(c))
 		}
 		r.Rows = append(r.Rows, row)
 	}
 	r.Stamp()
 }
 
+// executed returns the number of executions: of what the engine reported, or of the
+// findings, if it stopped before its first report.
+func (t Result) executed() int64 { return max(t.Execs, int64(len(t.Findings))) }
+
+// first reports whether the campaign ended with its first finding.
+func (s *Summary) first(c Config) bool {
+	return c.First && slices.ContainsFunc(s.Results, func(t Result) bool { return len(t.Findings) > 0 })
+}
+
 // tooShort explains why no input of a target was executed.
-func (t Result) tooShort() string {
-	if t.Seconds == 0 {
+func (t Result) tooShort(first bool) string {
+	switch {
+	case first:
+		return "the campaign ended with its first finding"
+	case t.Seconds == 0:
 		return "the time was too short: it had no turn"
 	}
 	return fmt.Sprintf("the time was too short: no input was executed in %.1f s", t.Seconds)
@@ -51,7 +63,7 @@ func (sum *Summary) Print(out io.Writer, c Config) error {
 	var execs, inputs, fresh int64
 	findings := 0
 	for _, t := range sum.Results {
-		execs, inputs, fresh = execs+t.Execs, inputs+int64(t.Corpus), fresh+int64(t.New)
+		execs, inputs, fresh = execs+t.executed(), inputs+int64(t.Corpus), fresh+int64(t.New)
 		findings += len(t.Findings)
 		for _, f := range t.Findings {
 			again := ""
@@ -61,8 +73,8 @@ func (sum *Summary) Print(out io.Writer, c Config) error {
 			fmt.Fprintf(out, "finding: %s after %.1f s%s: %s\n", f.Outcome.Key(), f.After.Seconds(), again, f.File)
 		}
 	}
-	fmt.Fprintf(out, "%d executions in %.0f s, %.0f a second and core; %d inputs kept, %d of them new; %d findings, %d flaky\n", execs, sum.Seconds,
-		float64(execs)/max(1, sum.Seconds)/float64(min(runtime.NumCPU(), c.Workers*c.AtOnce)), inputs, fresh, findings, sum.Flaky)
+	fmt.Fprintf(out, "%d executions in %.0f s, %.0f a second and core; %d inputs kept, %d of them new; %s, %d flaky\n", execs, sum.Seconds,
+		float64(execs)/max(1, sum.Seconds)/float64(min(runtime.NumCPU(), c.Workers*c.AtOnce)), inputs, fresh, record.Count(findings, "finding"), sum.Flaky)
 	runs, err := Store{Dir: c.Dir}.Runs()
 	if err != nil {
 		return err
@@ -75,7 +87,10 @@ func (sum *Summary) Print(out io.Writer, c Config) error {
 			all += t.Execs
 		}
 	}
-	fmt.Fprintf(out, "%s: %d campaigns, %d executions, %.1f hours\n", c.Dir, len(runs), all, seconds/3600)
+	fmt.Fprintf(out, "%s: %s, %s, %.1f hours\n", c.Dir, record.Count(len(runs), "campaign"), record.Count(int(all), "execution"), seconds/3600)
+	if c.Plant != nil && findings > 0 {
+		fmt.Fprintf(out, "the bug %s was planted: \"tunproof replay\" runs offload without it, and finds nothing\n", c.Plant.Name)
+	}
 	return nil
 }
 

@@ -59,7 +59,7 @@ func body(b []byte, _ *law.Tally) error {
 	}
 	switch string(m[1]) {
 	case "fails":
-		return law.Violatedf("P4", "toy %s", arg)
+		return law.Violatedf("P4", "toy %s\nin %d bytes", arg, len(b))
 	case "once", "changes":
 		arg = string(m[2])
 		f, err := os.OpenFile(arg, os.O_CREATE|os.O_EXCL, 0o644)

@@ -1,14 +1,18 @@
 package campaign
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"tunproof/fuzz/record"
 )
 
 const (
@@ -43,6 +47,9 @@ func (c *campaign) turns() error {
 	if c.Time > 0 {
 		timer := time.AfterFunc(c.Time, func() { stop(errTime) })
 		defer timer.Stop()
+	}
+	if c.name != "" { // not for the canary
+		c.resume()
 	}
 	slice := c.slice()
 	if enough := 10 * time.Second; slice < enough {
@@ -81,13 +88,32 @@ func (c *campaign) turns() error {
 	}
 }
 
-// next starts the turn of a target: the one that had the fewest, among those without one.
+// resume reads how long earlier campaigns on the store fuzzed each target. The first turn is
+// that of the target that had the least time.
+func (c *campaign) resume() {
+	runs, err := c.store.Runs()
+	if err != nil {
+		c.Say("%v", err)
+	}
+	for _, r := range runs {
+		for _, st := range c.states {
+			st.earlier += r.Targets[st.Target.Name].Seconds
+		}
+	}
+	if len(runs) > 0 {
+		least := slices.MinFunc(c.states, func(a, b *state) int { return cmp.Compare(a.earlier, b.earlier) })
+		c.Say("resuming after %s, with %s: it had the least time, %.0f s", record.Count(len(runs), "campaign"), least.Target.Name, least.earlier)
+	}
+}
+
+// next starts the turn of a target: the one that had the fewest, among those without one,
+// and of these the one that had the least time in earlier campaigns.
 func (c *campaign) next() *state {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var next *state
 	for _, st := range c.states {
-		if !st.running && (next == nil || st.turns < next.turns) {
+		if !st.running && (next == nil || st.turns < next.turns || st.turns == next.turns && st.earlier < next.earlier) {
 			next = st
 		}
 	}

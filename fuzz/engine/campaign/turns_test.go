@@ -92,6 +92,40 @@ func TestTurns(t *testing.T) {
 	}
 }
 
+// TestResume checks that a campaign begins with the targets that the ones before it did not
+// reach, also if it has no time limit.
+func TestResume(t *testing.T) {
+	bubble(t, "interrupted", func(t *testing.T) {
+		conf, said := settings(t, t.TempDir())
+		conf.Targets, conf.AtOnce, conf.Workers = targets.All()[:4], 1, 1
+		for i, want := range [][]string{{"0", "1"}, {"2", "3", "1"}, {"1", "0"}} {
+			ctx, interrupt := context.WithCancel(t.Context())
+			var got []string
+			_, err := fuzz(ctx, conf, with(func(r *run) error {
+				at := slices.IndexFunc(conf.Targets, func(g targets.Target) bool { return g.Name == r.target })
+				got = append(got, fmt.Sprint(at))
+				if len(got) == len(want) {
+					defer interrupt()
+					r.sleep(time.Second)
+					r.report(1)
+					return nil
+				}
+				for r.sleep(time.Second) {
+					r.report(1)
+				}
+				return nil
+			}))
+			interrupt()
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("campaign %d: turns of %v, want %v; %v", i, got, want, err)
+			}
+			if resumed := strings.Contains(strings.Join(said.lines, "\n"), "resuming after 1 campaign, with "+conf.Targets[2].Name); resumed != (i > 0) {
+				t.Errorf("campaign %d said %q", i, said.lines)
+			}
+		}
+	})
+}
+
 // TestProgress checks the lines that a user sees, to the letter, and that the record has
 // what was executed until then.
 func TestProgress(t *testing.T) {
