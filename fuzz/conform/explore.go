@@ -249,3 +249,25 @@ func Run(t *testing.T, impl Impl, opt Options) {
 		})
 	}
 }
+
+// Fuzz looks for violations of an implementation with Go's fuzzing engine, which is led by
+// what of its code an input reaches: go test -fuzz of the function that calls it. The seeds
+// are the cases of the corpus. A failure has a case that tunproof replay reads. Without -fuzz
+// it tries the seeds, and the inputs that failed before.
+func Fuzz(f *testing.F, impl Impl) {
+	f.Helper()
+	cases, err := corpus.Cases()
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, c := range cases {
+		f.Add(scenario.Encode(scenario.FromCase(c.Case)))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s := scenario.Decode(b)
+		list, _ := impl.Judge(&s)
+		for _, v := range list {
+			t.Errorf("%v\nthe case:\n%s", v, pkts.Format(caseOf(s, v, "go test -fuzz of "+impl.Name)))
+		}
+	})
+}

@@ -125,7 +125,8 @@ Adds inputs to the directory of a campaign. FILE is an input of Go's engine, raw
 libFuzzer keeps them, a .pkts case, or a directory that is searched for such files. Without
 -target, the fuzz target of a file is the name of its directory, with or without Fuzz.
 
-Prints for each target how many inputs were read and how many of them are new.
+Prints for each target how many inputs were read, how many of them are new, how many were
+stored before, and how many mean nothing to the target: bytes that decode to no packet.
 `
 
 // corpusImport adds inputs of other engines and machines to the store.
@@ -140,22 +141,24 @@ func corpusImport(c *corpora, args []string) (int, error) {
 	if len(c.args) == 0 {
 		return 0, fmt.Errorf("%w: no file or directory given", errUsage)
 	}
-	read, added := map[string]int{}, map[string]int{}
+	read := map[string]*[3]int{} // of each target, by what became of them
 	for _, arg := range c.args {
-		if err := c.store.Import(c.ctx, arg, name, c.targets, func(t targets.Target, isNew bool) {
-			read[t.Name]++
-			if isNew {
-				added[t.Name]++
+		if err := c.store.Import(c.ctx, arg, name, c.targets, func(t targets.Target, what campaign.Imported) {
+			if read[t.Name] == nil {
+				read[t.Name] = new([3]int)
 			}
+			read[t.Name][what]++
 		}); err != nil {
 			return 0, err
 		}
 	}
 	total := 0
 	for _, t := range c.targets {
-		if n := read[t.Name]; n > 0 {
-			fmt.Fprintf(c.streams.out, "%-11s %6d read, %d new\n", t.Name, n, added[t.Name])
-			total += n
+		if n := read[t.Name]; n != nil {
+			all := n[campaign.New] + n[campaign.Known] + n[campaign.Meaningless]
+			fmt.Fprintf(c.streams.out, "%-11s %6d read, %d new, %d stored before, %d mean nothing to it\n", t.Name, all,
+				n[campaign.New], n[campaign.Known], n[campaign.Meaningless])
+			total += all
 		}
 	}
 	if total == 0 {

@@ -15,10 +15,20 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
+// Imported says what became of an input: it is new, it was stored before, or it means nothing
+// to its target, as bytes that decode to no packet.
+type Imported int
+
+const (
+	New Imported = iota
+	Known
+	Meaningless
+)
+
 // Import adds the files below a path to the store, and calls added for each. The target
 // of an input is the named one, or without a name that of its directory's name. Inputs
 // of targets that are not in the list are left out.
-func (s Store) Import(ctx context.Context, path, name string, list []targets.Target, added func(t targets.Target, isNew bool)) error {
+func (s Store) Import(ctx context.Context, path, name string, list []targets.Target, added func(t targets.Target, what Imported)) error {
 	return filepath.WalkDir(path, func(file string, e fs.DirEntry, err error) error {
 		if err == nil {
 			err = ctx.Err()
@@ -43,25 +53,25 @@ func (s Store) Import(ctx context.Context, path, name string, list []targets.Tar
 		case !slices.ContainsFunc(list, func(t targets.Target) bool { return t.Name == of }):
 			return nil
 		}
-		isNew, err := s.importFile(t, file)
+		what, err := s.importFile(t, file)
 		if err == nil {
-			added(t, isNew)
+			added(t, what)
 		}
 		return err
 	})
 }
 
-// importFile adds one file to the store and reports whether its input is new. The file is
-// a case, an input of Go's engine, or else raw bytes.
-func (s Store) importFile(t targets.Target, file string) (added bool, err error) {
+// importFile adds one file to the store. The file is a case, an input of Go's engine, or
+// else raw bytes.
+func (s Store) importFile(t targets.Target, file string) (Imported, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	switch capture.KindOf(b) {
 	case capture.Crasher:
 		if b, err = crasher.Parse(b); err != nil {
-			return false, fmt.Errorf("%s:%w", file, err)
+			return 0, fmt.Errorf("%s:%w", file, err)
 		}
 	case capture.Case:
 		if t.Form == targets.Raw {
@@ -69,10 +79,16 @@ func (s Store) importFile(t targets.Target, file string) (added bool, err error)
 		}
 		k, err := pkts.Parse(file, b)
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 		b = scenario.Encode(scenario.FromCase(k))
 	}
-	_, added, err = s.Add(t, b)
-	return added, err
+	stored, isNew, err := s.Add(t, b)
+	switch {
+	case err != nil || isNew:
+		return New, err
+	case stored == "":
+		return Meaningless, nil
+	}
+	return Known, nil
 }
