@@ -137,7 +137,30 @@ func (f *File) detect() error {
 		}
 	}
 	f.Kind = KindOf(head)
+	isCase := bytes.HasPrefix(bytes.TrimSpace(head), []byte(caseMagic))
+	if err == nil && isCase && (f.Kind == Text || bytes.Contains(head, []byte("\r\n"))) {
+		f.Kind = Case
+		err = f.unindent()
+	}
 	return err
+}
+
+// unindent removes from each line what precedes the first word of the text, and blanks at its
+// end: so a case comes out of a test's log or of a message.
+func (f *File) unindent() error {
+	text, err := f.text()
+	if err != nil {
+		return err
+	}
+	blank := text[:bytes.Index(text, []byte(caseMagic))]
+	indent := blank[bytes.LastIndexByte(blank, '\n')+1:]
+	var b bytes.Buffer
+	for line := range bytes.Lines(bytes.TrimRight(text[len(blank):], " \t\r\n")) {
+		b.Write(bytes.TrimRight(bytes.TrimPrefix(line, indent), " \t\r\n"))
+		b.WriteByte('\n')
+	}
+	f.r = bufio.NewReaderSize(&b, bufferLen)
+	return nil
 }
 
 // unmark removes the byte order mark from a text that starts with head and has one. A text

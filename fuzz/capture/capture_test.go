@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"tunproof/corpus/pkts"
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/scenario"
 )
@@ -312,5 +313,31 @@ func TestModified(t *testing.T) {
 	want := name + ": offset 0: magic 34cdb2a1: the modified pcap format is not supported: convert the file to pcapng"
 	if _, err := Open(name, nil); err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+// TestPasted checks that a case is read as it was if each of its lines is indented, as in the
+// log of a test, or ends as on Windows.
+func TestPasted(t *testing.T) {
+	want := pkts.Format(scenario.Scenario{Batches: [][][]byte{{scenario.TCP4(100).Bytes()}}}.Cases("why", "source")[0])
+	lines := strings.SplitAfter(strings.TrimSuffix(string(want), "\n"), "\n")
+	for name, text := range map[string]string{
+		"as it is":           string(want),
+		"spaces":             "    " + strings.Join(lines, "    "),
+		"a tab":              "\t" + strings.Join(lines, "\t"),
+		"after empty lines":  "\n\n  " + strings.Join(lines, "  "),
+		"before empty lines": " " + strings.Join(lines, " ") + "\n\n  \n",
+		"CR LF":              strings.ReplaceAll(string(want), "\n", "\r\n"),
+		"spaces and CR LF":   "  " + strings.ReplaceAll(strings.Join(lines, "  "), "\n", "\r\n"),
+	} {
+		f, err := OpenFile(fileOf(t, "case", []byte(text)), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := f.Text()
+		if f.Kind != Case || err != nil || string(got) != string(want) {
+			t.Errorf("%s: %s, %v\n%s", name, f.Kind, err, got)
+		}
+		f.Close()
 	}
 }
