@@ -166,6 +166,9 @@ func runAgain(ctx context.Context, root, id, seed string, out, progress io.Write
 		}
 		rows = append(rows, more...)
 	}
+	if tree, err := record.Tree(root); err == nil && tree != before.Tree {
+		fmt.Fprintf(out, "%s is of the tree %s. This tree is %s: a result may differ because the code does.\n", dir, before.Tree, tree)
+	}
 	return c.compare(before, dir, rows, list, out)
 }
 

@@ -148,6 +148,9 @@ func (s Source) run(ctx context.Context, root string, out io.Writer) error {
 		c.Stdout = &kept
 	}
 	err := c.Run()
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: interrupted", s.command())
+	}
 	var exit *exec.ExitError
 	if s.stdout && (err == nil || errors.As(err, &exit) && exit.ExitCode() == record.ExitViolation) {
 		return write(filepath.Join(root, s.File), kept.Bytes()) // its records say what is violated

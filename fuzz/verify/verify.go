@@ -265,19 +265,19 @@ func (v *Run) records() error {
 		if err != nil {
 			return err
 		}
-		row := keptRow{name: k.name, count: record.Count(len(rows), "row"), result: "none; " + k.command + " makes them"}
+		row := keptRow{name: k.name, count: record.Count(len(rows), "row"), result: "no: none; " + k.command + " makes them"}
 		if len(rows) == 1 {
 			row.count = fmt.Sprintf("%d %s", rows[0].Count, rows[0].Unit)
 		}
 		for _, r := range rows {
 			of, since := r.Of(sources, tree)
 			if !of {
-				row.result = since + "; " + k.command + " makes them again"
+				row.result = "no: " + since + "; " + k.command + " makes them again"
 				break
 			}
-			row.result = "hold: " + since
+			row.result = "yes, hold: " + since
 			if r.Result == record.Violated {
-				row.result = "violated: " + since
+				row.result = "yes, violated: " + since
 				v.Rows = append(v.Rows, r)
 			}
 		}
