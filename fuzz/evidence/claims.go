@@ -136,7 +136,7 @@ var Claims = withProperties([]Claim{
 	{ID: "C-19", Title: "segments, proved", Clauses: []Clause{
 		{"For all superpackets that Segment has accepted: it writes the headers, the lengths and both checksums of rules S1 to S6, and takes the right payload.", []string{"proof segment"}}},
 		Properties: []string{"proof"},
-		Limits:     []string{"What is refused, packets that are not split, and tunnels are tested only.", proofs}},
+		Limits:     []string{"Headers have the lengths that docs/proofs.md lists.", "What is refused, packets that are not split, and tunnels are tested only.", proofs}},
 })
 
 // withProperties gives each claim the properties that rest on it by record.Properties.
