@@ -37,7 +37,7 @@ type Job struct {
 }
 
 // Suites has the name of each set of mutants in result records.
-var Suites = map[string]string{"planted": "planted bugs", "harness": "sabotage of the harness", "offload": "mutations of offload", "model": "mutations of the model"}
+var Suites = map[string]string{"planted": "planted bugs", "harness": "sabotage of the harness", "offload": "mutations of offload", "model": "mutations of the model", "assembly": "mutations of the assembly"}
 
 // init adds the mutations of further packages to Suites.
 func init() {
@@ -65,6 +65,11 @@ func (r *Job) list() ([]Mutant, error) {
 		for _, s := range Sabotages() {
 			m, e := s.Plant(r.Root)
 			all, err = append(all, m), errors.Join(err, e)
+		}
+	} else if r.Of == "assembly" {
+		for _, arch := range assembled() {
+			list, e := assemblyMutations(r.Root, assemblies[arch])
+			all, err = append(all, list...), errors.Join(err, e)
 		}
 	} else {
 		all, _, err = Mutations(r.Root, r.Of, runtime.GOOS, runtime.GOARCH, []string{"purego", "invariants"})
@@ -174,6 +179,8 @@ func (r *Job) suites(all []Mutant) []methodsOf {
 		return []methodsOf{{all, Model()}}
 	case r.Of == "harness":
 		return sabotaged(all)
+	case r.Of == "assembly":
+		return assemblyParts(all)
 	case ownTests(r.Of) != nil:
 		return []methodsOf{{all, ownTests(r.Of)}}
 	}

@@ -28,6 +28,8 @@ type Method struct {
 	Limit   time.Duration // a program that runs longer hangs
 	Last    bool          // run it only if no method before detected the mutant
 	Confirm bool          // count a failure only if it occurs twice
+	Arch    string        // GOARCH of the program, "" for this machine's
+	Exec    string        // program that runs it, "" for none
 	// Names maps a test, or TEST/PART of a test whose parts have names, to Kill.Method.
 	// Other tests of the program have the name Name.
 	Names map[string]string
@@ -76,6 +78,9 @@ func (r *Runner) build(ctx context.Context, m Method, tags, overlay, bin string)
 	c := process.Command(ctx, "go", append(args, m.Package)...)
 	c.Dir = r.Root
 	c.Env = append(os.Environ(), "GOFLAGS=", "GOMAXPROCS=1", "GOGC=off")
+	if m.Arch != "" {
+		c.Env = append(c.Env, "GOARCH="+m.Arch)
+	}
 	c.WaitDelay = time.Second
 	out, err := c.CombinedOutput()
 	return string(out), err
@@ -136,8 +141,15 @@ func hung(k Kill) bool { return k.How == hangs }
 func (r *Runner) start(ctx context.Context, m Method, bin, skip string) (kills []Kill, text string, used time.Duration, err error) {
 	limited, cancel := context.WithTimeout(ctx, m.Limit+5*time.Second)
 	defer cancel()
-	args := append([]string{"-c", `ulimit -v "$0" && exec "$@"`, strconv.Itoa(maxMemory >> 10), bin,
-		"-test.run=" + m.Run, "-test.timeout=" + m.Limit.String()}, m.Args...)
+	memory := strconv.Itoa(maxMemory >> 10)
+	if m.Exec != "" {
+		memory = "unlimited" // an emulator reserves more
+	}
+	args := []string{"-c", `ulimit -v "$0" && exec "$@"`, memory}
+	if m.Exec != "" {
+		args = append(args, m.Exec)
+	}
+	args = append(append(args, bin, "-test.run="+m.Run, "-test.timeout="+m.Limit.String()), m.Args...)
 	if skip != "" || m.Skip != "" {
 		args = append(args, "-test.skip="+strings.TrimPrefix(m.Skip+skip, "|"))
 	}

@@ -42,9 +42,13 @@ func (r *Runner) key(m Mutant, k int) string {
 // of the files that they embed, and of the way it is run.
 func (r *Runner) hashInputs(ctx context.Context, m Method) (string, error) {
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%+v %v %v %v %v %v %v\n", record.Here(), m.Package, m.Run, m.Skip, m.Args, m.Env, m.Tags)
+	fmt.Fprintf(sum, "%+v %v %v %v %v %v %v", record.Here(), m.Package, m.Run, m.Skip, m.Args, m.Env, m.Tags)
+	fmt.Fprintln(sum, m.Arch)
 	c := exec.CommandContext(ctx, "go", "list", "-deps", "-test", "-json=Dir,Module,GoFiles,SFiles,EmbedFiles,TestEmbedFiles,XTestEmbedFiles", "-tags", m.Tags, m.Package)
 	c.Dir = r.Root
+	if m.Arch != "" {
+		c.Env = append(os.Environ(), "GOARCH="+m.Arch)
+	}
 	out, err := c.Output()
 	if err != nil {
 		return "", fmt.Errorf("go list %s: %w", m.Package, err)
