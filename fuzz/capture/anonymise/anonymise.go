@@ -16,7 +16,9 @@
 //     groups that everybody uses;
 //   - zeros after the end of a packet;
 //   - which packets are of one flow, which addresses, payloads and options are equal, and
-//     which bytes of a TCP stream are equal to those sent at the same place before;
+//     which bytes of a TCP stream are equal to those sent at the same place before. That
+//     holds too between two captures with a translation of addresses or ports (NAT) between
+//     them, if compare finds it;
 //   - whether a checksum is right, partial, absent or wrong. A wrong checksum keeps the error
 //     that makes it, or is wrong by as much.
 //
@@ -57,6 +59,7 @@ type Anonymiser struct {
 
 	first  [32]byte // the first key
 	key    [32]byte
+	same   map[packet.Flow]packet.Flow // flows that are another flow of an earlier capture: they have its key streams
 	size   int // payload bytes of the datagrams in a UDP superpacket; 0 if unknown
 	most   int // how many addresses are replaced at most
 	search int // how many bytes of packets explain may still judge
@@ -159,7 +162,7 @@ func (a *Anonymiser) Packet(p pcap.Packet) (pcap.Packet, error) {
 		a.Whole++
 	}
 	if size == 0 && h.Proto == 17 && h.PayloadOff > 0 && !h.Fragment {
-		of, id := a.longest[len(a.longest)-1], flowID(h, p.Data)
+		of, id := a.longest[len(a.longest)-1], a.flowID(h, p.Data)
 		if _, has := of[id]; has || len(of) < maxFlows {
 			of[id] = max(of[id], len(b)-h.PayloadOff)
 		}
@@ -178,9 +181,13 @@ func (a *Anonymiser) Packet(p pcap.Packet) (pcap.Packet, error) {
 }
 
 // flowID returns bytes that identify the flow of a packet and the kind of its payload. They
-// are as long for each flow.
-func flowID(h packet.Header, b []byte) string {
+// are as long for each flow. A flow whose addresses or ports were translated between the
+// captures is that of the first.
+func (a *Anonymiser) flowID(h packet.Header, b []byte) string {
 	flow, kind, version := h.Flow(b), byte(0), byte(0)
+	if before, translated := a.same[flow]; translated {
+		flow = before
+	}
 	if h.Fragment {
 		kind = 1
 	}
@@ -201,7 +208,7 @@ func (a *Anonymiser) payload(h packet.Header, at, size int, to, from []byte) {
 	if h.IPLen >= at && h.IPLen < end && isZero(from[h.IPLen:]) {
 		end = h.IPLen // padding
 	}
-	id := flowID(h, from)
+	id := a.flowID(h, from)
 	switch {
 	case at >= end:
 		return

@@ -12,8 +12,10 @@ import (
 	"strings"
 
 	"tunproof/fuzz/capture"
+	"tunproof/fuzz/capture/compare"
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/internal/file"
+	"tunproof/fuzz/packet"
 	"tunproof/fuzz/record"
 )
 
@@ -69,6 +71,7 @@ func (a *Anonymiser) Files(ctx context.Context, stdin io.Reader, out, progress i
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return 0, err
 	}
+	a.translations(ctx, names)
 	best, err := a.best(ctx, stdin, progress, dir, names)
 	if err == nil {
 		err = best.finish()
@@ -85,6 +88,32 @@ func (a *Anonymiser) Files(ctx context.Context, stdin io.Reader, out, progress i
 	}
 	a.Whole, a.Unlike = best.whole, best.unlike
 	return packets, nil
+}
+
+// translations finds the flows of each further capture that are those of the first, with
+// other addresses or ports. A capture that cannot be read is left to the copying.
+func (a *Anonymiser) translations(ctx context.Context, names []string) {
+	a.same = map[packet.Flow]packet.Flow{}
+	for _, name := range names[min(1, len(names)):] {
+		var in [2]*capture.Source
+		for i, n := range [2]string{names[0], name} {
+			if info, err := os.Stat(n); err != nil || !info.Mode().IsRegular() {
+				return // it can be read only once
+			}
+			c, err := capture.Open(n, nil)
+			if err != nil {
+				return
+			}
+			defer c.Close()
+			in[i] = c
+		}
+		found, _ := compare.Translations(ctx, in)
+		for g, f := range found {
+			if _, has := a.same[f]; !has && f != g {
+				a.same[g] = f
+			}
+		}
+	}
 }
 
 // finish gives the copies their names. After an error there are none.

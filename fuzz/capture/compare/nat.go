@@ -351,11 +351,16 @@ func (m *Matcher) inFile(u, w *unit, fields []packet.Difference) (text string) {
 		want := updated(was, list)
 		if d.Field == "udp.checksum" && was == 0 {
 			want, text = 0, "the datagram had no checksum, and it was updated as if it had one"
+		} else if d.Field == "udp.checksum" && got == 0 {
+			text = "the datagram had a checksum, and has none"
 		} else if cause := missedUpdate(was, got, list); cause != "" {
 			text = cause
 		}
 		fields[i].Want, fields[i].Got = binary.BigEndian.AppendUint16(nil, want), binary.BigEndian.AppendUint16(nil, got)
-		fields[i].WantText, fields[i].GotText = fmt.Sprintf("%04x", want), fmt.Sprintf("%04x", got)
+		fields[i].WantText, fields[i].GotText = fmt.Sprintf("%04x", was), fmt.Sprintf("%04x", got)
+		if want != was {
+			fields[i].WantText = fmt.Sprintf("%04x, which should have become %04x", was, want)
+		}
 	}
 	return text
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tunproof/fuzz/capture"
+	"tunproof/fuzz/packet"
 	"tunproof/fuzz/record"
 )
 
@@ -42,6 +43,39 @@ type NotJudged struct {
 
 const sameChanges = 20 // least changes in the same fields that get a note
 
+// Translations compares two captures and returns the flows of the second whose addresses or
+// ports are others in the first, with what they are there.
+func Translations(ctx context.Context, in [2]*capture.Source) (map[packet.Flow]packet.Flow, error) {
+	m := New(Config{}, func(Finding) {})
+	c := newClock(in, DefaultAhead, m.cfg.FarBehind())
+	err := m.readAll(ctx, in, c, capture.NewProgress(io.Discard, "compare", in[0], in[1]), func() int { return 0 })
+	return m.nat.from, err
+}
+
+// readAll takes the packets of two captures, in the order of their times. found returns the
+// number of findings so far.
+func (m *Matcher) readAll(ctx context.Context, in [2]*capture.Source, c *clock, progressed *capture.Progress, found func() int) error {
+	for {
+		side, p, err := c.take(m)
+		if err != nil {
+			return err
+		}
+		if p == nil {
+			break
+		}
+		if err := m.Add(side, *p); err != nil {
+			return fmt.Errorf("%s: packet %d: %w", in[side].Name, p.Number, err)
+		}
+		if err := progressed.Step(ctx, found()); err != nil {
+			return err
+		}
+	}
+	if m.Finish(ctx) != nil {
+		return capture.ErrInterrupted
+	}
+	return nil
+}
+
 // Files compares two captures. The report has at most most findings. If there is an
 // error, the report covers the packets before it.
 func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg Config, most int) (*Report, error) {
@@ -54,27 +88,8 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 		found.add(f)
 	}
 	m := New(cfg, add)
-	progressed := capture.NewProgress(progress, "compare", in[0], in[1])
 	c := newClock(in, cmp.Or(cfg.Ahead, DefaultAhead), cfg.FarBehind())
-	err := func() error {
-		for {
-			side, p, err := c.take(m)
-			if p == nil || err != nil {
-				return err
-			}
-			if err := m.Add(side, *p); err != nil {
-				return fmt.Errorf("%s: packet %d: %w", in[side].Name, p.Number, err)
-			}
-			if err := progressed.Step(ctx, found.total()); err != nil {
-				return err
-			}
-		}
-	}()
-	if err == nil {
-		if err = m.Finish(ctx); err != nil {
-			err = capture.ErrInterrupted
-		}
-	}
+	err := m.readAll(ctx, in, c, capture.NewProgress(progress, "compare", in[0], in[1]), found.total)
 	for side, n := range m.Summary.Packets {
 		if n > 0 && m.Summary.Packets[1-side] == 0 && err == nil && found.total() == 0 {
 			f := Finding{What: [...]string{Lost, Extra}[side], Count: n, Rule: "P2", Text: "every packet of this capture; the other one is empty"}
