@@ -31,7 +31,7 @@ type Config struct {
 	// MaxUDPSegments is the most packets of a UDP superpacket: 1 to 128, 0 means 64,
 	// the limit of kernels before 6.9.
 	MaxUDPSegments int
-	// MaxOpen closes a superpacket when MaxOpen candidates have opened others after
+	// MaxOpen closes a superpacket when MaxOpen candidates (C1) have opened others after
 	// it: 1 to 65,535, 0 means 1,024.
 	MaxOpen int
 	// MaxPerFlow is the number of superpackets of a TCP flow that Reorder tries: 1 to
@@ -83,10 +83,10 @@ func (c Config) withDefaults() (Config, error) {
 // use: it is that of NewCoalescer(Config{}). Between batches a Coalescer keeps only its
 // memory, in proportion to the largest batch so far. It is not safe for concurrent
 // use.
-//
-// Its work is lazy. A packet that is not a candidate costs its parse and an entry in
-// supers: the flow table learns of it when a candidate comes.
 type Coalescer struct {
+	// The work is lazy. A packet that is not a candidate costs its parse and an entry in
+	// supers: the flow table learns of it when a candidate comes.
+
 	cfg     Config
 	table   flowTable
 	pkts    [][]byte // the batch, borrowed
@@ -155,9 +155,8 @@ func NewCoalescer(cfg Config) (*Coalescer, error) {
 // Coalesce(pkts) is Add of each packet, then Flush: packets that were added before are
 // in the batch too, in front.
 //
-// Why it is right: a packet joins only if extends or joins accepts it, and both
-// accept exactly if cutting the joined superpacket gives back its packets (see
-// there). It joins only the superpacket of the latest packet it conflicts with, so no
+// Why it is right: a packet joins exactly if cutting the joined superpacket gives back its
+// packets. It joins only the superpacket of the latest packet it conflicts with, so no
 // two conflicting packets change places (docs/design.md has the proof).
 func (c *Coalescer) Coalesce(pkts [][]byte) []Superpacket {
 	if c.adding {
@@ -500,8 +499,8 @@ func (c *Coalescer) extends(q *run, i int32, pkt []byte) bool {
 	return true
 }
 
-// Reason returns the Reason of packet i of the last batch. It panics if that batch
-// has no packet i.
+// Reason returns the Reason of packet i of the last batch. Between Add and Flush it is that
+// of packet i of the batch so far, and final. It panics if that batch has no packet i.
 func (c *Coalescer) Reason(i int) Reason { return c.reasons[i] }
 
 // resize returns a slice of length n, in b's memory if that is large enough. Its

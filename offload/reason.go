@@ -9,14 +9,14 @@ type Reason uint8
 const (
 	Joined Reason = iota
 
-	// The packet is not a candidate (C1).
+	// The packet is not a candidate: it cannot be in a superpacket (C1).
 
 	NoAddresses // fewer bytes than an IP header, or neither IPv4 nor IPv6
 	Header      // IPv4 options, IPv6 extension headers, or neither TCP nor UDP
 	Fragment    // MF, a fragment offset, or the reserved bit
 	Truncated   // the L4 header does not fit, or doff < 5
 	Length      // the IP or UDP length field differs from the slice's length
-	FlagBits    // no ACK, or one of SYN, RST, URG, CWR
+	FlagBits    // no ACK, or one of SYN, RST, URG, CWR; it is printed as "Flags"
 	Empty       // no payload
 	IPChecksum  // IPv4 header checksum wrong, or in a form Segment does not write
 	L4Checksum  // TCP or UDP checksum wrong, absent, or in a form Segment does not write

@@ -43,8 +43,9 @@ type Segmenter struct {
 // pkt starts with the IP header, and its length is that of the slice: the IP and UDP
 // length fields are not read (S1), nor is HdrLen (V3). A superpacket in a UDP tunnel
 // starts with the outer IP header, and its h comes from ParseTunnelVnetHdr: a header of
-// VnetHdrLen bytes has no offsets, and gives ErrTunnel. pkt is borrowed until the last
-// segment has been produced or Reset is called again. Reset only reads it.
+// VnetHdrLen bytes has no offsets, and gives ErrTunnel. Without a GSO type there is one
+// segment, pkt, of any length. pkt is borrowed until the last segment has been produced or
+// Reset is called again. Reset only reads it.
 func (s *Segmenter) Reset(h VnetHdr, pkt []byte) error {
 	hdr := s.hdr[:0]
 	*s = Segmenter{hdr: hdr}

@@ -59,7 +59,7 @@ func (p *Superpacket) Buffers(iov [][]byte) [][]byte {
 	return iov
 }
 
-// AppendTo appends the same bytes to dst in one piece, VnetHdrLen + Len() bytes. dst
+// AppendTo appends the VnetHdr and the packet to dst in one piece, VnetHdrLen + Len() bytes. dst
 // must not overlap the batch.
 func (p *Superpacket) AppendTo(dst []byte) []byte {
 	if p.at >= 0 {

@@ -1,13 +1,16 @@
 package tun
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"strings"
+	"syscall"
 
 	"tunproof/offload"
+	"tunproof/tunlive/guard"
 )
 
 // Config configures a Device. The zero value opens an interface with one queue and a
@@ -18,7 +21,7 @@ type Config struct {
 	Name string
 	// Node is the path of the device to open, "" for /dev/net/tun.
 	Node string
-	// Queues is the number of descriptors that Open opens, 0 for 1. With more than
+	// Queues is the number of descriptors that Open opens, 0 for 1, at most 256. With more than
 	// one, or with MultiQueue, the interface has IFF_MULTI_QUEUE, and AddQueue can
 	// add queues.
 	Queues     int
@@ -65,6 +68,10 @@ type Config struct {
 	Record   Record
 }
 
+// ErrFragment is the Refusal.Err of a packet that the guard refused: a fragment with a GSO
+// type, which crashes some kernels (rule K6).
+var ErrFragment = guard.ErrFragment
+
 // maxQueues is the kernel's limit (MAX_TAP_QUEUES, drivers/net/tun.c).
 const maxQueues = 256
 
@@ -87,15 +94,22 @@ func (cfg Config) check() (Config, error) {
 	case cfg.Queues < 1 || cfg.Queues > maxQueues:
 		return cfg, fmt.Errorf("tun: Config.Queues is %d: want 0 (for 1) to %d", cfg.Queues, maxQueues)
 	case len(cfg.Name) > 15 || strings.ContainsAny(cfg.Name, "/\x00"):
-		return cfg, fmt.Errorf("tun: Config.Name is %q: want at most 15 bytes, no slash", cfg.Name)
+		return cfg, fmt.Errorf("tun: Config.Name is %q: want at most 15 bytes, no slash or zero byte", cfg.Name)
 	case cfg.MTU != 0 && (cfg.MTU < minMTU || cfg.MTU > maxMTU):
 		return cfg, fmt.Errorf("tun: Config.MTU is %d: want 0 (to leave it) or %d to %d", cfg.MTU, minMTU, maxMTU)
 	case cfg.TxQueueLen < 0 || cfg.TxQueueLen > maxTxQueueLen:
 		return cfg, fmt.Errorf("tun: Config.TxQueueLen is %d: want 0 (to leave it) to %d", cfg.TxQueueLen, maxTxQueueLen)
-	case cfg.Record.Packets < 0:
-		return cfg, fmt.Errorf("tun: Config.Record.Packets is %d: want 0 or more", cfg.Record.Packets)
+	case cfg.Record.Packets < 0 || cfg.Record.Packets > maxRecord:
+		return cfg, fmt.Errorf("tun: Config.Record.Packets is %d: want 0 to %d", cfg.Record.Packets, maxRecord)
+	case cfg.Record.Dir != "" && cfg.Record.Packets == 0:
+		return cfg, errors.New("tun: Config.Record.Dir is set and Config.Record.Packets is 0: nothing would be recorded")
 	case cfg.Coalesce.AtomicIDs:
 		return cfg, errors.New("tun: Config.Coalesce.AtomicIDs is set: want false, since Config.ExactIDs decides")
+	}
+	if dir := cfg.Record.Dir; dir != "" {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return cfg, fmt.Errorf("tun: Config.Record.Dir is %q: %w", dir, cmp.Or(err, error(syscall.ENOTDIR)))
+		}
 	}
 	cfg.MultiQueue = cfg.MultiQueue || cfg.Queues > 1
 	cfg.Coalesce.AtomicIDs = !cfg.ExactIDs
@@ -184,7 +198,8 @@ func (f Features) LogValue() slog.Value { return fields(f) }
 // same queue. Slices are lent for the call and must not be changed.
 type Observer struct {
 	// Read is called for each packet or superpacket that was read, before it is cut.
-	// err is nil, or the reason why it is dropped.
+	// err is nil, or the reason why it is dropped. What is dropped later, because a
+	// buffer of ReadBatch is too short, was handed over with nil.
 	Read func(h offload.VnetHdr, packet []byte, err error)
 	// Write is called for each write, with the number of packets it stood for, the
 	// bytes written, starting with the VnetHdr of Device.VnetHdrLen bytes, and the errno

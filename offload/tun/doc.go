@@ -14,7 +14,8 @@
 // counts every packet once, by its outcome.
 //
 // On each queue, one read and one write may run at the same time; further calls wait
-// for their turn. All other methods may be called at any time.
+// for their turn. What ReadSuper returns is valid until the next read by anybody, so only
+// one goroutine may use it. All other methods may be called at any time.
 //
 // On other systems Open and Adopt return errors.ErrUnsupported. Rule numbers in
 // comments (T1, T4 ...) refer to docs/rules.md.

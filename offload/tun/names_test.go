@@ -182,10 +182,14 @@ func TestCallsSay(t *testing.T) {
 	_, err = x.readBatch(patterned(1, 0, 9), 0)
 	isError(t, "gone", err, "read tun0: the interface was deleted", ErrGone)
 	isError(t, "gone", x.writeBatch(w.batchOf(1, 1)), "write tun0: the interface was deleted", os.ErrClosed)
+	_, err = w.dev.AddQueue()
+	isError(t, "gone", err, "add queue tun0: the interface was deleted", ErrGone)
 	w.close()
+	_, err = w.dev.AddQueue()
+	isError(t, "closed", err, "add queue tun0: file already closed", os.ErrClosed)
+	_, err = w.dev.MTU()
+	isError(t, "closed", err, "MTU of tun0: file already closed", os.ErrClosed)
+	isError(t, "closed", w.dev.SetTxQueueLen(9), "set TxQueueLen of tun0: file already closed", os.ErrClosed)
 	isError(t, "closed", x.writeBatch(w.batchOf(1, 1)), "write tun0: file already closed", os.ErrClosed)
 	isError(t, "closed", x.q.SetDeadline(w.now), "set deadline tun0: file already closed", os.ErrClosed)
-	if _, err := w.dev.AddQueue(); err == nil || err.Error() != "add queue tun0: file already closed" {
-		t.Errorf("AddQueue: %v", err)
-	}
 }

@@ -430,15 +430,12 @@ func (d *Device) AddQueue() (*Queue, error) {
 
 // newAttached returns a queue of another descriptor. d.mu is held.
 func (d *Device) newAttached() (*Queue, error) {
-	switch {
-	case d.closed:
-		return nil, os.ErrClosed
-	case !d.cfg.MultiQueue:
-		return nil, errors.New("the interface was opened without IFF_MULTI_QUEUE")
-	}
 	name, err := d.here()
 	if err != nil { // attach would make a new interface
 		return nil, err
+	}
+	if !d.cfg.MultiQueue {
+		return nil, errors.New("the interface was opened without IFF_MULTI_QUEUE")
 	}
 	fd, name, err := d.attach(name)
 	if err != nil {
@@ -457,8 +454,11 @@ func (d *Device) newAttached() (*Queue, error) {
 }
 
 // here returns the name that the interface has now. It fails if the interface is not in
-// this network namespace. d.mu is held.
+// this network namespace, or the device is closed. d.mu is held.
 func (d *Device) here() (name string, err error) {
+	if d.closed {
+		return "", os.ErrClosed
+	}
 	if name, err = d.current(); err != nil {
 		return "", err
 	}

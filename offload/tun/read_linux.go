@@ -78,9 +78,9 @@ func (r *reader) init(q *Queue) {
 // returns their number n. The i-th is bufs[i][offset:offset+sizes[i]]; offset is the
 // headroom that the caller wants in front of each. Segments for which bufs has no
 // room are returned by the next call, in order. A packet longer than its buffer is
-// dropped and counted (Stats.Read.Short). So buffers must hold the interface's MTU
-// and, if packets are forwarded to the interface, the MTU of the interface they come
-// from.
+// dropped and counted (Stats.Read.Short). So buffers must hold the interface's MTU,
+// also if somebody raises it later: nothing tells the program, but Device.MTU says it.
+// Buffers of 65,535 bytes hold every packet.
 //
 // bufs and sizes belong to the caller and are not kept. Only [offset:offset+sizes[i]]
 // of a buffer is written.

@@ -25,14 +25,16 @@ import (
 // the payload. (A payload of one byte is its own sum. Headers of more than 256 bytes
 // are cut there.)
 type Record struct {
-	Packets int    // packets kept in each ring, 0 for no recorder
+	Packets int    // packets kept in each ring, at most 65,536; 0 for no recorder
 	Payload bool   // record the payload too
-	Dir     string // directory for a file when a superpacket is refused, at most 8 files a device; "" for none
+	Dir     string // directory that exists, for a file when a superpacket is refused, at most 8 files a device; "" for none
 }
 
 const (
 	maxKept  = 256 // bytes of headers
 	maxFiles = 8
+
+	maxRecord = 1 << 16 // two rings of these have 34 MB without payload
 )
 
 // recorder is the flight recorder of a device.

@@ -15,7 +15,7 @@ const maxRefused = 128
 // with the written packets.
 type Refusal struct {
 	Device  string          // the interface
-	Err     error           // a syscall.Errno, or guard.ErrFragment
+	Err     error           // a syscall.Errno, or ErrFragment
 	Hdr     offload.VnetHdr // as written
 	Header  []byte          // all headers of a superpacket, or the first bytes of a packet; at most 128
 	Len     int             // length of the packet in bytes, from the IP header on
@@ -34,6 +34,9 @@ func (r *Refusal) String() string {
 	}
 	if r.Off != 0 {
 		fmt.Fprintf(&b, ", %v switched off", r.Off)
+	}
+	if len(r.Header) == 0 {
+		return b.String() // an empty packet, which nothing could replay
 	}
 	fmt.Fprintf(&b, ": vnet %v %s", caseHdr(r.Hdr), hexOf(r.Header))
 	return b.String()

@@ -117,6 +117,15 @@ func (c Reasons) LogValue() slog.Value {
 // LogValue returns a group with the fields.
 func (s Stats) LogValue() slog.Value { return fields(s) }
 
+// String returns the counters with their names, in JSON.
+func (s Stats) String() string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
 // LogValue returns a group with the fields.
 func (s ReadStats) LogValue() slog.Value { return fields(s) }
 

@@ -124,6 +124,9 @@ func TestProtocolsText(t *testing.T) {
 // TestRefusalLog checks that a Refusal is logged as the line that "tunproof replay" reads.
 func TestRefusalLog(t *testing.T) {
 	r := &Refusal{Device: "tun0", Err: syscall.EINVAL, Header: []byte{0x45}, Len: 1, Packets: 1, Off: UDP}
+	if got := (&Refusal{Device: "tun0", Err: syscall.EINVAL, Packets: 1}).String(); got != "tun0: write of 1 packets in 0 bytes: invalid argument" {
+		t.Errorf("an empty packet: %s", got)
+	}
 	var b bytes.Buffer
 	slog.New(slog.NewJSONHandler(&b, nil)).Warn("refused", "write", r)
 	var line struct{ Write string }

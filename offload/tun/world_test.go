@@ -552,7 +552,7 @@ func (w *world) number(s setting, v int) {
 		op, err = "set "+op, set(v)
 		w.ops["Set"+s.name]++
 	}
-	known := w.link.gone || w.link.ns != w.ns || w.link.moved || v < s.least || v > s.most
+	known := w.dev.closed || w.link.gone || w.link.ns != w.ns || w.link.moved || v < s.least || v > s.most
 	for _, call := range []string{"socket", "TUNGETIFF", "SIOCGIF", "RTM_SETLINK"} {
 		known = known || w.injected(call, nil)
 	}
@@ -561,6 +561,7 @@ func (w *world) number(s setting, v int) {
 	case err == nil && !slices.Contains(w.link.had[s.set], uint32(v)):
 		w.Fatalf("%s %d, which the interface never had: %v", op, v, w.link.had)
 	case err != nil && (!known || named == nil || named.Op != op || named.Path != w.dev.Name()),
+		errors.Is(err, os.ErrClosed) && !errors.Is(err, ErrGone) && !w.dev.closed,
 		errors.Is(err, ErrGone) && !w.link.gone && !w.injected("TUNGETIFF", unix.EBADFD):
 		w.Fatalf("%s %d: %v", op, v, err)
 	}

@@ -85,7 +85,12 @@ func (w *writer) init(q *Queue) {
 // pkts and the packets belong to the caller. They are only read, and not used after
 // the call.
 //
-// n is the number of packets that the kernel took, not always the first n. The error
+// A packet is written also if it is longer than the MTU or shorter than its headers say:
+// the kernel decides what becomes of it. A packet without bytes is refused (EINVAL), so
+// leave out a tunnel's keepalives.
+//
+// n is the number of packets that the kernel took, not always the first n: Observer.Write
+// says which. The error
 // is the reason if it did not take all; errors.Is reports which it is. After
 // os.ErrClosed, ErrGone and os.ErrDeadlineExceeded the rest was not sent. Any other
 // error is that of the first packet that was not taken; the packets after it were
