@@ -60,9 +60,9 @@ type Anonymiser struct {
 	first  [32]byte // the first key
 	key    [32]byte
 	same   map[packet.Flow]packet.Flow // flows that are another flow of an earlier capture: they have its key streams
-	size   int // payload bytes of the datagrams in a UDP superpacket; 0 if unknown
-	most   int // how many addresses are replaced at most
-	search int // how many bytes of packets explain may still judge
+	size   int                         // payload bytes of the datagrams in a UDP superpacket; 0 if unknown
+	most   int                         // how many addresses are replaced at most
+	search int                         // how many bytes of packets explain may still judge
 
 	block   cipher.Block
 	was, is *check.Checker    // of the packets of this capture so far, and of their copies

@@ -219,10 +219,11 @@ func (p *judged) addressCauses(e *explainer, last *offBy, all int, by uint16) {
 			e.sum(all-2*words(now)+2*words(old.b), fmt.Sprintf("the %s had another address, one of packet %d's, and the checksum was updated in the wrong direction (NAT)", name, old.packet))
 		}
 	}
-	if last.packet > 0 && len(e.fits) == 0 {
+	// Of packets with the same sum an equal error shows nothing.
+	if sum := fold(all); last.packet > 0 && last.sum != sum && len(e.fits) == 0 {
 		e.sum(all+int(last.by), fmt.Sprintf("as much as packet %d's: it looks as if an address or a port had been translated without an update (NAT)", last.packet))
 	}
-	*last = offBy{by, p.n}
+	*last = offBy{by, p.n, fold(all)}
 }
 
 // portCauses adds a port that was translated without an update of the checksum, if nothing

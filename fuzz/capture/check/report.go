@@ -177,13 +177,17 @@ func nextOrEnd(ctx context.Context, in *capture.Source) func() (pcap.Packet, err
 func (c *Checker) notes() []string {
 	var list []string
 	if n := c.Seen.Other; n > 0 {
-		list = append(list, fmt.Sprintf("%s not judged beyond the IP header: fragments, and neither TCP nor UDP", record.Count(n, "packet")))
+		list = append(list, fmt.Sprintf("%s not judged beyond the IP header: fragments, or neither TCP nor UDP", record.Count(n, "packet")))
 	}
 	if n := c.Seen.Absent; n > 0 {
 		list = append(list, fmt.Sprintf("%s without a checksum", record.Count(n, "datagram")))
 	}
 	if n := c.Seen.Partial; n > 0 {
-		list = append(list, fmt.Sprintf("%s with a partial checksum, which an offload still has to complete; with -wire each is a finding", record.Count(n, "packet")))
+		s := record.Count(n, "packet") + " with a partial checksum, which an offload still has to complete"
+		if !c.cfg.Wire {
+			s += "; with -wire each is a finding"
+		}
+		list = append(list, s)
 	}
 	if n := c.Seen.Big; n > 0 {
 		list = append(list, fmt.Sprintf("%s without a length in the header, presumed BIG TCP; the checksum was not judged", record.Count(n, "packet")))

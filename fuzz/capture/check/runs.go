@@ -39,6 +39,7 @@ type flow struct {
 type offBy struct {
 	by     uint16
 	packet int
+	sum    uint16 // of what the checksum covers
 }
 
 // numbered is an ID and its packet.

@@ -20,7 +20,7 @@ func (p *judged) headerChecksum(f *flow) {
 	if !ecn && kind == IPChecksum {
 		kind.Like = "" // which is about the ECN bits
 	}
-	p.found(kind, "ip.checksum", hex16(got), hex16(want), "%s", off(minus(^got, ^want), cause))
+	p.found(kind, "ip.checksum", hex16(got), hex16(want), "%s", off(minus(got, want), cause))
 }
 
 // headerSum returns the checksum of the IPv4 header and the right value. Both forms of zero
@@ -64,7 +64,7 @@ func (p *judged) l4Checksum(f *flow, name string) {
 	case p.sender() && strings.Contains(cause, withoutLength):
 		kind = L4PartialSender
 	}
-	p.found(kind, field, hex16(got), hex16(want), "%s", off(minus(^got, c.Sum), cause))
+	p.found(kind, field, hex16(got), hex16(want), "%s", off(minus(got, want), cause))
 }
 
 // absent judges a UDP checksum of 0.
@@ -97,6 +97,9 @@ func (p *judged) partialChecksum(f *flow, c packet.Sum, field string) {
 	p.csum = packet.Partial
 	if rightPartial(c) {
 		p.check.Seen.Partial++
+		if p.check.cfg.Wire {
+			p.found(L4Partial, field, hex16(c.Got), hex16(c.Want), "it is only the pseudo-header's sum, as the VnetHdr says: an offload still has to complete it")
+		}
 		return
 	}
 	p.found(NotPartial, field, hex16(c.Got), hex16(c.Partial), "%s", off(minus(c.Got, c.Partial), p.partialCauses(f, c)))

@@ -33,6 +33,16 @@ func (m *Matcher) countCut(u *unit, size, n int) {
 	if m.cfg.Cut != nil {
 		m.cfg.Cut(u.side, u.number, size)
 	}
+	if u.Proto == 17 && u.size == 0 {
+		m.presumed++
+	}
+	switch {
+	case m.cfg.Size == 0 || u.size > 0:
+	case size == m.cfg.Size:
+		m.sized[0]++
+	default:
+		m.sized[1]++
+	}
 	if f := u.flow; !slices.Contains(f.sizes, size) {
 		f.sizes = append(f.sizes[max(0, len(f.sizes)-maxSizes+1):], size)
 	}

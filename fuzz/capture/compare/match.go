@@ -73,11 +73,13 @@ type Matcher struct {
 		least, most time.Duration
 		known       bool
 	} // from one capture to the other
-	sure    [2]edges // the first and the last matched packet that has no copy
-	givenUp [2]givenUp
-	seed    maphash.Seed
-	recuts  map[packet.Flow]*recut
-	nat     translations
+	sure     [2]edges // the first and the last matched packet that has no copy
+	givenUp  [2]givenUp
+	seed     maphash.Seed
+	recuts   map[packet.Flow]*recut
+	presumed int    // UDP superpackets without a VnetHdr
+	sized    [2]int // superpackets that were cut with Config.Size, and with another size
+	nat      translations
 	pace
 
 	settling  bool // units are not given up

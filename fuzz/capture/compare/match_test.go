@@ -358,3 +358,41 @@ func TestIgnore(t *testing.T) {
 		}
 	}
 }
+
+// TestSaid checks the notes about a size that is not that of a superpacket, and about
+// datagrams that are taken for a superpacket.
+func TestSaid(t *testing.T) {
+	p := scenario.UDP4(100)
+	q := p.Next(100)
+	h, super := scenario.UDP4(200).Super(100)
+	for name, c := range map[string]struct {
+		size  int
+		after []pcap.Packet
+		want  [2]int
+		taken int
+	}{
+		"no size":      {0, []pcap.Packet{{Data: super}}, [2]int{0, 0}, 1},
+		"its size":     {100, []pcap.Packet{{Data: super}}, [2]int{1, 0}, 1},
+		"another size": {30, []pcap.Packet{{Data: super}}, [2]int{0, 1}, 1},
+		"nothing cut":  {100, []pcap.Packet{{Data: p.Bytes()}, {Data: q.Bytes()}}, [2]int{0, 0}, 0},
+		"a VnetHdr":    {30, []pcap.Packet{{Data: super, Comment: pcap.VnetComment(h)}}, [2]int{0, 0}, 0},
+	} {
+		m := New(Config{Size: c.size}, func(Finding) {})
+		for _, x := range []pcap.Packet{{Data: p.Bytes()}, {Data: q.Bytes()}} {
+			if err := m.Add(Before, x); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, x := range c.after {
+			if err := m.Add(After, x); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := m.Finish(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if m.sized != c.want || m.presumed != c.taken {
+			t.Errorf("%s: %v with the size or not, want %v; %d taken for superpackets, want %d", name, m.sized, c.want, m.presumed, c.taken)
+		}
+	}
+}

@@ -31,6 +31,7 @@ type Report struct {
 	kinds   []Kind
 	loss    loss
 	more    int  // findings that are not in Findings
+	size    int  // Config.Size
 	stopped bool // an error ended the comparison early
 }
 
@@ -98,9 +99,9 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 		}
 	}
 	r := &Report{Before: in[0].Name, After: in[1].Name, Ignored: cfg.Ignore, Summary: m.Summary, Told: m.Told(), What: found.what, Findings: found.findings(),
-		kinds: found.sortedKinds(), loss: found.loss, more: found.more, stopped: err != nil,
+		kinds: found.sortedKinds(), loss: found.loss, more: found.more, size: cfg.Size, stopped: err != nil,
 		Record: record.New("compare", "P2", "captures", "model", m.Summary.came(), "segments", start)}
-	r.note(in, c, found)
+	r.note(in, c, found, m)
 	r.NotJudged = r.notJudged(in)
 	switch n := r.leftOut(); {
 	case r.Summary.came() == 0:
@@ -116,12 +117,24 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 func (s *Summary) came() int { return s.Segments + max(s.Recut[Before], s.Recut[After]) }
 
 // note adds the notes: what must be known about the captures and the comparison.
-func (r *Report) note(in [2]*capture.Source, c *clock, found *folder) {
+func (r *Report) note(in [2]*capture.Source, c *clock, found *folder, m *Matcher) {
 	add := func(format string, args ...any) { r.Notes = append(r.Notes, fmt.Sprintf(format, args...)) }
 	for _, i := range in {
 		for _, n := range i.Notes() {
 			add("%s: %s", i.Name, n)
 		}
+	}
+	if in[Before].Name == in[After].Name {
+		add("both captures are the same file")
+	}
+	switch n := m.sized; {
+	case n[1] > 0:
+		add("-size %d is not the size of %s: the captures show another", r.size, record.Count(n[1], "superpacket"))
+	case r.size > 0 && n[0] == 0:
+		add("-size %d had no effect: no superpacket was cut", r.size)
+	}
+	if n := m.presumed; n > 0 {
+		add("%s with a partial checksum taken for UDP superpackets; where the VnetHdr has no GSO type, each is one datagram", record.Count(n, "packet"))
 	}
 	if note := c.note(); note != "" {
 		add("%s", note)
@@ -218,8 +231,12 @@ func (r *Report) Print(w io.Writer) {
 // Counted returns lines about what was compared: one for each capture and, if packets were
 // lost, one about these.
 func (r *Report) Counted() (lines []string) {
+	read := ""
+	if r.stopped {
+		read = " read"
+	}
 	for side, name := range [...]string{r.Before, r.After} {
-		lines = append(lines, fmt.Sprintf("%-7s %s: %s, %s cut into segments", [...]string{"before:", "after:"}[side], name, record.Count(r.Summary.Packets[side], "packet"), record.Count(r.Summary.Cut[side], "superpacket")))
+		lines = append(lines, fmt.Sprintf("%-7s %s: %s%s, %s cut into segments", [...]string{"before:", "after:"}[side], name, record.Count(r.Summary.Packets[side], "packet"), read, record.Count(r.Summary.Cut[side], "superpacket")))
 	}
 	if l := r.loss; l.packets > 1 {
 		line := fmt.Sprintf("lost: %s, %s, in %s", record.Count(l.packets, "packet"), record.Count(l.bytes, "byte"), record.Count(l.runs, "run"))

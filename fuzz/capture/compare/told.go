@@ -71,6 +71,9 @@ func (m *Matcher) Told() (list []Told) {
 	for f, r := range m.recuts {
 		t := Told{What: Recut, Flow: f.String(), Packets: r.packets, Largest: r.largest, Bytes: r.bytes}
 		t.Text = fmt.Sprintf("%s: the stream came through cut elsewhere: %s of up to %d bytes became %d of up to %d", t.Flow, record.Count(r.packets[Before], "packet"), r.largest[Before], r.packets[After], r.largest[After])
+		if r.largest[After] > r.largest[Before] {
+			t.Text += ", longer than any before: a link with a smaller MTU drops those"
+		}
 		list = append(list, t)
 	}
 	slices.SortFunc(list, func(x, y Told) int { return slices.Compare([]string{x.What, x.Flow}, []string{y.What, y.Flow}) })

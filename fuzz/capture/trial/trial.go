@@ -239,7 +239,7 @@ func Table(w io.Writer, rows []record.Result) error {
 	}
 	percent := ""
 	if known > 0 {
-		percent = fmt.Sprintf(" of %d: %.2f %%", known, 100*float64(sum.Counts["cause"])/float64(known))
+		percent = fmt.Sprintf(" of %d: %.3f %%", known, 100*float64(sum.Counts["cause"])/float64(known))
 	}
 	fmt.Fprintf(&b, "| all | %d | %d | %d | %d%s | %d | %d |\n", sum.Count, sum.Counts["packet"], sum.Counts["field"], sum.Counts["cause"], percent, sum.Counts["missed"], sum.Counts["false"]+sum.Counts["suspect"])
 	for _, r := range rows {
