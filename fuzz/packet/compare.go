@@ -202,17 +202,20 @@ func Line(b []byte) string {
 		ipLen = get("ip.payload_length") + 40
 		s = "IPv6 " + s + fmt.Sprintf(" hop limit %d label %#x", get("ip.hop_limit"), get("ip.version_tc_label")&0xFFFFF)
 	}
-	payload := field["payload"].Len
+	size := fmt.Sprintf("%d bytes", field["payload"].Len)
+	if field["payload"].Len == 1 {
+		size = "1 byte"
+	}
 	switch {
 	case field["tcp.urgent_pointer"].Len > 0:
-		s += fmt.Sprintf(" TCP %d > %d seq %d ack %d win %d %s, %d bytes", get("tcp.sport"), get("tcp.dport"),
-			get("tcp.seq"), get("tcp.ack"), get("tcp.window"), flags(byte(get("tcp.flags"))), payload)
+		s += fmt.Sprintf(" TCP %d > %d seq %d ack %d win %d %s, %s", get("tcp.sport"), get("tcp.dport"),
+			get("tcp.seq"), get("tcp.ack"), get("tcp.window"), flags(byte(get("tcp.flags"))), size)
 	case field["udp.checksum"].Len > 0:
-		s += fmt.Sprintf(" UDP %d > %d, %d bytes", get("udp.sport"), get("udp.dport"), payload)
+		s += fmt.Sprintf(" UDP %d > %d, %s", get("udp.sport"), get("udp.dport"), size)
 	case b[0]>>4 == 4:
-		s += fmt.Sprintf(" protocol %d, %d bytes", get("ip.protocol"), payload)
+		s += fmt.Sprintf(" protocol %d, %s", get("ip.protocol"), size)
 	default:
-		s += fmt.Sprintf(" next header %d, %d bytes", get("ip.next_header"), payload)
+		s += fmt.Sprintf(" next header %d, %s", get("ip.next_header"), size)
 	}
 	if ipLen != uint64(len(b)) {
 		s += fmt.Sprintf(" (IP says %d of %d bytes)", ipLen, len(b))

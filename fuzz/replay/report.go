@@ -113,11 +113,11 @@ func (r *Report) verdict() string {
 	case r.Record.Result == record.Violated:
 		return "VIOLATED: " + r.Record.Detail
 	case r.Record.Result == record.NotRun:
-		return fmt.Sprintf("stopped: %d %s hold", r.Record.Count, r.Record.Unit)
+		return fmt.Sprintf("stopped: every property holds for %s", record.Count(r.Record.Count, strings.TrimSuffix(r.Record.Unit, "s")))
 	case r.Record.Count == 0:
 		return "nothing to judge"
 	}
-	return fmt.Sprintf("holds: %s, every property; check judges the packets themselves", record.Count(r.Record.Count, strings.TrimSuffix(r.Record.Unit, "s")))
+	return fmt.Sprintf("holds: %s, every property of offload; whether the packets are right, check says", record.Count(r.Record.Count, strings.TrimSuffix(r.Record.Unit, "s")))
 }
 
 // print writes the part for people.

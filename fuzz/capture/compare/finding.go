@@ -73,6 +73,9 @@ func (f Finding) String() string {
 	s := strings.Join(places, ", ") + ": " + f.What
 	if f.Count > 1 {
 		s += fmt.Sprintf(" (%d times)", f.Count)
+		if len(f.Fields) > 0 {
+			s += ", with the values of the first"
+		}
 		if f.Bytes > 0 {
 			s += ", " + record.Count(f.Bytes, "byte")
 		}

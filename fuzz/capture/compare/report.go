@@ -290,7 +290,7 @@ func (r *Report) Verdict() string {
 	}
 	var not []string
 	for _, x := range r.NotJudged {
-		not = append(not, fmt.Sprint(x.Count, " ", x.What))
+		not = append(not, fmt.Sprintf("%s (%d)", x.What, x.Count))
 	}
 	if not != nil {
 		s += "; not judged: " + strings.Join(not, ", ")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
 
 	"tunproof/fuzz/capture/anonymise"
 	"tunproof/fuzz/record"
@@ -48,6 +49,9 @@ func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error
 		return 0, fmt.Errorf("%w: no capture given", errUsage)
 	case *size < 0:
 		return 0, fmt.Errorf("%w: -size must not be negative", errUsage)
+	}
+	if info, err := os.Stat(*dir); err == nil && !info.IsDir() {
+		return 0, fmt.Errorf("%w: -o %s: it is a file; give a directory", errUsage, *dir)
 	}
 	a, err := anonymise.New(*size)
 	if err != nil {

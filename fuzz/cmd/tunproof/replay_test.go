@@ -189,7 +189,7 @@ func TestCutShort(t *testing.T) {
 		want string
 	}{
 		{[]string{"check", name}, "stopped: nothing found in 67 packets"},
-		{[]string{"replay", "-q", name}, "stopped: 67 packets hold"},
+		{[]string{"replay", "-q", name}, "stopped: every property holds for 67 packets"},
 		{[]string{"compare", whole, name}, "stopped: 67 segments came through"},
 		{[]string{"anonymise", "-o", t.TempDir(), name}, ""},
 	} {
@@ -338,7 +338,7 @@ func TestCompareClocks(t *testing.T) {
 	}{
 		{"a flow", one, record.ExitViolation, "VIOLATED: 999 lost"},
 		{"nearly all", packets[:5], record.ExitNothing, "not compared: 2995 packets or segments before the first or after the last one that is in both captures; if both captures were running then, count this as lost"},
-		{"the end", packets[:2990], record.ExitHolds, "2990 segments came through unchanged, in order; not judged: 10 packets or segments outside the time that both captures have"},
+		{"the end", packets[:2990], record.ExitHolds, "2990 segments came through unchanged, in order; not judged: packets or segments outside the time that both captures have (10)"},
 		{"everything", nil, record.ExitViolation, "VIOLATED: 3000 lost"},
 	} {
 		out, stderr, code := call(t, "compare", write(0, packets[:3000]), write(0, test.after))
