@@ -3,7 +3,7 @@
 # Variables:
 #   test      SHORT=1, RACE=1, TAGS=purego, ARCH=386, AS_USER=65534: as that user ID (root only), PKG=./offload/..., COVER=1
 #   LONG=1    for verify, live, kernels, exhaustive, trial: more inputs, an hour or more; an interrupted run resumes
-#   mutants   OF=offload or OF=model: mutations instead of planted bugs; OF=harness: broken checks; OF=fuzz/capture/check or another package; DRAW=8: only 8, selected by the commit;
+#   mutants   OF=offload, model or assembly: mutations instead of planted bugs; OF=harness: broken checks; OF=fuzz/capture/check or another package; DRAW=8: only 8, selected by the commit;
 #             DEEP=1 with OF=offload: equivalent mutations on all small inputs
 #   kernels   ONE=6.12: only that series
 #   evidence  RUN=1: run the commands that have no records yet

@@ -52,7 +52,7 @@ Linux {{.Env.Kernel}}). For each, a few of the tests of ` + "`make test`" + ` we
 - {{.Count "equivalent"}} are listed below as equivalent: they change nothing that could be detected. The tests detect {{percent .Noticed (sub .Judged (.Count "equivalent"))}} % of the others.
 - {{.Count "survived"}} survive.
 
-These files and parts are not mutated: checksum_arm64.go, which this machine does not build; assembly, which has planted bugs instead; and the constants
+These files and parts are not mutated: checksum_arm64.go, which this machine does not build; assembly, which has mutations of its own; and the constants
 VnetHdrLen and TunnelVnetHdrLen, on which the guard depends. checksum_noasm.go and checksum_nostamp.go are built with the tag purego, work_invariants.go with invariants.
 
 | file | mutations | detected | of them timed out | equivalent | do not compile | survive |
@@ -87,6 +87,17 @@ why it is equivalent. If the line changes, the entry no longer applies. Besides,
 ` + "`make test`" + `, and 5,000 generated scenarios of each property).{{with .deep}} For tree {{.Tree}} {{len .Lines}} were run, and {{.Noticed}} differed from the original.{{end}}
 
 {{range .Arguments}}- ({{len .List}}) {{.Why}}
+{{end}}
+## Mutations of the assembly
+{{with .assembly}}
+` + "`make mutants OF=assembly`" + ` changes one instruction of the sums in assembly at a time: it is deleted, exchanged with the next one if that matters, or
+has another register, constant, offset, condition, width or operation. P8 compares every implementation with the plain sum (tree {{.Tree}}, {{.Env.CPU}}).
+Of {{len .Lines}} mutations {{.Count "does not compile"}} do not compile. **{{.Noticed}} of the other {{.Judged}} are detected**, {{.Count "equivalent"}} are listed as equivalent, and {{.Count "survived"}} survive. Instructions that
+the machine did not have are left out, and those of arm64 if there was no emulator (qemu-user).
+
+{{range .With "survived"}}- {{.ID}} (line {{.Line}}): {{code .About}} in {{code .Source}}
+{{end}}{{else}}
+` + "`make mutants OF=assembly`" + ` was not run to its end yet. Its planted bugs are in the list above.
 {{end}}
 ## Mutations of the model
 {{with .model}}

@@ -232,7 +232,7 @@ func (r Results) Has(method string) int {
 }
 
 // files names the files of results, by what the pages call them.
-var files = map[string]string{"planted": "planted-bugs.jsonl", "harness": "harness.jsonl", "offload": "offload.jsonl", "deep": "deep.jsonl", "model": "model.jsonl"}
+var files = map[string]string{"planted": "planted-bugs.jsonl", "harness": "harness.jsonl", "offload": "offload.jsonl", "deep": "deep.jsonl", "model": "model.jsonl", "assembly": "assembly.jsonl"}
 
 // ResultsFile returns the newest file of results of a suite: planted, harness, offload,
 // model, or deep.

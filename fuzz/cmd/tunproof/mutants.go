@@ -30,7 +30,7 @@ const mutantsExits = "Exit codes: 0 all mutants were detected (with -deep: none)
 func mutantsCommand(ctx context.Context, s streams, args []string) (int, error) {
 	r := mutants.Job{Ctx: ctx, Out: s.out, Progress: s.err, Only: regexp.MustCompile("")}
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
-	flags.StringVar(&r.Of, "of", "planted", "`SET` of mutants: planted (a list of bugs), offload or model (every mutation of that package), harness (a list of checks that no longer check), or a directory such as fuzz/capture/check (every mutation of it, against its own tests)")
+	flags.StringVar(&r.Of, "of", "planted", "`SET` of mutants: planted (a list of bugs), offload or model (every mutation of that package), assembly (of the sums in assembly), harness (a list of checks that no longer check), or a directory such as fuzz/capture/check (every mutation of it, against its own tests)")
 	flags.StringVar(&r.Bugs, "bugs", "", "plant the bugs of `FILE`, a JSON array of objects with name, from, file, old and new, instead of the built-in list")
 	flags.StringVar(&r.State, "state", "", "keep the outcomes in `FILE` and resume from it")
 	flags.StringVar(&r.Write, "o", "", "write the results to `FILE` once every mutant has run")
