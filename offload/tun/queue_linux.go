@@ -117,6 +117,15 @@ func (n *named) error(err error) error {
 	return n.last
 }
 
+// Stats returns the counters of this queue, also after it was closed. Calls that have not
+// returned are not counted, except in Waits. Refused and UDPLimited are zero: what was
+// switched off is a matter of the device.
+func (q *Queue) Stats() Stats {
+	var s Stats
+	q.addStats(&s)
+	return s
+}
+
 func (q *Queue) addStats(s *Stats) {
 	q.r.total.Lock()
 	s.Read.add(&q.r.total.ReadStats)

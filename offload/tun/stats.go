@@ -9,7 +9,8 @@ import (
 	"tunproof/offload"
 )
 
-// Stats are counters of all queues since the device was opened. In every snapshot,
+// Stats are counters of all queues since the device was opened, or of one queue
+// (Queue.Stats). In every snapshot,
 // the sums given with the fields are exact. In JSON, and in the records of package
 // slog, each counter has the name of its field, and each of Reasons that of its Reason.
 type Stats struct {

@@ -48,5 +48,6 @@ func (q *Queue) ReadSuper() (*offload.Segmenter, error)            { return nil,
 func (q *Queue) SetDeadline(time.Time) error                       { return errNoLinux }
 func (q *Queue) SetReadDeadline(time.Time) error                   { return errNoLinux }
 func (q *Queue) SetWriteDeadline(time.Time) error                  { return errNoLinux }
+func (q *Queue) Stats() Stats                                      { return Stats{} }
 func (q *Queue) SyscallConn() (syscall.RawConn, error)             { return nil, errNoLinux }
 func (q *Queue) WriteBatch([][]byte) (n int, err error)            { return 0, errNoLinux }

@@ -590,9 +590,14 @@ func (w *world) fatal() (n int) {
 // check compares the device's counters with the model's. No call is under way.
 func (w *world) check() {
 	got, want := w.dev.Stats(), Stats{Refused: w.off, UDPLimited: w.limited}
-	for _, x := range w.queues {
+	for i, x := range w.queues {
 		want.Read.add(&x.stats.Read)
 		want.Write.add(&x.stats.Write)
+		own, is := x.q.Stats(), x.stats
+		is.Write.Waits, is.Write.Reasons = own.Write.Waits, own.Write.Reasons // of the device
+		if w.sums(own); own != is {
+			w.Fatalf("the counters of queue %d are\n%+v\nwant\n%+v", i, own, is)
+		}
 	}
 	want.Write.Waits = w.waits
 	w.sums(got)
