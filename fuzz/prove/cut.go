@@ -72,6 +72,7 @@ func nothingTheorem(p *translate.Program, which string) *Theorem {
 	last := smt.Not(smt.Slt(i, smt.Sub(count, n(1))))
 	at := smt.Mul(i, size)
 	var facts []*smt.Term
+	inside := between(n(0), at, total) // the payload before a segment
 	why, witness := "ErrShortBuffer", smt.Slt(n(0), room)
 	switch which {
 	case "not the last":
@@ -79,7 +80,7 @@ func nothingTheorem(p *translate.Program, which string) *Theorem {
 	case "the last":
 		facts = []*smt.Term{smt.Not(smt.Eq(i, count)), last, smt.Slt(room, smt.Sub(total, at))}
 	default:
-		facts, why = []*smt.Term{smt.Eq(i, count)}, "EOF"
+		facts, why, inside = []*smt.Term{smt.Eq(i, count)}, "EOF", smt.True
 	}
 	m.Facts = facts
 	copied := false
@@ -93,7 +94,10 @@ func nothingTheorem(p *translate.Program, which string) *Theorem {
 	result := must(v, err).(translate.Tuple)
 	note(m)
 	goal := smt.All(smt.Eq(result[0].(*smt.Term), n(0)), smt.Eq(result[1].(*smt.Term), m.Error(why)),
-		smt.Bool(!copied), smt.Bool(after.Cell(cell.Obj) == translate.Value(s)), smt.Bool(!after.Wrote(dst.Obj)))
+		smt.Bool(!copied), smt.Bool(after.Cell(cell.Obj) == translate.Value(s)))
+	for _, obj := range []*translate.Object{dst.Obj, translate.Field(s, t, "hdr").(translate.Slice).Obj, translate.Field(s, t, "pkt").(translate.Slice).Obj} {
+		goal = smt.All(goal, smt.Bool(!after.Wrote(obj)))
+	}
 	free := func(ts ...*smt.Term) []*smt.Term { return anyProduct(ts, i, size, w) }
 	for k := range m.Obligations {
 		m.Obligations[k].Holds = free(m.Obligations[k].Holds)[0]
@@ -101,8 +105,8 @@ func nothingTheorem(p *translate.Program, which string) *Theorem {
 	return &Theorem{
 		Name: "segment, nothing: " + which,
 		Says: fmt.Sprintf("Next returns %s, writes nothing and changes nothing (int of %d bits)", why, w),
-		Hyps: free(append(facts, between(n(1), size, n(65535)), between(n(0), hdr, total), between(n(0), total, n(1<<20)),
-			between(n(1), count, n(65535)), between(n(0), i, count), between(n(0), at, total), between(n(0), room, n(1<<30)))...),
+		Hyps: free(append(facts, between(n(0), size, n(65535)), between(n(0), hdr, total), between(n(0), total, n(1<<30)),
+			between(n(0), count, n(65535)), between(n(0), i, count), inside, between(n(0), room, n(1<<30)))...),
 		Goal: goal, Obligations: m.Obligations, Witness: witness, Fast: true,
 	}
 }
@@ -122,7 +126,9 @@ type cutting struct {
 	total, size, i, count *smt.Term // of the Segmenter
 	at, length            *smt.Term // the payload before the segment, and the segment's length
 	facts                 []*smt.Term
-	segmenter, dst        *translate.Object
+	segmenter, dst, hdr   *translate.Object
+	addresses             []translate.Value  // arguments of PseudoHeaderSum
+	before                *translate.State   // after prepare
 	copied                [3]translate.Value // arguments of copySum
 	result                translate.Tuple
 	after                 *translate.State
@@ -183,7 +189,10 @@ func (c *cutting) intrinsics() {
 		sum := words(x, int(from), int(from+length), func(i int) *smt.Term { return st.Byte(b.Obj, i) })
 		return ch.fold(smt.Add(sum, w32(args[1].(*smt.Term))))
 	}
-	m.Intrinsics["PseudoHeaderSum"] = func(_ *translate.State, args []translate.Value) translate.Value { return c.pseudo }
+	m.Intrinsics["PseudoHeaderSum"] = func(_ *translate.State, args []translate.Value) translate.Value {
+		c.addresses = args
+		return c.pseudo
+	}
 	m.Intrinsics["copySum"] = func(_ *translate.State, args []translate.Value) translate.Value {
 		c.copied = [3]translate.Value(args)
 		return ch.fold(smt.Add(c.payload, w32(args[2].(*smt.Term))))
@@ -203,7 +212,8 @@ func (c *cutting) translate() {
 	set("tunnel.len", c.int(0)) // the theorems are about superpackets that are in no tunnel
 	set("edges", c.int(1))      // as Reset sets it then
 	set("split", smt.True)
-	set("hdr", translate.Packet("X", c.int(c.hdrLen)))
+	hdr := translate.Packet("X", c.int(c.hdrLen))
+	set("hdr", hdr)
 	c.total, c.size, c.i, c.count = smt.Var("len(s.pkt)", c.w), smt.Var("s.size", c.w), smt.Var("s.i", c.w), smt.Var("s.n", c.w)
 	if c.which == "first" {
 		c.i = c.int(0)
@@ -230,7 +240,7 @@ func (c *cutting) translate() {
 	must(0, err)
 	dst := translate.Packet("D", smt.Var("len(dst)", c.w))
 	v, after, err := c.m.Call("Segmenter.Next", st, cell, dst)
-	c.result, c.after, c.segmenter, c.dst = must(v, err).(translate.Tuple), after, cell.Obj, dst.Obj
+	c.result, c.after, c.segmenter, c.dst, c.hdr, c.before = must(v, err).(translate.Tuple), after, cell.Obj, dst.Obj, hdr.Obj, st
 }
 
 // specify says which bytes of the headers rules S2 to S5 set, but for checksums.
@@ -321,7 +331,9 @@ func (c *cutting) sums() []*smt.Term {
 }
 
 // rest says what the other bytes of the headers are, that the payload is copied from its
-// place after the headers, and what Next returns.
+// place after the headers, what Next returns, and that it changes nothing but the index: so
+// the next call finds what prepare left. Of a TCP checksum without NEEDS_CSUM it says whose
+// pseudo-header is summed.
 func (c *cutting) rest() *smt.Term {
 	goal := smt.True
 	for off := range c.hdrLen {
@@ -332,12 +344,35 @@ func (c *cutting) rest() *smt.Term {
 	}
 	to, from := c.copied[0].(translate.Slice), c.copied[1].(translate.Slice)
 	n := smt.Sub(c.length, c.int(c.hdrLen))
-	i := translate.Field(c.after.Cell(c.segmenter), c.m.Type("Segmenter"), "i").(*smt.Term)
+	t := c.m.Type("Segmenter")
+	next := translate.SetField(c.before.Cell(c.segmenter), t, "i", smt.Add(c.i, c.int(1)))
+	goal = smt.All(goal, translate.Equal(c.after.Cell(c.segmenter), next), c.pseudoOf())
+	for off := range c.hdrLen {
+		goal = smt.All(goal, smt.Eq(c.after.Byte(c.hdr, off), c.before.Byte(c.hdr, off)))
+	}
 	return smt.All(goal,
 		smt.Eq(c.result[0].(*smt.Term), c.length), smt.Eq(c.result[1].(*smt.Term), smt.Const(16, 0)),
 		smt.Eq(to.Off, c.int(c.hdrLen)), smt.Eq(to.Len, n), smt.Bool(from.Obj.Name == "s.pkt"),
-		smt.Eq(from.Off, smt.Add(c.int(c.hdrLen), c.at)), smt.Eq(from.Len, n),
-		smt.Eq(i, smt.Add(c.i, c.int(1))))
+		smt.Eq(from.Off, smt.Add(c.int(c.hdrLen), c.at)), smt.Eq(from.Len, n))
+}
+
+// pseudoOf says that PseudoHeaderSum, if it was called, had the protocol, the packet's
+// addresses, and the length 0.
+func (c *cutting) pseudoOf() *smt.Term {
+	if c.needsCsum || c.proto == udp {
+		return smt.Bool(c.addresses == nil)
+	}
+	if c.addresses == nil {
+		return smt.False
+	}
+	at, n := 12, 4
+	if c.version == 6 {
+		at, n = 8, 16
+	}
+	src, dst := c.addresses[1].(translate.Slice), c.addresses[2].(translate.Slice)
+	return smt.All(smt.Eq(c.addresses[0].(*smt.Term), c8(c.proto)), smt.Bool(src.Obj == c.hdr && dst.Obj == c.hdr),
+		smt.Eq(src.Off, c.int(at)), smt.Eq(src.Len, c.int(n)), smt.Eq(dst.Off, c.int(at+n)), smt.Eq(dst.Len, c.int(n)),
+		smt.Eq(c.addresses[3].(*smt.Term), c.int(0)))
 }
 
 // hypotheses are what Reset leaves: the count is the payload by the size, rounded up

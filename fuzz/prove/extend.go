@@ -96,7 +96,7 @@ func (s sums) updateLemma(p symbols, length, id *smt.Term) *smt.Term {
 // pseudoLemma is fold_chain: the length may be added to the folded sum of the rest.
 func (s sums) pseudoLemma(key []*smt.Term, proto, length *smt.Term) *smt.Term {
 	none := smt.Const(length.Width, 0)
-	return smt.Implies(smt.Ule(length, smt.Const(s.w, 65575)),
+	return smt.Implies(smt.Ule(length, smt.Const(s.w, 65535)),
 		smt.Eq(s.fold(smt.Add(w32(s.pseudo(key, proto, none)), smt.Resize(length, 32))), s.pseudo(key, proto, length)))
 }
 

@@ -49,7 +49,7 @@ func (t *Theorem) questions() []question {
 		qs = append(qs, question{"no panic", "unsat", append(append([]*smt.Term{}, t.Hyps...), smt.Not(smt.All(all...))), t.Obligations, ""})
 	}
 	if t.Witness != nil {
-		qs = append(qs, question{"not vacuous", "sat", append(append([]*smt.Term{}, t.Hyps...), t.Witness), nil, ""})
+		qs = append(qs, question{"not vacuous", "sat", append(append(append([]*smt.Term{}, t.Hyps...), t.Lemmas...), t.Witness), nil, ""})
 	}
 	for i := range qs {
 		qs[i].comment = comment

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/types"
 	"maps"
+	"reflect"
 	"strings"
 
 	"tunproof/fuzz/prove/smt"
@@ -83,6 +84,25 @@ func (s *State) Byte(o *Object, i int) *smt.Term {
 		return smt.Const(8, 0)
 	}
 	return smt.Var(fmt.Sprintf("%s[%d]", o.Name, i), 8)
+}
+
+// Equal says that two values of one type are equal: every number in them, and of slices the
+// memory, the place and the length.
+func Equal(a, b Value) *smt.Term {
+	switch a := a.(type) {
+	case *smt.Term:
+		return smt.Eq(a, b.(*smt.Term))
+	case *Struct:
+		same := smt.True
+		for i, f := range a.Fields {
+			same = smt.All(same, Equal(f, b.(*Struct).Fields[i]))
+		}
+		return same
+	case Slice:
+		c := b.(Slice)
+		return smt.All(smt.Bool(a.Obj == c.Obj), smt.Eq(a.Off, c.Off), smt.Eq(a.Len, c.Len), smt.Eq(a.Cap, c.Cap))
+	}
+	return smt.Bool(reflect.DeepEqual(a, b))
 }
 
 // Wrote reports whether any byte of the object was stored.
