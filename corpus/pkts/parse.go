@@ -53,6 +53,27 @@ func Parse(name string, text []byte) (*Case, error) {
 	return &p.c, nil
 }
 
+// Unindent returns the text of a case without what precedes each of its lines, as in the log
+// of a test, and without blanks at the ends of lines. The first line may lack it. A case that
+// is not indented, and has no such blanks, is returned as it is.
+func Unindent(text []byte) []byte {
+	start := bytes.TrimLeft(text, " \t\r\n")
+	blank := text[:len(text)-len(start)]
+	indent := blank[bytes.LastIndexByte(blank, '\n')+1:]
+	if _, second, more := bytes.Cut(start, []byte("\n")); more && len(indent) == 0 {
+		indent = second[:len(second)-len(bytes.TrimLeft(second, " \t"))]
+	}
+	if len(blank) == 0 && len(indent) == 0 && !bytes.Contains(text, []byte("\r\n")) {
+		return text
+	}
+	var b []byte
+	for line := range bytes.Lines(bytes.TrimRight(start, " \t\r\n")) {
+		b = append(b, bytes.TrimRight(bytes.TrimPrefix(line, indent), " \t\r\n")...)
+		b = append(b, '\n')
+	}
+	return b
+}
+
 // line handles one line and returns an error message, or "".
 func (p *parser) line(s string) string {
 	rest, isKey := strings.CutPrefix(s, "# ")

@@ -11,6 +11,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -55,6 +56,9 @@ const (
 
 // caseMagic starts a case.
 const caseMagic = "# format:"
+
+// caseInside matches the line with which a case begins, also behind other words, as in a log.
+var caseInside = regexp.MustCompile(`(?m)^.*# format: \d+[ \t\r]*$`)
 
 // headLen is how many bytes at the start of a file show its kind.
 const headLen = 512
@@ -137,30 +141,14 @@ func (f *File) detect() error {
 		}
 	}
 	f.Kind = KindOf(head)
-	isCase := bytes.HasPrefix(bytes.TrimSpace(head), []byte(caseMagic))
-	if err == nil && isCase && (f.Kind == Text || bytes.Contains(head, []byte("\r\n"))) {
+	if err == nil && bytes.HasPrefix(bytes.TrimSpace(head), []byte(caseMagic)) {
 		f.Kind = Case
-		err = f.unindent()
+		var text []byte
+		if text, err = f.text(); err == nil {
+			f.r = bufio.NewReaderSize(bytes.NewReader(pkts.Unindent(text)), bufferLen)
+		}
 	}
 	return err
-}
-
-// unindent removes from each line what precedes the first word of the text, and blanks at its
-// end: so a case comes out of a test's log or of a message.
-func (f *File) unindent() error {
-	text, err := f.text()
-	if err != nil {
-		return err
-	}
-	blank := text[:bytes.Index(text, []byte(caseMagic))]
-	indent := blank[bytes.LastIndexByte(blank, '\n')+1:]
-	var b bytes.Buffer
-	for line := range bytes.Lines(bytes.TrimRight(text[len(blank):], " \t\r\n")) {
-		b.Write(bytes.TrimRight(bytes.TrimPrefix(line, indent), " \t\r\n"))
-		b.WriteByte('\n')
-	}
-	f.r = bufio.NewReaderSize(&b, bufferLen)
-	return nil
 }
 
 // unmark removes the byte order mark from a text that starts with head and has one. A text
@@ -277,6 +265,9 @@ func (f *File) Packets() (*Source, error) {
 		return in, in.readCase(text)
 	}
 	in.Kind = Text
+	if at := caseInside.FindIndex(text); at != nil {
+		return nil, fmt.Errorf("%s:%d: a case begins here, behind other text: give only the lines of the case", f.Name, 1+bytes.Count(text[:at[0]], []byte("\n")))
+	}
 	list, err := hexdump.Parse(text)
 	if errors.Is(err, hexdump.ErrNoPacket) {
 		if known := refusal(text, textForeigners); known != nil {

@@ -322,13 +322,14 @@ func TestPasted(t *testing.T) {
 	want := pkts.Format(scenario.Scenario{Batches: [][][]byte{{scenario.TCP4(100).Bytes()}}}.Cases("why", "source")[0])
 	lines := strings.SplitAfter(strings.TrimSuffix(string(want), "\n"), "\n")
 	for name, text := range map[string]string{
-		"as it is":           string(want),
-		"spaces":             "    " + strings.Join(lines, "    "),
-		"a tab":              "\t" + strings.Join(lines, "\t"),
-		"after empty lines":  "\n\n  " + strings.Join(lines, "  "),
-		"before empty lines": " " + strings.Join(lines, " ") + "\n\n  \n",
-		"CR LF":              strings.ReplaceAll(string(want), "\n", "\r\n"),
-		"spaces and CR LF":   "  " + strings.ReplaceAll(strings.Join(lines, "  "), "\n", "\r\n"),
+		"as it is":                string(want),
+		"spaces":                  "    " + strings.Join(lines, "    "),
+		"a tab":                   "\t" + strings.Join(lines, "\t"),
+		"after empty lines":       "\n\n  " + strings.Join(lines, "  "),
+		"before empty lines":      " " + strings.Join(lines, " ") + "\n\n  \n",
+		"the first line lacks it": strings.Join(lines, "      "),
+		"CR LF":                   strings.ReplaceAll(string(want), "\n", "\r\n"),
+		"spaces and CR LF":        "  " + strings.ReplaceAll(strings.Join(lines, "  "), "\n", "\r\n"),
 	} {
 		f, err := OpenFile(fileOf(t, "case", []byte(text)), nil)
 		if err != nil {
@@ -339,5 +340,12 @@ func TestPasted(t *testing.T) {
 			t.Errorf("%s: %s, %v\n%s", name, f.Kind, err, got)
 		}
 		f.Close()
+	}
+	for name, text := range map[string]string{
+		"behind a line": "explore.go:246: the case:\n" + string(want), "behind times": "12:00 " + strings.Join(lines, "12:00 "),
+	} {
+		if _, err := Open(fileOf(t, "log", []byte(text)), nil); err == nil || !strings.Contains(err.Error(), "a case begins here") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package conform
 import (
 	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -159,29 +160,14 @@ func (e *explorer) found(s scenario.Scenario, v Violation, source string) {
 		return
 	}
 	after := time.Since(e.start).Seconds()
-	again := func(s *scenario.Scenario) *Violation {
-		list, _ := e.impl.Judge(s)
-		for _, w := range list {
-			if w.Key() == v.Key() {
-				return &w
-			}
-		}
-		return nil
-	}
 	for range 3 {
-		if again(&s) == nil {
+		if e.impl.violates(&s, v) == nil {
 			e.r.Flaky++
 			return
 		}
 	}
-	until := time.Now().Add(cmp.Or(e.opt.Minimise, 5*time.Second))
-	small := scenario.Minimise(scenario.Scenario{Batches: s.Batches, Supers: s.Supers}, func(s *scenario.Scenario) bool {
-		return time.Now().Before(until) && again(s) != nil
-	})
-	if w := again(&small); w != nil {
-		v = *w
-	}
-	c := caseOf(small, v, "tunproof conformance of "+e.impl.Name+", "+source)
+	small, v := e.impl.minimised(scenario.Scenario{Batches: s.Batches, Supers: s.Supers}, v, cmp.Or(e.opt.Minimise, 5*time.Second))
+	c := caseOf(small, v, scenario.OfAnother+e.impl.Name+", "+source)
 	_ = law.Attempt(func() error { law.Expect(c); return nil })
 	e.r.Found = append(e.r.Found, Found{Violation: v, Case: c, Source: source, Count: 1, Seconds: after})
 	if e.opt.Say != nil {
@@ -230,7 +216,10 @@ func Run(t *testing.T, impl Impl, opt Options) {
 			opt.Checks = 5000
 		}
 	}
-	t.Logf("conformance of %s, seed %d", impl.Name, opt.Seed)
+	t.Logf("conformance of %s; the same again: conform.Options{Corpus: %v, Seed: %d, Checks: %d}", impl.Name, opt.Corpus, opt.Seed, opt.Checks)
+	if opt.Say == nil {
+		opt.Say = t.Logf
+	}
 	r, err := Explore(t.Context(), impl, opt)
 	if err != nil {
 		t.Fatal(err)
@@ -238,10 +227,10 @@ func Run(t *testing.T, impl Impl, opt Options) {
 	for _, p := range Properties() {
 		t.Run(p, func(t *testing.T) {
 			if r.Inputs[p] == 0 {
-				t.Skipf("%s does not do this", impl.Name)
+				t.Skipf("%s has nothing that is judged by it", impl.Name)
 			}
 			for _, f := range r.Of(p) {
-				t.Errorf("%v\n%d inputs show it, first %s", f.Violation, f.Count, f.Source)
+				t.Errorf("%v\nseen in %s, first %s", f.Violation, record.Count(f.Count, "input"), f.Source)
 				if f.Case != nil {
 					t.Logf("the case:\n%s", pkts.Format(f.Case))
 				}
@@ -260,14 +249,48 @@ func Fuzz(f *testing.F, impl Impl) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	ids := map[string]string{}
 	for _, c := range cases {
-		f.Add(scenario.Encode(scenario.FromCase(c.Case)))
+		seed := scenario.Encode(scenario.FromCase(c.Case))
+		ids[string(seed)] = c.ID
+		f.Add(seed)
 	}
+	fuzzing := flag.Lookup("test.fuzz") != nil && flag.Lookup("test.fuzz").Value.String() != ""
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s := scenario.Decode(b)
 		list, _ := impl.Judge(&s)
 		for _, v := range list {
-			t.Errorf("%v\nthe case:\n%s", v, pkts.Format(caseOf(s, v, "go test -fuzz of "+impl.Name)))
+			small := scenario.Scenario{Batches: s.Batches, Supers: s.Supers} // the implementation has a configuration of its own
+			if !fuzzing {                                                    // the engine has a way of its own
+				small, v = impl.minimised(small, v, time.Second)
+			}
+			c := caseOf(small, v, cmp.Or(ids[string(b)], "go test -fuzz")+", "+scenario.OfAnother+impl.Name)
+			_ = law.Attempt(func() error { law.Expect(c); return nil })
+			t.Errorf("%v\nthe case:\n%s", v, pkts.Format(c))
 		}
 	})
+}
+
+// minimised returns the smallest input that it finds in a time for a violation, and how it is
+// violated by that.
+func (i Impl) minimised(s scenario.Scenario, v Violation, limit time.Duration) (scenario.Scenario, Violation) {
+	until := time.Now().Add(limit)
+	small := scenario.Minimise(s, func(s *scenario.Scenario) bool {
+		return time.Now().Before(until) && i.violates(s, v) != nil
+	})
+	if w := i.violates(&small, v); w != nil {
+		return small, *w
+	}
+	return s, v
+}
+
+// violates returns the violation with the key of v, or nil if the input gives none.
+func (i Impl) violates(s *scenario.Scenario, v Violation) *Violation {
+	list, _ := i.Judge(s)
+	for _, w := range list {
+		if w.Key() == v.Key() {
+			return &w
+		}
+	}
+	return nil
 }

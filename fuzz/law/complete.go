@@ -35,7 +35,7 @@ func CompleteFile(name string, write bool) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	c, err := pkts.Parse(name, text)
+	c, err := pkts.Parse(name, pkts.Unindent(text))
 	if err != nil {
 		return false, err
 	}

@@ -117,6 +117,10 @@ func (r *Run) file(name string) (*Report, error) {
 		if _, bug, planted := strings.Cut(c.Source, scenario.WithPlant); planted {
 			rep.Notes = append(rep.Notes, "note: this command runs offload without the bug "+bug+"; \"tunproof fuzz -plant "+bug+" -first\" runs it with the bug")
 		}
+		if _, other, is := strings.Cut(c.Source, scenario.OfAnother); is {
+			name, _, _ := strings.Cut(other, ",")
+			rep.Notes = append(rep.Notes, "note: the case shows a violation of "+name+"; this command runs tunproof's offload, and shows what is right")
+		}
 		err = r.judgeCase(rep, c)
 		rep.finish(start)
 		if r.Quiet && rep.Violations == nil {

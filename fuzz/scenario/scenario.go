@@ -60,6 +60,10 @@ func FromCase(c *pkts.Case) Scenario {
 // WithPlant is in the source of a case that was found with a planted bug, before its name.
 const WithPlant = ", with the planted bug "
 
+// OfAnother is in the source of a case that shows a violation of another implementation, before
+// its name.
+const OfAnother = "tunproof conformance of "
+
 // Cases returns the scenario as cases without expectations: one case for its batches and
 // one for its superpackets, if it has any.
 func (s Scenario) Cases(why, source string) []*pkts.Case {

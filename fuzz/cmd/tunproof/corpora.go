@@ -152,13 +152,13 @@ func corpusImport(c *corpora, args []string) (int, error) {
 			return 0, err
 		}
 	}
-	total := 0
+	total := 0 // of those that mean something
 	for _, t := range c.targets {
 		if n := read[t.Name]; n != nil {
 			all := n[campaign.New] + n[campaign.Known] + n[campaign.Meaningless]
 			fmt.Fprintf(c.streams.out, "%-11s %6d read, %d new, %d stored before, %d mean nothing to it\n", t.Name, all,
 				n[campaign.New], n[campaign.Known], n[campaign.Meaningless])
-			total += all
+			total += all - n[campaign.Meaningless]
 		}
 	}
 	if total == 0 {

@@ -29,7 +29,7 @@ files of the directory. "tunproof replay" shows what is wrong in a finding.
 `
 
 const fuzzExits = "Exit codes: 0 no finding, 1 a finding, 2 usage or infrastructure, an interrupt before -time is over,\n" +
-	"or the planted bug was not found, 3 nothing ran, or -time was too short for a target. Without -time an interrupt is the normal end."
+	"or a planted bug was not found (that of -plant, or the first test's), 3 nothing ran, or -time was too short for a target. Without -time an interrupt is the normal end."
 
 func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 	c := campaign.Config{}
@@ -44,7 +44,7 @@ func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags.BoolVar(&c.First, "first", false, "stop at the first finding")
 	usage.Time(flags, &c.Limits.Time, "timeout", 10*time.Second, "an input that runs longer than this `TIME` is a finding")
 	flags.IntVar(&c.Limits.Memory, "memory", 2048, "an input that needs more than `MB` megabytes of memory is a finding")
-	plant := flags.String("plant", "", "plant the bug `NAME` in a copy of offload, and fuzz the copy; inputs and findings go to DIR/planted/NAME, and the campaign does not first look for a planted bug of its own; NAME is from the list of tunproof mutants or from -bugs")
+	plant := flags.String("plant", "", "plant the bug `NAME` in a copy of offload, and fuzz the copy; inputs and findings go to DIR/planted/NAME, and the campaign does not first look for a planted bug of its own; docs/evidence/current/mutants.md lists the names, or -bugs")
 	bugs := flags.String("bugs", "", "`FILE` of bugs for -plant, in the form of tunproof mutants -bugs")
 	asJSON := flags.Bool("json", false, "write one result record a line, in JSON, instead of the table")
 	report := flags.String("report", "", "only print how many inputs a second each target executed, from the result records in `FILE`")
@@ -84,7 +84,7 @@ func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 			for _, b := range list {
 				known = append(known, b.Name)
 			}
-			return 0, fmt.Errorf("%w: -plant: no bug %q%s", errUsage, *plant, usage.Meant(*plant, known))
+			return 0, fmt.Errorf("%w: -plant: no bug %q%s; docs/evidence/current/mutants.md lists them", errUsage, *plant, usage.Meant(*plant, known))
 		}
 	}
 	if c.Root, err = record.Root("."); err != nil {

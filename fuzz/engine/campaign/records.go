@@ -14,6 +14,9 @@ import (
 // its canary.
 func (s *Summary) Records(r *record.Collector, c Config) {
 	method := "fuzz " + c.Engine
+	if c.Plant != nil {
+		method += ", with the planted bug " + c.Plant.Name
+	}
 	if s.Canary != "" {
 		row := record.Result{Property: "canary", Method: method, Judge: "planted bug", Control: true, Count: 1, Unit: "bugs", Seconds: s.After.Seconds(), Result: record.Holds, Detail: s.Canary}
 		if s.After == 0 {
@@ -31,11 +34,16 @@ func (s *Summary) Records(r *record.Collector, c Config) {
 			row.Detail += fmt.Sprintf("after %.1f s: %s\n%s\n", f.After.Seconds(), f.File, f.Outcome.Msg)
 		}
 		if t.Execs == 0 && t.Findings == nil {
-			row.Result, row.Detail = record.NotRun, t.tooShort(s.first(c))
+			row.Result, row.Detail = record.NotRun, t.tooShort(s.first(c), r.Ctx != nil && r.Ctx.Err() != nil)
 		}
 		r.Rows = append(r.Rows, row)
 	}
 	r.Stamp()
+	if c.Plant != nil { // they are not of this tree
+		for i := range r.Rows {
+			r.Rows[i].Tree, r.Rows[i].Basis = "", ""
+		}
+	}
 }
 
 // executed returns the number of executions: of what the engine reported, or of the
@@ -48,8 +56,10 @@ func (s *Summary) first(c Config) bool {
 }
 
 // tooShort explains why no input of a target was executed.
-func (t Result) tooShort(first bool) string {
+func (t Result) tooShort(first, interrupted bool) string {
 	switch {
+	case interrupted:
+		return "interrupted before its turn"
 	case first:
 		return "the campaign ended with its first finding"
 	case t.Seconds == 0:
@@ -111,6 +121,9 @@ func (sum *Summary) Verdict(r *record.Collector, c Config) (int, string) {
 	}
 	if code == record.ExitUsage && c.Time == 0 {
 		code = record.ExitHolds
+	}
+	if c.Plant != nil && code == record.ExitHolds {
+		code, verdict = record.ExitUsage, "the planted bug was not found: "+verdict
 	}
 	if sum.Canary != "" && sum.After == 0 && code != record.ExitViolation {
 		code, verdict = record.ExitUsage, "BLIND: "+verdict
