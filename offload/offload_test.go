@@ -139,6 +139,10 @@ func TestRelease(t *testing.T) {
 	if co.pkts != nil {
 		t.Error("Coalesce(nil) keeps its batch")
 	}
+	co.Coalesce(batch(64, 20, flow{port: 1}))
+	if supers := co.Flush(); len(supers) != 0 || co.pkts != nil || len(co.reasons) != 0 {
+		t.Errorf("Flush without Add: %d superpackets, %d packets, %d Reasons", len(supers), len(co.pkts), len(co.reasons))
+	}
 	for _, pkt := range batch(64, 20, flow{port: 1}) {
 		co.Add(pkt)
 	}
