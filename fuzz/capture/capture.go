@@ -69,7 +69,7 @@ func KindOf(head []byte) Kind {
 	switch {
 	case pcap.IsPcap(head):
 		return Capture
-	case bytes.HasPrefix(head, []byte(caseMagic)):
+	case bytes.HasPrefix(bytes.TrimSpace(head), []byte(caseMagic)): // also indented, see pkts.Unindent
 		return Case
 	case crasher.Is(head):
 		return Crasher
@@ -141,8 +141,7 @@ func (f *File) detect() error {
 		}
 	}
 	f.Kind = KindOf(head)
-	if err == nil && bytes.HasPrefix(bytes.TrimSpace(head), []byte(caseMagic)) {
-		f.Kind = Case
+	if err == nil && f.Kind == Case {
 		var text []byte
 		if text, err = f.text(); err == nil {
 			f.r = bufio.NewReaderSize(bytes.NewReader(pkts.Unindent(text)), bufferLen)

@@ -58,7 +58,8 @@ func TestOffload(t *testing.T) {
 	Run(t, ours(offload.InOrder), Options{Corpus: true, Seed: 20261121, Checks: checks})
 }
 
-// FuzzOffload checks the same of the corpus, and with -fuzz of what Go's engine makes of it.
+// FuzzOffload checks that package offload conforms on the corpus. With -fuzz, Go's engine
+// makes further inputs of it.
 func FuzzOffload(f *testing.F) { Fuzz(f, ours(offload.InOrder)) }
 
 // explore looks for violations of a variant until one has a key that starts with want. It

@@ -269,16 +269,16 @@ func Report(w io.Writer, root string, rows bool) error {
 	return page.Execute(w, data)
 }
 
-// refutation is what the proofs say of a bug: the group of theorems that is false with it, or
-// "", and whether the counterexample is a case that replay finds violated.
-type refutation struct {
-	Bug  string
-	By   string
-	Case bool
+// Refutation is what the proofs say of a planted bug in a translated function. make prove
+// PLANTED=1 writes them, one JSON object a line.
+type Refutation struct {
+	Bug  string `json:"bug"`
+	By   string `json:"by"`   // the group of theorems that is false with it, "" if none is
+	Case bool   `json:"case"` // the counterexample is a case that replay finds violated
 }
 
 // refutations has the bugs in functions that the proofs are about.
-type refutations map[string]refutation
+type refutations map[string]Refutation
 
 // readRefuted reads the file that make prove PLANTED=1 writes. Without it there are none.
 func readRefuted(name string) (refutations, error) {
@@ -290,7 +290,7 @@ func readRefuted(name string) (refutations, error) {
 		return nil, err
 	}
 	for d := json.NewDecoder(bytes.NewReader(b)); ; {
-		var r refutation
+		var r Refutation
 		if err := d.Decode(&r); err == io.EOF {
 			return all, nil
 		} else if err != nil {

@@ -32,7 +32,7 @@ func (o *options) refuteBugs(ctx context.Context) (int, error) {
 	known := scripts(ts)
 	var knownAll map[string]string // of other headers too
 	found, shown := 0, 0
-	var list []refuted
+	var list []mutants.Refutation
 	skip := o.after != ""
 	for _, bug := range mutants.Bugs() {
 		if skip {
@@ -69,12 +69,12 @@ func (o *options) refuteBugs(ctx context.Context) (int, error) {
 		switch {
 		case v == nil:
 			fmt.Printf("not refuted  %s (%s): %s\n", bug.Name, touched, why)
-			list = append(list, refuted{Bug: bug.Name})
+			list = append(list, mutants.Refutation{Bug: bug.Name})
 			continue
 		case v.failed == "":
 			fmt.Printf("refuted      %s (%s): %s\n", bug.Name, touched, why)
 			found++
-			list = append(list, refuted{Bug: bug.Name, By: "the translator"})
+			list = append(list, mutants.Refutation{Bug: bug.Name, By: "the translator"})
 			continue
 		}
 		file, err := o.showViolated(ctx, m, *v)
@@ -82,7 +82,7 @@ func (o *options) refuteBugs(ctx context.Context) (int, error) {
 			return 2, err
 		}
 		found++
-		list = append(list, refuted{Bug: bug.Name, By: v.theorem.group(), Case: file != ""})
+		list = append(list, mutants.Refutation{Bug: bug.Name, By: v.theorem.group(), Case: file != ""})
 		if file != "" {
 			shown++
 		} else if o.out == "" {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"tunproof/fuzz/internal/file"
+	"tunproof/fuzz/mutants"
 	"tunproof/fuzz/record"
 )
 
@@ -59,15 +60,8 @@ func (r *rows) write(name string) error {
 	return file.Write(name, b.Bytes())
 }
 
-// refuted is a planted bug in a translated function, and the theorem that is false with it.
-type refuted struct {
-	Bug  string `json:"bug"`
-	By   string `json:"by"`   // "" if it is not refuted
-	Case bool   `json:"case"` // the counterexample is a case that replay finds violated
-}
-
 // writeRefuted writes the bugs in translated functions to a file, one JSON object a line.
-func writeRefuted(name string, list []refuted) error {
+func writeRefuted(name string, list []mutants.Refutation) error {
 	var b bytes.Buffer
 	for _, r := range list {
 		if err := json.NewEncoder(&b).Encode(r); err != nil {

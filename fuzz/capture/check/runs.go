@@ -39,7 +39,7 @@ type flow struct {
 type offBy struct {
 	by     uint16
 	packet int
-	sum    uint16 // of what the checksum covers
+	sum    uint16 // of the packet, without its checksum
 }
 
 // numbered is an ID and its packet.

@@ -77,7 +77,7 @@ func (s Store) importFile(t targets.Target, file string) (Imported, error) {
 		if t.Form == targets.Raw {
 			break // the target reads the text itself
 		}
-		k, err := pkts.Parse(file, b)
+		k, err := pkts.Parse(file, pkts.Unindent(b))
 		if err != nil {
 			return 0, err
 		}

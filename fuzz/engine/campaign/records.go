@@ -46,8 +46,8 @@ func (s *Summary) Records(r *record.Collector, c Config) {
 	}
 }
 
-// executed returns the number of executions: of what the engine reported, or of the
-// findings, if it stopped before its first report.
+// executed returns the number of executions. An engine that stopped before its first report
+// executed at least the inputs that are findings.
 func (t Result) executed() int64 { return max(t.Execs, int64(len(t.Findings))) }
 
 // first reports whether the campaign ended with its first finding.
