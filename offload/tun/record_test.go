@@ -201,7 +201,7 @@ func TestRing(t *testing.T) {
 func TestConfig(t *testing.T) {
 	for _, cfg := range []Config{
 		{Queues: -1}, {Queues: 257}, {Name: "sixteen-bytes-xx"}, {Name: "a/b"}, {Name: "a\x00"},
-		{Record: Record{Packets: -1}}, {Record: Record{Packets: 1 << 40}}, {Record: Record{Dir: os.TempDir()}}, {Record: Record{Packets: 1, Dir: "/no/such"}},
+		{Record: Record{Packets: -1}}, {Record: Record{Packets: 1 << 30}}, {Record: Record{Dir: os.TempDir()}}, {Record: Record{Packets: 1, Dir: "/no/such"}},
 		{Coalesce: offload.Config{MaxSegments: 2000}}, {ExactIDs: true, Coalesce: offload.Config{AtomicIDs: true}},
 		{Coalesce: offload.Config{AtomicIDs: true}},
 	} {
