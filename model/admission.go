@@ -51,6 +51,7 @@ func admission(cfg Config, b []byte) string {
 	if why != "" {
 		return "Truncated"
 	}
+	p, _ = parse(cfg.filled(b))
 	s, _ := p.with(p.payload) // as Segment would write it
 	s.setLengths()
 	put16(s.l4, s.csumAt, p.finished(p.pseudoSum(p.l4Len())))

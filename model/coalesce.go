@@ -4,7 +4,7 @@ import "slices"
 
 // Config is offload's Config with all defaults filled in.
 type Config struct {
-	Reorder, AtomicIDs                               bool
+	Reorder, AtomicIDs, AbsentChecksums              bool
 	MaxSegments, MaxUDPSegments, MaxOpen, MaxPerFlow int
 	Disabled                                         []uint8 // GSO types
 }
@@ -109,12 +109,25 @@ func verdict(cfg Config, batch [][]byte, members []int) (VnetHdr, []byte, string
 	return h, whole, "Joined"
 }
 
-// same compares two packets, with AtomicIDs (C6) all but four of their bytes.
+// same compares a segment with a packet, with AtomicIDs (C6) all but four of their bytes.
 func (cfg Config) same(a, b []byte) bool {
+	b = cfg.filled(b)
 	if cfg.AtomicIDs && b[0]>>4 == 4 && dontFragment(b) {
 		a = slices.Concat(a[:4], b[4:6], a[6:10], b[10:12], a[12:])
 	}
 	return string(a) == string(b)
+}
+
+// filled returns b with the right checksum if b has none and needs none (C11). Otherwise it
+// returns b as it is.
+func (cfg Config) filled(b []byte) []byte {
+	p, _ := parse(b)
+	if !cfg.AbsentChecksums || p.version != 4 || p.proto != udp || get16(p.l4, 6) != 0 {
+		return b
+	}
+	p, b = p.with(p.payload)
+	put16(p.l4, 6, p.finished(p.pseudoSum(p.l4Len())))
+	return b
 }
 
 // Join returns the superpacket of two or more candidates of one flow.

@@ -91,15 +91,28 @@ func (c *Coalescer) verify(pkt []byte, p *parsed) Reason {
 		return Empty
 	case v4 && (be16(pkt[10:]) == 0xFFFF || sumIPv4(pkt) != 0xFFFF):
 		return IPChecksum
-	case udp && be16(l4[6:]) == 0, !udp && be16(l4[16:]) == 0xFFFF:
+	case !c.l4SumFits(l4, p):
 		return L4Checksum
-	}
-	c.summed.add(len(l4))
-	if Sum(l4, p.key.pseudoHeaderSum(p.proto, len(l4))) != 0xFFFF {
-		return L4Checksum
-	}
-	if c.cfg.disabled(p.gsoType()) {
+	case c.cfg.disabled(p.gsoType()):
 		return Disabled
 	}
 	return Joined
+}
+
+// l4SumFits reports whether the L4 checksum is right and in the form that Segment
+// writes, or may be absent.
+func (c *Coalescer) l4SumFits(l4 []byte, p *parsed) bool {
+	switch {
+	case p.proto == protoUDP && be16(l4[6:]) == 0:
+		return c.mayBeAbsent(&p.layout)
+	case p.proto == protoTCP && be16(l4[16:]) == 0xFFFF:
+		return false
+	}
+	c.summed.add(len(l4))
+	return Sum(l4, p.key.pseudoHeaderSum(p.proto, len(l4))) == 0xFFFF
+}
+
+// mayBeAbsent reports whether a datagram without a checksum is a candidate (C11).
+func (c *Coalescer) mayBeAbsent(l *layout) bool {
+	return c.cfg.AbsentChecksums && l.version == 4
 }

@@ -25,6 +25,13 @@ type Config struct {
 	// from the first packet's.
 	AtomicIDs bool
 
+	// AbsentChecksums takes an IPv4 datagram without a checksum for one with the right
+	// checksum (C11). RFC 768 allows such datagrams, and VXLAN should send them (RFC 7348
+	// section 5). The segments then come back with the right checksum; a lone packet
+	// passes unchanged. IPv6 datagrams without a checksum still do not join, because
+	// only some receivers may accept them (RFC 8200 section 8.1).
+	AbsentChecksums bool
+
 	// MaxSegments is the most packets of a TCP superpacket: 1 to 1,022, 0 means 256.
 	// A TUN's queue holds 500 packets by default, and writev(2) takes 1,024 pieces.
 	MaxSegments int
@@ -482,8 +489,15 @@ func (c *Coalescer) extends(q *run, i int32, pkt []byte) bool {
 	l4 := pkt[q.l4Off:]
 	sealed := false
 	if q.proto == protoUDP {
-		if int(be16(l4[4:])) != len(l4) || be16(l4[6:]) == 0 {
+		if int(be16(l4[4:])) != len(l4) {
 			return false
+		}
+		if be16(l4[6:]) == 0 {
+			if !c.mayBeAbsent(&q.layout) {
+				return false
+			}
+			c.add(q, i, size, false)
+			return true
 		}
 	} else {
 		if be32(l4[4:]) != q.seq+uint32(q.payload) || be16(l4[16:]) == 0xFFFF {

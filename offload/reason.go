@@ -19,7 +19,7 @@ const (
 	FlagBits    // no ACK, or one of SYN, RST, URG, CWR; it is printed as "Flags"
 	Empty       // no payload
 	IPChecksum  // IPv4 header checksum wrong, or in a form Segment does not write
-	L4Checksum  // TCP or UDP checksum wrong, absent, or in a form Segment does not write
+	L4Checksum  // TCP or UDP checksum wrong, absent (but see Config.AbsentChecksums), or in a form Segment does not write
 	Disabled    // disabled in Config
 
 	// The packet is a candidate, and opened a superpacket of its own.

@@ -94,6 +94,7 @@ func formatConfig(c Config) string {
 	}
 	add(c.Reorder, "order=reorder")
 	add(c.AtomicIDs, "atomic_ids=true")
+	add(c.AbsentChecksums, "absent_checksums=true")
 	add(c.MaxSegments != 0, fmt.Sprintf("max_segments=%d", c.MaxSegments))
 	add(c.MaxUDPSegments != 0, fmt.Sprintf("max_udp_segments=%d", c.MaxUDPSegments))
 	add(c.MaxOpen != 0, fmt.Sprintf("max_open=%d", c.MaxOpen))

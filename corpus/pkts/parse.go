@@ -204,6 +204,8 @@ func setConfig(c *Config, key, value string) bool {
 		c.Reorder = true
 	case "atomic_ids=true":
 		c.AtomicIDs = true
+	case "absent_checksums=true":
+		c.AbsentChecksums = true
 	case "tcp4=off":
 		c.DisableTCPv4 = true
 	case "tcp6=off":

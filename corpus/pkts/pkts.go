@@ -66,7 +66,7 @@ type VnetHdr struct {
 
 // Config is the configuration of a Coalescer. Zero limits mean the defaults.
 type Config struct {
-	Reorder, AtomicIDs                               bool
+	Reorder, AtomicIDs, AbsentChecksums              bool
 	MaxSegments, MaxUDPSegments, MaxOpen, MaxPerFlow int
 	DisableTCPv4, DisableTCPv6, DisableUDP           bool
 }

@@ -59,6 +59,7 @@ var Claims = withProperties([]Claim{
 		{"It also holds if the kernel cuts the output of Coalesce.", []string{"K2 random"}},
 		{"Every case of the corpus gives what it states.", []string{"cases"}}},
 		Limits: []string{"With AtomicIDs the IPv4 ID and header checksum of packets with DF are exempt (RFC 6864).",
+			"With AbsentChecksums an IPv4 datagram without a checksum may come back with the right one (RFC 768).",
 			"Inputs are random, enumerated in small scopes, or recorded. They are not all inputs."}},
 	{ID: "C-02", Title: "order", Clauses: []Clause{
 		{"No two packets that belong, or may belong, to one flow change places.", []string{"P3"}}},
@@ -68,7 +69,7 @@ var Claims = withProperties([]Claim{
 		{"The previous contents of memory change nothing.", []string{"P7"}}},
 		Limits: []string{"Canaries around buffers check memory. The race detector and AddressSanitizer run in CI, without records here."}},
 	{ID: "C-04", Title: "nothing repaired", Clauses: []Clause{
-		{"Joining repairs no wrong checksum and invents no absent one.", []string{"P5"}}},
+		{"Joining repairs no wrong checksum and, without AbsentChecksums, invents no absent one.", []string{"P5"}}},
 		Limits: []string{"Segment writes the lengths and the IPv4 header checksum of segments, as the kernel does."}},
 	{ID: "C-05", Title: "production is the model", Clauses: []Clause{
 		{fmt.Sprintf("offload gives the same bytes, groups, Reasons and refusals as a model of under %d lines.", ModelLines), []string{"P4"}},

@@ -70,10 +70,11 @@ func cameBack(c pkts.Config, batch [][]byte, p law.Super, got tunlive.Answer) er
 
 // JoinsAlone checks K3 for each superpacket of Coalesce: the kernel's GRO gets only its
 // packets and must make one superpacket with the same bytes and, except for hdr_len, the
-// same header. It ignores AtomicIDs, because the kernel does not join such packets.
+// same header. It ignores AtomicIDs and
+// AbsentChecksums, because the kernel does not join such packets.
 func (k *Kernel) JoinsAlone(o *Oracle, s *scenario.Scenario, t *Tally) error {
 	c := s.Config
-	c.AtomicIDs = false
+	c.AtomicIDs, c.AbsentChecksums = false, false
 	coalesce := k.subject.coalescer(c)
 	for n, batch := range s.Batches {
 		supers, _ := coalesce(batch)

@@ -119,7 +119,7 @@ func (t *Tally) Add(u *Tally) {
 // OffloadConfig returns c as a configuration of package offload.
 func OffloadConfig(c pkts.Config) offload.Config {
 	o := offload.Config{
-		AtomicIDs: c.AtomicIDs, MaxSegments: c.MaxSegments, MaxUDPSegments: c.MaxUDPSegments,
+		AtomicIDs: c.AtomicIDs, AbsentChecksums: c.AbsentChecksums, MaxSegments: c.MaxSegments, MaxUDPSegments: c.MaxUDPSegments,
 		MaxOpen: c.MaxOpen, MaxPerFlow: c.MaxPerFlow,
 		DisableTCPv4: c.DisableTCPv4, DisableTCPv6: c.DisableTCPv6, DisableUDP: c.DisableUDP,
 	}
@@ -132,7 +132,7 @@ func OffloadConfig(c pkts.Config) offload.Config {
 // ModelConfig returns c as a configuration of package model, with offload's defaults in
 // place of zeros.
 func ModelConfig(c pkts.Config) model.Config {
-	m := model.Config{Reorder: c.Reorder, AtomicIDs: c.AtomicIDs}
+	m := model.Config{Reorder: c.Reorder, AtomicIDs: c.AtomicIDs, AbsentChecksums: c.AbsentChecksums}
 	for _, l := range []struct {
 		to       *int
 		v, unset int

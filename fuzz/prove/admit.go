@@ -128,6 +128,9 @@ func verifyTheorem(p *translate.Program, l layout) *Theorem {
 	}
 	pseudo := s.pseudo(keyOf(l, b), c8(l.proto), l4Len)
 	l4Right = smt.All(l4Right, smt.Eq(s.sum("P", smt.Const(w, uint64(l.ip())), l4Len, pseudo), c16(0xFFFF)))
+	if l.proto == udp && l.version == 4 { // C11
+		l4Right = smt.Any(l4Right, smt.All(smt.Var("c.cfg.AbsentChecksums", 0), smt.Eq(b.be16(l.ip()+6), c16(0))))
+	}
 	want := first(p,
 		"Length", smt.Not(length),
 		"FlagBits", smt.Not(flags),
@@ -137,7 +140,7 @@ func verifyTheorem(p *translate.Program, l layout) *Theorem {
 		"Disabled", smt.Var("c.cfg.Disable"+name, 0))
 	return &Theorem{
 		Name: "verify: " + l.String(),
-		Says: "of a packet that parse accepts, verify applies the rest of C1: lengths, flags, payload, both checksums in the form that Segment writes, and the switches, in the order of C8",
+		Says: "of a packet that parse accepts, verify applies the rest of C1: lengths, flags, payload, both checksums in the form that Segment writes or absent as C11 allows, and the switches, in the order of C8",
 		Hyps: []*smt.Term{smt.Sle(smt.Const(w, 0), n), headersAre(l, b), parsed},
 		Goal: smt.Eq(why, want), Obligations: m.Obligations, Witness: smt.Eq(want, reason(p, "Joined")), Fast: l.fast(),
 		Case:  func(values map[string]uint64) (*caseFile, error) { return admitCase(l, values) },

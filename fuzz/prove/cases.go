@@ -61,7 +61,7 @@ func runPackets(l layout, values map[string]uint64, run, first string) [][]byte 
 
 // settingsOf returns the settings of a counterexample.
 func settingsOf(l layout, values map[string]uint64) pkts.Config {
-	c := pkts.Config{AtomicIDs: values["c.cfg.AtomicIDs"] == 1}
+	c := pkts.Config{AtomicIDs: values["c.cfg.AtomicIDs"] == 1, AbsentChecksums: values["c.cfg.AbsentChecksums"] == 1}
 	most := int(values["a.most"])
 	switch {
 	case l.proto == udp:

@@ -204,7 +204,7 @@ func (r *runs) boundaries() *smt.Term {
 // whole: a's headers, an ID and a sequence number that count up, and FIN and PSH only on
 // the last. at is the payload of b before packet j. Lengths are equal because the
 // boundaries are. Checksums are equal because all the rest is: each is right, in the
-// form that Segment writes (rocq/Sum.v, written_form).
+// form that Segment writes (rocq/Sum.v, written_form), or absent and filled in (C11).
 func (r *runs) cameBack(j, at *smt.Term) *smt.Term {
 	l, a, b := r.l, symbols("A"), symbols("B")
 	last := smt.Eq(j, smt.Sub(r.field("b", "n"), r.int(1)))

@@ -33,7 +33,7 @@ import (
 const (
 	codecVersion = 1
 
-	flagSegment, flagReorder, flagAtomic, flagLimits, flagLong = 1, 2, 4, 8, 128
+	flagSegment, flagReorder, flagAtomic, flagLimits, flagAbsent, flagLong = 1, 2, 4, 8, 16, 128
 
 	offTCP4, offTCP6, offUDP = 1, 2, 4 // bits of the switches, the first byte of the limits
 
@@ -187,7 +187,7 @@ func Decode(b []byte) Scenario {
 
 // decodeConfig reads the configuration.
 func decodeConfig(flags byte, r *reader) pkts.Config {
-	c := pkts.Config{Reorder: flags&flagReorder != 0, AtomicIDs: flags&flagAtomic != 0}
+	c := pkts.Config{Reorder: flags&flagReorder != 0, AtomicIDs: flags&flagAtomic != 0, AbsentChecksums: flags&flagAbsent != 0}
 	if flags&flagLimits != 0 {
 		off := r.u8()
 		c.DisableTCPv4, c.DisableTCPv6, c.DisableUDP = off&offTCP4 != 0, off&offTCP6 != 0, off&offUDP != 0
@@ -326,7 +326,7 @@ func Encode(s Scenario) []byte {
 	off := bits(c.DisableTCPv4, offTCP4) | bits(c.DisableTCPv6, offTCP6) | bits(c.DisableUDP, offUDP)
 	limits := []int{c.MaxSegments, c.MaxUDPSegments, c.MaxOpen, c.MaxPerFlow}
 	hasLimits := off != 0 || slices.Max(limits) > 0
-	w[1] = bits(c.Reorder, flagReorder) | bits(c.AtomicIDs, flagAtomic) | bits(hasLimits, flagLimits) | bits(items > shortItems, flagLong)
+	w[1] = bits(c.Reorder, flagReorder) | bits(c.AtomicIDs, flagAtomic) | bits(c.AbsentChecksums, flagAbsent) | bits(hasLimits, flagLimits) | bits(items > shortItems, flagLong)
 	if hasLimits {
 		w = append(w, off)
 		for _, v := range limits {

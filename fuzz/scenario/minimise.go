@@ -64,6 +64,7 @@ func reduce(n int, left func() int, without func(at, n int) bool) {
 var simpler = []func(*pkts.Config){
 	func(c *pkts.Config) { *c = pkts.Config{} },
 	func(c *pkts.Config) { c.AtomicIDs = false },
+	func(c *pkts.Config) { c.AbsentChecksums = false },
 	func(c *pkts.Config) { c.Reorder = false },
 	func(c *pkts.Config) { c.DisableTCPv4, c.DisableTCPv6, c.DisableUDP = false, false, false },
 	func(c *pkts.Config) { c.MaxSegments, c.MaxUDPSegments, c.MaxOpen, c.MaxPerFlow = 0, 0, 0, 0 },

@@ -34,6 +34,7 @@ type Packet struct {
 	TOS        byte   // IPv4 TOS or IPv6 traffic class
 	ID, Frag   uint16 // IPv4; Frag is the word with DF, MF and offset
 	TTL        byte   // IPv4 TTL or IPv6 hop limit
+	NoCsum     bool   // the UDP checksum is 0: there is none
 	Label      uint32 // IPv6 flow label
 	IPOptions  []byte // IPv4; a multiple of 4 bytes
 	Extensions []byte // IPv6 extension headers; Bytes sets the last one's next header
@@ -117,10 +118,14 @@ func (p Packet) L4Off() int {
 }
 
 // Bytes returns the packet with right lengths and checksums. A UDP checksum that computes
-// to zero is 0xFFFF.
+// to zero is 0xFFFF, unless NoCsum is set.
 func (p Packet) Bytes() []byte {
 	b := p.header()
-	packet.Fix(b, packet.FixAll)
+	what := packet.FixAll
+	if p.UDP && p.NoCsum {
+		what &^= packet.FixL4Csum
+	}
+	packet.Fix(b, what)
 	return b
 }
 

@@ -53,7 +53,8 @@ type Config struct {
 	NoTunnels bool
 
 	// Coalesce configures how written packets are joined: order and limits. The types
-	// it disables can be enabled later. AtomicIDs must be false: ExactIDs decides.
+	// it disables can be enabled later. AtomicIDs must be false: ExactIDs decides. Set
+	// AbsentChecksums if VXLAN or Geneve over IPv4 comes out of the tunnel.
 	Coalesce offload.Config
 	// ExactIDs keeps the ID of every IPv4 packet. By default the device sets
 	// offload.Config.AtomicIDs: packets with DF join whatever their IDs are, and come

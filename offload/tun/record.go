@@ -253,7 +253,7 @@ func caseHdr(h offload.VnetHdr) pkts.VnetHdr {
 }
 
 func caseConfig(c offload.Config) pkts.Config {
-	return pkts.Config{Reorder: c.Order == offload.Reorder, AtomicIDs: c.AtomicIDs,
+	return pkts.Config{Reorder: c.Order == offload.Reorder, AtomicIDs: c.AtomicIDs, AbsentChecksums: c.AbsentChecksums,
 		MaxSegments: c.MaxSegments, MaxUDPSegments: c.MaxUDPSegments, MaxOpen: c.MaxOpen, MaxPerFlow: c.MaxPerFlow,
 		DisableTCPv4: c.DisableTCPv4, DisableTCPv6: c.DisableTCPv6, DisableUDP: c.DisableUDP}
 }

@@ -32,6 +32,7 @@ func replayCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags.IntVar(&r.Batch, "batch", 64, "for captures: `N` packets make a batch")
 	order := flags.String("order", "inorder", "for captures: `ORDER` of packets within a TCP flow, inorder (kept) or reorder (out-of-order segments may join)")
 	flags.BoolVar(&r.Config.AtomicIDs, "atomic", false, "for captures: set Config.AtomicIDs, so that the IDs of packets with DF may change")
+	flags.BoolVar(&r.Config.AbsentChecksums, "absent", false, "for captures: set Config.AbsentChecksums, so that IPv4 datagrams without a checksum join and get one")
 	flags.StringVar(&r.Target, "target", "", "crashers are inputs of the fuzz target `NAME`; without it the name of their directory is the target, with or without Fuzz")
 	flags.BoolVar(&r.Complete, "complete", false, "first complete the partial checksums of packets without a VnetHdr, as the sender's device would")
 	flags.BoolVar(&r.Quiet, "q", false, "print violations and counts only, no packets")

@@ -14,7 +14,7 @@ func TestLimits(t *testing.T) {
 	for _, form := range Forms {
 		t.Run(form, func(t *testing.T) {
 			t.Parallel()
-			b := Batches{Letters: Flows(form), Size: 3, Modes: LimitModes(0, 1, 2)}
+			b := Batches{Letters: Flows(form), Size: 3, Modes: LimitModes(form, 0, 1, 2)}
 			if n := checked(t, b); n != b.Count() {
 				t.Errorf("%d batches were checked, want %d", n, b.Count())
 			}
@@ -56,7 +56,7 @@ func TestLimitsReach(t *testing.T) {
 	for _, form := range Forms {
 		letters := Flows(form)
 		flow := func(i int) byte { return letters[i].Name[0] }
-		for _, m := range LimitModes(0, 1, 2) {
+		for _, m := range LimitModes(form, 0, 1, 2) {
 			c := m.Config
 			set := 0
 			limit := limits[0]

@@ -32,8 +32,9 @@ func Batches() *rapid.Generator[scenario.Scenario] {
 func configs() *rapid.Generator[pkts.Config] {
 	return rapid.Custom(func(t *rapid.T) pkts.Config {
 		c := pkts.Config{
-			Reorder:   rapid.IntRange(0, 2).Draw(t, "reorder") == 1,
-			AtomicIDs: rapid.IntRange(0, 2).Draw(t, "atomic") == 1,
+			Reorder:         rapid.IntRange(0, 2).Draw(t, "reorder") == 1,
+			AtomicIDs:       rapid.IntRange(0, 2).Draw(t, "atomic") == 1,
+			AbsentChecksums: rapid.IntRange(0, 2).Draw(t, "absent") == 1,
 		}
 		switch rapid.IntRange(0, 9).Draw(t, "config") {
 		case 1, 2:
@@ -66,6 +67,7 @@ func flows() *rapid.Generator[scenario.Packet] {
 		case 3:
 			p.DstNet = 1
 		}
+		p.NoCsum = p.UDP && rapid.IntRange(0, 2).Draw(t, "no checksum") == 1
 		p.SrcPort += rapid.Uint16Range(0, 1).Draw(t, "port")
 		p.ID = rapid.SampledFrom([]uint16{1000, 0, 0xFFFE, 0xFFFF, 255}).Draw(t, "id")
 		p.Seq = rapid.SampledFrom([]uint32{1, 0, 0xFFFFFF80, 0xFFFF, 0x7FFFFFFF}).Draw(t, "seq")
@@ -166,6 +168,7 @@ var changes = []func(p *scenario.Packet){
 	func(p *scenario.Packet) { p.SrcPort ^= 4 },
 	func(p *scenario.Packet) { p.DstPort ^= 1 },
 	func(p *scenario.Packet) { p.UDP = !p.UDP },
+	func(p *scenario.Packet) { p.NoCsum = !p.NoCsum },
 	func(p *scenario.Packet) { *p = scenario.ZeroSum(*p) },
 }
 

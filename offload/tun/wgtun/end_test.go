@@ -25,12 +25,16 @@ type endConfig struct {
 	WireGuard string
 	MTU       int
 	QueueLen  int // 0: as the kernel makes it
+
+	NoTunnels, Absent bool // of tunproof's device: Config.NoTunnels and AbsentChecksums
 }
 
 // endState is an end's answer.
 type endState struct {
 	CPU   float64 // seconds, of user and system
 	Stats tun.Stats
+
+	Features tun.Features
 }
 
 // overhead is what WireGuard adds to a packet, at most: the headers of IPv6 and UDP, and
@@ -49,10 +53,14 @@ func runEnd(text string) error {
 	var own *tun.Device
 	var dev wg.Device
 	var err error
-	switch c.Kind {
-	case "tunproof":
+	switch {
+	case c.NoTunnels, c.Absent:
+		cfg := tun.Config{Name: "inner", MTU: c.MTU, NoTunnels: c.NoTunnels}
+		cfg.Coalesce.AbsentChecksums = c.Absent
+		dev, err = monitored(tun.Open(cfg))
+	case c.Kind == "tunproof":
 		dev, err = Open("inner", c.MTU)
-	case "tunproof, file": // as a program does that goes into the background
+	case c.Kind == "tunproof, file": // as a program does that goes into the background
 		if dev, err = Open("inner", 1500); err == nil {
 			f := dev.File()
 			dev.Close()
@@ -109,7 +117,7 @@ func runEnd(text string) error {
 			}
 			state := endState{CPU: float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9}
 			if own != nil {
-				state.Stats = own.Stats()
+				state.Stats, state.Features = own.Stats(), own.Features()
 			}
 			b, err := json.Marshal(state)
 			if err != nil {
