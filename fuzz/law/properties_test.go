@@ -77,19 +77,21 @@ func TestReach(t *testing.T) {
 	p := law.Named("Agree")
 	batches, supers := draw.Batches(), draw.Supers()
 	split := map[uint8]int{} // superpackets that are cut into two and more, by type
-	options := []string{"Reorder", "AtomicIDs", "DisableTCPv4", "DisableTCPv6", "DisableUDP", "MaxOpen", "MaxPerFlow", "MaxSegments"}
+	options := []string{"Reorder", "AtomicIDs", "AbsentChecksums", "DisableTCPv4", "DisableTCPv6", "DisableUDP", "MaxOpen", "MaxPerFlow", "MaxSegments"}
+	filled := 0 // datagrams without a checksum that joined
 	set := make([]int, len(options)) // scenarios of batches in which they are set
 	for i := range 2500 {
 		for _, s := range []scenario.Scenario{batches.Example(i), supers.Example(i)} {
 			if err := p.Check(&s, tally); err != nil {
 				t.Fatal(err)
 			}
-			for i, is := range []bool{s.Config.Reorder, s.Config.AtomicIDs, s.Config.DisableTCPv4, s.Config.DisableTCPv6, s.Config.DisableUDP,
+			for i, is := range []bool{s.Config.Reorder, s.Config.AtomicIDs, s.Config.AbsentChecksums, s.Config.DisableTCPv4, s.Config.DisableTCPv6, s.Config.DisableUDP,
 				s.Config.MaxOpen != 0, s.Config.MaxPerFlow != 0, s.Config.MaxSegments != 0} {
 				if is {
 					set[i]++
 				}
 			}
+			filled += joinedAbsent(&s)
 			for _, super := range s.Supers {
 				if segments, _ := law.SegmentModel(super); len(segments) > 1 {
 					split[super.Hdr.GSOType&^packet.GSOECN]++
@@ -109,6 +111,9 @@ func TestReach(t *testing.T) {
 			t.Errorf("%s is set in %d scenarios of 2500 with batches", name, n)
 		}
 	}
+	if filled < 100 {
+		t.Errorf("%d datagrams without a checksum joined, want at least 100", filled)
+	}
 	if 2*tally.Merged < tally.Batches {
 		t.Errorf("%d of %d batches merge packets, want half", tally.Merged, tally.Batches)
 	}
@@ -122,4 +127,20 @@ func TestReach(t *testing.T) {
 			t.Errorf("%d superpackets are refused with %s, want at least 10", tally.Refusals[name], name)
 		}
 	}
+}
+
+// joinedAbsent returns the number of datagrams without a checksum in superpackets of two and
+// more.
+func joinedAbsent(s *scenario.Scenario) (n int) {
+	for _, batch := range s.Batches {
+		supers, _ := law.CoalesceModel(s.Config, batch)
+		for _, super := range supers {
+			for _, m := range super.Members {
+				if len(super.Members) > 1 && packet.Checksum(batch[m]) == packet.Absent {
+					n++
+				}
+			}
+		}
+	}
+	return n
 }
