@@ -7,7 +7,7 @@ go 1.27.3
 require (
 	github.com/google/go-cmp v0.7.0
 	github.com/slackhq/nebula v1.12.0
-	github.com/tailscale/wireguard-go v0.0.0-20260821191448-23d18d66172c
+	github.com/tailscale/wireguard-go v0.0.0-20260928213032-417aef361226
 	golang.org/x/crypto v0.59.0
 	golang.zx2c4.com/wireguard v0.0.0-20260522210424-ecfc5a8d5446
 	gvisor.dev/gvisor v0.0.0-20261014193016-04d31b385980

@@ -17,7 +17,7 @@ func Tailscale() Impl {
 		NoECN:        true,
 		Sum:          tun.Checksum,
 		NewCoalescer: func() Coalescer { return newTailscale() },
-		NewSegmenter: func() Segmenter { return &tailscaleSegmenter{newOutputs()} },
+		NewSegmenter: func() Segmenter { return newTailscaleSegmenter() },
 	}
 }
 
@@ -81,7 +81,25 @@ func (t *tailscale) CoalesceOpened(open func(int, []byte) []byte, write func([][
 	return t.Coalesce(write)
 }
 
-type tailscaleSegmenter struct{ outputs }
+// tsSlab is the size of the buffer that its device reads into, and cuts in.
+const tsSlab = 2 * 65535
+
+// tailscaleSegmenter has the frame in the slab, as after its Read: the packet begins after
+// tun.ReadPacketSpacing bytes, and the segments take its place.
+type tailscaleSegmenter struct {
+	slab    []byte
+	frame   []byte
+	packets []tun.ReadPacket
+}
+
+func newTailscaleSegmenter() *tailscaleSegmenter {
+	return &tailscaleSegmenter{slab: make([]byte, tsSlab), packets: make([]tun.ReadPacket, Outputs)}
+}
+
+func (t *tailscaleSegmenter) Load(frame []byte) {
+	start := tun.ReadPacketSpacing - offload.VnetHdrLen
+	t.frame = t.slab[start : start+copy(t.slab[start:], frame)]
+}
 
 func (t *tailscaleSegmenter) Segment(yield func([]byte)) error {
 	h, err := offload.ParseVnetHdr(t.frame)
@@ -104,10 +122,12 @@ func (t *tailscaleSegmenter) Segment(yield func([]byte)) error {
 	} else if at := int(h.CsumStart) + 12; o.GSOType != tun.GSONone && at < len(pkt) {
 		o.HdrLen = o.CsumStart + uint16(pkt[at]>>4*4)
 	}
-	n, err := tun.GSOSplit(pkt, o, t.bufs, t.sizes, 0)
+	n, err := tun.GSOSplit(pkt, o, t.slab, t.packets, tun.ReadPacketSpacing)
 	if err != nil {
 		return err
 	}
-	t.each(n, yield)
+	for _, p := range t.packets[:n] {
+		yield(t.slab[p.Offset : p.Offset+p.Size])
+	}
 	return nil
 }
