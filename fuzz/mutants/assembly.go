@@ -13,8 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/cpu"
 )
 
 // assemblies has the assembly files of offload, by the architecture that builds them.
@@ -101,7 +99,7 @@ func instructions(text []byte) (list []instruction) {
 			continue
 		}
 		m := asmLine.FindStringSubmatchIndex(code)
-		if strings.Contains(code, "(FP)") || strings.Contains(label, "VNNI") && !cpu.X86.HasAVX512VNNI {
+		if strings.Contains(code, "(FP)") {
 			ends()
 			continue
 		}
@@ -124,6 +122,22 @@ func instructions(text []byte) (list []instruction) {
 		list = append(list, in)
 	}
 	return list
+}
+
+// needsVNNI reports whether a mutant is in assembly that only runs with AVX-512 VNNI, as the
+// label before it says.
+func needsVNNI(m Mutant) bool {
+	if !strings.HasSuffix(m.File, "_amd64.s") {
+		return false
+	}
+	label := ""
+	for _, line := range strings.Split(string(m.Text), "\n")[:m.Line] {
+		word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if name, is := strings.CutSuffix(word, ":"); is || word == "TEXT" {
+			label = name
+		}
+	}
+	return strings.Contains(label, "VNNI")
 }
 
 // splitOperands splits at the commas that are in no brackets.

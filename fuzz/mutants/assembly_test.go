@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestAssembly checks that the mutations of both assembly files change something, each
@@ -65,5 +67,23 @@ func TestAssemblySites(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%q: %q, want %q", code, got, want)
 		}
+	}
+}
+
+// TestNeedsVNNI checks which planted bugs a processor without AVX-512 VNNI does not run.
+func TestNeedsVNNI(t *testing.T) {
+	var got []string
+	for _, b := range Bugs() {
+		m, err := b.Plant("../..")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if needsVNNI(m) {
+			got = append(got, b.Name)
+		}
+	}
+	want := []string{"vnni-bias-of-the-head", "vnni-second-accumulator-lost", "vnni-words-torn", "copy-tail-not-copied", "copy-writes-past-the-end", "copysum-odd-destination-torn"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }

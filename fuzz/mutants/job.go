@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"tunproof/fuzz/internal/file"
 	"tunproof/fuzz/record"
 )
@@ -34,6 +36,8 @@ type Job struct {
 	By            string         // seed of Draw
 	Only          *regexp.Regexp // run only mutants whose ID matches
 	JSON          bool           // write a result record instead of the summary
+
+	away []string // IDs of mutants that are left out, because this processor cannot run the code
 }
 
 // Suites has the name of each set of mutants in result records.
@@ -81,6 +85,13 @@ func (r *Job) list() ([]Mutant, error) {
 	for _, m := range all {
 		ids = append(ids, m.ID)
 	}
+	all = slices.DeleteFunc(all, func(m Mutant) bool {
+		if away := needsVNNI(m) && !cpu.X86.HasAVX512VNNI; !away || !r.Only.MatchString(m.ID) {
+			return away
+		}
+		r.away = append(r.away, m.ID)
+		return true
+	})
 	listed := EquivalentIDs()
 	all = slices.DeleteFunc(all, func(m Mutant) bool {
 		e, is := listed[m.ID]
@@ -98,6 +109,11 @@ func (r *Job) list() ([]Mutant, error) {
 	return all, nil
 }
 
+// leftOut says which mutants are left out, and why.
+func (r *Job) leftOut() string {
+	return fmt.Sprintf("not run, because this processor has no AVX-512 VNNI: %s", strings.Join(r.away, ", "))
+}
+
 // some returns IDs as text: all of them, or the first if there are too many to read.
 func some(ids []string) string {
 	const most = 300
@@ -113,6 +129,9 @@ func (r *Job) Run() (int, error) {
 	all, err := r.list()
 	if err != nil {
 		return 0, err
+	}
+	if len(r.away) > 0 {
+		fmt.Fprintln(r.Progress, r.leftOut())
 	}
 	start := time.Now()
 	results := Results{Result: record.New("mutants", "mutants", Suites[r.Of], "harness", 0, "detected", start)}
@@ -249,6 +268,9 @@ func (r *Job) finish(results Results, of int) (int, error) {
 		res.Unit = fmt.Sprintf("detected of %d", results.Judged()-n)
 	}
 	code := record.ExitHolds
+	if len(r.away) > 0 {
+		res.Detail = r.leftOut()
+	}
 	switch {
 	case len(results.Lines) == 0:
 		res.Result, code = record.NotRun, record.ExitNothing
