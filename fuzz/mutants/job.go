@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"golang.org/x/sys/cpu"
@@ -107,6 +108,19 @@ func (r *Job) list() ([]Mutant, error) {
 		all = all[:min(r.Draw, len(all))]
 	}
 	return all, nil
+}
+
+// List writes a line about each mutant: its ID, its place, and where it comes from.
+func (r *Job) List() error {
+	all, err := r.list()
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(r.Out, 0, 0, 2, ' ', 0)
+	for _, m := range all {
+		fmt.Fprintf(w, "%s\t%s:%d\t%s\n", m.ID, m.File, m.Line, m.About)
+	}
+	return w.Flush()
 }
 
 // leftOut says which mutants are left out, and why.

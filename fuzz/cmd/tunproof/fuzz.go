@@ -44,7 +44,7 @@ func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags.BoolVar(&c.First, "first", false, "stop at the first finding")
 	usage.Time(flags, &c.Limits.Time, "timeout", 10*time.Second, "an input that runs longer than this `TIME` is a finding")
 	flags.IntVar(&c.Limits.Memory, "memory", 2048, "an input that needs more than `MB` megabytes of memory is a finding")
-	plant := flags.String("plant", "", "plant the bug `NAME` in a copy of offload, and fuzz the copy; inputs and findings go to DIR/planted/NAME, and the campaign does not first look for a planted bug of its own; docs/evidence/current/mutants.md lists the names, or -bugs")
+	plant := flags.String("plant", "", "plant the bug `NAME` in a copy of offload, and fuzz the copy; inputs and findings go to DIR/planted/NAME, and the campaign does not first look for a planted bug of its own; \"tunproof mutants -list\" prints the names, or -bugs has them")
 	bugs := flags.String("bugs", "", "`FILE` of bugs for -plant, in the form of tunproof mutants -bugs")
 	asJSON := flags.Bool("json", false, "write one result record a line, in JSON, instead of the table")
 	report := flags.String("report", "", "only print how many inputs a second each target executed, from the result records in `FILE`")

@@ -70,7 +70,7 @@ var commands = []command{
 		"compare offload with the model on every batch of a small set of packets, and every small superpacket",
 		exhaustiveHelp, "", exhaustiveCommand},
 	{"mutants", "[-of planted|offload|model|harness|DIR] [-bugs FILE] [-deep] [-first] [-run REGEXP] [-draw N -by TEXT] [-workers N]\n" +
-		"       [-state FILE] [-o FILE] [-json]\n       tunproof mutants -report page|rows",
+		"       [-state FILE] [-o FILE] [-json]\n       tunproof mutants -list [-of SET] [-run REGEXP]\n       tunproof mutants -report page|rows",
 		"plant bugs, one at a time, and report which tests detect each",
 		mutantsHelp, mutantsExits, mutantsCommand},
 	{"check", "[-wire] [-mtu N] [-certain] [-max N] [-o OUT] [-html FILE] [-json] CAPTURE...",

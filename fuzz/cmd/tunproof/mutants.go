@@ -44,6 +44,7 @@ func mutantsCommand(ctx context.Context, s streams, args []string) (int, error) 
 		r.Only, err = regexp.Compile(t)
 		return err
 	})
+	list := flags.Bool("list", false, "only print the IDs of the mutants, with the place and the origin of each")
 	flags.BoolVar(&r.JSON, "json", false, "write the result record, in JSON, instead of the summary")
 	if err := parse(flags, args); err != nil {
 		return 0, err
@@ -71,6 +72,9 @@ func mutantsCommand(ctx context.Context, s streams, args []string) (int, error) 
 	}
 	if *report != "" {
 		return record.ExitHolds, mutants.Report(s.out, r.Root, *report == "rows")
+	}
+	if *list {
+		return record.ExitHolds, r.List()
 	}
 	return r.Run()
 }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 	"tunproof/fuzz/engine/targets"
 	"tunproof/fuzz/record"
 )
@@ -97,7 +98,7 @@ func (sum *Summary) Print(out io.Writer, c Config) error {
 			all += t.Execs
 		}
 	}
-	fmt.Fprintf(out, "%s: %s, %s, %.1f hours\n", c.Dir, record.Count(len(runs), "campaign"), record.Count(int(all), "execution"), seconds/3600)
+	fmt.Fprintf(out, "%s: %s, %s, %v\n", c.Dir, record.Count(len(runs), "campaign"), record.Count(int(all), "execution"), time.Duration(seconds)*time.Second)
 	if c.Plant != nil && findings > 0 {
 		fmt.Fprintf(out, "the bug %s was planted: \"tunproof replay\" runs offload without it, and finds nothing\n", c.Plant.Name)
 	}
