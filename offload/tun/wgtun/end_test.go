@@ -20,7 +20,7 @@ import (
 const envEnd = "WGTUN_END"
 
 type endConfig struct {
-	Kind      string // "tunproof", "tunproof, file" or "wireguard-go"
+	Kind      string // "tunproof", "tunproof, file", "wireguard-go", or a key of programs
 	Address   string
 	WireGuard string
 	MTU       int
@@ -32,6 +32,7 @@ type endConfig struct {
 // endState is an end's answer.
 type endState struct {
 	CPU   float64 // seconds, of user and system
+	RSS   float64 // most resident memory so far, in bytes
 	Stats tun.Stats
 
 	Features tun.Features
@@ -115,7 +116,7 @@ func runEnd(text string) error {
 			if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
 				return err
 			}
-			state := endState{CPU: float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9}
+			state := endState{CPU: float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9, RSS: float64(u.Maxrss) * 1024}
 			if own != nil {
 				state.Stats, state.Features = own.Stats(), own.Features()
 			}

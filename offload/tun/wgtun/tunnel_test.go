@@ -2,6 +2,7 @@ package wgtun
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/ecdh"
 	"crypto/rand"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -126,6 +128,23 @@ func start(t testing.TB, hosts [2]*host, kind string, mtu int) {
 	startWith(t, hosts, endConfig{Kind: kind, MTU: mtu})
 }
 
+// programs are ends in programs of their own, by kind.
+var programs = map[string]string{}
+
+// buildPeer builds the end of tailscale's fork, which is in another module and may need a
+// newer Go.
+func buildPeer(t testing.TB) {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "end")
+	build := exec.Command("go", "build", "-o", bin, "./end")
+	build.Dir = "../../../fuzz/peers"
+	build.Env = append(os.Environ(), "GOTOOLCHAIN=auto")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	programs["tailscale"], programs["tailscale on tunproof"] = bin, bin
+}
+
 // startWith starts a tunnel of two processes with a configuration, which it completes.
 func startWith(t testing.TB, hosts [2]*host, common endConfig) {
 	t.Helper()
@@ -146,7 +165,7 @@ func startWith(t testing.TB, hosts [2]*host, common endConfig) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.end = exec.Command("/proc/self/exe")
+		h.end = exec.Command(cmp.Or(programs[common.Kind], "/proc/self/exe"))
 		h.end.Env = append(os.Environ(), envEnd+"="+string(c))
 		h.end.Stderr = os.Stderr
 		h.end.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -208,6 +227,7 @@ func stop(t testing.TB, hosts [2]*host) {
 type figures struct {
 	bytes    int
 	seconds  []float64 // for each GB, by round and direction
+	rss      []float64 // most resident memory of an end, after both protocols
 	cpu      []float64 // of both ends, nanoseconds a byte
 	offload  int       // samples of the profile that are in offload
 	samples  int
@@ -218,15 +238,20 @@ type figures struct {
 // TestTunnel carries TCP and UDP in both directions through a WireGuard tunnel
 // between two namespaces. Rounds with tunproof's device on both ends alternate with
 // rounds with wireguard-go's own. WGTUN_MB is the amount for each protocol, direction
-// and device.
-// device.
+// and device. With WGTUN_PEERS=1 tailscale's fork takes part
+// too, on its own device and on tunproof's.
 func TestTunnel(t *testing.T) {
 	needsTUN(t)
+	kinds := []string{"tunproof", "wireguard-go"}
+	if os.Getenv("WGTUN_PEERS") != "" {
+		buildPeer(t)
+		kinds = append(kinds, "tailscale", "tailscale on tunproof")
+	}
 	total, rounds := amount(t)
 	hosts := wire(t, 0)
 	all := map[string]*figures{}
 	for range rounds {
-		for _, kind := range []string{"tunproof", "wireguard-go"} {
+		for _, kind := range kinds {
 			start(t, hosts, kind, innerMTU)
 			for _, proto := range []string{"tcp", "udp"} {
 				f := all[proto+" "+kind]
@@ -238,15 +263,20 @@ func TestTunnel(t *testing.T) {
 					f.measure(t, hosts, proto, way, total/rounds)
 				}
 			}
-			if kind == "tunproof" {
-				for _, h := range hosts {
-					checkStats(t, h.state(t))
+			for _, h := range hosts {
+				s := h.state(t)
+				if kind == "tunproof" {
+					checkStats(t, s)
+				}
+				for _, proto := range []string{"tcp", "udp"} {
+					f := all[proto+" "+kind]
+					f.rss = append(f.rss, s.RSS)
 				}
 			}
 			stop(t, hosts)
 		}
 	}
-	report(t, all)
+	report(t, kinds, all)
 }
 
 // needsTUN skips the test without root and a TUN, unless TUNLIVE=require is set.
@@ -297,7 +327,9 @@ func (f *figures) measure(t *testing.T, hosts [2]*host, proto string, way, n int
 	var before [2]endState
 	for i, h := range hosts {
 		before[i] = h.state(t)
-		h.say(t, "profile "+profileFile(t, i))
+		if h.profiles() {
+			h.say(t, "profile "+profileFile(t, i))
+		}
 	}
 	transfer := tcp
 	if proto == "udp" {
@@ -309,9 +341,11 @@ func (f *figures) measure(t *testing.T, hosts [2]*host, proto string, way, n int
 	}
 	used := 0.0
 	for i, h := range hosts {
-		h.say(t, "profile")
+		if h.profiles() {
+			h.say(t, "profile")
+			f.profile(t, profileFile(t, i))
+		}
 		used += h.state(t).CPU - before[i].CPU
-		f.profile(t, profileFile(t, i))
 	}
 	f.bytes += n
 	f.lost += got.lost
@@ -319,6 +353,9 @@ func (f *figures) measure(t *testing.T, hosts [2]*host, proto string, way, n int
 	f.seconds = append(f.seconds, got.seconds*1e9/float64(n))
 	f.cpu = append(f.cpu, used*1e9/float64(n))
 }
+
+// profiles reports whether the end can write a profile.
+func (h *host) profiles() bool { return h.end.Path == "/proc/self/exe" }
 
 func profileFile(t *testing.T, i int) string {
 	return fmt.Sprintf("%s/wgtun-%d-%d.prof", os.TempDir(), os.Getpid(), i)
@@ -362,21 +399,32 @@ func isOffload(l *profile.Location) bool {
 	return false
 }
 
-func report(t *testing.T, all map[string]*figures) {
+func report(t *testing.T, kinds []string, all map[string]*figures) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n%-22s %8s %10s %14s %10s %8s\n", "", "GB", "GB/s", "CPU, ns/byte", "offload", "lost")
+	fmt.Fprintf(&b, "\n%-26s %8s %10s %14s %10s %8s %8s\n", "", "GB", "GB/s", "CPU, ns/byte", "offload", "lost", "RSS, MB")
 	for _, proto := range []string{"tcp", "udp"} {
-		ours, theirs := all[proto+" tunproof"], all[proto+" wireguard-go"]
-		for _, kind := range []string{"tunproof", "wireguard-go"} {
+		theirs := all[proto+" wireguard-go"]
+		for _, kind := range kinds {
 			f := all[proto+" "+kind]
-			fmt.Fprintf(&b, "%-22s %8.2f %10.3f %14.2f %9.1f%% %8d\n", proto+" "+kind, float64(f.bytes)/1e9, 1/median(f.seconds), median(f.cpu), 100*float64(f.offload)/float64(f.samples), f.lost)
+			share := "-"
+			if f.samples > 0 {
+				share = fmt.Sprintf("%.1f%%", 100*float64(f.offload)/float64(f.samples))
+			}
+			fmt.Fprintf(&b, "%-26s %8.2f %10.3f %14.2f %10s %8d %8.1f\n", proto+" "+kind, float64(f.bytes)/1e9, 1/median(f.seconds), median(f.cpu), share, f.lost, median(f.rss)/1e6)
 		}
-		ratios := make([]float64, len(ours.cpu))
-		for i := range ratios {
-			ratios[i] = ours.cpu[i] / theirs.cpu[i] // of one round and direction
+		compared := func(ours, theirs string) {
+			x, y := all[proto+" "+ours], all[proto+" "+theirs]
+			ratios := make([]float64, len(x.cpu))
+			for i := range ratios {
+				ratios[i] = x.cpu[i] / y.cpu[i] // of one round and direction
+			}
+			fmt.Fprintf(&b, "%-22s CPU a byte of %s is %.3f of that of %s, median of %d pairs\n", proto, ours, median(ratios), theirs, len(ratios))
 		}
-		fmt.Fprintf(&b, "%-22s CPU a byte %.3f of wireguard-go's, median of %d pairs; if offload cost nothing %.3f\n", proto, median(ratios), len(ratios),
-			1-float64(theirs.offload)/float64(theirs.samples))
+		compared("tunproof", "wireguard-go")
+		if len(kinds) > 2 {
+			compared("tailscale on tunproof", "tailscale")
+		}
+		fmt.Fprintf(&b, "%-22s if offload cost nothing, %.3f of wireguard-go's\n", proto, 1-float64(theirs.offload)/float64(theirs.samples))
 	}
 	t.Log(b.String())
 }
