@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"path/filepath"
+	"path"
 	"regexp"
 	"runtime"
 	"slices"
@@ -218,16 +218,20 @@ func (r *Job) suites(all []Mutant) []methodsOf {
 		return []methodsOf{{all, ownTests(r.Of)}}
 	}
 	var list []methodsOf
-	for _, dir := range []string{"offload", "offload/tun"} {
-		p := methodsOf{methods: Planted(dir + "/")}
-		for _, m := range all {
-			if filepath.ToSlash(filepath.Dir(m.File)) == dir {
-				p.list = append(p.list, m)
+	at := map[string]int{}
+	for _, m := range all {
+		dir := path.Dir(m.File)
+		i, is := at[dir]
+		if !is {
+			i = len(list)
+			at[dir] = i
+			methods := ownTests(dir)
+			if methods == nil {
+				methods = Planted(dir + "/")
 			}
+			list = append(list, methodsOf{methods: methods})
 		}
-		if len(p.list) > 0 {
-			list = append(list, p)
-		}
+		list[i].list = append(list[i].list, m)
 	}
 	return list
 }
