@@ -62,3 +62,36 @@ func BenchmarkRead(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkSmall writes 64 packets that do not join, and reads single packets: what a packet
+// costs beside its system call. The time of a read includes the harness's write.
+func BenchmarkSmall(b *testing.B) {
+	var ports []flow
+	for i := range 64 {
+		ports = append(ports, flow{port: uint16(i), udp: true})
+	}
+	for name, in := range map[string][][]byte{
+		"ACKs": batch(64, 0, flow{port: 1}), "datagrams of 64 bytes": batch(64, 36, ports...),
+	} {
+		b.Run("write "+name, func(b *testing.B) {
+			r := writing(b, tun.Config{})
+			must(b, r.w.SetUp(r.far.Name(), 1))
+			b.ReportAllocs()
+			for b.Loop() {
+				r.write(in)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(64*b.N), "ns/packet")
+		})
+		b.Run("read "+name, func(b *testing.B) {
+			r := reading(b, tun.Config{})
+			bufs, sizes := buffers(64, 16, 1500)
+			b.ReportAllocs()
+			for b.Loop() {
+				must(b, r.far.Write(tunlive.VnetHdr{}, in[0]))
+				if n, err := r.q.ReadBatch(bufs, sizes, 16); n != 1 || err != nil {
+					b.Fatal(n, err)
+				}
+			}
+		})
+	}
+}
