@@ -191,7 +191,7 @@ func (c *campaign) minimised(ctx context.Context, t targets.Target, b []byte, o 
 			text := c.caseOf(s, t, smallest)
 			again, err := targets.Input(".pkts", text)
 			if err == nil {
-				if _, ok, err := c.confirm(ctx, t.Name, again); ok && err == nil {
+				if got, ok, err := c.confirm(ctx, t.Name, again); ok && err == nil && got.Key() == o.Key() {
 					return text, ".pkts", smallest, nil
 				}
 			}
