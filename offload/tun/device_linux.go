@@ -21,7 +21,8 @@ type Device struct {
 	name        string
 	index       int
 	noIndex     error     // why the index is not known, or nil
-	flags       uint16    // for TUNSETIFF; 0 before the first queue
+	flags       uint16    // for TUNSETIFF; 0 before the first queue, and then guarded by mu
+	pushesBack  bool      // flags had iffBackpressure when the device was made
 	mask        int       // as set by TUNSETOFFLOAD
 	hdrLen      int       // bytes of a VnetHdr, as TUNGETVNETHDRSZ has returned; 0 before the first queue
 	ownHdrLen   bool      // hdrLen may be changed: nobody else has the interface
@@ -70,7 +71,7 @@ func (d *Device) Features() Features {
 
 		Tunnels: has(tunnelMask),
 
-		Backpressure: d.flags&iffBackpressure != 0,
+		Backpressure: d.pushesBack,
 	}
 }
 

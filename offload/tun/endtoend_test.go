@@ -5,6 +5,7 @@ package tun_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -328,4 +329,45 @@ func TestAllocations(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestAnyTime calls what may be called at any time while queues are added and closed. The
+// race detector judges it.
+func TestAnyTime(t *testing.T) {
+	r := reading(t, tun.Config{MultiQueue: true, Record: tun.Record{Packets: 8}})
+	done := make(chan struct{})
+	var all sync.WaitGroup
+	for _, call := range []func(){
+		func() { r.dev.Features() },
+		func() { r.dev.VnetHdrLen() },
+		func() { r.dev.Name() },
+		func() { r.dev.Queues() },
+		func() { r.dev.Queue(0).Stats() },
+		func() { r.dev.Stats() },
+		func() { r.dev.SetDisabled(tun.UDP, r.dev.Disabled()&tun.UDP == 0) },
+		func() { _, _ = r.dev.MTU() },
+		func() { _ = r.dev.SetMTU(1400) },
+		func() { _, _ = r.dev.TxQueueLen() },
+		func() { _ = r.dev.DumpRead(io.Discard, "") },
+		func() { _ = r.dev.DumpWritten(io.Discard, "") },
+		func() { _, _ = r.q.NextSuper() },
+	} {
+		all.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					call()
+				}
+			}
+		})
+	}
+	for range 20 {
+		q, err := r.dev.AddQueue()
+		must(t, err)
+		must(t, q.Close())
+	}
+	close(done)
+	all.Wait()
 }

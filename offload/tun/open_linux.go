@@ -339,6 +339,7 @@ func (d *Device) start(fds []int) error {
 		}
 	}
 	if err == nil {
+		d.pushesBack = d.flags&iffBackpressure != 0
 		return nil
 	}
 	for _, q := range d.queues {
