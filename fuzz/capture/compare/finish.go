@@ -92,6 +92,7 @@ func (m *Matcher) Finish(ctx context.Context) error {
 	m.settling, m.finishing = true, true
 	m.translateRest()
 	m.settle()
+	m.dropStrays()
 	for o := range m.orders.Values() {
 		o.common(m)
 	}

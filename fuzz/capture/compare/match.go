@@ -67,7 +67,7 @@ type Matcher struct {
 	orders  bounded.Map[packet.Flow, *order]
 	placed  int                                // segments in all orders
 	copies  bounded.Map[uint64, [2]int64]      // the places of matched packets, by hash
-	torn    bounded.Map[uint64, bool]          // those of which a copy came through with other boundaries
+	torn    bounded.Map[uint64, bool]          // those of which a copy came through with other boundaries, or in a whole superpacket
 	times   [2]struct{ first, last time.Time } // of the packets of each side
 	took    struct {
 		least, most time.Duration
@@ -369,25 +369,29 @@ func (m *Matcher) bothSides(u, w *unit) {
 	if u.of == nil && w.of == nil && (u.size > 0 || len(u.b) > mtu && u.long()) {
 		m.Summary.Whole++
 	}
-	if u.Proto == 17 && u.long() && repeats(u.payload()) {
+	if n := period(u.payload()); u.Proto == 17 && u.long() && n > 0 {
 		m.Summary.Copies++
+		for _, s := range m.segments(u, cmp.Or(u.size, n)) { // so have those that are equal to them
+			m.torn.Put(m.atomicHash(s), true)
+		}
 		return
 	}
 	m.placePair(u, w)
 }
 
-// repeats reports whether b consists of equal parts, of which the last may be shorter.
-func repeats(b []byte) bool {
+// period returns the length of the equal parts of which b consists; 0 if it does not. The last
+// part may be shorter.
+func period(b []byte) int {
 	for at, tries := 1, 0; at <= len(b)/2 && tries < 64; at, tries = at+1, tries+1 {
 		n := bytes.Index(b[at:], b[:min(16, len(b)-at)])
 		if n < 0 {
-			return false
+			return 0
 		}
 		if at += n; at <= len(b)/2 && bytes.Equal(b[at:], b[:len(b)-at]) {
-			return true
+			return at
 		}
 	}
-	return false
+	return 0
 }
 
 // came records that two units came through.
