@@ -51,7 +51,7 @@ func (f Finding) about() string {
 // Config describes where a capture was taken.
 type Config struct {
 	// Wire is true if the capture was taken after every offload, where a partial
-	// checksum is an error.
+	// checksum is an error, and so is a packet of BIG TCP.
 	Wire bool
 	// MTU is the largest allowed length of a packet, in bytes; 0 allows any.
 	MTU int
@@ -217,6 +217,11 @@ func (p *judged) length(f *flow) {
 	case got == base && want > 0xFFFF:
 		if !p.jumbo() {
 			p.check.Seen.Big++
+		}
+		if p.check.cfg.Wire && p.check.cfg.MTU == 0 {
+			big := Overlong
+			big.Like = "BIG TCP, which is for packets inside of a host"
+			p.found(big, "length", record.Count(want, "byte"), fmt.Sprintf("at most %d", 0xFFFF), "the packet was not cut into segments: no link carries so many bytes")
 		}
 		return // a BIG TCP packet has no length in the field
 	case end < want && p.padding(end):

@@ -3,6 +3,7 @@ package check
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -152,10 +153,26 @@ func TestRightSenders(t *testing.T) {
 		"a copy by the network": {p.Bytes(), p.Bytes()},
 		"copies that are late":  {noDF.Bytes(), noDF.Next(1448).Bytes(), noDF.Next(1448).Next(1448).Bytes(), noDF.Bytes(), noDF.Next(1448).Bytes()},
 		"a source route":        {sourceRoute, routing},
-		"BIG TCP":               {big4, big6},
 	} {
 		if found := findings(t, Config{Wire: true}, list...); len(found) > 0 {
 			t.Errorf("%s: %v", name, found)
+		}
+	}
+	for name, test := range map[string]struct {
+		cfg  Config
+		want string
+	}{
+		"on a TUN":              {Config{}, ""},
+		"on a wire":             {Config{Wire: true}, "length is 80040 bytes, want at most 65535: the packet was not cut into segments: no link carries so many bytes [S1.split]"},
+		"with an MTU":           {Config{MTU: 1500}, "length is 80040 bytes, want at most 1500: the packet was not cut into segments [S1.split]"},
+		"on a wire with an MTU": {Config{Wire: true, MTU: 1500}, "length is 80040 bytes, want at most 1500: the packet was not cut into segments [S1.split]"},
+		"below the MTU":         {Config{Wire: true, MTU: 100_000}, ""},
+	} {
+		for _, b := range [][]byte{big4, big6} {
+			want := strings.Replace(test.want, "80040", fmt.Sprint(len(b)), 1)
+			if found := findings(t, test.cfg, b); len(found) > 1 || len(found) == 1 && (found[0].about() != want || found[0].Suspect) || len(found) == 0 && want != "" {
+				t.Errorf("BIG TCP %s: %v, want %q", name, found, want)
+			}
 		}
 	}
 }
