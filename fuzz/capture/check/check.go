@@ -137,6 +137,7 @@ func (p *judged) found(kind Kind, field, got, want, format string, args ...any) 
 	if kind.Suspect {
 		c.Seen.Suspects++
 	}
+	kind.Case = kind.caseOf(p.Header)
 	c.emit(Finding{kind, p.n, field, got, want, fmt.Sprintf(format, args...)})
 }
 

@@ -1,9 +1,13 @@
 package check
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
+	"tunproof/fuzz/packet"
 	"tunproof/model"
 )
 
@@ -13,7 +17,7 @@ type Kind struct {
 	Rule    string `json:"rule"`              // its ID in docs/rules.md
 	Suspect bool   `json:"suspect,omitempty"` // correct senders may do it too
 	Like    string `json:"like,omitempty"`    // programs and bugs that cause it
-	Case    string `json:"case,omitempty"`    // the case in corpus/ that shows what is right
+	Case    string `json:"case,omitempty"`    // the case in corpus/ that shows what is right; of a finding, one of its protocol
 }
 
 // The kinds of findings, in the order of the packet's bytes.
@@ -51,6 +55,49 @@ var (
 	UDPZeroComputed    = Kind{"udp-zero-computed", "S6.zero", true, "wireguard-go and tailscale write 0 where the checksum computes to it", "segment/none-needs-csum-zero-udp6"}
 	UDPAbsent          = Kind{"udp-absent", "C1.absent", true, "RFC 6935 allows it for tunnels only", "coalesce/udp-checksum-absent-udp6"}
 )
+
+// udpCases are the cases about UDP where those of a kind are about TCP, without the protocol
+// and the IP version at the end of the name.
+var udpCases = map[string]string{
+	"coalesce/tcp-checksum-wrong-":      "coalesce/udp-checksum-wrong-",
+	"segment/refuse-doff-past-the-end-": "coalesce/truncated-header-",
+	"segment/refuse-other-version-":     "segment/refuse-tcp-type-",
+	"segment/refuse-more-fragments-":    "segment/refuse-fragment-offset-",
+}
+
+// fewCases are the protocols and IP versions of cases that do not exist for all.
+var fewCases = map[string][]string{
+	"coalesce/total-66x1000-":               {"tcp4", "udp6"},
+	"coalesce/ip-header-checksum-wrong-":    {"tcp4", "udp4"},
+	"segment/id-wraps-":                     {"tcp4", "udp4"},
+	"segment/extension-hop-by-hop-":         {"tcp6", "udp6"},
+	"segment/refuse-ihl-4-":                 {"tcp4"},
+	"segment/refuse-more-fragments-":        {"tcp4"},
+	"segment/refuse-fragment-offset-":       {"udp4"},
+	"segment/refuse-tunnel-outer-offset-0-": {"tcp4"},
+}
+
+// caseOf returns the case for a packet: that of its protocol and IP version, if the corpus has
+// it, and otherwise one of its protocol. Without TCP or UDP it is the kind's.
+func (k Kind) caseOf(h packet.Header) string {
+	n := len(k.Case) - len("tcp4")
+	if h.Version == 0 || h.Proto != 6 && h.Proto != 17 || n < 0 || !slices.Contains([]string{"tcp4", "tcp6", "udp4", "udp6"}, k.Case[n:]) {
+		return k.Case
+	}
+	stem, proto := k.Case[:n], "tcp"
+	if h.Proto == 17 {
+		stem, proto = cmp.Or(udpCases[stem], stem), "udp"
+	}
+	exact := fmt.Sprint(proto, h.Version)
+	few := fewCases[stem]
+	if few == nil || slices.Contains(few, exact) {
+		return stem + exact
+	}
+	if i := slices.IndexFunc(few, func(s string) bool { return strings.HasPrefix(s, proto) }); i >= 0 {
+		return stem + few[i]
+	}
+	return k.Case
+}
 
 // Kinds returns all kinds of findings.
 func Kinds() []Kind {
