@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"time"
 
 	"tunproof/corpus/pkts"
@@ -172,7 +173,11 @@ func (c *Checker) Packet(in pcap.Packet) error {
 	if p.Version == 0 {
 		c.Seen.Other++
 		c.alien = p.n
-		p.found(IPHeader, "ip.version_ihl", fmt.Sprintf("%x", p.b[:min(1, len(p.b))]), "", "no complete IPv4 or IPv6 header in %s", record.Count(len(p.b), "byte"))
+		kind := IPHeader
+		if len(p.b) == 0 || p.b[0] != 0x40 && p.b[0] != 0x4F {
+			kind.Like = "" // which is about an IHL of 0 or 15
+		}
+		p.found(kind, "ip.version_ihl", fmt.Sprintf("%x", p.b[:min(1, len(p.b))]), "", "no complete IPv4 or IPv6 header in %s", record.Count(len(p.b), "byte"))
 		return nil
 	}
 	f := c.flow(p.Flow(p.b)) // that of the two addresses, if there are no ports
@@ -241,6 +246,9 @@ func (p *judged) length(f *flow) {
 	}
 	if cause := p.lengthCause(f, p.u16(at), want-base); cause != "" {
 		text += ": " + cause
+		if kind == IPLength && !strings.HasPrefix(cause, "it is packet") {
+			kind.Like = "" // which is another cause
+		}
 	}
 	p.found(kind, field, hex16(p.u16(at)), hex16(uint16(want-base)), "%s", text)
 }
