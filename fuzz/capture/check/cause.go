@@ -219,11 +219,16 @@ func (p *judged) addressCauses(e *explainer, last *offBy, all int, by uint16) {
 			e.sum(all-2*words(now)+2*words(old.b), fmt.Sprintf("the %s had another address, one of packet %d's, and the checksum was updated in the wrong direction (NAT)", name, old.packet))
 		}
 	}
-	// Of packets with the same sum an equal error shows nothing.
-	if sum := fold(all); last.packet > 0 && last.sum != sum && len(e.fits) == 0 {
-		e.sum(all+int(last.by), fmt.Sprintf("as much as packet %d's: it looks as if an address or a port had been translated without an update (NAT)", last.packet))
+	// Of packets with the same sum, such as copies, an equal error shows nothing. Then that of
+	// the packet before them does.
+	now := offBy{by: by, packet: p.n, sum: fold(all), otherBy: last.by, otherPacket: last.packet}
+	if last.packet > 0 && last.sum == now.sum {
+		now.otherBy, now.otherPacket = last.otherBy, last.otherPacket
 	}
-	*last = offBy{by, p.n, fold(all)}
+	if now.otherPacket > 0 && len(e.fits) == 0 {
+		e.sum(all+int(now.otherBy), fmt.Sprintf("as much as packet %d's: it looks as if an address or a port had been translated without an update (NAT)", now.otherPacket))
+	}
+	*last = now
 }
 
 // portCauses adds a port that was translated without an update of the checksum, if nothing

@@ -80,6 +80,41 @@ func TestGuesses(t *testing.T) {
 	}
 }
 
+// TestNATCopies translates an address of all packets of a flow without updating the checksum of
+// TCP or UDP. Each packet is there once or several times in a row. The cause is named from the
+// second one on, also in copies.
+func TestNATCopies(t *testing.T) {
+	for _, first := range []scenario.Packet{scenario.TCP4(100), scenario.UDP4(100), scenario.TCP6(100), scenario.UDP6(100)} {
+		for copies := 1; copies <= 3; copies++ {
+			p := first
+			var list [][]byte
+			for range 4 {
+				b := p.Bytes()
+				at := 15
+				if p.V6 {
+					at = 23
+				}
+				b[at], b[at-1] = 77, 9
+				packet.Fix(b, packet.FixIPCsum)
+				for range copies {
+					list = append(list, b)
+				}
+				p = p.Next(100)
+				p.Payload[0] = byte(len(list))
+			}
+			found := findings(t, Config{}, list...)
+			if len(found) != len(list) {
+				t.Fatalf("%v", found)
+			}
+			for i, f := range found {
+				if named := strings.Contains(f.Text, "(NAT)"); named != (i >= copies) {
+					t.Errorf("%d copies of each: %v", copies, f)
+				}
+			}
+		}
+	}
+}
+
 // TestChecksumClass checks the class of the checksum for every kind of packet.
 func TestChecksumClass(t *testing.T) {
 	for _, p := range []scenario.Packet{scenario.TCP4(33), scenario.TCP6(33), scenario.UDP4(33), scenario.UDP6(33)} {

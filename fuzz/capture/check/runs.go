@@ -40,6 +40,9 @@ type offBy struct {
 	by     uint16
 	packet int
 	sum    uint16 // of the packet, without its checksum
+
+	otherBy     uint16 // the same of the latest one before it that had another sum
+	otherPacket int
 }
 
 // numbered is an ID and its packet.

@@ -68,6 +68,7 @@ type Matcher struct {
 	placed  int                                // segments in all orders
 	copies  bounded.Map[uint64, [2]int64]      // the places of matched packets, by hash
 	torn    bounded.Map[uint64, bool]          // those of which a copy came through with other boundaries, or in a whole superpacket
+	altered bounded.Map[uint64, altered]       // those that came through changed, by the hash after
 	times   [2]struct{ first, last time.Time } // of the packets of each side
 	took    struct {
 		least, most time.Duration
@@ -114,7 +115,7 @@ func New(cfg Config, emit func(Finding)) *Matcher {
 	for i := range m.pending {
 		m.pending[i] = pending{byHash: map[uint64][]*unit{}, bySign: map[uint64][]*unit{}}
 	}
-	m.flows.Most, m.orders.Most, m.copies.Most, m.torn.Most = maxFlows, maxFlows, maxCopies, maxCopies
+	m.flows.Most, m.orders.Most, m.copies.Most, m.torn.Most, m.altered.Most = maxFlows, maxFlows, maxCopies, maxCopies, maxCopies
 	m.flows.Keep = func(f *flow) bool {
 		return f.waiting[Before].n+f.waiting[After].n > 0 || f.doubt != nil && len(f.doubt.held) > 0
 	}
@@ -140,6 +141,12 @@ type unit struct {
 	covered int          // payload bytes that were also in units of the other side when they came
 	mark    int          // of the last search that came across it
 	sign    uint64       // what a translation keeps, if it is looked for; else 0
+}
+
+// altered is a packet that came through changed: its places, and what the change looks like.
+type altered struct {
+	places [2]int64
+	text   string
 }
 
 // super is a superpacket that was cut.
