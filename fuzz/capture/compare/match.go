@@ -137,6 +137,7 @@ type unit struct {
 	hash    uint64
 	sum     packet.Class // of the packet as it was captured; unknown for a segment
 	size    int          // the gso_size of its VnetHdr; 0 without one
+	alone   bool         // its VnetHdr says that it is no superpacket
 	waiting bool         // in pending
 	covered int          // payload bytes that were also in units of the other side when they came
 	mark    int          // of the last search that came across it
@@ -152,6 +153,7 @@ type altered struct {
 // super is a superpacket that was cut.
 type super struct {
 	segments int
+	guessed  bool                // the length of the segments is not that of a VnetHdr
 	flaw     []packet.Difference // the wrong header fields of the superpacket, until they are reported
 }
 
@@ -179,7 +181,7 @@ func (u *unit) stream() bool { return u.flow.key.HasPorts() && u.PayloadOff < le
 
 // long reports whether u may be a superpacket. In TCP it is one if its checksum is not
 // complete, or if it is longer than most MTUs. A datagram with a right and complete
-// checksum is none: a receiver gets one datagram.
+// checksum is none, nor is one with a VnetHdr that says so: a receiver gets one datagram.
 func (u *unit) long() bool {
 	switch {
 	case u.of != nil || !u.stream():
@@ -189,7 +191,7 @@ func (u *unit) long() bool {
 	case u.Proto == 6:
 		return u.sum != packet.Right || len(u.b) > mtu
 	}
-	return u.sum != packet.Right && !u.surplus()
+	return u.sum != packet.Right && !u.surplus() && !u.alone
 }
 
 const mtu = 1500 // of most networks
@@ -250,6 +252,7 @@ func (m *Matcher) Add(side int, p pcap.Packet) error {
 	if has && h.GSOType != 0 && u.stream() && int(h.GSOSize) < len(u.payload()) {
 		u.size = int(h.GSOSize)
 	}
+	u.alone = has && h.GSOType == 0
 	m.watch(u)
 	m.add(u)
 	return nil
