@@ -104,7 +104,7 @@ func (p *judged) headerCauses(f *flow, got uint16) (cause string, ecn bool) {
 	if p.u16(6)&0x4000 != 0 {
 		e.sum(all-0x4000, "DF was not set when it was computed")
 	}
-	if l := f.last; l.number > 0 && l.version == 4 {
+	if l := f.last; l.number > 0 {
 		e.sum(all-int(p.u16(4))+int(l.id), fmt.Sprintf("the ID was packet %d's when it was computed", l.number))
 		e.sum(all-int(p.u16(2))+l.ipLen&0xFFFF, fmt.Sprintf("the total length was packet %d's when it was computed", l.number))
 		if len(e.fits) == 0 {
@@ -420,7 +420,7 @@ func (p *judged) lengthCause(f *flow, got uint16, want int) string {
 	if p.PayloadOff > 0 {
 		e.value(uint16(len(p.b)-p.PayloadOff), "only the payload is counted")
 	}
-	if l := f.last; l.number > 0 && l.version == p.Version {
+	if l := f.last; l.number > 0 { // of the same IP version, as the flow is
 		of := l.ipLen
 		if p.Version == 6 {
 			of -= 40

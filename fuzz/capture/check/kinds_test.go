@@ -26,8 +26,10 @@ func TestCases(t *testing.T) {
 		if k.Case == "" || !inCorpus(k.Case) {
 			t.Errorf("%s: the corpus does not have %q", k.Name, k.Case)
 		}
-		if got := k.caseOf(packet.Header{}); got != k.Case {
-			t.Errorf("%s: without a header it is %q", k.Name, got)
+		for _, h := range []packet.Header{{}, {Version: 4, Proto: 1}, {Version: 6, Proto: 58}, {Proto: 17}} {
+			if got := k.caseOf(h); got != k.Case {
+				t.Errorf("%s: of %+v it is %q", k.Name, h, got)
+			}
 		}
 		n := len(k.Case) - 4
 		if s := k.Case[n:]; s != "tcp4" && s != "tcp6" && s != "udp4" && s != "udp6" {
@@ -129,6 +131,7 @@ func TestLike(t *testing.T) {
 		{"a field past the end", super(tcp, func(h *pkts.VnetHdr, b []byte) []byte { h.GSOType, h.CsumStart = 0, 5000; return b }), Config{}, "vnet-csum-range", "wireguard-go panics", ""},
 		{"a field in the IP header", super(tcp, func(h *pkts.VnetHdr, b []byte) []byte { h.GSOType, h.CsumStart = 0, 19; return b }), Config{}, "vnet-csum-range", "", "panics"},
 		{"an incomplete IP header", super(tcp, func(_ *pkts.VnetHdr, b []byte) []byte { return b[:10] }), Config{}, "vnet-ip-header", "wireguard-go panics", "IHL"},
+		{"an incomplete IPv6 header", super(scenario.TCP6(3000), func(_ *pkts.VnetHdr, b []byte) []byte { return b[:30] }), Config{}, "vnet-ip-header", "wireguard-go panics", "IHL"},
 		{"a superpacket's IHL of 0", super(tcp, func(_ *pkts.VnetHdr, b []byte) []byte { b[0] = 0x40; return b }), Config{}, "vnet-ip-header", "wireguard-go and tailscale leave", "panics"},
 		{"a superpacket's IHL of 4", super(tcp, func(_ *pkts.VnetHdr, b []byte) []byte { b[0] = 0x44; return b }), Config{}, "vnet-ip-header", "", "IHL"},
 		{"csum_start of UDP", super(scenario.UDP4(3000), func(h *pkts.VnetHdr, b []byte) []byte { h.CsumStart += 2; return b }), Config{}, "vnet-csum-start", "tailscale panics", "garbage"},
