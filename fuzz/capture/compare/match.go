@@ -392,8 +392,9 @@ func (m *Matcher) bothSides(u, w *unit) {
 // period returns the length of the equal parts of which b consists; 0 if it does not. The last
 // part may be shorter.
 func period(b []byte) int {
+	start := b[:min(16, (len(b)+1)/2)] // what is left after any period
 	for at, tries := 1, 0; at <= len(b)/2 && tries < 64; at, tries = at+1, tries+1 {
-		n := bytes.Index(b[at:], b[:min(16, len(b)-at)])
+		n := bytes.Index(b[at:], start)
 		if n < 0 {
 			return 0
 		}
