@@ -224,15 +224,15 @@ func TestToldText(t *testing.T) {
 // TestClockOffset compares captures of clocks that differ, by any time: all packets are found,
 // and with a wrong offset no packet would wait for so many others.
 func TestClockOffset(t *testing.T) {
-	all := flowOf(scenario.UDP4(100), 3000)
+	all := flowOf(scenario.UDP4(100), 1200)
 	for _, shift := range []time.Duration{0, time.Second, -time.Second, 30 * time.Minute, 2 * time.Hour, -48 * time.Hour} {
-		for _, from := range []int{0, 1000} {
+		for _, from := range []int{0, 400} {
 			late := changedIn(all[from:], func(int, []byte) {})
 			for i := range late {
 				late[i].Time = late[i].Time.Add(shift)
 			}
 			for _, ahead := range []int{100, 20_000} {
-				r, text := filed(t, Config{Pending: 1500, Ahead: ahead}, 10, all, late)
+				r, text := filed(t, Config{Pending: 600, Ahead: ahead}, 10, all, late)
 				if r.Summary.Segments != len(late) || len(r.What) > 0 || strings.Contains(text, "rates") {
 					t.Errorf("shift %v, from %d, %d read ahead: %+v\n%s", shift, from, ahead, r.Summary, text)
 				}
@@ -244,7 +244,7 @@ func TestClockOffset(t *testing.T) {
 // TestInvented compares a capture with one whose times are all the same, or run backwards: all
 // packets are found all the same.
 func TestInvented(t *testing.T) {
-	all := flowOf(scenario.UDP4(100), 3000)
+	all := flowOf(scenario.UDP4(100), 1200)
 	for name, at := range map[string]func(i int) time.Time{
 		"all the same": func(int) time.Time { return time.Unix(1_700_000_000, 0) },
 		"backwards":    func(i int) time.Time { return time.Unix(1_700_000_000, int64(-i)*1_000_000) },
@@ -255,7 +255,7 @@ func TestInvented(t *testing.T) {
 			other[i].Time = at(i)
 		}
 		for _, captures := range [][2][]pcap.Packet{{all, other}, {other, all}} {
-			r, text := filed(t, Config{Pending: 1500}, 10, captures[0], captures[1])
+			r, text := filed(t, Config{Pending: 600}, 10, captures[0], captures[1])
 			if r.Summary.Segments != len(all) || len(r.What) > 0 {
 				t.Errorf("%s: %+v\n%s", name, r.Summary, text)
 			}
