@@ -35,7 +35,7 @@ var allowed = map[string][]string{
 // finds the packages that a package needs by going down.
 var floors = [][]string{
 	{"internal/bounded", "internal/crasher", "internal/file", "internal/process", "internal/svg", "internal/usage", "packet", "record", "scenario", "scenario/draw"},
-	{"capture/pcap", "capture/hexdump", "capture", "capture/check", "capture/trial", "capture/compare", "capture/page", "capture/excerpt", "capture/anonymise", "law", "law/exhaustive", "mutants"},
+	{"capture/pcap", "capture/hexdump", "capture", "capture/check", "capture/compare", "capture/trial", "capture/page", "capture/excerpt", "capture/anonymise", "law", "law/exhaustive", "mutants"},
 	{"engine/targets", "engine/serve", "engine/native", "engine/libfuzzer", "engine/campaign", "kernel", "kernel/native", "kernel/matrix", "conform", "conform/blackbox"},
 	{"replay", "verify"},
 	{"cmd/tunproof"},

@@ -29,7 +29,8 @@
 //
 // The key streams of two flows have nothing in common. If two different payloads are at one
 // place of a TCP stream, their difference (xor) is not hidden: an offload may have changed
-// bytes, or a connection may use the ports of an older one again.
+// bytes, or a connection may use the ports of an older one again. Nor is it hidden if compare
+// finds that a datagram of one capture is that of another with some bytes changed.
 package anonymise
 
 import (
@@ -60,6 +61,8 @@ type Anonymiser struct {
 	first  [32]byte // the first key
 	key    [32]byte
 	same   map[packet.Flow]packet.Flow // flows that are another flow of an earlier capture: they have its key streams
+	before map[string][]byte           // payloads that are another one of an earlier capture, with changed bytes, by flow and payload
+	short  map[string]bool             // those that are too short for that, by flow and payload
 	size   int                         // payload bytes of the datagrams in a UDP superpacket; 0 if unknown
 	most   int                         // how many addresses are replaced at most
 	search int                         // how many bytes of packets explain may still judge
@@ -222,13 +225,56 @@ func (a *Anonymiser) payload(h packet.Header, at, size int, to, from []byte) {
 		}
 		for i := at; i < end; i += size {
 			piece := from[i:min(i+size, end)]
-			a.xor(a.datagram(id, piece), to[i:], piece)
+			of := piece
+			if before, changed := a.before[id+"/"+string(piece)]; changed {
+				of = before
+			}
+			a.xor(a.datagram(id, of), to[i:], piece)
 		}
 	}
 	if h.IPLen >= at && h.IPLen < end && isZero(to[h.IPLen:]) {
 		to[len(to)-1] = 1 // so that the bytes do not look like padding
 	}
 }
+
+const (
+	maxChanged   = 1 << 12 // findings of compare of which the payloads are kept
+	leastChanged = 8       // bytes of a payload that may share a key stream: no other becomes equal to it
+)
+
+// changes takes a datagram of two captures that has other bytes in the second. There it gets
+// the key stream that it has in the first, so that compare recognises it.
+func (a *Anonymiser) changes(data [2][]byte) {
+	var id [2]string
+	var payload [2][]byte
+	for side, b := range data {
+		h := packet.Parse(b)
+		if h.Version == 0 || h.Proto == 6 && h.PayloadOff > 0 && !h.Fragment {
+			return // TCP's key stream depends on the sequence number
+		}
+		id[side], payload[side] = a.flowID(h, b), b[a.options(h, bytes.Clone(b)):]
+	}
+	was, is := payload[0], payload[1]
+	if id[0] != id[1] || bytes.Equal(was, is) {
+		return
+	}
+	if min(len(was), len(is)) < leastChanged {
+		if b := data[0]; b[0]>>4 == 6 || b[4] == 0 && b[5] == 0 { // no ID shows it
+			a.short[id[1]+"/"+string(is)] = true
+		}
+		return
+	}
+	if older, changed := a.before[id[0]+"/"+string(was)]; changed {
+		was = older
+	}
+	if !bytes.Equal(was, is) {
+		a.before[id[1]+"/"+string(is)] = bytes.Clone(was)
+	}
+}
+
+// Short returns the number of datagrams that compare finds changed between the captures, and
+// cannot recognise in the copies, because they have hardly any bytes.
+func (a *Anonymiser) Short() int { return len(a.short) }
 
 // isZero reports whether all bytes are zero.
 func isZero(b []byte) bool { return bytes.Count(b, []byte{0}) == len(b) }

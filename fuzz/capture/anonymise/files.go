@@ -91,9 +91,10 @@ func (a *Anonymiser) Files(ctx context.Context, stdin io.Reader, out, progress i
 }
 
 // translations finds the flows of each further capture that are those of the first, with
-// other addresses or ports. A capture that cannot be read is left to the copying.
+// other addresses or ports, and the datagrams that are those of the first with other bytes. A
+// capture that cannot be read is left to the copying.
 func (a *Anonymiser) translations(ctx context.Context, names []string) {
-	a.same = map[packet.Flow]packet.Flow{}
+	a.same, a.before, a.short = map[packet.Flow]packet.Flow{}, map[string][]byte{}, map[string]bool{}
 	for _, name := range names[min(1, len(names)):] {
 		var in [2]*capture.Source
 		for i, n := range [2]string{names[0], name} {
@@ -107,11 +108,19 @@ func (a *Anonymiser) translations(ctx context.Context, names []string) {
 			defer c.Close()
 			in[i] = c
 		}
-		found, _ := compare.Translations(ctx, in)
+		var changed []compare.Finding
+		found, _ := compare.Translations(ctx, in, func(f compare.Finding) {
+			if f.What == compare.Changed && f.Data[compare.Before] != nil && f.Data[compare.After] != nil && len(changed) < maxChanged {
+				changed = append(changed, f)
+			}
+		})
 		for g, f := range found {
 			if _, has := a.same[f]; !has && f != g {
 				a.same[g] = f
 			}
+		}
+		for _, f := range changed {
+			a.changes(f.Data)
 		}
 	}
 }

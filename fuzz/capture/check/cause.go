@@ -104,7 +104,7 @@ func (p *judged) headerCauses(f *flow, got uint16) (cause string, ecn bool) {
 	if p.u16(6)&0x4000 != 0 {
 		e.sum(all-0x4000, "DF was not set when it was computed")
 	}
-	if l := f.last; l.number > 0 && l.version == 4 {
+	if l := f.last; l.number > 0 {
 		e.sum(all-int(p.u16(4))+int(l.id), fmt.Sprintf("the ID was packet %d's when it was computed", l.number))
 		e.sum(all-int(p.u16(2))+l.ipLen&0xFFFF, fmt.Sprintf("the total length was packet %d's when it was computed", l.number))
 		if len(e.fits) == 0 {
@@ -219,11 +219,16 @@ func (p *judged) addressCauses(e *explainer, last *offBy, all int, by uint16) {
 			e.sum(all-2*words(now)+2*words(old.b), fmt.Sprintf("the %s had another address, one of packet %d's, and the checksum was updated in the wrong direction (NAT)", name, old.packet))
 		}
 	}
-	// Of packets with the same sum an equal error shows nothing.
-	if sum := fold(all); last.packet > 0 && last.sum != sum && len(e.fits) == 0 {
-		e.sum(all+int(last.by), fmt.Sprintf("as much as packet %d's: it looks as if an address or a port had been translated without an update (NAT)", last.packet))
+	// Of packets with the same sum, such as copies, an equal error shows nothing. Then that of
+	// the packet before them does.
+	now := offBy{by: by, packet: p.n, sum: fold(all), otherBy: last.by, otherPacket: last.packet}
+	if last.packet > 0 && last.sum == now.sum {
+		now.otherBy, now.otherPacket = last.otherBy, last.otherPacket
 	}
-	*last = offBy{by, p.n, fold(all)}
+	if now.otherPacket > 0 && len(e.fits) == 0 {
+		e.sum(all+int(now.otherBy), fmt.Sprintf("as much as packet %d's: it looks as if an address or a port had been translated without an update (NAT)", now.otherPacket))
+	}
+	*last = now
 }
 
 // portCauses adds a port that was translated without an update of the checksum, if nothing
@@ -415,7 +420,7 @@ func (p *judged) lengthCause(f *flow, got uint16, want int) string {
 	if p.PayloadOff > 0 {
 		e.value(uint16(len(p.b)-p.PayloadOff), "only the payload is counted")
 	}
-	if l := f.last; l.number > 0 && l.version == p.Version {
+	if l := f.last; l.number > 0 { // of the same IP version, as the flow is
 		of := l.ipLen
 		if p.Version == 6 {
 			of -= 40

@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"time"
 
 	"tunproof/corpus/pkts"
@@ -51,7 +52,7 @@ func (f Finding) about() string {
 // Config describes where a capture was taken.
 type Config struct {
 	// Wire is true if the capture was taken after every offload, where a partial
-	// checksum is an error.
+	// checksum is an error, and so is a packet of BIG TCP.
 	Wire bool
 	// MTU is the largest allowed length of a packet, in bytes; 0 allows any.
 	MTU int
@@ -137,6 +138,7 @@ func (p *judged) found(kind Kind, field, got, want, format string, args ...any) 
 	if kind.Suspect {
 		c.Seen.Suspects++
 	}
+	kind.Case = kind.caseOf(p.Header)
 	c.emit(Finding{kind, p.n, field, got, want, fmt.Sprintf(format, args...)})
 }
 
@@ -171,7 +173,11 @@ func (c *Checker) Packet(in pcap.Packet) error {
 	if p.Version == 0 {
 		c.Seen.Other++
 		c.alien = p.n
-		p.found(IPHeader, "ip.version_ihl", fmt.Sprintf("%x", p.b[:min(1, len(p.b))]), "", "no complete IPv4 or IPv6 header in %s", record.Count(len(p.b), "byte"))
+		kind := IPHeader
+		if len(p.b) == 0 || p.b[0] != 0x40 && p.b[0] != 0x4F {
+			kind.Like = "" // which is about an IHL of 0 or 15
+		}
+		p.found(kind, "ip.version_ihl", fmt.Sprintf("%x", p.b[:min(1, len(p.b))]), "", "no complete IPv4 or IPv6 header in %s", record.Count(len(p.b), "byte"))
 		return nil
 	}
 	f := c.flow(p.Flow(p.b)) // that of the two addresses, if there are no ports
@@ -218,6 +224,11 @@ func (p *judged) length(f *flow) {
 		if !p.jumbo() {
 			p.check.Seen.Big++
 		}
+		if p.check.cfg.Wire && p.check.cfg.MTU == 0 {
+			big := Overlong
+			big.Like = "BIG TCP, which is for packets inside of a host"
+			p.found(big, "length", record.Count(want, "byte"), fmt.Sprintf("at most %d", 0xFFFF), "the packet was not cut into segments: no link carries so many bytes")
+		}
 		return // a BIG TCP packet has no length in the field
 	case end < want && p.padding(end):
 		p.end = end
@@ -235,6 +246,9 @@ func (p *judged) length(f *flow) {
 	}
 	if cause := p.lengthCause(f, p.u16(at), want-base); cause != "" {
 		text += ": " + cause
+		if kind == IPLength && !strings.HasPrefix(cause, "it is packet") {
+			kind.Like = "" // which is another cause
+		}
 	}
 	p.found(kind, field, hex16(p.u16(at)), hex16(uint16(want-base)), "%s", text)
 }

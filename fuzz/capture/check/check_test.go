@@ -3,6 +3,7 @@ package check
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -75,6 +76,41 @@ func TestGuesses(t *testing.T) {
 		found := findings(t, Config{}, before.Bytes(), b)
 		if len(found) != 1 || !strings.Contains(found[0].Text, test.want) || found[0].Packet != 2 {
 			t.Errorf("want %q, have %v", test.want, found)
+		}
+	}
+}
+
+// TestNATCopies translates an address of all packets of a flow without updating the checksum of
+// TCP or UDP. Each packet is there once or several times in a row. The cause is named from the
+// second one on, also in copies.
+func TestNATCopies(t *testing.T) {
+	for _, first := range []scenario.Packet{scenario.TCP4(100), scenario.UDP4(100), scenario.TCP6(100), scenario.UDP6(100)} {
+		for copies := 1; copies <= 3; copies++ {
+			p := first
+			var list [][]byte
+			for range 4 {
+				b := p.Bytes()
+				at := 15
+				if p.V6 {
+					at = 23
+				}
+				b[at], b[at-1] = 77, 9
+				packet.Fix(b, packet.FixIPCsum)
+				for range copies {
+					list = append(list, b)
+				}
+				p = p.Next(100)
+				p.Payload[0] = byte(len(list))
+			}
+			found := findings(t, Config{}, list...)
+			if len(found) != len(list) {
+				t.Fatalf("%v", found)
+			}
+			for i, f := range found {
+				if named := strings.Contains(f.Text, "(NAT)"); named != (i >= copies) {
+					t.Errorf("%d copies of each: %v", copies, f)
+				}
+			}
 		}
 	}
 }
@@ -152,10 +188,26 @@ func TestRightSenders(t *testing.T) {
 		"a copy by the network": {p.Bytes(), p.Bytes()},
 		"copies that are late":  {noDF.Bytes(), noDF.Next(1448).Bytes(), noDF.Next(1448).Next(1448).Bytes(), noDF.Bytes(), noDF.Next(1448).Bytes()},
 		"a source route":        {sourceRoute, routing},
-		"BIG TCP":               {big4, big6},
 	} {
 		if found := findings(t, Config{Wire: true}, list...); len(found) > 0 {
 			t.Errorf("%s: %v", name, found)
+		}
+	}
+	for name, test := range map[string]struct {
+		cfg  Config
+		want string
+	}{
+		"on a TUN":              {Config{}, ""},
+		"on a wire":             {Config{Wire: true}, "length is 80040 bytes, want at most 65535: the packet was not cut into segments: no link carries so many bytes [S1.split]"},
+		"with an MTU":           {Config{MTU: 1500}, "length is 80040 bytes, want at most 1500: the packet was not cut into segments [S1.split]"},
+		"on a wire with an MTU": {Config{Wire: true, MTU: 1500}, "length is 80040 bytes, want at most 1500: the packet was not cut into segments [S1.split]"},
+		"below the MTU":         {Config{Wire: true, MTU: 100_000}, ""},
+	} {
+		for _, b := range [][]byte{big4, big6} {
+			want := strings.Replace(test.want, "80040", fmt.Sprint(len(b)), 1)
+			if found := findings(t, test.cfg, b); len(found) > 1 || len(found) == 1 && (found[0].about() != want || found[0].Suspect) || len(found) == 0 && want != "" {
+				t.Errorf("BIG TCP %s: %v, want %q", name, found, want)
+			}
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"tunproof/fuzz/packet"
 	"tunproof/fuzz/record"
 )
 
@@ -16,7 +17,8 @@ type gap struct {
 	packet       int // number of the packet after the gap
 	size         int // payload of a full segment
 	ids          string
-	continuation int // segments in order after the gap
+	header       packet.Header // of that packet
+	continuation int           // segments in order after the gap
 }
 
 const (
@@ -68,7 +70,7 @@ func (p *judged) missing(f *flow, size int) {
 	if p.check.alien > l.number {
 		return
 	}
-	g := gap{from: f.frontier, to: seq, packet: p.n, after: l.number, size: size}
+	g := gap{from: f.frontier, to: seq, packet: p.n, after: l.number, size: size, header: p.Header}
 	if p.Version == 4 {
 		n := (int(seq-f.frontier) + size - 1) / size
 		switch skipped := int(p.u16(4) - l.id - 1); skipped {
@@ -120,7 +122,7 @@ func (g *gap) report(c *Checker) {
 	if g.continuation < goingOn {
 		return
 	}
-	p := &judged{n: g.packet, check: c}
+	p := &judged{Header: g.header, n: g.packet, check: c}
 	n := g.to - g.from
 	p.found(SeqLost, "tcp.seq", fmt.Sprint(g.to), fmt.Sprint(g.from), "missing after packet %d: %s (%s of %d), which no later packet brings, while the run goes on%s",
 		g.after, record.Count(int(n), "byte"), record.Count((int(n)+g.size-1)/g.size, "segment"), g.size, g.ids)

@@ -234,7 +234,7 @@ func (r *Report) Counted() string {
 type Folded struct {
 	Finding
 	Text string // with the packets of all
-	Hint string // what is known to cause it; "" but for the first of a kind
+	Hint string // what is known to cause it; "" but for the first of which that is known
 }
 
 // Folded returns the findings as they are printed, and the number of those that are not
@@ -243,10 +243,10 @@ func (r *Report) Folded() (list []Folded, more int) {
 	shown := map[string]bool{}
 	for _, f := range r.folded {
 		hint := ""
-		if !shown[f.Name] && f.Like != "" && !f.Suspect {
+		if !shown[f.Name+f.Like] && f.Like != "" && !f.Suspect {
 			hint = fmt.Sprintf("like: %s; see corpus/%s.pkts", f.Like, f.Case)
 		}
-		shown[f.Name] = true
+		shown[f.Name+f.Like] = true
 		list = append(list, Folded{f.Finding, f.String(), hint})
 	}
 	return list, r.more

@@ -40,6 +40,9 @@ type offBy struct {
 	by     uint16
 	packet int
 	sum    uint16 // of the packet, without its checksum
+
+	otherBy     uint16 // the same of the latest one before it that had another sum
+	otherPacket int
 }
 
 // numbered is an ID and its packet.
@@ -51,7 +54,7 @@ type numbered struct {
 
 // latest holds the fields of a flow's latest packet.
 type latest struct {
-	number, version  int
+	number           int
 	at               time.Time
 	ipLen, l4Len     int
 	id, ipSum, l4Sum uint16
@@ -68,7 +71,7 @@ type latest struct {
 
 // remember makes p the latest packet.
 func (l *latest) remember(p *judged) {
-	*l = latest{number: p.n, at: p.at, version: p.Version, ipLen: p.IPLen, gso: p.gso || p.csum == packet.Partial, sum: sum64(p.b)}
+	*l = latest{number: p.n, at: p.at, ipLen: p.IPLen, gso: p.gso || p.csum == packet.Partial, sum: sum64(p.b)}
 	if p.Version == 4 {
 		l.id, l.ipSum, l.df = p.u16(4), p.u16(10), p.b[6]&0x40 != 0
 	}

@@ -98,11 +98,23 @@ func (p *judged) partialChecksum(f *flow, c packet.Sum, field string) {
 	if rightPartial(c) {
 		p.check.Seen.Partial++
 		if p.check.cfg.Wire {
-			p.found(L4Partial, field, hex16(c.Got), hex16(c.Want), "it is only the pseudo-header's sum, as the VnetHdr says: an offload still has to complete it")
+			kind := L4Partial
+			kind.Like = "the capture was taken before an offload completed the checksum"
+			p.found(kind, field, hex16(c.Got), hex16(c.Want), "it is only the pseudo-header's sum, as the VnetHdr says: an offload still has to complete it")
 		}
 		return
 	}
-	p.found(NotPartial, field, hex16(c.Got), hex16(c.Partial), "%s", off(minus(c.Got, c.Partial), p.partialCauses(f, c)))
+	kind := NotPartial
+	const completed, cleared = "a program that sets NEEDS_CSUM after it completed the checksum", "a program that sets NEEDS_CSUM and clears the field"
+	switch {
+	case c.Got == 0 && c.Want == 0:
+		kind.Like = either(completed, cleared)
+	case c.Got == 0:
+		kind.Like = cleared
+	case c.Got == c.Want:
+		kind.Like = completed
+	}
+	p.found(kind, field, hex16(c.Got), hex16(c.Partial), "%s", off(minus(c.Got, c.Partial), p.partialCauses(f, c)))
 }
 
 // rightPartial reports whether a field holds the pseudo-header sum. Both forms of zero are

@@ -64,7 +64,42 @@ func (p *judged) refused(h pkts.VnetHdr, why model.Refusal) {
 	default:
 		field, got = p.refusedBytes(why)
 	}
+	kind.Like = p.refusedLike(kind, h)
 	p.found(kind, field, got, want, "no kernel cuts %d bytes with %s", len(p.b), h)
+}
+
+// refusedLike returns what is known of a kind of refusal, "" if that is about other values
+// than those of the packet and its VnetHdr.
+func (p *judged) refusedLike(kind Kind, h pkts.VnetHdr) string {
+	fits := true
+	switch kind.Name {
+	case "vnet-gso-size":
+		fits = h.GSOSize == 0
+	case "vnet-protocol":
+		fits = h.Flags&packet.NeedsCsum == 0
+	case "vnet-csum-range":
+		fits = int(h.CsumStart)+int(h.CsumOffset)+2 > len(p.b)
+	case "vnet-ip-header":
+		if len(p.b) > 0 && (p.b[0] == 0x40 || p.b[0] == 0x4F) {
+			return IPHeader.Like
+		}
+		fits = p.Version == 0 && (len(p.b) < 20 || p.b[0]>>4 == 6)
+	case "vnet-csum-start":
+		udp, low := p.Proto == 17, p.Version == 6 && h.CsumStart < 40
+		const panics, garbage = "tailscale panics if it is not the offset of the UDP header", "wireguard-go, tailscale and nebula write garbage if it is below 40 in IPv6"
+		switch {
+		case udp && low:
+			return panics + ", and " + garbage
+		case udp:
+			return panics
+		case low:
+			return garbage
+		}
+	}
+	if !fits {
+		return ""
+	}
+	return kind.Like
 }
 
 // refusedBytes returns the field and its value for a refusal whose reason is in the

@@ -63,7 +63,7 @@ func (m *Matcher) segments(u *unit, size int) []*unit {
 	}
 	right := bytes.Clone(u.b)
 	packet.Fix(right, packet.FixIPLen|packet.FixUDPLen|packet.FixIPCsum)
-	of := &super{segments: len(list)}
+	of := &super{segments: len(list), guessed: u.size == 0}
 	if len(u.b) <= 0xFFFF { // lengths over 65,535 have no place in the headers
 		of.flaw = m.differences(right, u.b)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"tunproof/corpus/pkts"
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/packet"
 	"tunproof/fuzz/scenario"
@@ -100,5 +101,52 @@ func TestLastByte(t *testing.T) {
 	before[5].Comment = "vnet flags=1 gso_type=5 hdr_len=28 gso_size=50 csum_start=20 csum_offset=6"
 	if got := judged(t, Config{}, before, after); len(got.found) == 0 {
 		t.Errorf("%+v", got.Summary)
+	}
+}
+
+// TestOneDatagram splits a datagram, or glues it to the next one, in flows that also have
+// superpackets of unknown length in both captures. It has a complete checksum, or a VnetHdr
+// without a GSO type, so it is no superpacket: the change is found.
+func TestOneDatagram(t *testing.T) {
+	for _, first := range []scenario.Packet{scenario.UDP4(100), scenario.UDP6(100)} {
+		for _, glued := range []bool{false, true} {
+			for _, partial := range []bool{false, true} {
+				var before, after [][]byte
+				p := first
+				for i := range 8 {
+					p = p.Next(100)
+					p.Payload = noise(rand.New(rand.NewPCG(uint64(i), 2)), 100)
+					before, after = append(before, p.Bytes()), append(after, p.Bytes())
+				}
+				_, super := p.Next(250).Super(100)
+				before, after = append(before, super), append(after, super)
+				h := packet.Parse(before[3])
+				if glued {
+					after[3] = append(after[3], after[4][h.PayloadOff:]...)
+					after = append(after[:4:4], after[5:]...)
+				} else {
+					rest := append(append([]byte{}, after[3][:h.PayloadOff]...), after[3][h.PayloadOff+40:]...)
+					packet.Fix(rest, packet.FixAll)
+					after[3] = after[3][:h.PayloadOff+40]
+					after = append(after[:4:4], append([][]byte{rest}, after[4:]...)...)
+				}
+				packet.Fix(after[3], packet.FixAll)
+				captures := [2][]pcap.Packet{timed(before), timed(after)}
+				if partial {
+					for side, list := range captures {
+						for i := range list[:len(list)-1] {
+							if side == Before && i >= 3 && i <= 4 {
+								packet.Fix(list[i].Data, packet.FixPartial)
+								list[i].Comment = pcap.VnetComment(pkts.VnetHdr{Flags: packet.NeedsCsum, CsumStart: uint16(h.L4Off), CsumOffset: 6})
+							}
+						}
+					}
+				}
+				got := judged(t, Config{}, captures[Before], captures[After])
+				if len(got.found) != 1 || got.found[0].What != Changed || got.found[0].Packets != [2]int{4, 4} {
+					t.Errorf("IPv6 %v, glued %v, partial %v: %v", p.V6, glued, partial, got.found)
+				}
+			}
+		}
 	}
 }

@@ -92,6 +92,7 @@ func (m *Matcher) Finish(ctx context.Context) error {
 	m.settling, m.finishing = true, true
 	m.translateRest()
 	m.settle()
+	m.dropStrays()
 	for o := range m.orders.Values() {
 		o.common(m)
 	}
@@ -231,9 +232,20 @@ func (m *Matcher) missing(u *unit) Finding {
 	}
 	f.Packets[u.side], f.Segments[u.side], f.Data[u.side] = u.number, u.segment, u.b
 	copy, was := m.copies.Has(u.hash)
+	changed, is := m.altered.Has(u.hash)
+	is = is && u.side == After
+	if is && !was {
+		copy, was = changed.places, true
+	}
 	if was {
 		n, _ := spot(copy[u.side])
 		f.Text = fmt.Sprintf("packet %d of the same capture is a copy of it", n)
+	}
+	if is {
+		f.Text += ", changed in the same way"
+		if changed.text != "" {
+			f.Text += ": " + changed.text
+		}
 	}
 	switch {
 	case u.side == After && was:
@@ -278,5 +290,6 @@ func (m *Matcher) changed(u, w *unit) Finding {
 	if text := m.inFile(u, w, f.Fields); text != "" {
 		f.Text = text
 	}
+	m.altered.Put(w.hash, altered{[2]int64{u.place(), w.place()}, f.Text})
 	return f
 }

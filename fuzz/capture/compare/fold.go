@@ -169,7 +169,7 @@ type loss struct {
 type lastLost struct{ at, segment, of, run int }
 
 // lostSegments counts the lost segments of a superpacket.
-type lostSegments struct{ of, n, first int }
+type lostSegments struct{ of, n, first, last int }
 
 // add takes a lost packet or segment.
 func (l *loss) add(f Finding) {
@@ -181,9 +181,9 @@ func (l *loss) add(f Finding) {
 	segment := f.Segments[Before]
 	if s := l.supers[f.Packets[Before]]; s != nil {
 		s.n++
-		s.first = min(s.first, segment)
+		s.first, s.last = min(s.first, segment), max(s.last, segment)
 	} else if f.of > 0 && len(l.supers) < maxSupers {
-		l.supers[f.Packets[Before]] = &lostSegments{f.of, 1, segment}
+		l.supers[f.Packets[Before]] = &lostSegments{f.of, 1, segment, segment}
 	}
 	x, known := l.last[f.flow]
 	switch next := f.at == x.at && segment == x.segment+1 || f.at == x.at+1 && x.segment == x.of && segment <= 1; {
@@ -209,7 +209,7 @@ func (l *loss) where() string {
 			whole++
 		case s.first+s.n == s.of+1:
 			tail++
-		case s.first == 1:
+		case s.first == 1 && s.last == s.n:
 			head++
 		}
 	}

@@ -98,8 +98,13 @@ func (m *Matcher) emitJoined(u *unit, members []*unit, large bool) {
 	} else {
 		m.came(after, before)
 	}
-	if len(f.Fields) > 0 {
+	guessed := func(w *unit) bool { return w.long() || w.of != nil && w.of.guessed }
+	switch {
+	case len(f.Fields) == 0:
+	case guessed(u) || slices.ContainsFunc(members, guessed):
 		m.report(f)
+	default: // each of them is one datagram, so no length of segments explains it
+		m.emit(f)
 	}
 }
 

@@ -128,7 +128,11 @@ var images = []legal{
 		return x, translated(x, true)
 	}},
 	{"translated and joined", func(t rapid.TB, r *rand.Rand, x []pcap.Packet) (before, after []pcap.Packet) {
-		return x, translated(joinedBy(t, r, x), true)
+		joined := joinedBy(t, r, x)
+		if slices.ContainsFunc(joined, looksComplete) {
+			return joined, joined // translated would update it as a complete one, and legal takes none such
+		}
+		return x, translated(joined, true)
 	}},
 	{"started later", func(t rapid.TB, r *rand.Rand, x []pcap.Packet) (before, after []pcap.Packet) {
 		return x[r.IntN(len(x)/3):], joinedBy(t, r, x)
@@ -173,8 +177,7 @@ func TestLegal(t *testing.T) {
 			}
 		})
 	}
-	// Of the last 20,000 draws one was accused (seed 508101), and so are seeds 25399, 333665,
-	// 347693 and 395026: equal packets, of which nothing shows which one is which.
+	// Of the 14,294 draws from seed 1,000,000 on, none is accused, either way round.
 	property(t, 0, false, func(t rapid.TB, r *rand.Rand) { legal(t, r, r.IntN(len(images))) })
 }
 
@@ -185,6 +188,7 @@ var foundLegal = map[string][]uint64{
 		2438, 9992, 10083, // equal datagrams with DF: IDs that cutting gave counted as their own
 		721, 4402, // of a TCP superpacket, only the last segment was captured before
 		6471, 6652, 10012, 10941, 384839, // packets that took longer than all that were seen
+		25399, // a datagram of one byte, and a superpacket that has this byte
 	},
 	"ended earlier": {
 		5676, 7490, // equal datagrams, of which the other capture missed the last
@@ -192,7 +196,9 @@ var foundLegal = map[string][]uint64{
 		8862,                                          // a datagram from before the start, and an equal one from after the end
 		10765,                                         // flows changed places, but nothing was joined
 		14022, 102151, 324273, 344178, 349080, 388075, // a copy that was sent later took the place of a segment
-		396912, // an equal datagram with DF, with the ID that cutting gave
+		396912,         // an equal datagram with DF, with the ID that cutting gave
+		395026, 508101, // of equal packets, the other capture missed the last, but the first may have been near its start
+		333665, // a segment from before the start, and its retransmission from after the end
 	},
 	"translated and joined": {
 		371795, // an equal datagram with DF, with the ID that cutting gave
@@ -206,6 +212,7 @@ var foundLegal = map[string][]uint64{
 		12928, 15052, 340574, // superpackets of datagrams without a VnetHdr on both sides
 		322088, 359063, 371966, 372256, 383424, 389547, // the same, and the IDs that cutting gave
 		202287, 118864580192805429, // the same, and a packet that seems to change places with them
+		347693, // equal superpackets of equal datagrams, which have other places in the captures
 	},
 }
 

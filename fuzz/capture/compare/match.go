@@ -67,7 +67,8 @@ type Matcher struct {
 	orders  bounded.Map[packet.Flow, *order]
 	placed  int                                // segments in all orders
 	copies  bounded.Map[uint64, [2]int64]      // the places of matched packets, by hash
-	torn    bounded.Map[uint64, bool]          // those of which a copy came through with other boundaries
+	torn    bounded.Map[uint64, bool]          // those of which a copy came through with other boundaries, or in a whole superpacket
+	altered bounded.Map[uint64, altered]       // those that came through changed, by the hash after
 	times   [2]struct{ first, last time.Time } // of the packets of each side
 	took    struct {
 		least, most time.Duration
@@ -114,7 +115,7 @@ func New(cfg Config, emit func(Finding)) *Matcher {
 	for i := range m.pending {
 		m.pending[i] = pending{byHash: map[uint64][]*unit{}, bySign: map[uint64][]*unit{}}
 	}
-	m.flows.Most, m.orders.Most, m.copies.Most, m.torn.Most = maxFlows, maxFlows, maxCopies, maxCopies
+	m.flows.Most, m.orders.Most, m.copies.Most, m.torn.Most, m.altered.Most = maxFlows, maxFlows, maxCopies, maxCopies, maxCopies
 	m.flows.Keep = func(f *flow) bool {
 		return f.waiting[Before].n+f.waiting[After].n > 0 || f.doubt != nil && len(f.doubt.held) > 0
 	}
@@ -136,15 +137,23 @@ type unit struct {
 	hash    uint64
 	sum     packet.Class // of the packet as it was captured; unknown for a segment
 	size    int          // the gso_size of its VnetHdr; 0 without one
+	alone   bool         // its VnetHdr says that it is no superpacket
 	waiting bool         // in pending
 	covered int          // payload bytes that were also in units of the other side when they came
 	mark    int          // of the last search that came across it
 	sign    uint64       // what a translation keeps, if it is looked for; else 0
 }
 
+// altered is a packet that came through changed: its places, and what the change looks like.
+type altered struct {
+	places [2]int64
+	text   string
+}
+
 // super is a superpacket that was cut.
 type super struct {
 	segments int
+	guessed  bool                // the length of the segments is not that of a VnetHdr
 	flaw     []packet.Difference // the wrong header fields of the superpacket, until they are reported
 }
 
@@ -172,7 +181,7 @@ func (u *unit) stream() bool { return u.flow.key.HasPorts() && u.PayloadOff < le
 
 // long reports whether u may be a superpacket. In TCP it is one if its checksum is not
 // complete, or if it is longer than most MTUs. A datagram with a right and complete
-// checksum is none: a receiver gets one datagram.
+// checksum is none, nor is one with a VnetHdr that says so: a receiver gets one datagram.
 func (u *unit) long() bool {
 	switch {
 	case u.of != nil || !u.stream():
@@ -182,7 +191,7 @@ func (u *unit) long() bool {
 	case u.Proto == 6:
 		return u.sum != packet.Right || len(u.b) > mtu
 	}
-	return u.sum != packet.Right && !u.surplus()
+	return u.sum != packet.Right && !u.surplus() && !u.alone
 }
 
 const mtu = 1500 // of most networks
@@ -243,6 +252,7 @@ func (m *Matcher) Add(side int, p pcap.Packet) error {
 	if has && h.GSOType != 0 && u.stream() && int(h.GSOSize) < len(u.payload()) {
 		u.size = int(h.GSOSize)
 	}
+	u.alone = has && h.GSOType == 0
 	m.watch(u)
 	m.add(u)
 	return nil
@@ -369,25 +379,30 @@ func (m *Matcher) bothSides(u, w *unit) {
 	if u.of == nil && w.of == nil && (u.size > 0 || len(u.b) > mtu && u.long()) {
 		m.Summary.Whole++
 	}
-	if u.Proto == 17 && u.long() && repeats(u.payload()) {
+	if n := period(u.payload()); u.Proto == 17 && u.long() && n > 0 {
 		m.Summary.Copies++
+		for _, s := range m.segments(u, cmp.Or(u.size, n)) { // so have those that are equal to them
+			m.torn.Put(m.atomicHash(s), true)
+		}
 		return
 	}
 	m.placePair(u, w)
 }
 
-// repeats reports whether b consists of equal parts, of which the last may be shorter.
-func repeats(b []byte) bool {
+// period returns the length of the equal parts of which b consists; 0 if it does not. The last
+// part may be shorter.
+func period(b []byte) int {
+	start := b[:min(16, (len(b)+1)/2)] // what is left after any period
 	for at, tries := 1, 0; at <= len(b)/2 && tries < 64; at, tries = at+1, tries+1 {
-		n := bytes.Index(b[at:], b[:min(16, len(b)-at)])
+		n := bytes.Index(b[at:], start)
 		if n < 0 {
-			return false
+			return 0
 		}
 		if at += n; at <= len(b)/2 && bytes.Equal(b[at:], b[:len(b)-at]) {
-			return true
+			return at
 		}
 	}
-	return false
+	return 0
 }
 
 // came records that two units came through.

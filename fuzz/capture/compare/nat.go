@@ -168,8 +168,9 @@ func (m *Matcher) translate(pair [2]packet.Flow) {
 			for _, w := range slices.Clone(f.waiting[After].units) {
 				if w.waiting && (i == 0 || m.original(w) == p[1]) {
 					m.pending[After].remove(w)
-					m.restore(w)
-					m.add(w)
+					again := *w // the queues still have w
+					m.restore(&again)
+					m.add(&again)
 				}
 			}
 		}

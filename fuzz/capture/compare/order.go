@@ -155,7 +155,11 @@ func (o *order) common(m *Matcher) *copying {
 	m.placed -= len(o.list)
 	o.list = slices.DeleteFunc(o.list, func(p placed) bool { // its counterpart may be the copy
 		_, torn := m.torn.Has(p.hash)
-		return torn
+		_, inside := m.torn.Has(p.class)
+		if torn || inside {
+			m.Summary.Copies++
+		}
+		return torn || inside
 	})
 	m.placed += len(o.list)
 	c := o.copying(m)
@@ -248,6 +252,59 @@ func (c *copying) left(equal []placed) (left [2][]*unit) {
 	}
 	return left
 }
+
+// dropStrays takes pairs apart that are no packet of both captures: one was sent before the
+// other capture started, and an equal one after that capture ended. Such a pair seems to
+// change places with more than half of all packets that have no copy.
+func (m *Matcher) dropStrays() {
+	var all []placed
+	for o := range m.orders.Values() {
+		c := o.copying(m)
+		for _, p := range o.list {
+			if c.alone(p) {
+				all = append(all, p)
+			}
+		}
+	}
+	if len(all) < leastCommon {
+		return
+	}
+	slices.SortFunc(all, func(x, y placed) int { return cmp.Compare(x.before, y.before) })
+	rank := map[int64]int{} // in the capture before, by the place after
+	for i, p := range all {
+		rank[p.after] = i
+	}
+	slices.SortFunc(all, byAfter)
+	var others [2]edges
+	strays := map[int64]bool{}
+	for i, p := range all {
+		if abs(i-rank[p.after]) > len(all)/2 {
+			strays[p.after] = true
+			continue
+		}
+		others[Before].add(p.before)
+		others[After].add(p.after)
+	}
+	for o := range m.orders.Values() {
+		o.list = slices.DeleteFunc(o.list, func(p placed) bool {
+			early, late := p.before < others[Before].first, p.before > others[Before].last
+			if !strays[p.after] || !(early && p.after > others[After].last || late && p.after < others[After].first) {
+				return false
+			}
+			m.placed--
+			m.Summary.Segments--
+			for side := range others {
+				m.Summary.Outside[side]++
+				p.flow.edges[side] = edges{}
+			}
+			return true
+		})
+	}
+}
+
+// leastCommon is how many packets without a copy must be in both captures to show which of
+// them do not belong together.
+const leastCommon = 16
 
 func byAfter(x, y placed) int { return cmp.Compare(x.after, y.after) }
 
@@ -425,7 +482,7 @@ func (m *Matcher) even(of [2][]copied) (same, left [2][]copied) {
 			_, last := near(side, list[len(list)-1])
 			switch {
 			case i >= 0:
-			case first || list[0].gap == 0 && !last:
+			case list[0].gap == 0 && (first || !last): // else the other capture was running
 				i = 0
 			default:
 				i = len(list) - 1

@@ -45,9 +45,9 @@ type NotJudged struct {
 const sameChanges = 20 // least changes in the same fields that get a note
 
 // Translations compares two captures and returns the flows of the second whose addresses or
-// ports are others in the first, with what they are there.
-func Translations(ctx context.Context, in [2]*capture.Source) (map[packet.Flow]packet.Flow, error) {
-	m := New(Config{}, func(Finding) {})
+// ports are others in the first, with what they are there. It calls each with each finding.
+func Translations(ctx context.Context, in [2]*capture.Source, each func(Finding)) (map[packet.Flow]packet.Flow, error) {
+	m := New(Config{}, each)
 	c := newClock(in, DefaultAhead, m.cfg.FarBehind())
 	err := m.readAll(ctx, in, c, capture.NewProgress(io.Discard, "compare", in[0], in[1]), func() int { return 0 })
 	return m.nat.from, err

@@ -54,12 +54,15 @@ func atEnd(strips [2][]strip) bool {
 }
 
 // stitchLast compares a superpacket of datagrams with the only datagram of the other side that
-// it contains, at its end. Nothing shows how many are lost before it.
+// it contains, if that is at its end. Nothing shows how many are lost before it.
 func (m *Matcher) stitchLast(u *unit, laps []lap) {
 	if len(laps) != 1 || laps[0].at <= 0 || laps[0].y.long() || !u.waiting || !laps[0].y.waiting {
 		return
 	}
 	y, n := laps[0].y, len(u.payload())
+	if len(y.payload()) < leastSure || laps[0].at+len(y.payload()) != n {
+		return // so few bytes are the same by chance, and elsewhere it is not at the end
+	}
 	var layers [2][]strip
 	layers[u.side] = []strip{{u, 0, n, u.payload()}}
 	layers[y.side] = []strip{{y, laps[0].at, n, y.payload()}}
@@ -105,8 +108,9 @@ func layer(list []strip) (taken, rest []strip) {
 	return taken, rest
 }
 
-// stitchLayer compares strips of both sides, which are in the order of their stream.
-func (m *Matcher) stitchLayer(layers [2][]strip) {
+// stitchLayer compares strips of both sides, which are in the order of their stream. It
+// reports whether both sides have some of the same bytes.
+func (m *Matcher) stitchLayer(layers [2][]strip) bool {
 	var covers [2]map[*unit][]strip // the strips of the other side that cover some of a unit
 	for side := range covers {
 		covers[side] = map[*unit][]strip{}
@@ -157,6 +161,7 @@ func (m *Matcher) stitchLayer(layers [2][]strip) {
 			}
 		}
 	}
+	return len(covers[Before]) > 0
 }
 
 // copied reports whether a packet that is equal to u came through.
@@ -421,8 +426,9 @@ func (m *Matcher) datagrams() {
 			for side := range layers {
 				layers[side], _ = layer(list[side])
 			}
-			m.Summary.Datagrams++
-			m.stitchLayer(layers)
+			if m.stitchLayer(layers) {
+				m.Summary.Datagrams++
+			}
 		}
 	}
 	m.reassembled(order, func(k datagramKey) [2][]strip { return *all[k] }, ends)

@@ -1,10 +1,12 @@
 package trial
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -155,75 +157,169 @@ func one(is bool) int {
 	return 0
 }
 
-// Trial is the trial of check.
+// Trial is the trial of check and compare.
 type Trial struct {
 	record.Collector
 	Seed  uint64
-	Draws int // captures for each fault, and as many right ones in all as with a fault
+	Draws int // captures for each fault, and as many right ones in all as with a fault; of compare, pairs, a fifth of that
 }
 
-// right is the name of the row of right traffic.
-const right = "right traffic"
+// right and rightPairs are the names of the rows of right traffic, and between begins the names
+// of compare's rows.
+const right, rightPairs, between = "right traffic", "right pairs of captures", "between captures: "
 
-// Run draws captures with each fault, and right ones. Each fault has a row of its own.
+// job makes a row of a Trial. It returns why the row fails.
+type job struct {
+	name string
+	run  func(t *Trial) (r record.Result, failed, err error)
+}
+
+// Run draws captures with each fault, and right ones. Each fault has a row of its own. Several
+// run at the same time; what each draws depends on its name only.
 func (t *Trial) Run() error {
-	faults := Faults()
-	for i, f := range faults {
-		if t.Ctx.Err() != nil || !t.Wanted("faults", f.Name) {
-			continue
+	var jobs []job
+	for _, f := range Faults() {
+		jobs = append(jobs, job{f.Name, func(t *Trial) (record.Result, error, error) {
+			return t.row(Row{Fault: f}, f.Name, t.Draws, (*Row).Draw)
+		}})
+	}
+	jobs = append(jobs, job{right, func(t *Trial) (record.Result, error, error) {
+		return t.right(right, t.Draws*len(Faults()), func(seed uint64) (any, int, error) {
+			found, err := Judge(Draw(rand.New(rand.NewPCG(seed, 0))))
+			return found, len(found), err
+		})
+	}})
+	for _, f := range Betweens() {
+		jobs = append(jobs, job{between + f.Name, func(t *Trial) (record.Result, error, error) {
+			return t.row(Row{Fault: Fault{Cause: f.Cause}}, between+f.Name, t.pairs(), func(r *Row, seed uint64) error { return r.DrawBetween(f, seed) })
+		}})
+	}
+	jobs = append(jobs, job{rightPairs, func(t *Trial) (record.Result, error, error) {
+		return t.right(rightPairs, t.pairs()*len(Betweens()), func(seed uint64) (any, int, error) {
+			p, err := DrawPair(rand.New(rand.NewPCG(seed, 1)))
+			if err != nil {
+				return nil, 0, err
+			}
+			found, err := JudgePair(p)
+			return found, len(found), err
+		})
+	}})
+	jobs = slices.DeleteFunc(jobs, func(j job) bool { return !t.Wanted("faults", j.name) })
+	return t.all(jobs)
+}
+
+// pairs returns how many pairs of captures are drawn for each fault.
+func (t *Trial) pairs() int { return max(1, t.Draws/5) }
+
+// all runs jobs, as many at the same time as there are processors, and adds their rows in order.
+func (t *Trial) all(jobs []job) error {
+	type done struct {
+		r           record.Result
+		failed, err error
+		took        time.Duration
+	}
+	results := make([]chan done, len(jobs))
+	free := make(chan bool, runtime.GOMAXPROCS(0))
+	for i := range jobs {
+		results[i] = make(chan done, 1)
+	}
+	go func() {
+		for i, j := range jobs {
+			free <- true
+			go func() {
+				start := time.Now()
+				var d done
+				if t.Ctx.Err() == nil {
+					d.r, d.failed, d.err = j.run(t)
+				}
+				d.took = time.Since(start)
+				<-free
+				results[i] <- d
+			}()
+		}
+	}()
+	var failed error
+	for i, c := range results {
+		d := <-c
+		if failed = cmp.Or(failed, d.err); failed != nil || t.Ctx.Err() != nil {
+			continue // the others end too
 		}
 		if i%10 == 0 {
-			t.Say("fault %d of %d", i+1, len(faults))
+			t.Say("row %d of %d", i+1, len(jobs))
 		}
-		start := time.Now()
-		row := Row{Fault: f}
-		for n := 0; row.Drawn < t.Draws && n < 1000*t.Draws && t.Ctx.Err() == nil; n++ {
-			if err := row.Draw(record.Seed(t.Seed, "faults "+f.Name, n)); err != nil {
-				return err
-			}
-		}
-		r := record.Result{Property: "faults", Method: f.Name, Judge: "the fault planted", Count: row.Drawn, Unit: "captures", Seed: t.Seed,
-			Counts: map[string]int{"packet": row.Packet, "field": row.Field, "missed": row.Drawn - row.Packet, "false": row.False, "suspect": row.Doubt}}
-		if f.Cause != "" {
-			r.Counts["cause"] = row.Cause
-		}
-		t.Add(r, start, row.err())
+		t.Add(d.r, time.Now().Add(-d.took), d.failed)
 	}
-	if !t.Wanted("faults", right) {
-		return nil
+	return failed
+}
+
+// row draws until a fault was planted in draws captures.
+func (t *Trial) row(row Row, name string, draws int, draw func(r *Row, seed uint64) error) (r record.Result, failed, err error) {
+	for n := 0; row.Drawn < draws && n < 1000*draws && t.Ctx.Err() == nil; n++ {
+		if err := draw(&row, record.Seed(t.Seed, "faults "+name, n)); err != nil {
+			return r, nil, err
+		}
 	}
-	t.Say(right)
-	start := time.Now()
-	n := 0
-	var failed error
-	for ; n < t.Draws*len(faults) && failed == nil && t.Ctx.Err() == nil; n++ {
-		seed := record.Seed(t.Seed, "faults "+right, n)
-		found, err := Judge(Draw(rand.New(rand.NewPCG(seed, 0))))
+	r = record.Result{Property: "faults", Method: name, Judge: "the fault planted", Count: row.Drawn, Unit: "captures", Seed: t.Seed,
+		Counts: map[string]int{"packet": row.Packet, "field": row.Field, "missed": row.Drawn - row.Packet, "false": row.False, "suspect": row.Doubt}}
+	if row.Fault.Cause != "" {
+		r.Counts["cause"] = row.Cause
+	}
+	return r, row.err(), nil
+}
+
+// right judges n right captures, or pairs, until something is found.
+func (t *Trial) right(name string, n int, judge func(seed uint64) (found any, count int, err error)) (r record.Result, failed, err error) {
+	drawn := 0
+	for ; drawn < n && failed == nil && t.Ctx.Err() == nil; drawn++ {
+		seed := record.Seed(t.Seed, "faults "+name, drawn)
+		found, count, err := judge(seed)
 		if err != nil {
-			return err
+			return r, nil, err
 		}
-		if len(found) > 0 {
+		if count > 0 {
 			failed = fmt.Errorf("seed %d: found %v", seed, found)
 		}
 	}
-	t.Add(record.Result{Property: "faults", Method: right, Judge: "nothing is wrong", Count: n, Unit: "captures", Seed: t.Seed,
-		Counts: map[string]int{"false": one(failed != nil)}}, start, failed)
-	return nil
+	r = record.Result{Property: "faults", Method: name, Judge: "nothing is wrong", Count: drawn, Unit: "captures", Seed: t.Seed,
+		Counts: map[string]int{"false": one(failed != nil)}}
+	return r, failed, nil
 }
 
-// Table writes the rows of a Trial as a table, in Markdown.
+// Table writes the rows of a Trial as two tables, in Markdown: of check and of compare.
 func Table(w io.Writer, rows []record.Result) error {
 	why := map[string]string{}
 	for _, f := range Faults() {
 		why[f.Name] = f.Why
 	}
+	for _, f := range Betweens() {
+		why[between+f.Name] = f.Why
+	}
 	var b strings.Builder
+	var of [2][]record.Result
+	for _, r := range rows {
+		i := one(strings.HasPrefix(r.Method, between) || r.Method == rightPairs)
+		of[i] = append(of[i], r)
+	}
+	table(&b, of[0], why)
+	if len(of[1]) > 0 {
+		b.WriteString("\nOf `compare`, with the fault between two captures:\n\n")
+		table(&b, of[1], why)
+	}
+	if len(rows) > 0 {
+		fmt.Fprintf(&b, "\nSeed %d, tree %s.\n", rows[0].Seed, rows[0].Tree)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// table writes rows as a table.
+func table(b *strings.Builder, rows []record.Result, why map[string]string) {
 	b.WriteString("| fault | drawn | packet right | field right | cause right | missed | false |\n|---|---:|---:|---:|---:|---:|---:|\n")
 	var sum record.Result
 	sum.Counts = map[string]int{}
 	known := 0
 	for _, r := range rows {
-		if r.Method == right || r.Result == record.NotRun {
+		if r.Method == right || r.Method == rightPairs || r.Result == record.NotRun {
 			continue
 		}
 		cause := "none: " + why[r.Method]
@@ -231,7 +327,7 @@ func Table(w io.Writer, rows []record.Result) error {
 			cause = fmt.Sprint(n)
 			known += r.Count
 		}
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %s | %d | %d |\n", r.Method, r.Count, r.Counts["packet"], r.Counts["field"], cause, r.Counts["missed"], r.Counts["false"]+r.Counts["suspect"])
+		fmt.Fprintf(b, "| %s | %d | %d | %d | %s | %d | %d |\n", strings.TrimPrefix(r.Method, between), r.Count, r.Counts["packet"], r.Counts["field"], cause, r.Counts["missed"], r.Counts["false"]+r.Counts["suspect"])
 		sum.Count += r.Count
 		for name, n := range r.Counts {
 			sum.Counts[name] += n
@@ -241,15 +337,10 @@ func Table(w io.Writer, rows []record.Result) error {
 	if known > 0 {
 		percent = fmt.Sprintf(" of %d: %.3f %%", known, 100*float64(sum.Counts["cause"])/float64(known))
 	}
-	fmt.Fprintf(&b, "| all | %d | %d | %d | %d%s | %d | %d |\n", sum.Count, sum.Counts["packet"], sum.Counts["field"], sum.Counts["cause"], percent, sum.Counts["missed"], sum.Counts["false"]+sum.Counts["suspect"])
+	fmt.Fprintf(b, "| all | %d | %d | %d | %d%s | %d | %d |\n", sum.Count, sum.Counts["packet"], sum.Counts["field"], sum.Counts["cause"], percent, sum.Counts["missed"], sum.Counts["false"]+sum.Counts["suspect"])
 	for _, r := range rows {
-		if r.Method == right {
-			fmt.Fprintf(&b, "| none: %s | %d | | | | | %d |\n", right, r.Count, r.Counts["false"])
+		if r.Method == right || r.Method == rightPairs {
+			fmt.Fprintf(b, "| none: %s | %d | | | | | %d |\n", r.Method, r.Count, r.Counts["false"])
 		}
 	}
-	if len(rows) > 0 {
-		fmt.Fprintf(&b, "\nSeed %d, tree %s.\n", rows[0].Seed, rows[0].Tree)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }

@@ -28,7 +28,8 @@ the names of interfaces are left out.
 
 Equal addresses and equal payload of a flow stay equal within one run: give all captures of a
 report at once. Each run has a new key, which is not kept. If the payload at one place of a
-TCP stream is not the same each time, the copies show the difference (xor).
+TCP stream is not the same each time, the copies show the difference (xor). They also show
+it of a datagram that was changed between two captures.
 
 Prints the number of packets in each copy. An existing file is not overwritten.
 `
@@ -70,6 +71,9 @@ func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error
 	}
 	if n := a.Joined(); n > 0 {
 		fmt.Fprintf(s.out, "the longest datagrams of %s differ between the captures. If datagrams were joined or cut, compare cannot match their copies: state the length of their payload with -size\n", record.Count(n, "flow"))
+	}
+	if n := a.Short(); n > 0 {
+		fmt.Fprintf(s.out, "compare says of %s that they were changed. Of their copies, which have too few bytes to recognise them, it says lost and extra\n", record.Count(n, "short datagram"))
 	}
 	if a.Unlike > 0 {
 		fmt.Fprintf(s.out, "in the copies, check names another cause of %s\n", record.Count(a.Unlike, "wrong checksum"))

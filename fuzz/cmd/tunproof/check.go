@@ -40,7 +40,7 @@ const checkExits = "Exit codes: 0 nothing found, 1 findings, also if all are sus
 func checkCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
 	var o check.Options
-	flags.BoolVar(&o.Wire, "wire", false, "report partial checksums as wrong; for captures from a place after every offload")
+	flags.BoolVar(&o.Wire, "wire", false, "report partial checksums as wrong, and packets of over 65,535 bytes (BIG TCP); for captures from a place after every offload")
 	flags.IntVar(&o.MTU, "mtu", 0, "report packets longer than `N` bytes; 0 allows any length")
 	flags.BoolVar(&o.Certain, "certain", false, "leave out suspect findings, which may have an innocent cause")
 	flags.IntVar(&o.Most, "max", 100, "show at most `N` findings of each kind")

@@ -11,12 +11,13 @@ import (
 )
 
 const trialHelp = `
-Puts check on trial. It draws right traffic, plants one fault of a catalogue in it, and asks
-check: it must name the packet, the field and the cause, and nothing else. Then it draws
-right traffic without a fault, in which check must find nothing. docs/judges.md has the
-result of a long run.
+Puts check and compare on trial. It draws right traffic, plants one fault of a catalogue in
+it, and asks check: it must name the packet, the field and the cause, and nothing else. Then
+it draws right traffic without a fault, in which check must find nothing. It does the same
+with two captures and compare, with a fifth of the drawings. docs/judges.md has the result
+of a long run.
 
-Prints a table with one row for each fault, and a verdict.
+Prints two tables with one row for each fault, and a verdict.
 `
 
 func trialCommand(ctx context.Context, s streams, args []string) (int, error) {
