@@ -173,7 +173,7 @@ func (a *Anonymiser) Packet(p pcap.Packet) (pcap.Packet, error) {
 	a.payload(h, at, size, b, p.Data)
 	a.sums(h, p, b, at)
 	was := p
-	p.Data, p.Comment = b, ""
+	p.Data, p.Trailer, p.Comment = b, nil, ""
 	if hasVnet {
 		p.Comment = pcap.VnetComment(vnet)
 	}

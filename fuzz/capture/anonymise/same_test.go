@@ -494,3 +494,30 @@ func withoutCauses(list []check.Finding) {
 		}
 	}
 }
+
+// TestTrailer checks that a copy is judged as it is written: without the rest of its frame,
+// which explains the checksum of the original.
+func TestTrailer(t *testing.T) {
+	p := scenario.TCP4(100)
+	b, trailer := p.Bytes(), []byte{0xAB, 0xCD}
+	had := binary.BigEndian.Uint16(b[36:])
+	binary.BigEndian.PutUint16(b[36:], ^plus(^had, 0xABCD))
+	for _, with := range [][]byte{nil, trailer} {
+		list := []pcap.Packet{{Number: 1, Data: b, Trailer: with}}
+		found, _ := judged(t, check.Config{}, list)
+		if len(found) != 1 || strings.Contains(found[0].Text, "past the end") != (with != nil) {
+			t.Fatalf("%v", found)
+		}
+		a, err := keyed([32]byte{}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied, err := a.Packet(list[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if is, _ := judged(t, check.Config{}, []pcap.Packet{copied}); len(is) != 1 || is[0].Kind != found[0].Kind || copied.Trailer != nil || a.Unlike > 0 != (with != nil) {
+			t.Errorf("%v of %v, %d unlike", is, found, a.Unlike)
+		}
+	}
+}

@@ -35,7 +35,7 @@ func (a *Anonymiser) sums(h packet.Header, p pcap.Packet, b []byte, off int) {
 	}
 	judged := func() (header, l4 check.Explanation) {
 		q := p
-		q.Data = b
+		q.Data, q.Trailer = b, nil // the copy is written without its frame
 		return a.is.Explain(q)
 	}
 	switch {

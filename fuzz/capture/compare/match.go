@@ -363,7 +363,7 @@ func (m *Matcher) pair(u, w *unit) {
 // reportFlaw reports wrong headers of a superpacket after the offload, if its counterpart
 // does not have the same. The first of its segments that is matched reports them.
 func (m *Matcher) reportFlaw(u, w *unit) {
-	if w.of == nil || w.of.flaw == nil {
+	if w.of == nil || len(w.of.flaw) == 0 { // -ignore leaves an empty list
 		return
 	}
 	if u.of == nil || fmt.Sprint(u.of.flaw) != fmt.Sprint(w.of.flaw) {

@@ -357,6 +357,19 @@ func TestIgnore(t *testing.T) {
 			t.Errorf("%v: %v %+v", ignore, found, s)
 		}
 	}
+	// The header of a superpacket is compared apart from its segments.
+	var before [][]byte
+	for q, k := p, 0; k < 2; q, k = q.Next(100), k+1 {
+		before = append(before, q.Bytes())
+	}
+	_, super := scenario.TCP4(200).Super(100)
+	super[11] ^= 1
+	for _, ignore := range [][]string{nil, {"ip.checksum"}} {
+		found, s := compared(t, Config{Ignore: ignore}, numbered(before), numbered([][]byte{super}))
+		if ok := len(found) == 0 && s.Segments == 2; ok != (ignore != nil) {
+			t.Errorf("a superpacket, %v: %v %+v", ignore, found, s)
+		}
+	}
 }
 
 // TestSaid checks the notes about a size that is not that of a superpacket, and about
