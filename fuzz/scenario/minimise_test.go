@@ -8,6 +8,9 @@ import (
 	"tunproof/corpus/pkts"
 )
 
+// manyTries are more than any of these tests needs.
+const manyTries = 10000
+
 // TestMinimise checks that exactly the packets, settings and bytes are left that the failure
 // needs.
 func TestMinimise(t *testing.T) {
@@ -21,7 +24,9 @@ func TestMinimise(t *testing.T) {
 	}
 	tries := 0
 	small := Minimise(s, func(s *Scenario) bool {
-		tries++
+		if tries++; tries > manyTries {
+			t.Fatal("it does not end")
+		}
 		var all []byte
 		for _, b := range s.Batches {
 			for _, p := range b {
@@ -54,7 +59,9 @@ func TestTries(t *testing.T) {
 	} {
 		var tries []string
 		got := MinimiseList([]byte(c.list), func(b []byte) bool {
-			tries = append(tries, string(b))
+			if tries = append(tries, string(b)); len(tries) > manyTries {
+				t.Fatal("it does not end")
+			}
 			for _, n := range []byte(c.need) {
 				if !bytes.Contains(b, []byte{n}) {
 					return false
@@ -91,7 +98,13 @@ func TestMinimiseSettings(t *testing.T) {
 		{func(c pkts.Config) bool { return c == all }, all},
 	} {
 		s := Scenario{Config: all, Supers: []Super{{Data: []byte{1}}}}
-		got := Minimise(s, func(s *Scenario) bool { return c.need(s.Config) })
+		tries := 0
+		got := Minimise(s, func(s *Scenario) bool {
+			if tries++; tries > manyTries {
+				t.Fatal("it does not end")
+			}
+			return c.need(s.Config)
+		})
 		if got.Config != c.want || len(got.Supers) != 1 {
 			t.Errorf("%+v, want %+v", got, c.want)
 		}
@@ -119,7 +132,11 @@ func TestMinimiseSupers(t *testing.T) {
 		{[]byte{2, 6}, Scenario{Batches: [][][]byte{{{2}}}, Supers: s.Supers[2:]}},
 		{[]byte{1, 2, 3, 4, 5, 6}, s},
 	} {
+		tries := 0
 		got := Minimise(s, func(s *Scenario) bool {
+			if tries++; tries > manyTries {
+				t.Fatal("it does not end")
+			}
 			if Items(s) == 0 {
 				t.Error("a scenario of no packets is tried")
 			}
