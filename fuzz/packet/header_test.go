@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -300,6 +301,39 @@ func TestFields(t *testing.T) {
 		"ip.options ip.extension tcp.sport tcp.dport tcp.seq tcp.ack tcp.doff tcp.flags tcp.window tcp.checksum tcp.urgent_pointer tcp.options udp.sport udp.dport udp.length udp.checksum payload"
 	if got := strings.Join(packet.Names(), " "); got != want {
 		t.Errorf("the names are %s\nwant %s", got, want)
+	}
+}
+
+// TestFieldsCut cuts packets of every kind at every byte: what fits of their fields stays, and
+// the rest is payload.
+func TestFieldsCut(t *testing.T) {
+	for _, l := range layouts() {
+		whole := packet.Fields(l.b)
+		for n := range len(l.b) {
+			var want []packet.Field
+			at := 0
+			for _, f := range whole {
+				least := f.Len // of which it is a field
+				switch f.Name {
+				case "ip.options", "tcp.options", "payload":
+					least = 1
+				case "ip.extension":
+					least = 8
+				}
+				if f.Off+least > n {
+					break
+				}
+				f.Len = min(f.Len, n-f.Off)
+				want = append(want, f)
+				at = f.Off + f.Len
+			}
+			if at < n {
+				want = append(want, packet.Field{Name: "payload", Off: at, Len: n - at})
+			}
+			if got := packet.Fields(l.b[:n]); !slices.Equal(got, want) {
+				t.Errorf("%s, %d bytes:\ngot  %s\nwant %s", l.name, n, names(got), names(want))
+			}
+		}
 	}
 }
 

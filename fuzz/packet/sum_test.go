@@ -253,6 +253,9 @@ func TestMeantEnd(t *testing.T) {
 	resum := func(b []byte, end int) { // a checksum that is right up to end
 		packet.Fix(b[:end], packet.FixL4Csum)
 	}
+	pad := func(b []byte) { // 6 bytes, whose sum with 6 more of length is zero
+		copy(b[len(b)-6:], []byte{0xFF, 0xF9, 0, 0, 0, 0})
+	}
 	for _, c := range []struct {
 		name   string
 		p      scenario.Packet
@@ -265,10 +268,25 @@ func TestMeantEnd(t *testing.T) {
 		{"too short, with the UDP length right", scenario.UDP4(20), func(b []byte) { b[3] -= 5 }, 0},
 		{"padding", scenario.TCP4(20), func(b []byte) { b[3] -= 5; resum(b, len(b)-5) }, -5},
 		{"padding that the checksum does not notice", scenario.TCP4(20), func(b []byte) {
-			clear(b[54:])
 			b[3] -= 6
-			resum(b, len(b)-6)
+			pad(b)
+			resum(b, 54)
 		}, -6},
+		{"the same, with a sequence number like a UDP length", scenario.TCP4(20), func(b []byte) {
+			b[3], b[24], b[25] = b[3]-6, 0, 40
+			pad(b)
+			resum(b, 54)
+		}, -6},
+		{"the same, with a UDP length that is too large", scenario.UDP4(20), func(b []byte) {
+			b[3], b[25] = b[3]-6, 100
+			pad(b)
+			resum(b, 42)
+		}, -6},
+		{"the same, with the UDP length of all", scenario.UDP4(20), func(b []byte) {
+			b[3] -= 6
+			pad(b)
+			resum(b, 42)
+		}, 0},
 		{"a partial checksum of all", scenario.TCP4(20), func(b []byte) { b[3] -= 5; packet.Fix(b, packet.FixPartial) }, 0},
 		{"a wrong checksum", scenario.TCP4(20), func(b []byte) { b[3] -= 5; b[36] ^= 1 }, -5},
 		{"no UDP checksum", scenario.UDP4(20), func(b []byte) { b[3] -= 5; b[26], b[27] = 0, 0 }, -5},
@@ -381,6 +399,7 @@ func TestWellFormed(t *testing.T) {
 		{resummed(patched(scenario.TCP4(9), 3, 48)), true, false},
 		{resummed(patched(scenario.TCP4(9), 0, 0x44)), false, false},
 		{scenario.TCP4(9).Bytes()[:20], true, false},
+		{patched(scenario.TCP4(9), 8, 63)[:20], false, false},
 		{scenario.TCP4(9).Bytes()[:19], true, false},
 		{patched(scenario.UDP6(9), 5, 16), true, false},
 		{patched(scenario.UDP6(9), 0, 0x50), true, false},
