@@ -288,6 +288,15 @@ func TestExplore(t *testing.T) {
 	if all.Inputs["P2"] != 100 || all.Found[0].Source != r.Found[0].Source {
 		t.Errorf("%+v", all)
 	}
+	e := &explorer{impl: lossy, r: &Report{Inputs: map[string]int{}}, ctx: t.Context()}
+	ack := scenario.TCP4(0)
+	two := scenario.Scenario{Batches: [][][]byte{{ack.Bytes(), altered(ack, func(p *scenario.Packet) { p.SrcPort++ })}}}
+	for _, source := range []string{"first", "second"} { // each shows the violation twice
+		e.try(two, source)
+	}
+	if len(e.r.Found) != 1 || e.r.Found[0].Count != 2 || e.r.Found[0].Source != "first" || e.r.Inputs["P2"] != 2 {
+		t.Errorf("%+v", e.r)
+	}
 	calls := 0
 	moody := Impl{NewCoalescer: func() Coalesce {
 		return func(batch [][]byte) ([][]byte, error) {
