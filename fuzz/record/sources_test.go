@@ -163,3 +163,17 @@ func TestSourcesOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestBadPattern checks that a pattern of go:embed that says nothing is an error, in a package
+// and in its tests.
+func TestBadPattern(t *testing.T) {
+	root := sources(t)
+	const text = "package p\n\nimport _ \"embed\"\n\n//go:embed [x\nvar g string\n"
+	put(t, root, "tunlive/b.go", text)
+	put(t, root, "offload/tun/v_test.go", text)
+	for _, property := range []string{"features", "device", "K1"} {
+		if b, err := NewSources(root).Basis("linux", "amd64", property); b != "" || err == nil {
+			t.Errorf("%s: %q, %v", property, b, err)
+		}
+	}
+}
