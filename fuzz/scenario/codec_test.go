@@ -99,6 +99,8 @@ func encodings() []coded {
 		{"two empty batches", "0100 06 06", Scenario{Batches: [][][]byte{{}, {}}}},
 		{"a template", "0100 06 01000000", one(raw(tcp)...)},
 		{"a successor", "0100 06 01000000 00000064", one(raw(chain(tcp, 2)...)...)},
+		{"a successor of PSH, FIN and CWR", "0100 06 01800000012199 00000064", one(raw(chain(altered(tcp, func(p *Packet) { p.Flags = ACK | PSH | FIN | CWR }), 2)...)...)},
+		{"a successor of all flags", "0100 06 018000000321ff22ff23ff 00000064", one(raw(chain(altered(tcp, func(p *Packet) { p.Flags, p.Window = 0xFF, 0xFFFF }), 2)...)...)},
 		{"another start of a fill", "0100 06 01000000 00000065", one(raw(tcp, altered(tcp.Next(100), func(p *Packet) { p.Payload = Fill(100, 101) }))...)},
 		{"two flows", "0100 06 01000000 01020000 00010064 00010064", one(raw(tcp, udp, tcp.Next(100), udp.Next(100))...)},
 		{"two flows of IPv6", "0100 06 01010000 01030000 00010064 00010064", one(raw(tcp6, udp6, tcp6.Next(100), udp6.Next(100))...)},
