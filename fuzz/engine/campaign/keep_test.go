@@ -17,6 +17,7 @@ import (
 	"tunproof/fuzz/engine/targets"
 	"tunproof/fuzz/mutants"
 	"tunproof/fuzz/record"
+	"tunproof/fuzz/scenario"
 )
 
 // listed returns the files below a directory with their contents.
@@ -282,5 +283,25 @@ func TestSummary(t *testing.T) {
 	}
 	if !s.first(Config{First: true}) || s.first(Config{}) || quick.first(Config{First: true}) {
 		t.Error("which campaigns end with their first finding")
+	}
+}
+
+// TestCaseOf checks the head of a finding's case, and when it has the model's result.
+func TestCaseOf(t *testing.T) {
+	s := scenario.Scenario{Batches: [][][]byte{{scenario.TCP4(1).Bytes()}}}
+	for _, c := range []struct {
+		plant         *mutants.Bug
+		where, source string
+		reason        string
+	}{
+		{nil, "ip.id", "", " First"}, {nil, "hang", "", ""}, {nil, "memory", "", ""}, {&mutants.Bug{Name: "bug"}, "ip.id", ", with the planted bug bug", " First"},
+	} {
+		var camp campaign
+		camp.Engine, camp.Plant, camp.tree = "native", c.plant, "t"
+		text := string(camp.caseOf(s, named("Agree"), serve.Outcome{Property: "P4", Where: c.where, Msg: "P4 violated: why\nmore"}))
+		want := "# why: P4 is violated: why\n# source: tunproof fuzz, target Agree, engine native, tree t" + c.source + "\n# batch:\n# in:" + c.reason + "\n"
+		if !strings.Contains(text, want) {
+			t.Errorf("%s: no\n%s\nin\n%s", c.where, want, text)
+		}
 	}
 }
