@@ -128,8 +128,8 @@ func (p *parser) diverges(value string) string {
 func indices(list string, n int) ([]int, string) {
 	var out []int
 	for _, f := range strings.Split(list, ",") {
-		i, err := strconv.ParseUint(f, 10, 31)
-		if err != nil || int(i) >= n || strconv.Itoa(int(i)) != f {
+		i, _ := strconv.ParseUint(f, 10, 31) // after an error its text is not f
+		if int(i) >= n || strconv.Itoa(int(i)) != f {
 			return nil, fmt.Sprintf("%q is not the index of a packet of this batch", f)
 		}
 		out = append(out, int(i))

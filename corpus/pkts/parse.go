@@ -276,9 +276,9 @@ func (p *parser) in(value string) string {
 // fill adds a run of bytes, each the one before plus step.
 func (p *parser) fill(key, value string, step byte) string {
 	count, start, ok := strings.Cut(value, " ")
-	n, err := strconv.ParseUint(count, 10, 31)
-	b, err2 := hex.DecodeString(start)
-	if !ok || err != nil || err2 != nil || len(b) != 1 || n == 0 || strconv.Itoa(int(n)) != count || strings.ToLower(start) != start {
+	n, _ := strconv.ParseUint(count, 10, 31) // after an error its text is not count
+	b, err := hex.DecodeString(start)
+	if !ok || err != nil || len(b) != 1 || n == 0 || strconv.Itoa(int(n)) != count || strings.ToLower(start) != start {
 		return fmt.Sprintf("%s: want a count and a byte such as \"1000 61\", have %q", key, value)
 	}
 	if msg := p.room(int(n)); msg != "" {
@@ -372,9 +372,8 @@ func parseVnet(s string) (VnetHdr, string) {
 		if i < 2 {
 			bits = 8
 		}
-		var err error
-		v[i], err = strconv.ParseUint(f.value, 10, bits)
-		if err != nil || f.key != vnetFields[i] || strconv.FormatUint(v[i], 10) != f.value {
+		v[i], _ = strconv.ParseUint(f.value, 10, bits) // after an error its text is not f.value
+		if f.key != vnetFields[i] || strconv.FormatUint(v[i], 10) != f.value {
 			return VnetHdr{}, fmt.Sprintf("want %s=N of %d bits, have %s=%s", vnetFields[i], bits, f.key, f.value)
 		}
 	}

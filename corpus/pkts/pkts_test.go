@@ -189,7 +189,7 @@ func TestErrors(t *testing.T) {
 }
 
 func TestParseVnet(t *testing.T) {
-	for _, want := range []VnetHdr{{1, 0x81, 65535, 4, 5, 6, 0, 0}, {9, 0x21, 1, 2, 3, 4, 65535, 6}, {0, 0, 0, 0, 0, 0, 0, 1}} {
+	for _, want := range []VnetHdr{{1, 0x81, 65535, 4, 5, 6, 0, 0}, {0, 0, 0, 0, 0, 0, 1, 0}, {9, 0x21, 1, 2, 3, 4, 65535, 6}, {0, 0, 0, 0, 0, 0, 0, 1}} {
 		if got, err := ParseVnet(want.String()); err != nil || got != want {
 			t.Errorf("%v comes back as %v, %v", want, got, err)
 		}

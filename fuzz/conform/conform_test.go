@@ -3,6 +3,7 @@ package conform
 import (
 	"bytes"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -60,7 +61,13 @@ func TestOffload(t *testing.T) {
 
 // FuzzOffload checks that package offload conforms on the corpus. With -fuzz, Go's engine
 // makes further inputs of it.
-func FuzzOffload(f *testing.F) { Fuzz(f, ours(offload.InOrder)) }
+func FuzzOffload(f *testing.F) {
+	impl := ours(offload.InOrder)
+	if os.Getenv(envChild) != "" {
+		impl = forgetful()
+	}
+	Fuzz(f, impl)
+}
 
 // explore looks for violations of a variant until one has a key that starts with want. It
 // returns all keys.

@@ -226,7 +226,9 @@ func (b *basing) parse(name string) (*build.Package, error) {
 	if errors.As(err, new(*build.NoGoError)) { // of another system
 		err = nil
 	}
-	b.Sources.packages[b.system+name] = p
+	if err == nil {
+		b.Sources.packages[b.system+name] = p
+	}
 	return p, err
 }
 
