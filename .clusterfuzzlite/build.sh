@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Builds every fuzz target and its seeds into $OUT, for ClusterFuzzLite, OSS-Fuzz and other
 # farms that set the same variables: OUT, CXX, CXXFLAGS, LIB_FUZZING_ENGINE, SANITIZER. It
 # must run in the module's directory. It needs Go, clang and python3, and downloads the

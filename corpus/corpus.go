@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package corpus embeds the cases and the captures: known bugs, and real traffic.
 // Package pkts has their format. A case's path is its ID. It is named after a
 // behaviour, and an ID is never changed or reused.

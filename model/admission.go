@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package model
 
 import "slices"
@@ -47,11 +49,10 @@ func admission(cfg Config, b []byte) string {
 	case id.version == 4 && (isFragment(b) || evilBit(b)):
 		return "Fragment"
 	}
-	p, why := parse(b)
-	if why != "" {
+	if _, why := parse(b); why != "" {
 		return "Truncated"
 	}
-	p, _ = parse(cfg.filled(b))
+	p, _ := parse(cfg.filled(b))
 	s, _ := p.with(p.payload) // as Segment would write it
 	s.setLengths()
 	put16(s.l4, s.csumAt, p.finished(p.pseudoSum(p.l4Len())))

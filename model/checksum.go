@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package model
 
 // Sum returns the one's-complement sum of RFC 1071 of the concatenated parts, not

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package model is the reference for package offload: the rules of docs/rules.md,
 // written as plainly as possible and without regard for speed. It shares no code,
 // constant or table with offload.

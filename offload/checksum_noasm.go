@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //go:build purego || !(amd64 || arm64)
 
 package offload

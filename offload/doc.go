@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package offload does in user space what the kernel does behind a TUN opened with
 // IFF_VNET_HDR. It cuts superpackets into wire-sized segments (TSO, USO), and it
 // coalesces batches of segments into superpackets (GRO).

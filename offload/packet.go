@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package offload
 
 // Protocol numbers and header constants (RFC 791, 8200, 9293, 768).

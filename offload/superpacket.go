@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package offload
 
 // Superpacket is a result of Coalesce: a VnetHdr and one IP packet that stands for

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package offload
 
 // tunnel is the outer headers of a superpacket in a UDP tunnel: an IP header, a UDP

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package tunlive
 
 // Features are the features of a kernel, by their names in FeatureTable. They are

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package tunlive asks a real kernel how it cuts superpackets, which packets its GRO
 // joins, and whether sockets at both ends of a wire get what was sent. Everything
 // happens in network namespaces that the harness makes with system calls and netlink

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package pkts
 
 import (
@@ -109,7 +111,7 @@ func TestRoundTrip(t *testing.T) {
 			Rules: rapid.SampledFrom([][]string{nil, {"a+"}, {"C1.flow-", "-+"}}).Draw(t, "rules"), Batches: make([]Batch, 1)}
 		if c.Op == OpCoalesce {
 			b, n := rapid.Bool(), rapid.IntRange(0, 64)
-			c.Config = Config{b.Draw(t, "reorder"), b.Draw(t, "atomic"), n.Draw(t, "segments"), n.Draw(t, "udp"), n.Draw(t, "open"), n.Draw(t, "flow"), b.Draw(t, "4"), b.Draw(t, "6"), b.Draw(t, "udp")}
+			c.Config = Config{b.Draw(t, "reorder"), b.Draw(t, "atomic"), b.Draw(t, "absent"), n.Draw(t, "segments"), n.Draw(t, "udp"), n.Draw(t, "open"), n.Draw(t, "flow"), b.Draw(t, "4"), b.Draw(t, "6"), b.Draw(t, "udp")}
 			c.Batches = make([]Batch, rapid.IntRange(1, 3).Draw(t, "batches"))
 		}
 		for i := range c.Batches {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package pkts is the text format of cases: packets for offload, its settings, and
 // the expected result. Each file is one case:
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package capture opens files that hold packets, in any form, and detects their kind.
 package capture
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package conform judges any implementation of packet offload for TUN devices from
 // outside: only its output counts. It calls up to three functions of the implementation
 // and knows nothing else about it. Use it in a test:

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Command evidence gathers the records that tunproof's commands wrote about this tree into
 // docs/evidence/VERSION-DATE, and writes the table of README.md. Or it runs one claim again.
 package main

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package kernel asks the Linux kernel, through package tunlive, to judge package
 // offload, the model, the cases of the corpus and the captures. It checks the
 // properties K1 to K5 of docs/properties.md.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package law checks the properties of docs/properties.md. Each property has a body: a
 // function of one scenario, or of one []byte, that returns a *Violation if the property
 // does not hold. Fuzz targets, random tests, the corpus test and the command tunproof

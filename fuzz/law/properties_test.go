@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package law_test
 
 import (
@@ -78,7 +80,7 @@ func TestReach(t *testing.T) {
 	batches, supers := draw.Batches(), draw.Supers()
 	split := map[uint8]int{} // superpackets that are cut into two and more, by type
 	options := []string{"Reorder", "AtomicIDs", "AbsentChecksums", "DisableTCPv4", "DisableTCPv6", "DisableUDP", "MaxOpen", "MaxPerFlow", "MaxSegments"}
-	filled := 0 // datagrams without a checksum that joined
+	filled := 0                      // datagrams without a checksum that joined
 	set := make([]int, len(options)) // scenarios of batches in which they are set
 	for i := range 2500 {
 		for _, s := range []scenario.Scenario{batches.Example(i), supers.Example(i)} {

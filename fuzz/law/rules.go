@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package law
 
 // Rule is one rule that offload keeps. The corpus has cases on both sides of every rule:
@@ -167,8 +169,7 @@ var Reason = map[string]string{
 	"C1.fragment": "Fragment", "C1.evil": "Fragment", "C1.truncated": "Truncated", "C1.length": "Length", "C1.udp_length": "Length",
 	"C1.flags": "Flags", "C1.empty": "Empty", "C1.ip_checksum": "IPChecksum", "C1.l4_checksum": "L4Checksum", "C1.zero": "L4Checksum",
 	"C1.absent": "L4Checksum", "C2.total": "Limit", "C2.tcp_segments": "Limit", "C2.udp_segments": "Limit", "C2.small_first": "Limit",
-	"C4.max_open": "Closed", "C10.tcp4": "Disabled", "C10.tcp6": "Disabled", "C10.udp": "Disabled",
-	"C11.absent": "L4Checksum",
+	"C4.max_open": "Closed", "C10.tcp4": "Disabled", "C10.tcp6": "Disabled", "C10.udp": "Disabled", "C11.absent": "L4Checksum",
 	"E.size": "Mismatch", "E.id": "Mismatch", "E.tos": "Mismatch", "E.ttl": "Mismatch", "E.df": "Mismatch", "E.label": "Mismatch",
 	"E.seq": "Mismatch", "E.ack": "Mismatch", "E.window": "Mismatch", "E.flags": "Mismatch", "E.reserved": "Mismatch",
 	"E.urgent": "Mismatch", "E.options": "Mismatch", "E.last": "Mismatch",

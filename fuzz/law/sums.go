@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package law
 
 // Sums checks P8 for every length up to most, every alignment up to 63, and seeds at

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package mutants
 
 // onDevice has bugs in the device. None of them is in the function that writes.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package mutants
 
 // Equivalent is a mutation that no input can show. An entry applies only while its line is

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package mutants measures which bugs the harness detects. It plants one bug at a time
 // into a copy of a file, which the go command builds in place of the original (go build
 // -overlay). Some bugs are those that other projects had, or that a reader fears (Bugs).

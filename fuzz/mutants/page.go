@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package mutants
 
 // pageText is the template of docs/mutation.md.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package mutants
 
 // Bugs returns the bugs to plant. Some are mistakes that other projects made, as listed in

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package packet dissects IP packets. It finds their headers, fields and checksums,
 // describes a packet in one line, names the fields in which two packets differ, and puts
 // lengths and checksums right. It accepts any bytes, and shares no code with offload.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package packet
 
 // The flags and GSO types of a VnetHdr (include/uapi/linux/virtio_net.h).

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package peers has adapters for other implementations of packet offload, so that they can
 // be called in one process with tunproof's, on the same packets. An adapter hands packets
 // over in the way that the implementation keeps them. It repairs and hides nothing.

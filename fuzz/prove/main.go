@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Command prove proves statements about package offload for all inputs. Rocq checks the
 // theories in rocq. Functions of offload are translated from their source into
 // bit-vectors, and z3 is asked for values for which they differ from what the rules say.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package record has the result records that all commands write: one JSON object a line
 // for each property and method, with the sources, the machine and the seed. It also has
 // the table of properties, the exit codes, and the derivation of seeds.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package replay runs the packets of a file through production. It shows what becomes of
 // each packet, and checks every property on them. Files are captures, cases, and inputs
 // of fuzz targets.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package scenario has the input of the properties: a Scenario is batches of packets, or
 // superpackets. It converts scenarios to and from bytes that a fuzzing engine mutates
 // (Encode, Decode) and cases of the corpus (Cases, FromCase), minimises them, and builds

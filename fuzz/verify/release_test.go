@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package verify_test
 
 import (
@@ -56,7 +58,9 @@ func materials(path string) error {
 	if err != nil {
 		return err
 	}
-	var sbom struct{ Components []struct{ Name, Version string } }
+	var sbom struct {
+		Components []struct{ Name, Version string }
+	}
 	if err := json.Unmarshal(b, &sbom); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package verify runs all checks of the project once: the corpus, the captures, each
 // property on random scenarios, small scopes exhaustively, this machine's kernel, and
 // each fuzz target.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package tun is the Linux TUN device for programs that carry packets. Reads are cut
 // into segments and written batches are coalesced, with the guarantees of package
 // offload.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package gro describes the Linux kernel's GRO: which packets of one poll it joins,
 // in which order they leave, and their bytes. Package tunlive has the kernel itself.
 // Tests ask both and compare the results, which makes the description reliable. It

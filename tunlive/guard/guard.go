@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package guard keeps a test from crashing the machine it runs on. If an IP fragment
 // with a GSO type is reassembled, kernels without the fix for CVE-2026-80590 panic
 // (fixed in 6.1.186, 6.6.155, 6.12.107, 6.18.48, 7.1.12 and 7.2.2). Every write to a

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package kernels runs a program on Linux kernels of many versions. Each runs in a
 // QEMU virtual machine, without a network and without root. The kernels are packages
 // of a distribution, fetched once and kept. The program must be static, for example a

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package anonymise replaces the addresses and the payload of packets, so that a capture
 // can be published. It keeps what an offload looks at, so that a tool says of the copy what
 // it says of the original.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package check judges packets that another program made. It looks at each packet
 // alone and together with the earlier packets of its flow. Each finding names the
 // field, the rule, and the known bug that it resembles. The packets may be from a

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package compare compares two captures, taken before and after an offload. A
 // superpacket stands for segments, so it is cut as the kernel cuts it, with the
 // segment size that the other capture shows. Then each segment of one capture must

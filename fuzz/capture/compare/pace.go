@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package compare
 
 // pace records how far each capture was read and matched. It shows whether one is read

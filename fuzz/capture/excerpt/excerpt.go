@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package excerpt finds the smallest part of captures that still shows a finding of check
 // or compare, so that it can be mailed, and kept as a case.
 package excerpt

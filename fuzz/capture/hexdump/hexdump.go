@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package hexdump reads packets from text, as people paste them. A text is of one kind.
 //
 // # Kinds of text

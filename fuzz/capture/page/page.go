@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package page writes the report of check, compare or replay as one HTML page that needs no
 // other file. It judges nothing: verdicts, counts and the text of findings are those of the
 // report that is printed. To these it adds the bytes of the packets, with the fields marked

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package pcap reads and writes captures of IP packets as streams. It reads classic
 // pcap and pcapng files of the usual link types, and writes both formats. A file is not
 // trusted: an error in its structure is returned with the offset, and memory depends on

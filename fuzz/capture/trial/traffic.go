@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package trial puts the judges of captures on trial. It draws right traffic, in which a
 // judge must find nothing. Then it plants a fault of its catalogue, and the judge must
 // report that fault: the packet, the field, the kind and the cause, and nothing else.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Command tunproof checks packet offload against a model, the Linux kernel and real
 // traffic, and shows what package offload makes of packets.
 package main

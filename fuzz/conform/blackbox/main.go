@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //go:build linux
 
 // Command blackbox judges a program that carries packets from one TUN to another, such as

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package campaign runs fuzzing campaigns: an engine, Go's own or libFuzzer, fuzzes one
 // target after another. Inputs are kept in a directory from one campaign to the next.
 // Each input that fails is executed again, minimised and filed under its cause.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //go:build libfuzzer
 
 // Command libfuzzer is the entry point for libFuzzer, and for engines that run libFuzzer's

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package native has the fuzz functions for Go's own engine. They are apart from other
 // tests because the engine instruments every package that is linked.
 package native

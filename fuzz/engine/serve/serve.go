@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package serve runs inputs of fuzz targets in another process. An input that hangs,
 // exhausts the memory or crashes is then an outcome like any other, and the caller goes on.
 // The process is the test program of fuzz/engine/native, without instrumentation. It reads inputs,

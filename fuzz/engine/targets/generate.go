@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //go:build ignore
 
 // Command generate writes the files that targets.Sources returns.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package targets lists the fuzz targets with everything that an engine needs to run them.
 // Each property of scenarios is a target, and so is each parser.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package bounded has a map of bounded size, for work on streams of any length in bounded
 // memory.
 package bounded

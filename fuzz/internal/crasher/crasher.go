@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package crasher reads and writes input files of Go's fuzzing engine, in the format of the
 // files that it writes for failing inputs.
 package crasher

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package file writes files atomically, and stores the state of runs that can be resumed.
 package file
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package svg draws pictures as SVG. Their text is in the sans-serif font of the viewer, and
 // their colors suit light and dark screens. A title and a description tell people who cannot
 // see a picture what it shows.

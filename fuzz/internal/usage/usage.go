@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package usage has what programs of tunproof share about their command lines: flags of a
 // time, the name that was meant, and the flags of the programs of nested modules.
 package usage

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package matrix runs command live on the kernels that people use, each in a virtual
 // machine. It also runs the tests of the device and of the harness there.
 package matrix

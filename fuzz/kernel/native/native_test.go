@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package native has the native fuzz functions that ask the kernel. They are apart from
 // other tests because a fuzzing engine instruments everything that is linked.
 package native

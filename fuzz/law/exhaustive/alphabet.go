@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package exhaustive is P10: it checks every input of a small scope, not a sample.
 //
 // The scopes of Coalesce are all batches, up to a size, of an alphabet of chosen packets

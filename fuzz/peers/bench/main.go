@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Bench measures tunproof and other implementations on the same packets, in alternating
 // rounds of one process. It compares them with two limits: a copy of the same bytes, and
 // one checksum pass over them.

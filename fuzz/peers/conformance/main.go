@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Command conformance judges the implementations of package peers and this machine's
 // kernel with package conform, and shows which properties each violates.
 package main

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The command end is one end of a WireGuard tunnel of tailscale's fork, on the fork's own
 // TUN or on tunproof's. The tests of offload/tun/wgtun start two of them, and compare. It is
 // configured by the environment variable WGTUN_END, and reads commands from standard input

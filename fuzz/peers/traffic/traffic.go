@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package traffic makes the packets for measuring implementations.
 package traffic
 

@@ -1,3 +1,5 @@
+(* SPDX-License-Identifier: MIT *)
+
 (* Where Segment cuts: rule S1 of docs/rules.md. A payload is cut into packets of one
    size, and what is left. *)
 Require Import Arith Lia List.

@@ -1,3 +1,5 @@
+(* SPDX-License-Identifier: MIT *)
+
 (* Greedy joining loses nothing: "Why greedy joining loses nothing" of
    docs/design.md. *)
 Require Import ZArith Lia List.

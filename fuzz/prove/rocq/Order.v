@@ -1,3 +1,5 @@
+(* SPDX-License-Identifier: MIT *)
+
 (* Packets that conflict never change places: rules C4 and C5 of docs/rules.md, and
    "Why order is kept" of docs/design.md. *)
 Require Import Arith Lia List Permutation.

@@ -1,3 +1,5 @@
+(* SPDX-License-Identifier: MIT *)
+
 (* One's-complement sums: "Checksums" of docs/design.md. All numbers are integers
    without bounds. The SMT part shows that the code has these functions, and that
    nothing overflows in them. *)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package smt builds terms of bit-vectors and booleans, prints them as SMT-LIB 2, and
 // asks z3 about them.
 package smt

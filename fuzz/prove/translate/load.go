@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package translate turns functions of package offload into terms of bit-vectors. It
 // reads their SSA form, follows every path, and joins the paths where the function
 // returns. It knows functions without loops, and loops whose ends follow from constants,

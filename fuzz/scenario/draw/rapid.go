@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package draw generates random scenarios with rapid. They are biased towards the edges of
 // the rules.
 package draw

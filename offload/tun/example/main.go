@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //go:build linux
 
 // Example is an unencrypted point-to-point tunnel over UDP between two hosts, each

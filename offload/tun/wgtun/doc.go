@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package wgtun makes a tunproof device usable by wireguard-go
 // (golang.zx2c4.com/wireguard/tun.Device). Open takes the place of tun.CreateTUN:
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Command init is the first process of a guest of package kernels. It mounts the file
 // systems that a program expects, loads the modules, runs the program, and reports on
 // the console how it ended. Then it switches the guest off.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Command run runs a static program, such as a test binary, on Linux kernels of several
 // versions, each in a QEMU virtual machine. It can be the program of go test -exec.
 //
