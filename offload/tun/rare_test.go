@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -234,13 +235,102 @@ func TestDeadlinesApart(t *testing.T) {
 // files.
 func TestFewFiles(t *testing.T) {
 	dir := t.TempDir()
-	r := writing(t, tun.Config{Record: tun.Record{Packets: 10, Dir: dir}}, tun.Faults{Front: noSize})
+	r := writing(t, tun.Config{Name: "recorded", Record: tun.Record{Packets: 10, Dir: dir}}, tun.Faults{Front: noSize})
 	for range 12 {
 		r.write(batch(3, 10, allFlows[0]))
 		r.dev.SetDisabled(tun.TCPv4, false)
 	}
 	if files, err := os.ReadDir(dir); err != nil || len(files) != 8 || r.stats().Write.Resent != 36 {
 		t.Errorf("%d files, %v, %+v", len(files), err, r.stats().Write)
+	}
+	// A later device of the same name, as after a restart, overwrites none of them.
+	must(t, r.dev.Close())
+	again := writing(t, tun.Config{Name: "recorded", Record: tun.Record{Packets: 10, Dir: dir}}, tun.Faults{Front: noSize})
+	again.write(batch(3, 10, allFlows[0]))
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 9 {
+		t.Errorf("after a restart: %d files, want 9; %v", len(files), err)
+	}
+}
+
+// TestSwitchedTogether checks that protocols that are switched at the same time by several
+// goroutines do not undo each other.
+func TestSwitchedTogether(t *testing.T) {
+	r := writing(t, tun.Config{})
+	var all sync.WaitGroup
+	for _, p := range []tun.Protocols{tun.TCPv4, tun.TCPv6, tun.UDP} {
+		all.Go(func() {
+			for i := range 20_000 {
+				off := i%2 == 0
+				r.dev.SetDisabled(p, off)
+				if got := r.dev.Disabled()&p != 0; got != off {
+					t.Errorf("%v is switched off: %v, want %v", p, got, off)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// TestManyQueuesInTime checks that closed queues count for no limit, although their counters
+// are kept.
+func TestManyQueuesInTime(t *testing.T) {
+	r := writing(t, tun.Config{MultiQueue: true})
+	for i := range 300 { // an interface has 256 at most
+		q, err := r.dev.AddQueue()
+		if err != nil {
+			t.Fatalf("queue %d: %v", i, err)
+		}
+		must(t, q.Close())
+	}
+}
+
+// TestNotInherited checks that a program that this one starts gets no descriptor of the
+// device: it would keep the interface after Close.
+func TestNotInherited(t *testing.T) {
+	r := writing(t, tun.Config{MultiQueue: true})
+	added, err := r.dev.AddQueue()
+	must(t, err)
+	for _, q := range []*tun.Queue{r.q, added} {
+		conn, err := q.SyscallConn()
+		must(t, err)
+		must(t, conn.Control(func(fd uintptr) {
+			if flags, err := unix.FcntlInt(fd, unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+				t.Errorf("flags %#x, %v", flags, err)
+			}
+		}))
+	}
+}
+
+// TestThreadInNamespace adopts a TUN on a thread that is in another network namespace than
+// the process: the interface is in the caller's, so its settings can be made.
+func TestThreadInNamespace(t *testing.T) {
+	must(t, cannot)
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		done <- func() error {
+			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+				return err
+			}
+			fd, _, err := tunlive.OpenFD("", unix.IFF_TUN|unix.IFF_VNET_HDR|unix.IFF_MULTI_QUEUE, 10)
+			if err != nil {
+				return err
+			}
+			dev, err := tun.Adopt(tun.Config{}, fd)
+			if err != nil {
+				return err
+			}
+			defer dev.Close()
+			if err := dev.SetMTU(1400); err != nil {
+				return err
+			}
+			_, err = dev.AddQueue()
+			return err
+		}()
+	}()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -28,6 +28,11 @@ func TestSettingsSay(t *testing.T) {
 			w.move(w.link, "other", 0)
 			w.add("tun0", unix.IFF_TUN)
 		}, 1280, "", nil},
+		"renamed, and another has the name and the MTU": {func(w *world) {
+			w.link.mtu = 1400
+			w.move(w.link, "other", 0)
+			w.add("tun0", unix.IFF_TUN)
+		}, 1500, "", nil},
 		"too small": {func(w *world) {}, 67, "set MTU of tun0: 67: want 68 to 65535", nil},
 		"too large": {func(w *world) {}, 65536, "set MTU of tun0: 65536: want 68 to 65535", nil},
 		"negative":  {func(w *world) {}, -1, "set MTU of tun0: -1: want 68 to 65535", nil},
