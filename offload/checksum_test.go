@@ -41,6 +41,7 @@ func TestImplementations(t *testing.T) {
 	fills := map[string]func(i int) byte{
 		"random": func(int) byte { return byte(r.Uint32()) }, "ones": func(int) byte { return 0xFF }, "zeros": func(int) byte { return 0 },
 		"0x8000": func(i int) byte { return byte(0x80 * (i & 1)) }, "0x7fff": func(i int) byte { return byte(0xFF - 0x80*(i&1)) },
+		"almost zeros": func(i int) byte { return byte(max(0, 3-i%(1<<17-11))) }, // so that a lane that overflows is not hidden by its neighbours
 	}
 	eachImplementation(t, func(t *testing.T) {
 		for name, fill := range fills {
@@ -69,8 +70,11 @@ func TestImplementations(t *testing.T) {
 					check(align, n, 0)
 				}
 			}
-			for _, n := range []int{1449, 9000, 65535, 1 << 16, 1<<16 + 1, 1<<16 + 33, 1 << 17, 1<<18 - 1, 3<<18 + 31, 4 << 18} {
+			for _, n := range []int{1449, 9000, 65535, 1 << 16, 1<<16 + 1, 1<<16 + 33, 1 << 17, 1<<18 - 1, 3<<18 + 31, 4 << 18, 1<<17 - 31, 1<<17 - 17, 1<<17 - 3, 1<<16 - 31, 1<<16 - 1} {
 				check(n%63, n, 0xFFFF)
+				for align := range 8 {
+					check(4*align+1, n, 0)
+				}
 			}
 		}
 	})
@@ -88,6 +92,32 @@ func TestPseudoHeaderSum(t *testing.T) {
 					want := plainSum([]byte{0, proto, byte(l4Len >> 24), byte(l4Len >> 16), byte(l4Len >> 8), byte(l4Len)}, plainSum(dst, plainSum(src, 0)))
 					if got := PseudoHeaderSum(proto, src, dst, l4Len); got != want {
 						t.Fatalf("%x to %x, protocol %d, length %d: %#04x, want %#04x", src, dst, proto, l4Len, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestKeySum checks the pseudo-header's sum of a flow's key, with words at every carry of 16
+// and of 32 bits.
+func TestKeySum(t *testing.T) {
+	words := []uint32{0, 1, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF}
+	n := len(words)
+	for code := range n * n * n * n {
+		a, b, c, d := words[code%n], words[code/n%n], words[code/n/n%n], words[code/n/n/n]
+		k := flowKey{srcHi: uint64(a)<<32 | uint64(b), srcLo: uint64(c)<<32 | uint64(d), dstHi: uint64(b)<<32 | uint64(d)}
+		for _, near := range []uint32{0, 1, 0xFFFFFFFA, 0xFFFFFFFD, 0xFFFFFFFE, 0xFFFFFFFF} { // the whole sum is a little below or above a multiple of 2^32
+			for _, proto := range []uint8{protoTCP, protoUDP} {
+				for _, l4Len := range []int{20, 1400, 65535} {
+					k.dstLo = uint64(-(a + b + c + d + b + d) + near - uint32(proto) - uint32(l4Len))
+					var bytes []byte
+					for _, w := range []uint64{k.srcHi, k.srcLo, k.dstHi, k.dstLo} {
+						bytes = binary.BigEndian.AppendUint64(bytes, w)
+					}
+					want := plainSum([]byte{0, proto, byte(l4Len >> 8), byte(l4Len)}, plainSum(bytes, 0))
+					if got := k.pseudoHeaderSum(proto, l4Len); got != want {
+						t.Fatalf("%x, protocol %d, length %d: %#04x, want %#04x", bytes, proto, l4Len, got, want)
 					}
 				}
 			}

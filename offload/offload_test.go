@@ -49,6 +49,10 @@ func TestTunnelVnetHdr(t *testing.T) {
 	if diff := cmp.Diff(want, h.AppendTunnelTo(nil)); diff != "" {
 		t.Errorf("without a tunnel (-want +got):\n%s", diff)
 	}
+	used := bytes.Repeat([]byte{0xA5}, 64)
+	if diff := cmp.Diff(want, h.AppendTunnelTo(used[:0])); diff != "" {
+		t.Errorf("over other bytes (-want +got):\n%s", diff)
+	}
 	for i := VnetHdrLen; i < 20; i++ {
 		want[i] = byte(i) // num_buffers and the hash are not read
 	}
@@ -310,6 +314,18 @@ func TestManyFlows(t *testing.T) {
 	if supers := co.Coalesce(pkts); len(supers) != 10000 || co.Reason(9999) != Closed {
 		t.Errorf("%d superpackets, the last packet %v: want 10000, Closed", len(supers), co.Reason(9999))
 	}
+	// The number of superpackets that were opened since has no limit.
+	pkts = [][]byte{flow{v6: true}.packet(0, 20)}
+	for i := range 1<<16 + 10 {
+		pkts = append(pkts, flow{udp: i>>16 == 1, port: uint16(i)}.packet(0, 20))
+	}
+	co, err = NewCoalescer(Config{MaxOpen: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if co.Coalesce(append(pkts, flow{v6: true}.packet(1, 20))); co.Reason(len(pkts)) != Closed {
+		t.Errorf("%v behind %d superpackets, want Closed", co.Reason(len(pkts)), len(pkts)-1)
+	}
 }
 
 // TestTable fills a table, also with all keys in one list: it must stay exact.
@@ -504,6 +520,28 @@ func TestFrontLonger(t *testing.T) {
 		supers := co.Coalesce(append(pkts, front))
 		if len(supers) != 2 || co.Reason(n) != Mismatch {
 			t.Errorf("%d packets and a longer one in front: %d superpackets, %v", n, len(supers), co.Reason(n))
+		}
+	}
+}
+
+// TestFrontWraps checks that a packet joins in front wherever the sequence number and the ID
+// wrap.
+func TestFrontWraps(t *testing.T) {
+	for _, seq := range []uint32{0, 1, 100, 1<<31 - 50, 1 << 31, 1<<32 - 100, 1<<32 - 50, 1<<32 - 1} {
+		var pkts [][]byte
+		for _, i := range []int{1, 0} {
+			p := flow{port: 1}.packet(i, 50)
+			putBE16(p[4:], uint16(seq)+uint16(i))
+			putBE32(p[24:], seq+uint32(50*i))
+			seal(p, ipv4HdrLen, protoTCP)
+			pkts = append(pkts, p)
+		}
+		co, err := NewCoalescer(Config{Order: Reorder})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if supers := co.Coalesce(pkts); len(supers) != 1 || !slices.Equal(supers[0].Packets(), []int{1, 0}) {
+			t.Errorf("sequence number %#x: %d superpackets, %v", seq, len(supers), co.Reason(1))
 		}
 	}
 }

@@ -398,6 +398,9 @@ func supers(tunnel bool) *rapid.Generator[scenario.Super] {
 				tunnel = tunnel.ZeroSum(h, b)
 			}
 			h, b = tunnel.Wrap(h, b)
+			if rapid.IntRange(0, 7).Draw(t, "odd outer partial sum") == 1 {
+				b = setWord(b, int(h.OuterTHOffset)+6, rapid.SampledFrom([]int{0, 0xFFFF, 1}).Draw(t, "outer partial sum"))
+			}
 		}
 		for range []int{0, 0, 0, 1, 2, 5}[rapid.IntRange(0, 5).Draw(t, "odd fields")] {
 			h = oddVnet(t, h, b)
