@@ -56,7 +56,8 @@ type Config struct {
 
 	// Coalesce configures how written packets are joined: order and limits. The types
 	// it disables can be enabled later. AtomicIDs must be false: ExactIDs decides. Set
-	// AbsentChecksums if VXLAN or Geneve over IPv4 comes out of the tunnel.
+	// AbsentChecksums if datagrams of VXLAN or Geneve without a UDP checksum are written
+	// (docs/tun.md).
 	Coalesce offload.Config
 	// ExactIDs keeps the ID of every IPv4 packet. By default the device sets
 	// offload.Config.AtomicIDs: packets with DF join whatever their IDs are, and come

@@ -9,6 +9,7 @@ import (
 	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/device"
 
+	"tunproof/offload"
 	"tunproof/offload/tun"
 	"tunproof/offload/tun/wgtun"
 )
@@ -24,6 +25,22 @@ func ExampleOpen() {
 	if err := wireguard.Up(); err != nil {
 		log.Fatal(err)
 	}
+	<-wireguard.Wait()
+}
+
+// For VXLAN or Geneve inside the tunnel, at both ends.
+func ExampleNew_overlay() {
+	below, err := tun.Open(tun.Config{Name: "wg0", MTU: device.DefaultMTU, Coalesce: offload.Config{AbsentChecksums: true}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	dev, err := wgtun.New(below)
+	if err != nil {
+		below.Close()
+		log.Fatal(err)
+	}
+	wireguard := device.NewDevice(dev, conn.NewDefaultBind(), device.NewLogger(device.LogLevelError, "wg0: "))
+	defer wireguard.Close()
 	<-wireguard.Wait()
 }
 

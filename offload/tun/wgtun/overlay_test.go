@@ -91,6 +91,7 @@ func over(hosts [2]*host, o overlay) ([2]*host, error) {
 // overlayEnds are the devices that TestOverlay compares.
 var overlayEnds = []endConfig{
 	{Kind: "tunproof", Absent: true},
+	{Kind: "tunproof"},
 	{Kind: "tunproof", NoTunnels: true},
 	{Kind: "wireguard-go"},
 }
