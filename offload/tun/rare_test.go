@@ -11,11 +11,13 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"tunproof/corpus/pkts"
 	"tunproof/offload"
 	"tunproof/offload/tun"
 	"tunproof/tunlive"
@@ -125,6 +127,48 @@ func TestDumpUsesDevice(t *testing.T) {
 	if err := r.dev.DumpWritten(writer(func() { r.write(batch(3, 100, allFlows[0])) }), ""); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestDumpIsWhole checks that a dump during traffic is of one time: all bytes of the payloads
+// of a batch are the same.
+func TestDumpIsWhole(t *testing.T) {
+	r := writing(t, tun.Config{Record: tun.Record{Packets: 63, Payload: true}})
+	in := batch(40, 40, flow{udp: true, port: 1})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 3000 {
+			for _, p := range in {
+				for k := range p[28:] {
+					p[28+k] = byte(i)
+				}
+			}
+			r.write(in)
+		}
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		var b bytes.Buffer
+		if r.dev.DumpWritten(&b, "") != nil {
+			continue // nothing is written yet
+		}
+		c, err := pkts.Parse("dump", b.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range c.Batches {
+			for _, in := range x.In {
+				if p := in.Data; len(p) != 68 || bytes.Count(p[28:], x.In[0].Data[28:29]) != 40 {
+					t.Fatalf("a packet of %d bytes: %x", len(p), p)
+				}
+			}
+		}
+	}
+	<-done
 }
 
 // TestAdoptClosesAll checks that Adopt also closes the descriptors after one that
@@ -257,9 +301,14 @@ func TestFewFiles(t *testing.T) {
 func TestSwitchedTogether(t *testing.T) {
 	r := writing(t, tun.Config{})
 	var all sync.WaitGroup
-	for _, p := range []tun.Protocols{tun.TCPv4, tun.TCPv6, tun.UDP} {
+	var running atomic.Int32
+	for _, p := range []tun.Protocols{tun.TCPv4, tun.UDP} {
 		all.Go(func() {
-			for i := range 20_000 {
+			running.Add(1)
+			for running.Load() < 2 {
+				runtime.Gosched()
+			}
+			for i := range 300_000 {
 				off := i%2 == 0
 				r.dev.SetDisabled(p, off)
 				if got := r.dev.Disabled()&p != 0; got != off {
