@@ -504,3 +504,22 @@ func TestKept(t *testing.T) {
 		t.Error("README.md: the table is not that of the newest evidence")
 	}
 }
+
+// TestProvedClaims checks that docs/proofs.md has the claims that rest on proofs, with their
+// limits.
+func TestProvedClaims(t *testing.T) {
+	page, err := os.ReadFile("../../docs/proofs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range Claims {
+		if !slices.Contains(c.Properties, "proof") {
+			continue
+		}
+		limits := slices.DeleteFunc(slices.Clone(c.Limits), func(l string) bool { return l == proofs })
+		want := fmt.Sprintf("- **%s, %s.** %s *Limits:* %s\n", c.ID, c.Title, c.Says(), strings.Join(limits, " "))
+		if !strings.Contains(string(page), want) {
+			t.Errorf("docs/proofs.md lacks:\n%s", want)
+		}
+	}
+}

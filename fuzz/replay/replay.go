@@ -117,7 +117,7 @@ func (r *Run) file(name string) (*Report, error) {
 		rep.Kind = f.Kind
 		rep.Notes = append(rep.Notes, "why: "+c.Why, "source: "+c.Source)
 		if _, bug, planted := strings.Cut(c.Source, scenario.WithPlant); planted {
-			rep.Notes = append(rep.Notes, "note: this command runs offload without the bug "+bug+"; \"tunproof fuzz -plant "+bug+" -first\" runs it with the bug")
+			rep.Notes = append(rep.Notes, "note: this is offload without the bug "+bug+"; \"tunproof replay -plant "+bug+" "+name+"\" runs it with the bug (with -bugs FILE for one of your own)")
 		}
 		if _, other, is := strings.Cut(c.Source, scenario.OfAnother); is {
 			name, _, _ := strings.Cut(other, ",")

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"tunproof/fuzz/engine/campaign"
@@ -75,18 +76,8 @@ func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 		return 0, fmt.Errorf("%w: -time must not be negative, -at-once and -workers positive, -timeout at least 1s, -memory at least 256", errUsage)
 	}
 	if *plant != "" {
-		list := mutants.Bugs()
-		if *bugs != "" {
-			if list, err = mutants.ReadBugs(*bugs); err != nil {
-				return 0, err
-			}
-		}
-		if c.Plant = mutants.Named(list, *plant); c.Plant == nil {
-			var known []string
-			for _, b := range list {
-				known = append(known, b.Name)
-			}
-			return 0, fmt.Errorf("%w: -plant: no bug %q%s; docs/evidence/current/mutants.md lists them", errUsage, *plant, usage.Meant(*plant, known))
+		if c.Plant, err = planted(*plant, *bugs); err != nil {
+			return 0, err
 		}
 	}
 	if c.Root, err = record.Root("."); err != nil {
@@ -123,4 +114,27 @@ func fuzzCommand(ctx context.Context, s streams, args []string) (int, error) {
 		fmt.Fprintln(s.out, verdict)
 	}
 	return code, nil
+}
+
+// planted returns the bug with a name: of a file of bugs, or of the built-in list if file is
+// "".
+func planted(name, file string) (*mutants.Bug, error) {
+	list, where := mutants.Bugs(), `"tunproof mutants -list" prints the names`
+	if file != "" {
+		var err error
+		if list, err = mutants.ReadBugs(file); err != nil {
+			return nil, err
+		}
+	}
+	var known []string
+	for _, b := range list {
+		known = append(known, b.Name)
+	}
+	if file != "" {
+		where = file + " has " + strings.Join(known, ", ")
+	}
+	if bug := mutants.Named(list, name); bug != nil {
+		return bug, nil
+	}
+	return nil, fmt.Errorf("%w: -plant: no bug %q%s; %s", errUsage, name, usage.Meant(name, known), where)
 }

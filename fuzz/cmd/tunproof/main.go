@@ -81,7 +81,7 @@ var commands = []command{
 	{"compare", "[-ignore FIELDS] [-size N] [-max N] [-o NAME] [-html FILE] [-json] BEFORE AFTER",
 		"compare captures from both sides of an offload: find changed, lost, duplicated and reordered packets",
 		compareHelp, compareExits, compareCommand},
-	{"replay", "[-batch N] [-order inorder|reorder] [-absent] [-atomic] [-complete] [-target NAME] [-kernel] [-q] [-pcap OUT] [-o CASE] [-html FILE] [-json] FILE...",
+	{"replay", "[-batch N] [-order inorder|reorder] [-absent] [-atomic] [-complete] [-target NAME] [-plant NAME [-bugs FILE]] [-kernel] [-q] [-pcap OUT] [-o CASE] [-html FILE] [-json] FILE...",
 		"run offload on a capture, a case, packets as text or a crasher, and check the result",
 		replayHelp, replayExits, replayCommand},
 	{"trial", "[-draws N] [-seed N] [-run REGEXP] [-o FILE] [-json]\n       tunproof trial -report FILE [-into DOC]",

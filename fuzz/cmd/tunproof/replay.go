@@ -4,11 +4,19 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/internal/file"
 	"tunproof/fuzz/kernel"
+	"tunproof/fuzz/record"
 	"tunproof/fuzz/replay"
 	"tunproof/tunlive"
 )
@@ -35,6 +43,8 @@ func replayCommand(ctx context.Context, s streams, args []string) (int, error) {
 	order := flags.String("order", "inorder", "for captures: `ORDER` of packets within a TCP flow, inorder (kept) or reorder (out-of-order segments may join)")
 	flags.BoolVar(&r.Config.AtomicIDs, "atomic", false, "for captures: set Config.AtomicIDs, so that the IDs of packets with DF may change")
 	flags.BoolVar(&r.Config.AbsentChecksums, "absent", false, "for captures: set Config.AbsentChecksums, so that IPv4 datagrams without a checksum join and get one")
+	plant := flags.String("plant", "", "run a copy of offload with the planted bug `NAME`, as fuzz -plant does; it needs a checkout and Go")
+	bugs := flags.String("bugs", "", "`FILE` of bugs for -plant, in the form of tunproof mutants -bugs")
 	flags.StringVar(&r.Target, "target", "", "crashers are inputs of the fuzz target `NAME`; without it the name of their directory is the target, with or without Fuzz")
 	flags.BoolVar(&r.Complete, "complete", false, "first complete the partial checksums of packets without a VnetHdr, as the sender's device would")
 	flags.BoolVar(&r.Quiet, "q", false, "print violations and counts only, no packets")
@@ -56,6 +66,11 @@ func replayCommand(ctx context.Context, s streams, args []string) (int, error) {
 		return 0, fmt.Errorf("%w: -o writes to a file, not to standard output", errUsage)
 	case flags.NArg() == 0:
 		return 0, fmt.Errorf("%w: no file given; - is standard input", errUsage)
+	case *bugs != "" && *plant == "":
+		return 0, fmt.Errorf("%w: -bugs needs -plant", errUsage)
+	}
+	if *plant != "" {
+		return withBug(ctx, s, *plant, *bugs, without(args, "plant", "bugs"))
 	}
 	if err := notAnInput(flags.Args(), *out, r.CaseFile); err != nil {
 		return 0, err
@@ -68,6 +83,60 @@ func replayCommand(ctx context.Context, s streams, args []string) (int, error) {
 	}
 	code, err := replayFiles(s, r, flags.Args(), *ask, *out)
 	return code, html.finish(err)
+}
+
+// without returns arguments without the given flags and their values.
+func without(args []string, names ...string) (rest []string) {
+	for i := 0; i < len(args); i++ {
+		name, _, value := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
+		if !strings.HasPrefix(args[i], "-") || !slices.Contains(names, name) {
+			rest = append(rest, args[i])
+		} else if !value {
+			i++ // the next argument
+		}
+	}
+	return rest
+}
+
+// withBug runs replay in a program that is built with a planted bug. It returns the exit code
+// of that program.
+func withBug(ctx context.Context, s streams, name, bugs string, args []string) (int, error) {
+	bug, err := planted(name, bugs)
+	if err != nil {
+		return 0, err
+	}
+	root, err := record.Root(".")
+	if err != nil {
+		return 0, err
+	}
+	m, err := bug.Plant(root)
+	if err != nil {
+		return 0, err
+	}
+	dir, err := os.MkdirTemp("", "tunproof-replay-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	overlay, err := m.Overlay(root, dir)
+	if err != nil {
+		return 0, err
+	}
+	program := filepath.Join(dir, "tunproof")
+	build := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", program, "./fuzz/cmd/tunproof")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("the bug %s: %w\n%s", name, err, out)
+	}
+	run := exec.CommandContext(ctx, program, append([]string{"replay"}, args...)...)
+	run.Stdin, run.Stdout, run.Stderr = s.in, s.out, s.err
+	var exit *exec.ExitError
+	if err := run.Run(); errors.As(err, &exit) && exit.Exited() {
+		return exit.ExitCode(), nil
+	} else if err != nil {
+		return 0, err
+	}
+	return record.ExitHolds, nil
 }
 
 // replayFiles replays files and returns the exit code. out is the capture to write, "" for
