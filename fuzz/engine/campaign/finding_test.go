@@ -233,7 +233,7 @@ func TestCanary(t *testing.T) {
 	} {
 		bubble(t, c.name, func(t *testing.T) {
 			conf, said := settings(t, t.TempDir(), "Pkts")
-			conf.Blind, conf.Time = false, 10*time.Second
+			conf.Blind, conf.Empty, conf.Time = false, false, 10*time.Second // the campaign has seeds, the canary none
 			if _, _, err := (Store{conf.Dir}).Add(named("Agree"), input("Agree", "stored")); err != nil {
 				t.Fatal(err)
 			}
