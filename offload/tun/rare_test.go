@@ -366,7 +366,7 @@ func TestThreadInNamespace(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			dev, err := tun.Adopt(tun.Config{}, fd)
+			dev, err := tun.Adopt(tun.Config{Node: os.Getenv("TUNLIVE_DEVICE")}, fd)
 			if err != nil {
 				return err
 			}
