@@ -34,9 +34,13 @@ type Source struct {
 	Read int // packets read so far
 
 	file io.Closer
-	size int64         // of the file; 0 if unknown
-	pcap *pcap.Reader  // set for a capture
-	text []pcap.Packet // for a case or packets as text: those not read yet
+	size int64          // of the file; 0 if unknown
+	next func() reading // reads pcap
+	last reading        // the latest
+	ends bool           // where the file is cut
+	cut  error          // where it is cut, if it ended there
+	pcap *pcap.Reader   // set for a capture
+	text []pcap.Packet  // for a case or packets as text: those not read yet
 
 	notes []string // about packets as text
 }
@@ -247,6 +251,7 @@ func (f *File) Packets() (*Source, error) {
 		if in.pcap, err = pcap.NewReader(f.r); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.Name, err)
 		}
+		in.next = in.read
 		return in, nil
 	}
 	if f.Kind == Text {
@@ -339,15 +344,38 @@ func (in *Source) readCase(text []byte) error {
 	return nil
 }
 
+// reading is what reading a packet of a capture gave, and how far the file was read then.
+type reading struct {
+	p       pcap.Packet
+	err     error
+	offset  int64
+	skipped []pcap.Skipped
+	left    int
+}
+
+// read reads a packet of a capture.
+func (in *Source) read() reading {
+	p, err := in.pcap.Next()
+	first, n := in.pcap.Skipped()
+	return reading{p, err, in.pcap.Offset(), first, n}
+}
+
+// EndAtCut makes Next return io.EOF where the file ends inside a record: the packets before
+// it are whole, as in a capture that stopped there. Notes says so.
+func (in *Source) EndAtCut() { in.ends = true }
+
 // Next returns the next packet, or io.EOF at the end. The caller owns the packet.
 func (in *Source) Next() (pcap.Packet, error) {
 	if in.pcap != nil {
-		p, err := in.pcap.Next()
-		if err != nil && !errors.Is(err, io.EOF) {
-			return p, fmt.Errorf("%s: %w", in.Name, err)
-		}
-		if err == nil {
+		in.last = in.next()
+		p, err := in.last.p, in.last.err
+		switch {
+		case err == nil:
 			in.Read++
+		case in.ends && errors.Is(err, pcap.ErrCut):
+			in.cut, err = err, io.EOF
+		case !errors.Is(err, io.EOF):
+			err = fmt.Errorf("%s: %w", in.Name, err)
 		}
 		return p, err
 	}
@@ -367,7 +395,10 @@ func (in *Source) Notes() []string {
 		return in.notes
 	}
 	var list []string
-	first, n := in.pcap.Skipped()
+	if in.cut != nil {
+		list = append(list, fmt.Sprintf("the file is cut, inside its last record: %v; its writer was killed, or the file was copied while it grew. The %s before that count as the whole capture", in.cut, record.Count(in.Read, "packet")))
+	}
+	first, n := in.last.skipped, in.last.left
 	for len(first) > 0 {
 		why := first[0].Why
 		of := slices.DeleteFunc(slices.Clone(first), func(s pcap.Skipped) bool { return s.Why != why })
@@ -386,11 +417,7 @@ func (in *Source) Notes() []string {
 
 // Left returns how many records of the file were left out so far.
 func (in *Source) Left() int {
-	if in.pcap == nil {
-		return 0
-	}
-	_, n := in.pcap.Skipped()
-	return n
+	return in.last.left
 }
 
 // NG reports whether the packets come from a file that has room for comments: a
@@ -428,10 +455,7 @@ func (p *Progress) Step(ctx context.Context, found int) error {
 	}
 	p.printed = time.Now()
 	for _, in := range p.inputs {
-		var at int64
-		if in.pcap != nil {
-			at = in.pcap.Offset()
-		}
+		at := in.last.offset
 		of := ""
 		if in.size > 0 {
 			of = fmt.Sprintf(" of %d", in.size>>20)

@@ -270,6 +270,7 @@ func (a *Anonymiser) copy(ctx context.Context, in *capture.Source, to, progress 
 		return err
 	}
 	a.Begin()
+	in.EndAtCut()
 	tell := capture.NewProgress(progress, "anonymise", in)
 	for number := 1; ; number++ {
 		if number == 1 && ctx.Err() != nil {

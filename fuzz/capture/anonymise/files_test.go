@@ -43,7 +43,7 @@ func TestNothingHalf(t *testing.T) {
 	in := func(name string) string { return filepath.Join(dir, name) }
 	whole := fileOf(t, in("good.pcap"), 3)
 	fileOf(t, in("long.pcap"), 1000)
-	for name, text := range map[string]string{"short.pcap": string(whole[:len(whole)-1]), "empty.pcap": "", "text.txt": "what is this",
+	for name, text := range map[string]string{"damaged.pcap": string(whole[:32]) + "\xff\xff\xff\x7f" + string(whole[36:]), "empty.pcap": "", "text.txt": "what is this",
 		"vnet.txt": "# vnet flags=x\n450000140000000040010000c0000201c0000202\n", "other.pcap": string(whole[:20]) + "\x07\x00\x00\x00" + string(whole[24:])} {
 		if err := os.WriteFile(in(name), []byte(text), 0o666); err != nil {
 			t.Fatal(err)
@@ -60,8 +60,8 @@ func TestNothingHalf(t *testing.T) {
 		in   []string
 		want string
 	}{
-		{"cut short", t.Context(), anonymiser(t, 0), []string{in("good.pcap"), in("short.pcap")}, "short.pcap: offset "},
-		{"the first of two", t.Context(), anonymiser(t, 0), []string{in("short.pcap"), in("good.pcap")}, "short.pcap: offset "},
+		{"damaged", t.Context(), anonymiser(t, 0), []string{in("good.pcap"), in("damaged.pcap")}, "damaged.pcap: offset "},
+		{"the first of two", t.Context(), anonymiser(t, 0), []string{in("damaged.pcap"), in("good.pcap")}, "damaged.pcap: offset "},
 		{"missing", t.Context(), anonymiser(t, 0), []string{in("good.pcap"), in("missing.pcap")}, "missing.pcap"},
 		{"empty", t.Context(), anonymiser(t, 0), []string{in("good.pcap"), in("empty.pcap")}, "empty.pcap: "},
 		{"no packets", t.Context(), anonymiser(t, 0), []string{in("good.pcap"), in("text.txt")}, "text.txt: "},

@@ -50,6 +50,9 @@ const sameChanges = 20 // least changes in the same fields that get a note
 // ports are others in the first, with what they are there. It calls each with each finding.
 func Translations(ctx context.Context, in [2]*capture.Source, each func(Finding)) (map[packet.Flow]packet.Flow, error) {
 	m := New(Config{}, each)
+	for _, i := range in {
+		i.EndAtCut()
+	}
 	c := newClock(in, DefaultAhead, m.cfg.FarBehind())
 	err := m.readAll(ctx, in, c, capture.NewProgress(io.Discard, "compare", in[0], in[1]), func() int { return 0 })
 	return m.nat.from, err
@@ -91,6 +94,9 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 		found.add(f)
 	}
 	m := New(cfg, add)
+	for _, i := range in {
+		i.EndAtCut()
+	}
 	c := newClock(in, cmp.Or(cfg.Ahead, DefaultAhead), cfg.FarBehind())
 	err := m.readAll(ctx, in, c, capture.NewProgress(progress, "compare", in[0], in[1]), found.total)
 	for side, n := range m.Summary.Packets {

@@ -45,6 +45,7 @@ type Reader struct {
 	in     source
 	order  binary.ByteOrder // of the file, or of the section
 	nano   bool             // classic: fractions of a second are nanoseconds
+	most   uint32           // classic: captured bytes of a record, by the file header; 0 if that does not say
 	ports  []port           // the interfaces; a classic file has one
 
 	n       int // records so far

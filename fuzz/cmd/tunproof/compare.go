@@ -28,7 +28,8 @@ be -, standard input. A superpacket on one side is matched with its segments on 
 Prints every packet that was changed (with the fields), lost, duplicated, added or
 reordered, and a verdict. Two kinds of packets are left out: packets before the first or
 after the last one that is in both captures, and superpackets whose segment size nothing
-shows (-size sets it). Lines with the words "not compared" count them.
+shows (-size sets it). Lines with the words "not compared" count them. A capture that ends
+inside its last record (tcpdump was killed, the file was copied while it grew) ends there.
 
 -o NAME writes the smallest parts of the captures that show the first finding, to
 NAME-before.pcapng and NAME-after.pcapng.

@@ -192,8 +192,6 @@ func TestCutShort(t *testing.T) {
 	}{
 		{[]string{"check", name}, "stopped: nothing found in 67 packets"},
 		{[]string{"replay", "-q", name}, "stopped: every property holds for 67 packets"},
-		{[]string{"compare", whole, name}, "stopped: 67 segments came through"},
-		{[]string{"anonymise", "-o", t.TempDir(), name}, ""},
 	} {
 		out, stderr, code := call(t, test.args...)
 		if code != record.ExitUsage || !strings.Contains(out, test.want) || !strings.Contains(stderr, "short.pcap: offset 98708: ") {

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tunproof/fuzz/capture/pcap"
+	"tunproof/fuzz/record"
+	"tunproof/fuzz/scenario"
+)
+
+// cutPackets returns datagrams, a millisecond apart.
+func cutPackets(n int) (list []pcap.Packet) {
+	p := scenario.UDP4(200)
+	for i := range n {
+		p = p.Next(200)
+		binary.BigEndian.PutUint64(p.Payload, uint64(i))
+		list = append(list, pcap.Packet{Time: time.Unix(1_700_000_000, int64(i)*1e6), Data: p.Bytes()})
+	}
+	return list
+}
+
+// inFormat returns a capture in a format, and its length without the last packet.
+func inFormat(t *testing.T, ng bool, list []pcap.Packet) (file []byte, last int) {
+	t.Helper()
+	format := pcap.Classic
+	if ng {
+		format = pcap.NG
+	}
+	var b bytes.Buffer
+	w, err := pcap.NewWriter(&b, format)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range list {
+		last = b.Len()
+		if err := w.Write(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.Bytes(), last
+}
+
+// TestCutFile compares and anonymises captures that end inside their last record. The packets
+// before it are compared to the end, and the tail of the other capture is not lost. A capture
+// that is damaged before its end is an error.
+func TestCutFile(t *testing.T) {
+	list := cutPackets(40)
+	for _, ng := range []bool{false, true} {
+		whole, last := inFormat(t, ng, list)
+		name := testFile(t, "whole", string(whole))
+		changed := append([]pcap.Packet(nil), list...)
+		changed[20].Data = bytes.Clone(changed[20].Data)
+		changed[20].Data[100] ^= 1
+		other, _ := inFormat(t, ng, append(changed[:10:10], changed[11:]...))
+		otherName := testFile(t, "other", string(other))
+		for _, at := range []int{last + 1, last + 15, last + 60, len(whole) - 1} {
+			cut := testFile(t, "cut", string(whole[:at]))
+			for _, x := range []struct {
+				args []string
+				code int
+				want string
+			}{
+				{[]string{"compare", name, cut}, record.ExitHolds, "holds: 39 segments"},
+				{[]string{"compare", cut, name}, record.ExitHolds, "holds: 39 segments"},
+				{[]string{"compare", cut, otherName}, record.ExitViolation, "1 changed, 1 lost"},
+				{[]string{"anonymise", "-o", filepath.Join(t.TempDir(), "d"), cut}, record.ExitHolds, ": 39 packets"},
+			} {
+				out, stderr, code := call(t, x.args...)
+				if code != x.code || !strings.Contains(out, x.want) || !strings.Contains(out, "the file is cut, inside its last record") {
+					t.Errorf("pcapng %v, %d of %d bytes, %v: exit code %d\n%s%s", ng, at, len(whole), x.args[0], code, out, stderr)
+				}
+			}
+			if out, stderr, code := call(t, "compare", "-o", filepath.Join(t.TempDir(), "x"), cut, otherName); code != record.ExitViolation || !strings.Contains(stderr, "x-before.pcapng: ") {
+				t.Errorf("-o: exit code %d\n%s%s", code, out, stderr)
+			}
+		}
+		damaged := bytes.Clone(whole)
+		start := len(whole) - 20*(len(whole)-last) // of a record
+		at := start + 8                            // of its length
+		if ng {
+			at = start + 4
+		}
+		binary.LittleEndian.PutUint32(damaged[at:], 0x7000_0000)
+		if out, stderr, code := call(t, "compare", name, testFile(t, "damaged", string(damaged))); code != record.ExitUsage || !strings.Contains(stderr, fmt.Sprintf("offset %d", start)) {
+			t.Errorf("damaged, pcapng %v: exit code %d\n%s%s", ng, code, out, stderr)
+		}
+		if !ng { // a length that is longer than the packet was
+			damaged = bytes.Clone(whole)
+			binary.LittleEndian.PutUint32(damaged[at:], 60_000)
+			if out, stderr, code := call(t, "compare", name, testFile(t, "damaged", string(damaged))); code != record.ExitUsage {
+				t.Errorf("damaged: exit code %d\n%s%s", code, out, stderr)
+			}
+		}
+	}
+}
+
+// TestCutCompressed compares a compressed capture without its end.
+func TestCutCompressed(t *testing.T) {
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	whole, _ := inFormat(t, false, cutPackets(400))
+	if _, err := w.Write(whole); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	name := testFile(t, "whole", string(whole))
+	for _, less := range []int{1, 9, packed.Len() / 8, packed.Len() / 3} {
+		cut := testFile(t, "cut.gz", string(packed.Bytes()[:packed.Len()-less]))
+		out, stderr, code := call(t, "compare", name, cut)
+		if code == record.ExitUsage || code == record.ExitViolation || !strings.Contains(out, "the file is cut, inside its last record") {
+			t.Errorf("%d bytes less: exit code %d\n%s%s", less, code, out, stderr)
+		}
+	}
+	damaged := packed.Bytes()
+	damaged[len(damaged)/2] ^= 0x55
+	damaged[len(damaged)-5] ^= 0x55 // the checksum, if the rest can be read
+	if out, stderr, code := call(t, "compare", name, testFile(t, "damaged.gz", string(damaged))); code != record.ExitUsage {
+		t.Errorf("damaged: exit code %d\n%s%s", code, out, stderr)
+	}
+}
