@@ -34,6 +34,7 @@ type Source struct {
 	Read int // packets read so far
 
 	file io.Closer
+	live bool           // it may grow while it is read
 	size int64          // of the file; 0 if unknown
 	next func() reading // reads pcap
 	last reading        // the latest
@@ -91,6 +92,7 @@ type File struct {
 	f        io.ReadCloser
 	r        *bufio.Reader
 	size     int64           // 0 if unknown
+	live     bool            // the standard input, a pipe or a device
 	programs []*decompressor // that r reads from
 }
 
@@ -100,7 +102,7 @@ const bufferLen = 1 << 16
 // OpenFile opens a file and detects its kind. The name "-" stands for stdin. The caller
 // closes the File.
 func OpenFile(name string, stdin io.Reader) (*File, error) {
-	f := &File{Name: name, f: io.NopCloser(stdin)}
+	f := &File{Name: name, f: io.NopCloser(stdin), live: name == "-"}
 	if name != "-" {
 		file, err := os.Open(name)
 		if err != nil {
@@ -111,6 +113,8 @@ func OpenFile(name string, stdin io.Reader) (*File, error) {
 			return nil, fmt.Errorf("%s: is a directory", name)
 		} else if err == nil && info.Mode().IsRegular() {
 			f.size = info.Size()
+		} else {
+			f.live = true
 		}
 		f.f = file
 	}
@@ -245,7 +249,7 @@ func Of(name string, packets []pcap.Packet) *Source {
 // Packets returns the packets of the file. The Source takes over the file: closing the
 // Source closes it.
 func (f *File) Packets() (*Source, error) {
-	in := &Source{Name: f.Name, Kind: f.Kind, file: f, size: f.size}
+	in := &Source{Name: f.Name, Kind: f.Kind, file: f, size: f.size, live: f.live}
 	var err error
 	if f.Kind == Capture {
 		if in.pcap, err = pcap.NewReader(f.r); err != nil {
@@ -363,6 +367,48 @@ func (in *Source) read() reading {
 // EndAtCut makes Next return io.EOF where the file ends inside a record: the packets before
 // it are whole, as in a capture that stopped there. Notes says so.
 func (in *Source) EndAtCut() { in.ends = true }
+
+// Live reports whether more packets may still come: from the standard input, a pipe or a
+// device. Such a source can be read only once.
+func (in *Source) Live() bool { return in.live }
+
+// EndWith makes Next return io.EOF once ctx has ended, also while it waits for a packet, if
+// the source is a live capture. It reports whether it is one.
+func (in *Source) EndWith(ctx context.Context) bool {
+	if !in.live || in.pcap == nil {
+		return false
+	}
+	reads := make(chan reading)
+	go func() {
+		for {
+			r := in.read()
+			select {
+			case reads <- r:
+			case <-ctx.Done():
+				return
+			}
+			if r.err != nil {
+				return
+			}
+		}
+	}()
+	in.next = func() reading {
+		if in.last.err != nil {
+			return in.last
+		}
+		if ctx.Err() == nil {
+			select {
+			case r := <-reads:
+				return r
+			case <-ctx.Done():
+			}
+		}
+		r := in.last
+		r.p, r.err = pcap.Packet{}, io.EOF
+		return r
+	}
+	return true
+}
 
 // Next returns the next packet, or io.EOF at the end. The caller owns the packet.
 func (in *Source) Next() (pcap.Packet, error) {

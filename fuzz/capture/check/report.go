@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"tunproof/fuzz/capture"
-	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/record"
 )
 
@@ -111,14 +110,13 @@ func File(ctx context.Context, progress io.Writer, in *capture.Source, o Options
 			fmt.Fprintln(o.Live, f)
 		}
 	})
-	next := in.Next
 	if o.Live != nil {
-		next = nextOrEnd(ctx, in)
+		in.EndWith(ctx)
 	}
 	progressed := capture.NewProgress(progress, "check", in)
 	err := func() error {
 		for {
-			p, err := next()
+			p, err := in.Next()
 			if errors.Is(err, io.EOF) {
 				c.Finish()
 				return nil
@@ -143,36 +141,6 @@ func File(ctx context.Context, progress io.Writer, in *capture.Source, o Options
 		Record: record.New("check", "wire", string(in.Kind), "rules", c.Seen.Packets, "packets", start)}
 	found.Judge(&r.Record, err)
 	return r, err
-}
-
-// nextOrEnd returns a function like in.Next that returns io.EOF if ctx ends while it waits.
-func nextOrEnd(ctx context.Context, in *capture.Source) func() (pcap.Packet, error) {
-	type read struct {
-		p   pcap.Packet
-		err error
-	}
-	reads := make(chan read)
-	go func() {
-		for {
-			p, err := in.Next()
-			select {
-			case reads <- read{p, err}:
-			case <-ctx.Done():
-				return
-			}
-			if err != nil {
-				return
-			}
-		}
-	}()
-	return func() (pcap.Packet, error) {
-		select {
-		case r := <-reads:
-			return r.p, r.err
-		case <-ctx.Done():
-			return pcap.Packet{}, io.EOF
-		}
-	}
 }
 
 // notes returns what people should know of the packets besides the findings.

@@ -83,7 +83,8 @@ func (m *Matcher) readAll(ctx context.Context, in [2]*capture.Source, c *clock, 
 }
 
 // Files compares two captures. The report has at most most findings. If there is an
-// error, the report covers the packets before it.
+// error, the report covers the packets before it. An interrupt ends a stream like its end,
+// and the packets of the other capture are read to theirs. Two files it ends with an error.
 func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg Config, most int) (*Report, error) {
 	start := time.Now()
 	found := newFolder(most)
@@ -94,8 +95,13 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 		found.add(f)
 	}
 	m := New(cfg, add)
+	ends := false
 	for _, i := range in {
 		i.EndAtCut()
+		ends = i.EndWith(ctx) || ends
+	}
+	if ends {
+		ctx = context.WithoutCancel(ctx)
 	}
 	c := newClock(in, cmp.Or(cfg.Ahead, DefaultAhead), cfg.FarBehind())
 	err := m.readAll(ctx, in, c, capture.NewProgress(progress, "compare", in[0], in[1]), found.total)

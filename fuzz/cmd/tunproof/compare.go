@@ -23,7 +23,8 @@ const compareHelp = `
 Compares captures from both sides of an offload: BEFORE is from where packets go in, AFTER
 from where they come out. Start both before the traffic, with tcpdump -s 0. Each is a pcap
 or pcapng file, a .pkts case, or packets as text (hex, a dump, a Go slice); one of them may
-be -, standard input. A superpacket on one side is matched with its segments on the other.
+be -, standard input. An interrupt ends that one like the end of the capture. A superpacket
+on one side is matched with its segments on the other.
 
 Prints every packet that was changed (with the fields), lost, duplicated, added or
 reordered, and a verdict. Two kinds of packets are left out: packets before the first or

@@ -5,8 +5,10 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -127,5 +129,40 @@ func TestCutCompressed(t *testing.T) {
 	damaged[len(damaged)-5] ^= 0x55 // the checksum, if the rest can be read
 	if out, stderr, code := call(t, "compare", name, testFile(t, "damaged.gz", string(damaged))); code != record.ExitUsage {
 		t.Errorf("damaged: exit code %d\n%s%s", code, out, stderr)
+	}
+}
+
+// TestCompareLive compares a file with a capture that still goes on, from either side. An
+// interrupt ends the capture, and what was read is judged.
+func TestCompareLive(t *testing.T) {
+	list := cutPackets(40)
+	whole, _ := inFormat(t, false, list)
+	name := testFile(t, "whole", string(whole))
+	changed := append([]pcap.Packet(nil), list...)
+	changed[10].Data = bytes.Clone(changed[10].Data)
+	changed[10].Data[100] ^= 1
+	for _, x := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"compare", name, "-"}, "1 changed, 1 lost"},
+		{[]string{"compare", "-", name}, "1 changed, 1 extra"},
+	} {
+		live, last := inFormat(t, false, append(changed[:20:20], changed[21:30]...))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		in, capture := io.Pipe()
+		var out, stderr bytes.Buffer
+		code := make(chan int)
+		go func() { code <- run(ctx, streams{in, &out, &stderr}, x.args) }()
+		for _, part := range [][]byte{live, live[last : last+9]} { // the second is read once all of the first was taken
+			if _, err := capture.Write(part); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cancel()
+		if got := <-code; got != record.ExitViolation || !strings.Contains(out.String(), x.want) || strings.Contains(out.String(), "stopped") {
+			t.Errorf("%v: exit code %d\n%s%s", x.args, got, &out, &stderr)
+		}
 	}
 }
