@@ -33,6 +33,7 @@ type Finding struct {
 	Runs     [2][]Run            `json:"runs"`            // the numbers of their packets, before and after
 	Bytes    int                 `json:"bytes,omitempty"` // of all that is lost or extra
 	Fields   []packet.Difference `json:"fields,omitempty"`
+	Sums     map[string]string   `json:"sums,omitempty"` // what is said of the checksums among the fields
 	Rule     string              `json:"rule"`
 	Text     string              `json:"text,omitempty"`
 	Packet   string              `json:"packet,omitempty"` // the lost or extra packet in words
@@ -44,7 +45,9 @@ type Finding struct {
 	part bool // only some of its bytes
 	// hop reports whether a hop between the captures can have made the change: it is in
 	// fields that hops change, and the checksums are as right as before.
-	hop bool
+	hop     bool
+	spoiled []string // the checksums that were right and are wrong
+	outcome string   // of a change: what those have in common that are reported alike
 }
 
 // FieldNames returns the names of the fields that changed.
@@ -88,7 +91,15 @@ func (f Finding) String() string {
 		}
 	}
 	for _, d := range f.Fields {
-		s += fmt.Sprintf("\n  %s (offset %d): %s, was %s", d.Field, d.Off, d.GotText, d.WantText)
+		s += fmt.Sprintf("\n  %s (offset %d): %s", d.Field, d.Off, d.GotText)
+		switch sum := f.Sums[d.Field]; {
+		case sum == "":
+			s += ", was " + d.WantText
+		case !strings.HasPrefix(sum, "should"):
+			s += fmt.Sprintf(" (%s), was %s", sum, d.WantText)
+		default:
+			s += fmt.Sprintf(", was %s, which %s", d.WantText, sum)
+		}
 	}
 	return s + " [" + f.Rule + "]"
 }

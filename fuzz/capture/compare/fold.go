@@ -22,7 +22,7 @@ const (
 )
 
 // folder collects findings. Those that differ only in their packets and in the values of the
-// same fields are one.
+// same fields are one, if their checksums are as right and the TTL changed by as much.
 type folder struct {
 	most  int // findings to keep
 	list  []*Finding
@@ -58,8 +58,11 @@ func (c *folder) add(f Finding) {
 		c.loss.add(f)
 	}
 	name := f.What
-	if names != "" {
-		name += ": " + strings.ReplaceAll(names, ",", ", ")
+	for i, field := range f.FieldNames() {
+		name += [...]string{": ", ", "}[min(i, 1)] + field
+		if slices.Contains(f.spoiled, field) {
+			name += " (wrong)"
+		}
 	}
 	i := slices.IndexFunc(c.kinds, func(k Kind) bool { return k.Name == name && k.Rule == f.Rule })
 	switch {
@@ -71,7 +74,7 @@ func (c *folder) add(f Finding) {
 	key := fmt.Sprint(name, f.Rule)
 	switch f.What {
 	case Changed:
-		key += f.Text
+		key += f.Text + f.outcome
 	case Duplicated:
 		key += fmt.Sprint(f.flow)
 	default:

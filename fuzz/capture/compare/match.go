@@ -354,7 +354,11 @@ func (m *Matcher) pair(u, w *unit) {
 	if u.side == After {
 		u, w = w, u
 	}
-	m.Summary.Segments++
+	if fields := m.hidden(u, w); fields != nil {
+		m.report(m.change(u, w, fields))
+	} else {
+		m.Summary.Segments++
+	}
 	m.pending[u.side].remove(u)
 	m.pending[w.side].remove(w)
 	m.bothSides(u, w)

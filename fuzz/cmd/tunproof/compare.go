@@ -45,7 +45,7 @@ const compareExits = "Exit codes: 0 all compared packets came through unchanged,
 func compareCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	var cfg compare.Config
-	ignore := flags.String("ignore", "", "comma-separated `FIELDS` that may differ, such as ip.ttl,ip.checksum; reports of changed packets name fields")
+	ignore := flags.String("ignore", "", "comma-separated `FIELDS` that may differ, such as ip.ttl,ip.checksum; reports of changed packets name fields. A checksum that becomes wrong for its own packet is reported even so")
 	flags.IntVar(&cfg.Size, "size", 0, "cut superpackets without a VnetHdr into segments of `N` bytes of payload; 0 infers the length from the captures")
 	most := flags.Int("max", 1000, "show at most `N` findings")
 	asJSON := flags.Bool("json", false, "write a JSON object instead of text")
