@@ -29,7 +29,7 @@ import (
 // Source is a file of packets that are read one after another: a capture, a case, or
 // packets as text.
 type Source struct {
-	Name string // of the file; "-" for the standard input
+	Name string // of the file; Stdin for the standard input
 	Kind Kind
 	Read int // packets read so far
 
@@ -103,7 +103,9 @@ const bufferLen = 1 << 16
 // closes the File.
 func OpenFile(name string, stdin io.Reader) (*File, error) {
 	f := &File{Name: name, f: io.NopCloser(stdin), live: name == "-"}
-	if name != "-" {
+	if name == "-" {
+		f.Name = Stdin
+	} else {
 		file, err := os.Open(name)
 		if err != nil {
 			return nil, err
@@ -121,10 +123,14 @@ func OpenFile(name string, stdin io.Reader) (*File, error) {
 	f.r = bufio.NewReaderSize(f.f, bufferLen)
 	if err := f.detect(); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", f.Name, err)
 	}
 	return f, nil
 }
+
+// Stdin is what the standard input, whose name is "-" on the command line, is called in
+// reports.
+const Stdin = "standard input"
 
 // detect removes compression, and detects the kind of the file. Of a capture it waits for
 // no more than the first 4 bytes, because the others may come much later.

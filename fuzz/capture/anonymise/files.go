@@ -252,7 +252,7 @@ func (a *Anonymiser) file(ctx context.Context, stdin io.Reader, progress io.Writ
 		err = buffered.Flush()
 	}
 	for _, note := range in.Notes() {
-		w.report += fmt.Sprintf("%s: %s\n", name, note)
+		w.report += fmt.Sprintf("%s: %s\n", in.Name, note)
 	}
 	w.report += fmt.Sprintf("%s: %s\n", to, record.Count(w.packets, "packet"))
 	return w, err

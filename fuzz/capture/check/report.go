@@ -33,8 +33,9 @@ type Report struct {
 // group is a finding, with all others of its kind, field and cause.
 type group struct {
 	Finding
-	last, count int
-	differ      bool // in values
+	count  int
+	runs   []capture.Run // their packets
+	differ bool          // in values
 }
 
 // String returns the first of the findings, with the packets of all.
@@ -42,7 +43,11 @@ func (f *group) String() string {
 	if f.count == 1 {
 		return f.Finding.String()
 	}
-	text := fmt.Sprintf("packets %d-%d (%d times): %s", f.Packet, f.last, f.count, f.about())
+	packets := "packets"
+	if len(f.runs) == 1 && f.runs[0][0] == f.runs[0][1] {
+		packets = "packet"
+	}
+	text := fmt.Sprintf("%s %s (%d times): %s", packets, capture.RunsText(f.runs), f.count, f.about())
 	if f.differ {
 		text += fmt.Sprintf(", with the values of packet %d", f.Packet)
 	}
@@ -51,6 +56,10 @@ func (f *group) String() string {
 
 // values matches what differs between findings with one cause.
 var values = regexp.MustCompile(`off by [0-9a-f]{4}|[0-9a-f:.]*[0-9][0-9a-f:.]*`)
+
+// unknown matches what is said of a checksum without a known cause. Only those that are off
+// by as much may have one cause.
+var unknown = regexp.MustCompile(`^off by [0-9a-f]{4}$`)
 
 // groups folds findings: at most most of each kind.
 type groups struct {
@@ -64,8 +73,11 @@ type groups struct {
 // add takes a finding.
 func (d *groups) add(f Finding) {
 	key := f.Name + " " + f.Field + " " + values.ReplaceAllString(f.Text, "")
+	if unknown.MatchString(f.Text) {
+		key += f.Text
+	}
 	if first := d.by[key]; first != nil {
-		first.last, first.count = max(first.last, f.Packet), first.count+1
+		first.runs, first.count = capture.AddRun(first.runs, f.Packet), first.count+1
 		first.differ = first.differ || f.Got != first.Got || f.Want != first.Want || f.Text != first.Text
 		if f.Packet < first.Packet {
 			first.Finding = f
@@ -77,7 +89,7 @@ func (d *groups) add(f Finding) {
 		return
 	}
 	d.kinds[f.Name]++
-	d.by[key] = &group{Finding: f, last: f.Packet, count: 1}
+	d.by[key] = &group{Finding: f, runs: []capture.Run{{f.Packet, f.Packet}}, count: 1}
 	d.list = append(d.list, d.by[key])
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"tunproof/fuzz/capture"
 	"tunproof/fuzz/packet"
 	"tunproof/fuzz/record"
 )
@@ -43,6 +44,7 @@ type Finding struct {
 	at   int  // which packet of its flow it is; 0 if it has no place there
 	of   int  // the number of segments of its superpacket, 0 if it was not cut
 	part bool // only some of its bytes
+	flaw bool // of a superpacket whose segments came through
 	// hop reports whether a hop between the captures can have made the change: it is in
 	// fields that hops change, and the checksums are as right as before.
 	hop     bool
@@ -69,7 +71,7 @@ func (f Finding) String() string {
 		}
 		place := fmt.Sprint(name, " ", f.Packets[side])
 		if r := f.Runs[side]; len(r) > 1 || len(r) == 1 && r[0][0] < r[0][1] {
-			place = name + " " + runsText(f.Runs[side])
+			place = name + " " + capture.RunsText(f.Runs[side])
 		} else if f.Segments[side] > 0 {
 			place += fmt.Sprint(" segment ", f.Segments[side])
 		}
@@ -85,7 +87,11 @@ func (f Finding) String() string {
 			s += ", " + record.Count(f.Bytes, "byte")
 		}
 	}
-	for _, text := range []string{f.Text, f.Packet} {
+	text := f.Text
+	if f.What == Duplicated && f.Count > 1 && text != "" {
+		text = "for example " + text
+	}
+	for _, text := range []string{text, f.Packet} {
 		if text != "" {
 			s += ": " + text
 		}

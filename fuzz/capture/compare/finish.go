@@ -242,7 +242,11 @@ func (m *Matcher) missing(u *unit) Finding {
 	}
 	if was {
 		n, _ := spot(copy[u.side])
-		f.Text = fmt.Sprintf("packet %d of the same capture is a copy of it", n)
+		f.Text = fmt.Sprintf("it is a copy of %s %d, which came through", [...]string{"before", "after"}[u.side], n)
+		if u.side == After {
+			first, _ := spot(copy[Before])
+			f.Text = fmt.Sprintf("before %d came twice: after %d and after %d", first, n, u.number)
+		}
 	}
 	if is {
 		f.Text += ", changed in the same way"

@@ -373,7 +373,7 @@ func (m *Matcher) reportFlaw(u, w *unit) {
 		return
 	}
 	if u.of == nil || fmt.Sprint(u.of.flaw) != fmt.Sprint(w.of.flaw) {
-		m.report(Finding{What: Changed, Packets: [2]int{u.number, w.number}, Segments: [2]int{u.segment, 0}, Fields: w.of.flaw, Rule: "C3.header", Text: "the superpacket has wrong headers"})
+		m.report(Finding{What: Changed, Packets: [2]int{u.number, w.number}, Segments: [2]int{u.segment, 0}, Fields: w.of.flaw, Rule: "C3.header", Text: "the superpacket has wrong headers", flaw: true})
 	}
 	w.of.flaw = nil
 }

@@ -34,6 +34,7 @@ type Report struct {
 	loss    loss
 	more    int  // findings that are not in Findings
 	size    int  // Config.Size
+	all     int  // segments before that came through, changed or not, or are lost
 	stopped bool // an error ended the comparison early
 }
 
@@ -115,6 +116,7 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 	r := &Report{Before: in[0].Name, After: in[1].Name, Ignored: cfg.Ignore, Summary: m.Summary, Told: m.Told(), What: found.what, Findings: found.findings(),
 		kinds: found.sortedKinds(), loss: found.loss, more: found.more, size: cfg.Size, stopped: err != nil,
 		Record: record.New("compare", "P2", "captures", "model", m.Summary.came(), "segments", start)}
+	r.all = m.Summary.Segments + found.what[Changed] - found.flaws + found.what[Lost]
 	r.note(in, c, found, m)
 	r.NotJudged = r.notJudged(in)
 	switch n := r.leftOut(); {
@@ -290,7 +292,10 @@ func (r *Report) Verdict() string {
 				list = append(list, fmt.Sprint(n, " ", what))
 			}
 		}
-		s = fmt.Sprintf("VIOLATED: %s; %s in both captures", strings.Join(list, ", "), segments)
+		s = fmt.Sprintf("VIOLATED: %s; %d of %s came through unchanged", strings.Join(list, ", "), r.Summary.Segments, record.Count(r.all, "segment"))
+		if _, recut, cut := strings.Cut(came, "; "); cut {
+			s += "; " + recut
+		}
 	case r.stopped:
 		return fmt.Sprintf("stopped: %s came through unchanged; there was no search for lost or extra packets", segments)
 	case r.Summary.came() == 0:
