@@ -151,10 +151,47 @@ func blame(u, w *unit, fields []packet.Difference) (rule, text string) {
 			return "S3.extension", "the extension headers are not counted"
 		}
 		if rule := ruleOf(d); rule != "" && (len(fields) == 1 || d.Field != "ip.checksum" && d.Field != "tcp.checksum" && d.Field != "udp.checksum" && d.Field != "length") {
-			return rule, shortened(u, w)
+			return rule, andAlso(shortened(u, w), received(u, w, fields))
 		}
 	}
-	return "P2", shortened(u, w)
+	return "P2", andAlso(shortened(u, w), received(u, w, fields))
+}
+
+// andAlso returns two texts as one; either may be "".
+func andAlso(a, b string) string {
+	if a != "" && b != "" {
+		a += "; "
+	}
+	return a + b
+}
+
+// received returns what a receiver sees of a payload that changed: whether the checksum
+// betrays it. It is "" if the payload did not change, or the checksum was wrong before.
+func received(u, w *unit, fields []packet.Difference) string {
+	if !slices.ContainsFunc(fields, func(d packet.Difference) bool {
+		return d.Field == "payload" || d.Field == "length" && packet.WellFormed(w.b)
+	}) {
+		return ""
+	}
+	was, is := packet.Checksum(u.b), packet.Checksum(w.b)
+	kept := !slices.ContainsFunc(fields, func(d packet.Difference) bool { return d.Field == l4Field(w) })
+	switch {
+	case is == packet.Absent:
+		return "there is no checksum: the receiver takes it"
+	case was != packet.Right:
+		return ""
+	case w.partial():
+		return "the checksum is partial, and whatever completes it covers the change: the receiver takes it"
+	case is == packet.Wrong && kept:
+		return "the checksum was kept: the receiver drops it"
+	case is == packet.Wrong:
+		return "the checksum was changed, and is wrong: the receiver drops it"
+	case is == packet.Right && kept:
+		return "the checksum was kept, and is right even so: the receiver takes it"
+	case is == packet.Right:
+		return "the checksum was computed again and is right: the receiver takes it"
+	}
+	return ""
 }
 
 // shortened returns how much of the payload's end is missing, or "" if the payload

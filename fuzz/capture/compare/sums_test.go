@@ -110,3 +110,51 @@ func TestIgnoredRepair(t *testing.T) {
 		t.Error(r.Verdict(), r.Findings)
 	}
 }
+
+// TestReceived changes the payload of packets and keeps the checksum, computes it again,
+// changes it otherwise, removes it, or leaves it partial. The finding says what a receiver
+// does.
+func TestReceived(t *testing.T) {
+	for _, p := range []scenario.Packet{scenario.TCP4(200), scenario.TCP6(200), scenario.UDP4(200), scenario.UDP6(200)} {
+		for fault, want := range map[string]string{
+			"kept":    "the checksum was kept: the receiver drops it",
+			"again":   "the checksum was computed again and is right: the receiver takes it",
+			"wrong":   "the checksum was changed, and is wrong: the receiver drops it",
+			"partial": "whatever completes it covers the change: the receiver takes it",
+			"absent":  "there is no checksum: the receiver takes it",
+			"swapped": "the checksum was kept, and is right even so: the receiver takes it",
+		} {
+			before := run(p, 9, 200)
+			after := run(p, 9, 200)
+			b := after[4]
+			h := packet.Parse(b)
+			sum := b[h.L4Off+16:]
+			if h.Proto == 17 {
+				sum = b[h.L4Off+6:]
+			} else if fault == "absent" {
+				continue
+			}
+			payload := b[h.PayloadOff:]
+			if fault == "swapped" {
+				payload[20], payload[21], payload[40], payload[41] = payload[40], payload[41], payload[20], payload[21]
+			} else {
+				payload[60] ^= 0x5a
+			}
+			switch fault {
+			case "again":
+				packet.Fix(b, packet.FixL4Csum)
+			case "wrong":
+				packet.Fix(b, packet.FixL4Csum)
+				sum[0] ^= 0x40
+			case "partial":
+				packet.Fix(b, packet.FixPartial)
+			case "absent":
+				sum[0], sum[1] = 0, 0
+			}
+			r := reported(t, Config{}, before, after)
+			if len(r.Findings) != 1 || r.What[Changed] != 1 || !strings.Contains(r.Findings[0].Text, want) {
+				t.Errorf("%v %s: %v, want %q", h.Proto, fault, r.Findings, want)
+			}
+		}
+	}
+}
