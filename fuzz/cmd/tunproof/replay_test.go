@@ -159,7 +159,7 @@ func TestVnetComments(t *testing.T) {
 	name := captureNG(t, pcap.Packet{Data: b, Comment: pcap.VnetComment(h)}, pcap.Packet{Data: b, Comment: "x\n" + pcap.VnetComment(wrong)},
 		pcap.Packet{Data: b, Comment: pcap.VnetComment(hint)})
 	out, _, code := call(t, "check", name)
-	for _, want := range []string{"packet 2: vnet.gso_size is 0: no kernel cuts 3040 bytes with flags=1 gso_type=1 hdr_len=40 gso_size=0", "csum_offset=16 [V4.gso_size]\n  like: wireguard-go and tailscale cut a gso_size of 0",
+	for _, want := range []string{"packet 2: vnet.gso_size is 0: no kernel cuts 3040 bytes with flags=1 gso_type=1 hdr_len=40 gso_size=0", "csum_offset=16 [V4.gso_size]\n  like: nebula before 637497b9 wrote 0, which wireguard-go and tailscale cut",
 		"packet 3: vnet.hdr_len is 3040, want 40", "VIOLATED: 2 findings in 3 packets"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("exit code %d, no %q in\n%s", code, want, out)
