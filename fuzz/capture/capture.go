@@ -361,13 +361,14 @@ type reading struct {
 	offset  int64
 	skipped []pcap.Skipped
 	left    int
+	cuts    pcap.Cuts
 }
 
 // read reads a packet of a capture.
 func (in *Source) read() reading {
 	p, err := in.pcap.Next()
 	first, n := in.pcap.Skipped()
-	return reading{p, err, in.pcap.Offset(), first, n}
+	return reading{p, err, in.pcap.Offset(), first, n, in.pcap.Cuts()}
 }
 
 // EndAtCut makes Next return io.EOF where the file ends inside a record: the packets before
@@ -451,6 +452,11 @@ func (in *Source) Notes() []string {
 		list = append(list, fmt.Sprintf("the file is cut, inside its last record: %v; its writer was killed, or the file was copied while it grew. The %s before that count as the whole capture", in.cut, record.Count(in.Read, "packet")))
 	}
 	first, n := in.last.skipped, in.last.left
+	if c := in.last.cuts; c.N > 0 {
+		first = slices.DeleteFunc(slices.Clone(first), func(s pcap.Skipped) bool { return cutShort.MatchString(s.Why) })
+		n -= c.N
+		list = append(list, cutNote(c))
+	}
 	for len(first) > 0 {
 		why := first[0].Why
 		of := slices.DeleteFunc(slices.Clone(first), func(s pcap.Skipped) bool { return s.Why != why })
@@ -466,6 +472,25 @@ func (in *Source) Notes() []string {
 	}
 	return list
 }
+
+// cutShort matches why a record of which the capture has some bytes was left out.
+var cutShort = regexp.MustCompile(`^cut by the capture to [1-9]`)
+
+// cutNote returns the line about records that the capture cut.
+func cutNote(c pcap.Cuts) string {
+	const again = "take it again with tcpdump -s 0"
+	length := fmt.Sprint(c.Most)
+	if c.Least < c.Most {
+		length = fmt.Sprintf("%d to %d", c.Least, c.Most)
+	}
+	if c.N == 1 {
+		return fmt.Sprintf("record %d left out: cut by the capture to %s bytes (snap length): %s", c.First, length, again)
+	}
+	return fmt.Sprintf("records %d-%d left out (%d of them): cut by the capture to %s bytes (snap length): %s", c.First, c.Last, c.N, length, again)
+}
+
+// Cuts returns the records so far of which the capture has only the first bytes.
+func (in *Source) Cuts() pcap.Cuts { return in.last.cuts }
 
 // Left returns how many records of the file were left out so far.
 func (in *Source) Left() int {

@@ -26,6 +26,7 @@ type Report struct {
 
 	total  int
 	folded []*group
+	cut    int  // records that the capture cut
 	more   int  // findings that are not in folded
 	live   bool // the findings were printed as they came
 }
@@ -152,6 +153,9 @@ func File(ctx context.Context, progress io.Writer, in *capture.Source, o Options
 		total: found.Total(), folded: folded.list, more: folded.more, live: o.Live != nil,
 		Record: record.New("check", "wire", string(in.Kind), "rules", c.Seen.Packets, "packets", start)}
 	found.Judge(&r.Record, err)
+	if r.cut = in.Cuts().N; r.MostCut() && err == nil && r.total == 0 {
+		r.Record.Result, r.Record.Detail = record.NotRun, "most records were cut by the capture"
+	}
 	return r, err
 }
 
@@ -253,6 +257,13 @@ func (r *Report) summary(w io.Writer) {
 // Verdict returns the verdict, with what it is about.
 func (r *Report) Verdict() string {
 	packets, findings := record.Count(r.Seen.Packets, "packet"), record.Count(r.total, "finding")
+	if r.MostCut() {
+		cut := fmt.Sprintf("%s not judged: cut by the capture (snap length)", record.Count(r.cut, "record"))
+		if r.total == 0 {
+			return fmt.Sprintf("no verdict: %s; nothing found in the other %s", cut, packets)
+		}
+		packets += "; " + cut
+	}
 	switch {
 	case r.total == 0 && r.Record.Result == record.NotRun:
 		return "stopped: nothing found in " + packets
@@ -265,6 +276,9 @@ func (r *Report) Verdict() string {
 	}
 	return "VIOLATED: " + findings + " in " + packets
 }
+
+// MostCut reports whether more records were cut by the capture than were judged.
+func (r *Report) MostCut() bool { return r.cut > r.Seen.Packets }
 
 // Suspect reports whether there are findings and none of them is certain.
 func (r *Report) Suspect() bool {

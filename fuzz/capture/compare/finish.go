@@ -313,3 +313,22 @@ func (m *Matcher) change(u, w *unit, fields []packet.Difference) Finding {
 	}
 	return f
 }
+
+// longestLink is more bytes than most headers of a link have.
+const longestLink = 32
+
+// snapped returns of how many packets a finding says that they are lost or extra, if their
+// counterparts may be among the records that the other capture cut: they are as long as
+// those, or have payload that may be in a superpacket.
+func (m *Matcher) snapped(f Finding) int {
+	side := slices.Index([]string{Lost, Extra}, f.What)
+	if side < 0 || m.cuts[1-side].N == 0 {
+		return 0
+	}
+	b := f.Data[side]
+	h := packet.Parse(b)
+	if b != nil && len(b)+longestLink < m.cuts[1-side].Least && (h.PayloadOff == 0 || h.PayloadOff == len(b)) {
+		return 0
+	}
+	return max(1, f.Count)
+}

@@ -52,6 +52,7 @@ type Reader struct {
 	keep    int // how many skipped records to keep
 	left    int // records left out so far
 	skipped []Skipped
+	cuts    Cuts
 	err     error // the error that ended reading
 }
 
@@ -134,6 +135,28 @@ func (p *Reader) NG() bool { return p.format == &ngFormat }
 // Skipped returns the first 100 records left out so far, and the number of all records
 // left out. The slice belongs to the Reader.
 func (p *Reader) Skipped() (first []Skipped, n int) { return p.skipped, p.left }
+
+// Cuts are the records of which the capture has only the first bytes: those of packets longer
+// than its snap length.
+type Cuts struct {
+	N, First, Last int // how many, and their numbers
+	Least, Most    int // bytes that were captured
+}
+
+// Cuts returns the records so far of which the capture has only the first bytes. Those of
+// which it has none are not among them.
+func (p *Reader) Cuts() Cuts { return p.cuts }
+
+// add counts a record with n bytes.
+func (c *Cuts) add(number, n int) {
+	if n == 0 {
+		return
+	}
+	if c.N++; c.N == 1 {
+		c.First, c.Least = number, n
+	}
+	c.Last, c.Least, c.Most = number, min(c.Least, n), max(c.Most, n)
+}
 
 // skip counts a record that is left out.
 func (p *Reader) skip(why reason) {

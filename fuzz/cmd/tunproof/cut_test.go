@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -163,6 +164,80 @@ func TestCompareLive(t *testing.T) {
 		cancel()
 		if got := <-code; got != record.ExitViolation || !strings.Contains(out.String(), x.want) || strings.Contains(out.String(), "stopped") {
 			t.Errorf("%v: exit code %d\n%s%s", x.args, got, &out, &stderr)
+		}
+	}
+}
+
+// snapped returns a capture that keeps only the first n bytes of each packet.
+func snapped(t *testing.T, list []pcap.Packet, n int) string {
+	t.Helper()
+	whole, _ := inFormat(t, false, nil)
+	for _, p := range list {
+		kept := p.Data[:min(n, len(p.Data))]
+		for _, v := range []int{int(p.Time.Unix()), p.Time.Nanosecond(), len(kept), len(p.Data)} {
+			whole = binary.LittleEndian.AppendUint32(whole, uint32(v))
+		}
+		whole = append(whole, kept...)
+	}
+	return testFile(t, "snapped", string(whole))
+}
+
+// TestSnapLength judges captures with a snap length. Packets whose counterpart may be a record
+// that was cut are neither lost nor extra. If most records were cut, there is no verdict,
+// unless something else is wrong.
+func TestSnapLength(t *testing.T) {
+	var list []pcap.Packet
+	p := scenario.TCP4(400)
+	for i := range 60 {
+		p.Payload = bytes.Repeat([]byte{byte(i)}, 400)
+		if i%3 == 2 {
+			p.Payload = nil // a pure ACK
+		}
+		p.Ack++
+		list = append(list, pcap.Packet{Time: time.Unix(1_700_000_000, int64(i)*1e6), Data: p.Bytes()})
+		p = p.Next(400)
+	}
+	without := func(i int) []pcap.Packet { return append(list[:i:i], list[i+1:]...) }
+	wrong := append([]pcap.Packet(nil), list...)
+	wrong[5].Data = bytes.Clone(wrong[5].Data)
+	wrong[5].Data[11] ^= 1
+	mixed := snapped(t, list[:6], 96) // 4 of 60 are cut
+	rest, err := os.ReadFile(snapped(t, list[6:], 1000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := os.ReadFile(mixed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mixed = testFile(t, "mixed", string(first)+string(rest[24:]))
+	whole, most := snapped(t, list, 1000), snapped(t, list, 96)
+	folded := "records 1-59 left out (40 of them): cut by the capture to 96 bytes (snap length): take it again with tcpdump -s 0"
+	for name, x := range map[string]struct {
+		args []string
+		code int
+		want []string
+		not  string
+	}{
+		"after":         {[]string{"compare", whole, most}, record.ExitNothing, []string{"no verdict: 20 segments", "40 records were cut", folded}, ": lost"},
+		"before":        {[]string{"compare", most, whole}, record.ExitNothing, []string{"no verdict: 20 segments", "40 records were cut", folded}, ": extra"},
+		"both":          {[]string{"compare", most, most}, record.ExitNothing, []string{"no verdict: ", folded}, ""},
+		"none whole":    {[]string{"compare", whole, snapped(t, list[:2], 96)}, record.ExitNothing, []string{"nothing to judge: ", "2 records were cut"}, ": lost"},
+		"an ACK lost":   {[]string{"compare", whole, snapped(t, without(20), 96)}, record.ExitViolation, []string{"VIOLATED: 1 lost; ", "40 records not judged: cut"}, "2 lost"},
+		"data lost":     {[]string{"compare", whole, snapped(t, without(21), 96)}, record.ExitNothing, []string{"no verdict: 20 segments", "39 records were cut"}, ": lost"},
+		"few":           {[]string{"compare", whole, mixed}, record.ExitHolds, []string{"holds: 56 segments", "not judged: "}, ": lost"},
+		"check":         {[]string{"check", most}, record.ExitNothing, []string{"no verdict: 40 records not judged", folded}, ""},
+		"check, wrong":  {[]string{"check", snapped(t, wrong, 96)}, record.ExitViolation, []string{"VIOLATED: ", "40 records not judged"}, ""},
+		"check, few":    {[]string{"check", mixed}, record.ExitHolds, []string{"holds: 56 packets", "records 1-5 left out (4 of them)"}, ""},
+		"check, before": {[]string{"check", whole, most}, record.ExitNothing, []string{"holds: 60 packets", "no verdict: "}, ""},
+	} {
+		out, stderr, code := call(t, x.args...)
+		bad := code != x.code || x.not != "" && strings.Contains(out, x.not)
+		for _, want := range x.want {
+			bad = bad || !strings.Contains(out, want)
+		}
+		if bad {
+			t.Errorf("%s: exit code %d, want %q\n%s%s", name, code, x.want, out, stderr)
 		}
 	}
 }
