@@ -19,8 +19,10 @@ import (
 const checkHelp = `
 Checks packets that any program made: lengths, checksums, VnetHdrs, TCP flags, and the
 sequence numbers and IPv4 IDs from packet to packet. CAPTURE is a pcap or pcapng file, a
-.pkts case, or packets as text (hex, a dump, a Go slice); - is standard input. A superpacket
-is checked against its VnetHdr if its packet comment states one, in the form
+.pkts case, or packets as text (hex, a dump such as that of tcpdump -x, a Go slice); - is
+standard input. It may be compressed: as gz or bz2, or, if the programs zstd, xz and lz4
+are installed, as zst, xz or lz4. A superpacket is checked against its VnetHdr if its packet
+comment states one, in the form
 "vnet flags=1 gso_type=1 hdr_len=40 gso_size=100 csum_start=20 csum_offset=16".
 
 Prints the verdict and the number of findings of each kind. Then it prints one line for each

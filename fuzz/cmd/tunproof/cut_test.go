@@ -241,3 +241,41 @@ func TestSnapLength(t *testing.T) {
 		}
 	}
 }
+
+// TestFormsNamed checks that help and docs/symptoms.md name the forms in which a capture may
+// be given, and that check reads those that need no other program.
+func TestFormsNamed(t *testing.T) {
+	help, _, _ := call(t, "help", "check")
+	doc, err := os.ReadFile("../../../docs/symptoms.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, form := range []string{"gz", "bz2", "zst", "xz", "lz4", "tcpdump -x"} {
+		if !strings.Contains(help, form) || !strings.Contains(string(doc), form) {
+			t.Errorf("help check or docs/symptoms.md does not name %s", form)
+		}
+	}
+	b := scenario.UDP4(20).Bytes()
+	text := "12:00:00.000001 IP 192.0.2.1.1500 > 192.0.2.2.8000: UDP, length 20\n"
+	for i := 0; i < len(b); i += 16 {
+		text += fmt.Sprintf("\t0x%04x: ", i)
+		for at := i; at < min(len(b), i+16); at += 2 {
+			text += fmt.Sprintf(" %x", b[at:min(len(b), at+2)])
+		}
+		text += "\n"
+	}
+	whole, _ := inFormat(t, false, cutPackets(3))
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	if _, err := w.Write(whole); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, file := range map[string]string{"dump.txt": text, "x.pcap.gz": packed.String()} {
+		if out, stderr, code := call(t, "check", testFile(t, name, file)); code != record.ExitHolds {
+			t.Errorf("%s: exit code %d\n%s%s", name, code, out, stderr)
+		}
+	}
+}
