@@ -29,14 +29,19 @@ import (
 // Source is a file of packets that are read one after another: a capture, a case, or
 // packets as text.
 type Source struct {
-	Name string // of the file; "-" for the standard input
+	Name string // of the file; Stdin for the standard input
 	Kind Kind
 	Read int // packets read so far
 
 	file io.Closer
-	size int64         // of the file; 0 if unknown
-	pcap *pcap.Reader  // set for a capture
-	text []pcap.Packet // for a case or packets as text: those not read yet
+	live bool           // it may grow while it is read
+	size int64          // of the file; 0 if unknown
+	next func() reading // reads pcap
+	last reading        // the latest
+	ends bool           // where the file is cut
+	cut  error          // where it is cut, if it ended there
+	pcap *pcap.Reader   // set for a capture
+	text []pcap.Packet  // for a case or packets as text: those not read yet
 
 	notes []string // about packets as text
 }
@@ -87,6 +92,7 @@ type File struct {
 	f        io.ReadCloser
 	r        *bufio.Reader
 	size     int64           // 0 if unknown
+	live     bool            // the standard input, a pipe or a device
 	programs []*decompressor // that r reads from
 }
 
@@ -96,8 +102,10 @@ const bufferLen = 1 << 16
 // OpenFile opens a file and detects its kind. The name "-" stands for stdin. The caller
 // closes the File.
 func OpenFile(name string, stdin io.Reader) (*File, error) {
-	f := &File{Name: name, f: io.NopCloser(stdin)}
-	if name != "-" {
+	f := &File{Name: name, f: io.NopCloser(stdin), live: name == "-"}
+	if name == "-" {
+		f.Name = Stdin
+	} else {
 		file, err := os.Open(name)
 		if err != nil {
 			return nil, err
@@ -107,16 +115,22 @@ func OpenFile(name string, stdin io.Reader) (*File, error) {
 			return nil, fmt.Errorf("%s: is a directory", name)
 		} else if err == nil && info.Mode().IsRegular() {
 			f.size = info.Size()
+		} else {
+			f.live = true
 		}
 		f.f = file
 	}
 	f.r = bufio.NewReaderSize(f.f, bufferLen)
 	if err := f.detect(); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", f.Name, err)
 	}
 	return f, nil
 }
+
+// Stdin is what the standard input, whose name is "-" on the command line, is called in
+// reports.
+const Stdin = "standard input"
 
 // detect removes compression, and detects the kind of the file. Of a capture it waits for
 // no more than the first 4 bytes, because the others may come much later.
@@ -241,12 +255,13 @@ func Of(name string, packets []pcap.Packet) *Source {
 // Packets returns the packets of the file. The Source takes over the file: closing the
 // Source closes it.
 func (f *File) Packets() (*Source, error) {
-	in := &Source{Name: f.Name, Kind: f.Kind, file: f, size: f.size}
+	in := &Source{Name: f.Name, Kind: f.Kind, file: f, size: f.size, live: f.live}
 	var err error
 	if f.Kind == Capture {
 		if in.pcap, err = pcap.NewReader(f.r); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.Name, err)
 		}
+		in.next = in.read
 		return in, nil
 	}
 	if f.Kind == Text {
@@ -339,15 +354,81 @@ func (in *Source) readCase(text []byte) error {
 	return nil
 }
 
+// reading is what reading a packet of a capture gave, and how far the file was read then.
+type reading struct {
+	p       pcap.Packet
+	err     error
+	offset  int64
+	skipped []pcap.Skipped
+	left    int
+	cuts    pcap.Cuts
+}
+
+// read reads a packet of a capture.
+func (in *Source) read() reading {
+	p, err := in.pcap.Next()
+	first, n := in.pcap.Skipped()
+	return reading{p, err, in.pcap.Offset(), first, n, in.pcap.Cuts()}
+}
+
+// EndAtCut makes Next return io.EOF where the file ends inside a record: the packets before
+// it are whole, as in a capture that stopped there. Notes says so.
+func (in *Source) EndAtCut() { in.ends = true }
+
+// Live reports whether more packets may still come: from the standard input, a pipe or a
+// device. Such a source can be read only once.
+func (in *Source) Live() bool { return in.live }
+
+// EndWith makes Next return io.EOF once ctx has ended, also while it waits for a packet, if
+// the source is a live capture. It reports whether it is one.
+func (in *Source) EndWith(ctx context.Context) bool {
+	if !in.live || in.pcap == nil {
+		return false
+	}
+	reads := make(chan reading)
+	go func() {
+		for {
+			r := in.read()
+			select {
+			case reads <- r:
+			case <-ctx.Done():
+				return
+			}
+			if r.err != nil {
+				return
+			}
+		}
+	}()
+	in.next = func() reading {
+		if in.last.err != nil {
+			return in.last
+		}
+		if ctx.Err() == nil {
+			select {
+			case r := <-reads:
+				return r
+			case <-ctx.Done():
+			}
+		}
+		r := in.last
+		r.p, r.err = pcap.Packet{}, io.EOF
+		return r
+	}
+	return true
+}
+
 // Next returns the next packet, or io.EOF at the end. The caller owns the packet.
 func (in *Source) Next() (pcap.Packet, error) {
 	if in.pcap != nil {
-		p, err := in.pcap.Next()
-		if err != nil && !errors.Is(err, io.EOF) {
-			return p, fmt.Errorf("%s: %w", in.Name, err)
-		}
-		if err == nil {
+		in.last = in.next()
+		p, err := in.last.p, in.last.err
+		switch {
+		case err == nil:
 			in.Read++
+		case in.ends && errors.Is(err, pcap.ErrCut):
+			in.cut, err = err, io.EOF
+		case !errors.Is(err, io.EOF):
+			err = fmt.Errorf("%s: %w", in.Name, err)
 		}
 		return p, err
 	}
@@ -367,7 +448,15 @@ func (in *Source) Notes() []string {
 		return in.notes
 	}
 	var list []string
-	first, n := in.pcap.Skipped()
+	if in.cut != nil {
+		list = append(list, fmt.Sprintf("the file is cut, inside its last record: %v; its writer was killed, or the file was copied while it grew. The %s before that count as the whole capture", in.cut, record.Count(in.Read, "packet")))
+	}
+	first, n := in.last.skipped, in.last.left
+	if c := in.last.cuts; c.N > 0 {
+		first = slices.DeleteFunc(slices.Clone(first), func(s pcap.Skipped) bool { return cutShort.MatchString(s.Why) })
+		n -= c.N
+		list = append(list, cutNote(c))
+	}
 	for len(first) > 0 {
 		why := first[0].Why
 		of := slices.DeleteFunc(slices.Clone(first), func(s pcap.Skipped) bool { return s.Why != why })
@@ -384,13 +473,28 @@ func (in *Source) Notes() []string {
 	return list
 }
 
+// cutShort matches why a record of which the capture has some bytes was left out.
+var cutShort = regexp.MustCompile(`^cut by the capture to [1-9]`)
+
+// cutNote returns the line about records that the capture cut.
+func cutNote(c pcap.Cuts) string {
+	const again = "take it again with tcpdump -s 0"
+	length := fmt.Sprint(c.Most)
+	if c.Least < c.Most {
+		length = fmt.Sprintf("%d to %d", c.Least, c.Most)
+	}
+	if c.N == 1 {
+		return fmt.Sprintf("record %d left out: cut by the capture to %s bytes (snap length): %s", c.First, length, again)
+	}
+	return fmt.Sprintf("records %d-%d left out (%d of them): cut by the capture to %s bytes (snap length): %s", c.First, c.Last, c.N, length, again)
+}
+
+// Cuts returns the records so far of which the capture has only the first bytes.
+func (in *Source) Cuts() pcap.Cuts { return in.last.cuts }
+
 // Left returns how many records of the file were left out so far.
 func (in *Source) Left() int {
-	if in.pcap == nil {
-		return 0
-	}
-	_, n := in.pcap.Skipped()
-	return n
+	return in.last.left
 }
 
 // NG reports whether the packets come from a file that has room for comments: a
@@ -428,10 +532,7 @@ func (p *Progress) Step(ctx context.Context, found int) error {
 	}
 	p.printed = time.Now()
 	for _, in := range p.inputs {
-		var at int64
-		if in.pcap != nil {
-			at = in.pcap.Offset()
-		}
+		at := in.last.offset
 		of := ""
 		if in.size > 0 {
 			of = fmt.Sprintf(" of %d", in.size>>20)

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"regexp"
 	"strings"
 
 	"tunproof/fuzz/internal/process"
@@ -144,7 +145,11 @@ func (p *decompressor) Read(b []byte) (int, error) {
 	p.ended, p.err = true, err
 	if failed := p.cmd.Wait(); failed != nil {
 		p.err = failed
-		if line, _, _ := strings.Cut(strings.TrimSpace(p.says.String()), "\n"); line != "" {
+		line, _, _ := strings.Cut(strings.TrimSpace(p.says.String()), "\n")
+		switch {
+		case unfinished.MatchString(line):
+			p.err = fmt.Errorf("%w: %s", io.ErrUnexpectedEOF, line)
+		case line != "":
 			p.err = fmt.Errorf("%w: %s", failed, line)
 		}
 	} else if unread := <-p.fed; unread != nil {
@@ -152,6 +157,9 @@ func (p *decompressor) Read(b []byte) (int, error) {
 	}
 	return n, p.err
 }
+
+// unfinished matches what xz, zstd and lz4 say of data without an end.
+var unfinished = regexp.MustCompile(`(?i)unexpected end of input|premature end|unfinished stream`)
 
 // end kills the program if it still runs.
 func (p *decompressor) end() {

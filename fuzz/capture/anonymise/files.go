@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"tunproof/fuzz/capture"
 	"tunproof/fuzz/capture/compare"
@@ -252,14 +253,15 @@ func (a *Anonymiser) file(ctx context.Context, stdin io.Reader, progress io.Writ
 		err = buffered.Flush()
 	}
 	for _, note := range in.Notes() {
-		w.report += fmt.Sprintf("%s: %s\n", name, note)
+		w.report += fmt.Sprintf("%s: %s\n", in.Name, note)
 	}
 	w.report += fmt.Sprintf("%s: %s\n", to, record.Count(w.packets, "packet"))
 	return w, err
 }
 
 // copy writes the copy of one capture and counts its packets. For a record that was left
-// out it writes one without a packet, so that the packets keep their numbers.
+// out it writes one without a packet, so that the packets keep their numbers. One that the
+// capture cut is cut in the copy too, so that no packet is called lost that may be there.
 func (a *Anonymiser) copy(ctx context.Context, in *capture.Source, to, progress io.Writer, packets *int) error {
 	format := pcap.Classic
 	if in.NG() {
@@ -270,17 +272,30 @@ func (a *Anonymiser) copy(ctx context.Context, in *capture.Source, to, progress 
 		return err
 	}
 	a.Begin()
+	in.EndAtCut()
 	tell := capture.NewProgress(progress, "anonymise", in)
+	var last time.Time
+	cut := 0 // of the records that the capture cut, those that were written
 	for number := 1; ; number++ {
 		if number == 1 && ctx.Err() != nil {
 			return capture.ErrInterrupted
 		}
 		p, err := in.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
+		ended := errors.Is(err, io.EOF)
+		if err != nil && !ended {
 			return err
+		}
+		if !ended {
+			last = p.Time
+		}
+		for c := in.Cuts(); cut < c.N; cut++ {
+			if err := w.WriteCut(last, c.Least); err != nil {
+				return err
+			}
+			number++
+		}
+		if ended {
+			return nil
 		}
 		for ; number < p.Number; number++ {
 			if err := w.WriteLeftOut(p.Time); err != nil {

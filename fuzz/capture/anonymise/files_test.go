@@ -43,7 +43,7 @@ func TestNothingHalf(t *testing.T) {
 	in := func(name string) string { return filepath.Join(dir, name) }
 	whole := fileOf(t, in("good.pcap"), 3)
 	fileOf(t, in("long.pcap"), 1000)
-	for name, text := range map[string]string{"short.pcap": string(whole[:len(whole)-1]), "empty.pcap": "", "text.txt": "what is this",
+	for name, text := range map[string]string{"damaged.pcap": string(whole[:32]) + "\xff\xff\xff\x7f" + string(whole[36:]), "empty.pcap": "", "text.txt": "what is this",
 		"vnet.txt": "# vnet flags=x\n450000140000000040010000c0000201c0000202\n", "other.pcap": string(whole[:20]) + "\x07\x00\x00\x00" + string(whole[24:])} {
 		if err := os.WriteFile(in(name), []byte(text), 0o666); err != nil {
 			t.Fatal(err)
@@ -60,8 +60,8 @@ func TestNothingHalf(t *testing.T) {
 		in   []string
 		want string
 	}{
-		{"cut short", t.Context(), anonymiser(t, 0), []string{in("good.pcap"), in("short.pcap")}, "short.pcap: offset "},
-		{"the first of two", t.Context(), anonymiser(t, 0), []string{in("short.pcap"), in("good.pcap")}, "short.pcap: offset "},
+		{"damaged", t.Context(), anonymiser(t, 0), []string{in("good.pcap"), in("damaged.pcap")}, "damaged.pcap: offset "},
+		{"the first of two", t.Context(), anonymiser(t, 0), []string{in("damaged.pcap"), in("good.pcap")}, "damaged.pcap: offset "},
 		{"missing", t.Context(), anonymiser(t, 0), []string{in("good.pcap"), in("missing.pcap")}, "missing.pcap"},
 		{"empty", t.Context(), anonymiser(t, 0), []string{in("good.pcap"), in("empty.pcap")}, "empty.pcap: "},
 		{"no packets", t.Context(), anonymiser(t, 0), []string{in("good.pcap"), in("text.txt")}, "text.txt: "},
@@ -139,7 +139,7 @@ func TestNumbers(t *testing.T) {
 	name := filepath.Join(dir, "in.pcap")
 	b := fileOf(t, name, 5)
 	size := (len(b) - 24) / 5
-	for _, cut := range []int{0, 2, 3} { // their captured length is below that on the wire
+	for _, cut := range []int{0, 2, 4} { // their captured length is below that on the wire
 		b[24+cut*size+12]++
 	}
 	if err := os.WriteFile(name, b, 0o666); err != nil {
@@ -161,12 +161,15 @@ func TestNumbers(t *testing.T) {
 	if err != nil || len(is) != len(was) || len(skippedNow) != len(skipped) {
 		t.Fatalf("%d packets, %d left out, want %d, %d: %v", len(is), len(skippedNow), len(was), len(skipped), err)
 	}
+	if last := skippedNow[len(skippedNow)-1].Why; !strings.HasPrefix(last, "cut by the capture to 50 of ") {
+		t.Errorf("a record that was cut is %q in the copy", last)
+	}
 	for i, p := range is {
 		if p.Number != was[i].Number || !p.Time.Equal(was[i].Time) {
 			t.Errorf("packet %d at %v was packet %d at %v", p.Number, p.Time, was[i].Number, was[i].Time)
 		}
 	}
-	if want := "records 1-4 left out (3 times)"; !strings.Contains(out.String(), want) {
+	if want := "records 1-5 left out (3 of them)"; !strings.Contains(out.String(), want) {
 		t.Errorf("it does not say %q: %s", want, &out)
 	}
 }

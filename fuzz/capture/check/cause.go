@@ -170,6 +170,7 @@ func (p *judged) l4Causes(f *flow, c packet.Sum) string {
 	p.spanCauses(&e, c, all)
 	p.fieldCauses(&e, f, c, all)
 	offByOne(&e, c.Want)
+	p.runCauses(&e, &f.run, all)
 	p.addressCauses(&e, &f.off[1], all, minus(^c.Got, c.Sum))
 	p.portCauses(&e, all)
 	return e.text()
@@ -353,6 +354,30 @@ func (p *judged) fieldCauses(e *explainer, f *flow, c packet.Sum, all int) {
 	}
 	if l.l4Right != c.Want && l.l4Sum != 0 {
 		e.value(l.l4Sum, fmt.Sprintf("it is packet %d's checksum", l.number))
+	}
+}
+
+// runCauses adds the sequence numbers of earlier segments, if nothing else fits: a superpacket
+// was cut, and the checksum computed before the sequence number was written. If the segment
+// itself was not captured, the length of the others shows where it began.
+func (p *judged) runCauses(e *explainer, r *run, all int) {
+	if len(e.fits) > 0 || p.Proto != 6 || !r.follows(p) {
+		return
+	}
+	seq := p.u32(p.L4Off + 4)
+	with := func(earlier uint32, text string) {
+		old := binary.BigEndian.AppendUint32(nil, earlier)
+		e.sum(all-words(p.b[p.L4Off+4:p.L4Off+8])+words(old), text)
+	}
+	for i := range r.numbers {
+		back := len(r.numbers) - i
+		with(seq-uint32(back*r.size), fmt.Sprintf("the sequence number was packet %d's when it was computed", r.numbers[i]))
+	}
+	if r.size < fullSize || len(e.fits) > 0 {
+		return
+	}
+	for back := len(r.numbers) + 1; back <= mostRun; back++ {
+		with(seq-uint32(back*r.size), fmt.Sprintf("the sequence number was %d segments of %d bytes lower when it was computed", back, r.size))
 	}
 }
 

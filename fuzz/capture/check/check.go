@@ -203,6 +203,7 @@ func (c *Checker) Packet(in pcap.Packet) error {
 		}
 	}
 	f.last.remember(p)
+	f.run.remember(p)
 	c.seen.remember(p)
 	return nil
 }

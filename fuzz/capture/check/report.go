@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"tunproof/fuzz/capture"
-	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/record"
 )
 
@@ -27,6 +26,7 @@ type Report struct {
 
 	total  int
 	folded []*group
+	cut    int  // records that the capture cut
 	more   int  // findings that are not in folded
 	live   bool // the findings were printed as they came
 }
@@ -34,8 +34,9 @@ type Report struct {
 // group is a finding, with all others of its kind, field and cause.
 type group struct {
 	Finding
-	last, count int
-	differ      bool // in values
+	count  int
+	runs   []capture.Run // their packets
+	differ bool          // in values
 }
 
 // String returns the first of the findings, with the packets of all.
@@ -43,7 +44,11 @@ func (f *group) String() string {
 	if f.count == 1 {
 		return f.Finding.String()
 	}
-	text := fmt.Sprintf("packets %d-%d (%d times): %s", f.Packet, f.last, f.count, f.about())
+	packets := "packets"
+	if len(f.runs) == 1 && f.runs[0][0] == f.runs[0][1] {
+		packets = "packet"
+	}
+	text := fmt.Sprintf("%s %s (%d times): %s", packets, capture.RunsText(f.runs), f.count, f.about())
 	if f.differ {
 		text += fmt.Sprintf(", with the values of packet %d", f.Packet)
 	}
@@ -52,6 +57,10 @@ func (f *group) String() string {
 
 // values matches what differs between findings with one cause.
 var values = regexp.MustCompile(`off by [0-9a-f]{4}|[0-9a-f:.]*[0-9][0-9a-f:.]*`)
+
+// unknown matches what is said of a checksum without a known cause. Only those that are off
+// by as much may have one cause.
+var unknown = regexp.MustCompile(`^off by [0-9a-f]{4}$`)
 
 // groups folds findings: at most most of each kind.
 type groups struct {
@@ -65,8 +74,11 @@ type groups struct {
 // add takes a finding.
 func (d *groups) add(f Finding) {
 	key := f.Name + " " + f.Field + " " + values.ReplaceAllString(f.Text, "")
+	if unknown.MatchString(f.Text) {
+		key += f.Text
+	}
 	if first := d.by[key]; first != nil {
-		first.last, first.count = max(first.last, f.Packet), first.count+1
+		first.runs, first.count = capture.AddRun(first.runs, f.Packet), first.count+1
 		first.differ = first.differ || f.Got != first.Got || f.Want != first.Want || f.Text != first.Text
 		if f.Packet < first.Packet {
 			first.Finding = f
@@ -78,7 +90,7 @@ func (d *groups) add(f Finding) {
 		return
 	}
 	d.kinds[f.Name]++
-	d.by[key] = &group{Finding: f, last: f.Packet, count: 1}
+	d.by[key] = &group{Finding: f, runs: []capture.Run{{f.Packet, f.Packet}}, count: 1}
 	d.list = append(d.list, d.by[key])
 }
 
@@ -111,14 +123,13 @@ func File(ctx context.Context, progress io.Writer, in *capture.Source, o Options
 			fmt.Fprintln(o.Live, f)
 		}
 	})
-	next := in.Next
 	if o.Live != nil {
-		next = nextOrEnd(ctx, in)
+		in.EndWith(ctx)
 	}
 	progressed := capture.NewProgress(progress, "check", in)
 	err := func() error {
 		for {
-			p, err := next()
+			p, err := in.Next()
 			if errors.Is(err, io.EOF) {
 				c.Finish()
 				return nil
@@ -142,37 +153,10 @@ func File(ctx context.Context, progress io.Writer, in *capture.Source, o Options
 		total: found.Total(), folded: folded.list, more: folded.more, live: o.Live != nil,
 		Record: record.New("check", "wire", string(in.Kind), "rules", c.Seen.Packets, "packets", start)}
 	found.Judge(&r.Record, err)
+	if r.cut = in.Cuts().N; r.MostCut() && err == nil && r.total == 0 {
+		r.Record.Result, r.Record.Detail = record.NotRun, "most records were cut by the capture"
+	}
 	return r, err
-}
-
-// nextOrEnd returns a function like in.Next that returns io.EOF if ctx ends while it waits.
-func nextOrEnd(ctx context.Context, in *capture.Source) func() (pcap.Packet, error) {
-	type read struct {
-		p   pcap.Packet
-		err error
-	}
-	reads := make(chan read)
-	go func() {
-		for {
-			p, err := in.Next()
-			select {
-			case reads <- read{p, err}:
-			case <-ctx.Done():
-				return
-			}
-			if err != nil {
-				return
-			}
-		}
-	}()
-	return func() (pcap.Packet, error) {
-		select {
-		case r := <-reads:
-			return r.p, r.err
-		case <-ctx.Done():
-			return pcap.Packet{}, io.EOF
-		}
-	}
 }
 
 // notes returns what people should know of the packets besides the findings.
@@ -273,6 +257,13 @@ func (r *Report) summary(w io.Writer) {
 // Verdict returns the verdict, with what it is about.
 func (r *Report) Verdict() string {
 	packets, findings := record.Count(r.Seen.Packets, "packet"), record.Count(r.total, "finding")
+	if r.MostCut() {
+		cut := fmt.Sprintf("%s not judged: cut by the capture (snap length)", record.Count(r.cut, "record"))
+		if r.total == 0 {
+			return fmt.Sprintf("no verdict: %s; nothing found in the other %s", cut, packets)
+		}
+		packets += "; " + cut
+	}
 	switch {
 	case r.total == 0 && r.Record.Result == record.NotRun:
 		return "stopped: nothing found in " + packets
@@ -285,6 +276,9 @@ func (r *Report) Verdict() string {
 	}
 	return "VIOLATED: " + findings + " in " + packets
 }
+
+// MostCut reports whether more records were cut by the capture than were judged.
+func (r *Report) MostCut() bool { return r.cut > r.Seen.Packets }
 
 // Suspect reports whether there are findings and none of them is certain.
 func (r *Report) Suspect() bool {

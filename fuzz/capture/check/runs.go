@@ -34,6 +34,38 @@ type flow struct {
 	full        int        // segments in a row with one size
 	missing     []gap      // in runs of full segments
 	sizes       []int      // the latest different payload lengths of its segments
+	run         run        // the latest segments in a row
+}
+
+// run is segments of one length that follow each other, as those of superpackets do.
+type run struct {
+	numbers   []int // of their packets, the latest mostRun
+	size      int   // of their payload
+	next, ack uint32
+}
+
+// mostRun is how many segments of a run are remembered: more than most superpackets have.
+const mostRun = 64
+
+// follows reports whether a TCP segment goes on where the run ends. The last one may be
+// shorter than the others.
+func (r *run) follows(p *judged) bool {
+	n := p.end - p.PayloadOff
+	return len(r.numbers) > 0 && n > 0 && n <= r.size && p.u32(p.L4Off+4) == r.next && p.u32(p.L4Off+8) == r.ack
+}
+
+// remember adds a TCP segment to the run, or starts another one with it. An empty segment
+// is part of none.
+func (r *run) remember(p *judged) {
+	n := p.end - p.PayloadOff
+	if p.Proto != 6 || p.PayloadOff == 0 || p.Fragment || n == 0 {
+		return
+	}
+	if !r.follows(p) || n != r.size {
+		*r = run{size: n, ack: p.u32(p.L4Off + 8)}
+	}
+	r.numbers = append(r.numbers[max(0, len(r.numbers)-mostRun+1):], p.n)
+	r.next = p.u32(p.L4Off+4) + uint32(n)
 }
 
 // offBy is by how much a checksum that nothing explains was off, and the number of its

@@ -110,7 +110,7 @@ func (c *clock) apart() time.Duration {
 		}
 	}
 	differences := c.common(times[0], slices.Values(c.ahead[1]), 1)
-	for side := 0; side < 2 && differences == nil && c.in[1-side].Name != "-"; side++ {
+	for side := 0; side < 2 && differences == nil && !c.in[1-side].Live(); side++ {
 		differences = c.common(times[side], c.again(1-side), 1-side)
 	}
 	if differences != nil {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"tunproof/fuzz/capture"
 	"tunproof/fuzz/packet"
 	"tunproof/fuzz/record"
 )
@@ -33,6 +34,7 @@ type Finding struct {
 	Runs     [2][]Run            `json:"runs"`            // the numbers of their packets, before and after
 	Bytes    int                 `json:"bytes,omitempty"` // of all that is lost or extra
 	Fields   []packet.Difference `json:"fields,omitempty"`
+	Sums     map[string]string   `json:"sums,omitempty"` // what is said of the checksums among the fields
 	Rule     string              `json:"rule"`
 	Text     string              `json:"text,omitempty"`
 	Packet   string              `json:"packet,omitempty"` // the lost or extra packet in words
@@ -42,9 +44,12 @@ type Finding struct {
 	at   int  // which packet of its flow it is; 0 if it has no place there
 	of   int  // the number of segments of its superpacket, 0 if it was not cut
 	part bool // only some of its bytes
+	flaw bool // of a superpacket whose segments came through
 	// hop reports whether a hop between the captures can have made the change: it is in
 	// fields that hops change, and the checksums are as right as before.
-	hop bool
+	hop     bool
+	spoiled []string // the checksums that were right and are wrong
+	outcome string   // of a change: what those have in common that are reported alike
 }
 
 // FieldNames returns the names of the fields that changed.
@@ -66,7 +71,7 @@ func (f Finding) String() string {
 		}
 		place := fmt.Sprint(name, " ", f.Packets[side])
 		if r := f.Runs[side]; len(r) > 1 || len(r) == 1 && r[0][0] < r[0][1] {
-			place = name + " " + runsText(f.Runs[side])
+			place = name + " " + capture.RunsText(f.Runs[side])
 		} else if f.Segments[side] > 0 {
 			place += fmt.Sprint(" segment ", f.Segments[side])
 		}
@@ -82,13 +87,25 @@ func (f Finding) String() string {
 			s += ", " + record.Count(f.Bytes, "byte")
 		}
 	}
-	for _, text := range []string{f.Text, f.Packet} {
+	text := f.Text
+	if f.What == Duplicated && f.Count > 1 && text != "" {
+		text = "for example " + text
+	}
+	for _, text := range []string{text, f.Packet} {
 		if text != "" {
 			s += ": " + text
 		}
 	}
 	for _, d := range f.Fields {
-		s += fmt.Sprintf("\n  %s (offset %d): %s, was %s", d.Field, d.Off, d.GotText, d.WantText)
+		s += fmt.Sprintf("\n  %s (offset %d): %s", d.Field, d.Off, d.GotText)
+		switch sum := f.Sums[d.Field]; {
+		case sum == "":
+			s += ", was " + d.WantText
+		case !strings.HasPrefix(sum, "should"):
+			s += fmt.Sprintf(" (%s), was %s", sum, d.WantText)
+		default:
+			s += fmt.Sprintf(", was %s, which %s", d.WantText, sum)
+		}
 	}
 	return s + " [" + f.Rule + "]"
 }
@@ -134,10 +151,47 @@ func blame(u, w *unit, fields []packet.Difference) (rule, text string) {
 			return "S3.extension", "the extension headers are not counted"
 		}
 		if rule := ruleOf(d); rule != "" && (len(fields) == 1 || d.Field != "ip.checksum" && d.Field != "tcp.checksum" && d.Field != "udp.checksum" && d.Field != "length") {
-			return rule, shortened(u, w)
+			return rule, andAlso(shortened(u, w), received(u, w, fields))
 		}
 	}
-	return "P2", shortened(u, w)
+	return "P2", andAlso(shortened(u, w), received(u, w, fields))
+}
+
+// andAlso returns two texts as one; either may be "".
+func andAlso(a, b string) string {
+	if a != "" && b != "" {
+		a += "; "
+	}
+	return a + b
+}
+
+// received returns what a receiver sees of a payload that changed: whether the checksum
+// betrays it. It is "" if the payload did not change, or the checksum was wrong before.
+func received(u, w *unit, fields []packet.Difference) string {
+	if !slices.ContainsFunc(fields, func(d packet.Difference) bool {
+		return d.Field == "payload" || d.Field == "length" && packet.WellFormed(w.b)
+	}) {
+		return ""
+	}
+	was, is := packet.Checksum(u.b), packet.Checksum(w.b)
+	kept := !slices.ContainsFunc(fields, func(d packet.Difference) bool { return d.Field == l4Field(w) })
+	switch {
+	case is == packet.Absent:
+		return "there is no checksum: the receiver takes it"
+	case was != packet.Right:
+		return ""
+	case w.partial():
+		return "the checksum is partial, and whatever completes it covers the change: the receiver takes it"
+	case is == packet.Wrong && kept:
+		return "the checksum was kept: the receiver drops it"
+	case is == packet.Wrong:
+		return "the checksum was changed, and is wrong: the receiver drops it"
+	case is == packet.Right && kept:
+		return "the checksum was kept, and is right even so: the receiver takes it"
+	case is == packet.Right:
+		return "the checksum was computed again and is right: the receiver takes it"
+	}
+	return ""
 }
 
 // shortened returns how much of the payload's end is missing, or "" if the payload

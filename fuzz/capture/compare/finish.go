@@ -4,6 +4,7 @@ package compare
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -241,7 +242,11 @@ func (m *Matcher) missing(u *unit) Finding {
 	}
 	if was {
 		n, _ := spot(copy[u.side])
-		f.Text = fmt.Sprintf("packet %d of the same capture is a copy of it", n)
+		f.Text = fmt.Sprintf("it is a copy of %s %d, which came through", [...]string{"before", "after"}[u.side], n)
+		if u.side == After {
+			first, _ := spot(copy[Before])
+			f.Text = fmt.Sprintf("before %d came twice: after %d and after %d", first, n, u.number)
+		}
 	}
 	if is {
 		f.Text += ", changed in the same way"
@@ -286,12 +291,44 @@ func (m *Matcher) changed(u, w *unit) Finding {
 	if u.flow == w.flow && len(u.payload()) > 0 && bytes.Equal(u.payload(), w.payload()) {
 		m.bothSides(u, w) // surely the same
 	}
-	f := Finding{What: Changed, Packets: [2]int{u.number, w.number}, Segments: [2]int{u.segment, w.segment}, Fields: m.differences(u.b, w.b), Data: [2][]byte{u.b, w.b}, flow: u.flow.key}
-	f.Rule, f.Text = blame(u, w, f.Fields)
-	f.hop = byHop(u, w, f.Fields)
-	if text := m.inFile(u, w, f.Fields); text != "" {
-		f.Text = text
-	}
+	f := m.change(u, w, m.differences(u.b, w.b))
 	m.altered.Put(w.hash, altered{[2]int64{u.place(), w.place()}, f.Text})
 	return f
+}
+
+// change returns the finding of two units that differ in some fields.
+func (m *Matcher) change(u, w *unit, fields []packet.Difference) Finding {
+	bad := spoiled(u, w)
+	if len(m.cfg.Ignore) > 0 { // which may have left out one of these
+		fields = withKept(u, w, fields, bad)
+	}
+	f := Finding{What: Changed, Packets: [2]int{u.number, w.number}, Segments: [2]int{u.segment, w.segment}, Fields: fields, Data: [2][]byte{u.b, w.b},
+		flow: u.flow.key, spoiled: bad, outcome: outcome(u, w, fields)}
+	f.Rule, f.Text = blame(u, w, fields)
+	f.hop = byHop(u, w, fields)
+	sums, text := m.tellSums(u, w, fields)
+	f.Sums, f.Text = sums, cmp.Or(text, f.Text)
+	if f.Text == "" && slices.Contains(bad, "ip.checksum") && !slices.Contains(f.FieldNames(), "ip.checksum") {
+		f.Text = "the checksum of the header was kept, and is wrong for the new one"
+	}
+	return f
+}
+
+// longestLink is more bytes than most headers of a link have.
+const longestLink = 32
+
+// snapped returns of how many packets a finding says that they are lost or extra, if their
+// counterparts may be among the records that the other capture cut: they are as long as
+// those, or have payload that may be in a superpacket.
+func (m *Matcher) snapped(f Finding) int {
+	side := slices.Index([]string{Lost, Extra}, f.What)
+	if side < 0 || m.cuts[1-side].N == 0 {
+		return 0
+	}
+	b := f.Data[side]
+	h := packet.Parse(b)
+	if b != nil && len(b)+longestLink < m.cuts[1-side].Least && (h.PayloadOff == 0 || h.PayloadOff == len(b)) {
+		return 0
+	}
+	return max(1, f.Count)
 }

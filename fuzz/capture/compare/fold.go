@@ -8,27 +8,27 @@ import (
 	"slices"
 	"strings"
 
+	"tunproof/fuzz/capture"
 	"tunproof/fuzz/packet"
 )
 
 // Run is consecutive packets of a capture, from the first to the last number.
-type Run [2]int
+type Run = capture.Run
 
 const (
-	maxRuns   = 100  // runs of a finding that are kept
-	shownRuns = 10   // of these, those that are shown
 	maxKinds  = 1000 // kinds of findings that are counted
 	maxSupers = 1 << 16
 )
 
 // folder collects findings. Those that differ only in their packets and in the values of the
-// same fields are one.
+// same fields are one, if their checksums are as right and the TTL changed by as much.
 type folder struct {
 	most  int // findings to keep
 	list  []*Finding
 	alike map[string]*Finding
 	what  map[string]int // the number of findings, by what happened
 	more  int            // findings that were not kept
+	flaws int            // those of superpackets whose segments came through
 	kinds []Kind
 	hops  map[string]int // changes that a hop can have made, by their fields
 	loss  loss
@@ -54,12 +54,18 @@ func (c *folder) add(f Finding) {
 	if f.hop && len(c.hops) < maxKinds {
 		c.hops[names]++
 	}
-	if f.What == Lost {
+	switch {
+	case f.What == Lost:
 		c.loss.add(f)
+	case f.flaw:
+		c.flaws++
 	}
 	name := f.What
-	if names != "" {
-		name += ": " + strings.ReplaceAll(names, ",", ", ")
+	for i, field := range f.FieldNames() {
+		name += [...]string{": ", ", "}[min(i, 1)] + field
+		if slices.Contains(f.spoiled, field) {
+			name += " (wrong)"
+		}
 	}
 	i := slices.IndexFunc(c.kinds, func(k Kind) bool { return k.Name == name && k.Rule == f.Rule })
 	switch {
@@ -71,7 +77,7 @@ func (c *folder) add(f Finding) {
 	key := fmt.Sprint(name, f.Rule)
 	switch f.What {
 	case Changed:
-		key += f.Text
+		key += f.Text + f.outcome
 	case Duplicated:
 		key += fmt.Sprint(f.flow)
 	default:
@@ -92,55 +98,14 @@ func (c *folder) add(f Finding) {
 	}
 	for side, n := range f.Packets {
 		if n > 0 {
-			g.Runs[side] = addRun(g.Runs[side], n)
+			g.Runs[side] = capture.AddRun(g.Runs[side], n)
 		}
 		for _, r := range runs[side] {
 			for n := r[0]; n <= r[1]; n++ {
-				g.Runs[side] = addRun(g.Runs[side], n)
+				g.Runs[side] = capture.AddRun(g.Runs[side], n)
 			}
 		}
 	}
-}
-
-// addRun adds the number of a packet to runs, which are in order.
-func addRun(runs []Run, n int) []Run {
-	at := len(runs)
-	for at > 0 && runs[at-1][0] > n {
-		at--
-	}
-	switch {
-	case at > 0 && n <= runs[at-1][1]:
-		return runs
-	case at > 0 && n == runs[at-1][1]+1:
-		runs[at-1][1] = n
-		if at < len(runs) && runs[at][0] == n+1 {
-			runs[at-1][1] = runs[at][1]
-			return slices.Delete(runs, at, at+1)
-		}
-		return runs
-	case at < len(runs) && runs[at][0] == n+1:
-		runs[at][0] = n
-		return runs
-	case len(runs) >= maxRuns:
-		return runs
-	}
-	return slices.Insert(runs, at, Run{n, n})
-}
-
-// runsText returns runs as text: "1-80, 90".
-func runsText(runs []Run) string {
-	var s []string
-	for i, r := range runs {
-		switch {
-		case i == shownRuns:
-			return strings.Join(s, ", ") + " and others"
-		case r[0] == r[1]:
-			s = append(s, fmt.Sprint(r[0]))
-		default:
-			s = append(s, fmt.Sprintf("%d-%d", r[0], r[1]))
-		}
-	}
-	return strings.Join(s, ", ")
 }
 
 // findings returns the findings in the order of their first packets.

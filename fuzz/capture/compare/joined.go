@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"tunproof/fuzz/capture"
 	"tunproof/fuzz/packet"
 	"tunproof/model"
 )
@@ -90,7 +91,7 @@ func (m *Matcher) emitJoined(u *unit, members []*unit, large bool) {
 	}
 	for _, x := range append([]*unit{u}, members...) {
 		m.pending[x.side].remove(x)
-		f.Runs[x.side] = addRun(f.Runs[x.side], x.number)
+		f.Runs[x.side] = capture.AddRun(f.Runs[x.side], x.number)
 		if f.Packets[x.side] == 0 {
 			f.Packets[x.side], f.Segments[x.side] = x.number, x.segment
 		}

@@ -83,6 +83,7 @@ type Matcher struct {
 	presumed int    // UDP superpackets without a VnetHdr
 	sized    [2]int // superpackets that were cut with Config.Size, and with another size
 	nat      translations
+	cuts     [2]pcap.Cuts // the records so far that each capture cut
 	pace
 
 	settling  bool // units are not given up
@@ -104,6 +105,7 @@ type Summary struct {
 	Cut        [2]int `json:"cut"`        // superpackets that were cut
 	Recut      [2]int `json:"recut"`      // packets whose bytes are in the other capture with other boundaries
 	Outside    [2]int `json:"outside"`    // packets before the first or after the last one found in both captures
+	Snapped    [2]int `json:"snapped"`    // packets whose counterpart may be a record that the other capture cut
 	Unresolved int    `json:"unresolved"` // superpackets whose segment size is unknown
 	AtomicIDs  int    `json:"atomic_ids"` // segments with DF whose ID is not what cutting gives; it has no meaning
 	Whole      int    `json:"whole"`      // superpackets that are in both captures and were not cut
@@ -113,7 +115,14 @@ type Summary struct {
 
 // New returns a Matcher that calls emit for each finding.
 func New(cfg Config, emit func(Finding)) *Matcher {
-	m := &Matcher{cfg: cfg, emit: emit, seed: maphash.MakeSeed()}
+	m := &Matcher{cfg: cfg, seed: maphash.MakeSeed()}
+	m.emit = func(f Finding) {
+		if n := m.snapped(f); n > 0 {
+			m.Summary.Snapped[max(0, slices.Index([]string{Lost, Extra}, f.What))] += n
+			return
+		}
+		emit(f)
+	}
 	for i := range m.pending {
 		m.pending[i] = pending{byHash: map[uint64][]*unit{}, bySign: map[uint64][]*unit{}}
 	}
@@ -354,7 +363,11 @@ func (m *Matcher) pair(u, w *unit) {
 	if u.side == After {
 		u, w = w, u
 	}
-	m.Summary.Segments++
+	if fields := m.hidden(u, w); fields != nil {
+		m.report(m.change(u, w, fields))
+	} else {
+		m.Summary.Segments++
+	}
 	m.pending[u.side].remove(u)
 	m.pending[w.side].remove(w)
 	m.bothSides(u, w)
@@ -369,7 +382,7 @@ func (m *Matcher) reportFlaw(u, w *unit) {
 		return
 	}
 	if u.of == nil || fmt.Sprint(u.of.flaw) != fmt.Sprint(w.of.flaw) {
-		m.report(Finding{What: Changed, Packets: [2]int{u.number, w.number}, Segments: [2]int{u.segment, 0}, Fields: w.of.flaw, Rule: "C3.header", Text: "the superpacket has wrong headers"})
+		m.report(Finding{What: Changed, Packets: [2]int{u.number, w.number}, Segments: [2]int{u.segment, 0}, Fields: w.of.flaw, Rule: "C3.header", Text: "the superpacket has wrong headers", flaw: true})
 	}
 	w.of.flaw = nil
 }

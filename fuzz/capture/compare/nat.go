@@ -332,42 +332,6 @@ func updated(sum uint16, list []change) uint16 {
 	return ^uint16(model.Sum(parts...))
 }
 
-// inFile replaces the checksums of a finding about w, whose flow was translated, by those
-// that w has in the capture and should have there. It returns what a wrong one looks like.
-func (m *Matcher) inFile(u, w *unit, fields []packet.Difference) (text string) {
-	to, is := m.nat.to[w.flow.key]
-	if !is {
-		return ""
-	}
-	raw := retarget(w.b, w.flow.key, to)
-	_, off := upper(w.b)
-	all := changesOf(w.flow.key, to, off)
-	for i, d := range fields {
-		list := all
-		switch {
-		case d.Field == "ip.checksum":
-			list = slices.DeleteFunc(slices.Clone(all), func(c change) bool { return strings.HasSuffix(c.name, "port") })
-		case d.Field != "tcp.checksum" && d.Field != "udp.checksum":
-			continue
-		}
-		was, got := binary.BigEndian.Uint16(u.b[d.Off:]), binary.BigEndian.Uint16(raw[d.Off:])
-		want := updated(was, list)
-		if d.Field == "udp.checksum" && was == 0 {
-			want, text = 0, "the datagram had no checksum, and it was updated as if it had one"
-		} else if d.Field == "udp.checksum" && got == 0 {
-			text = "the datagram had a checksum, and has none"
-		} else if cause := missedUpdate(was, got, list); cause != "" {
-			text = cause
-		}
-		fields[i].Want, fields[i].Got = binary.BigEndian.AppendUint16(nil, want), binary.BigEndian.AppendUint16(nil, got)
-		fields[i].WantText, fields[i].GotText = fmt.Sprintf("%04x", was), fmt.Sprintf("%04x", got)
-		if want != was {
-			fields[i].WantText = fmt.Sprintf("%04x, which should have become %04x", was, want)
-		}
-	}
-	return text
-}
-
 // missedUpdate returns for which of several changes a checksum was not updated, "" if that
 // does not explain it.
 func missedUpdate(was, got uint16, list []change) string {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"tunproof/fuzz/capture"
 	"tunproof/fuzz/packet"
 	"tunproof/fuzz/scenario"
 )
@@ -22,7 +23,7 @@ func TestRuns(t *testing.T) {
 		set := map[int]bool{}
 		for range r.IntN(30) {
 			n := 1 + r.IntN(40)
-			runs, set[n] = addRun(runs, n), true
+			runs, set[n] = capture.AddRun(runs, n), true
 		}
 		var want []Run
 		for n := 1; n <= 41; n++ {
@@ -38,7 +39,7 @@ func TestRuns(t *testing.T) {
 			t.Fatalf("%v, want %v", runs, want)
 		}
 		var text []string
-		for _, x := range want[:min(len(want), shownRuns)] {
+		for _, x := range want[:min(len(want), capture.ShownRuns)] {
 			if x[0] == x[1] {
 				text = append(text, fmt.Sprint(x[0]))
 			} else {
@@ -46,21 +47,21 @@ func TestRuns(t *testing.T) {
 			}
 		}
 		s := strings.Join(text, ", ")
-		if len(want) > shownRuns {
+		if len(want) > capture.ShownRuns {
 			s += " and others"
 		}
-		if got := runsText(runs); got != s {
+		if got := capture.RunsText(runs); got != s {
 			t.Fatalf("%q, want %q", got, s)
 		}
 	}
 	var runs []Run
-	for n := range 3 * maxRuns {
-		runs = addRun(runs, 2*n)
+	for n := range 3 * capture.MaxRuns {
+		runs = capture.AddRun(runs, 2*n)
 	}
-	if len(runs) != maxRuns || runs[maxRuns-1] != (Run{2*maxRuns - 2, 2*maxRuns - 2}) {
+	if len(runs) != capture.MaxRuns || runs[capture.MaxRuns-1] != (Run{2*capture.MaxRuns - 2, 2*capture.MaxRuns - 2}) {
 		t.Errorf("%d runs, the last %v", len(runs), runs[len(runs)-1])
 	}
-	if runs = addRun(runs, 1); len(runs) != maxRuns-1 || runs[0] != (Run{0, 2}) {
+	if runs = capture.AddRun(runs, 1); len(runs) != capture.MaxRuns-1 || runs[0] != (Run{0, 2}) {
 		t.Errorf("a number between two runs: %d runs, the first %v", len(runs), runs[0])
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tunproof/fuzz/capture"
+	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/packet"
 	"tunproof/fuzz/record"
 )
@@ -34,6 +35,8 @@ type Report struct {
 	loss    loss
 	more    int  // findings that are not in Findings
 	size    int  // Config.Size
+	all     int  // segments before that came through, changed or not, or are lost
+	cut     int  // records that a capture cut, if it has fewer others
 	stopped bool // an error ended the comparison early
 }
 
@@ -50,6 +53,9 @@ const sameChanges = 20 // least changes in the same fields that get a note
 // ports are others in the first, with what they are there. It calls each with each finding.
 func Translations(ctx context.Context, in [2]*capture.Source, each func(Finding)) (map[packet.Flow]packet.Flow, error) {
 	m := New(Config{}, each)
+	for _, i := range in {
+		i.EndAtCut()
+	}
 	c := newClock(in, DefaultAhead, m.cfg.FarBehind())
 	err := m.readAll(ctx, in, c, capture.NewProgress(io.Discard, "compare", in[0], in[1]), func() int { return 0 })
 	return m.nat.from, err
@@ -66,6 +72,7 @@ func (m *Matcher) readAll(ctx context.Context, in [2]*capture.Source, c *clock, 
 		if p == nil {
 			break
 		}
+		m.cuts = [2]pcap.Cuts{in[0].Cuts(), in[1].Cuts()}
 		if err := m.Add(side, *p); err != nil {
 			return fmt.Errorf("%s: packet %d: %w", in[side].Name, p.Number, err)
 		}
@@ -73,6 +80,7 @@ func (m *Matcher) readAll(ctx context.Context, in [2]*capture.Source, c *clock, 
 			return err
 		}
 	}
+	m.cuts = [2]pcap.Cuts{in[0].Cuts(), in[1].Cuts()}
 	if m.Finish(ctx) != nil {
 		return capture.ErrInterrupted
 	}
@@ -80,7 +88,8 @@ func (m *Matcher) readAll(ctx context.Context, in [2]*capture.Source, c *clock, 
 }
 
 // Files compares two captures. The report has at most most findings. If there is an
-// error, the report covers the packets before it.
+// error, the report covers the packets before it. An interrupt ends a stream like its end,
+// and the packets of the other capture are read to theirs. Two files it ends with an error.
 func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg Config, most int) (*Report, error) {
 	start := time.Now()
 	found := newFolder(most)
@@ -91,10 +100,18 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 		found.add(f)
 	}
 	m := New(cfg, add)
+	ends := false
+	for _, i := range in {
+		i.EndAtCut()
+		ends = i.EndWith(ctx) || ends
+	}
+	if ends {
+		ctx = context.WithoutCancel(ctx)
+	}
 	c := newClock(in, cmp.Or(cfg.Ahead, DefaultAhead), cfg.FarBehind())
 	err := m.readAll(ctx, in, c, capture.NewProgress(progress, "compare", in[0], in[1]), found.total)
 	for side, n := range m.Summary.Packets {
-		if n > 0 && m.Summary.Packets[1-side] == 0 && err == nil && found.total() == 0 {
+		if n > 0 && m.Summary.Packets[1-side] == 0 && m.cuts[1-side].N == 0 && err == nil && found.total() == 0 {
 			f := Finding{What: [...]string{Lost, Extra}[side], Count: n, Rule: "P2", Text: "every packet of this capture; the other one is empty"}
 			f.Packets[side] = 1
 			add(f)
@@ -103,11 +120,19 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 	r := &Report{Before: in[0].Name, After: in[1].Name, Ignored: cfg.Ignore, Summary: m.Summary, Told: m.Told(), What: found.what, Findings: found.findings(),
 		kinds: found.sortedKinds(), loss: found.loss, more: found.more, size: cfg.Size, stopped: err != nil,
 		Record: record.New("compare", "P2", "captures", "model", m.Summary.came(), "segments", start)}
+	r.all = m.Summary.Segments + found.what[Changed] - found.flaws + found.what[Lost]
 	r.note(in, c, found, m)
 	r.NotJudged = r.notJudged(in)
+	for side, i := range in {
+		if n := i.Cuts().N; n > m.Summary.Packets[side] {
+			r.cut = max(r.cut, n)
+		}
+	}
 	switch n := r.leftOut(); {
 	case r.Summary.came() == 0:
 		r.Record.Result, r.Record.Detail = record.NotRun, "no packet is in both captures"
+	case r.cut > 0:
+		r.Record.Result, r.Record.Detail = record.NotRun, fmt.Sprintf("%s came through unchanged, but %s were cut by a capture (snap length)", record.Count(r.Summary.came(), "segment"), record.Count(r.cut, "record"))
 	case n > r.Summary.came():
 		r.Record.Result, r.Record.Detail = record.NotRun, fmt.Sprintf("%s came through unchanged, but %s were not compared", record.Count(r.Summary.came(), "segment"), units(n))
 	}
@@ -153,6 +178,11 @@ func (r *Report) note(in [2]*capture.Source, c *clock, found *folder, m *Matcher
 			add("%s: not compared: %s before the first or after the last one that is in both captures; if both captures were running then, count this as %s", in[side].Name, units(n), [...]string{Lost, Extra}[side])
 		}
 	}
+	for side, n := range r.Summary.Snapped {
+		if n > 0 {
+			add("%s: not compared: %s that may be among the records that the other capture cut", in[side].Name, units(n))
+		}
+	}
 	if n := r.Summary.Unresolved; n > 0 {
 		add("not compared: %s that the other capture has with other boundaries; nothing shows how long their segments are; -size N sets it", record.Count(n, "superpacket"))
 	}
@@ -177,6 +207,7 @@ func (r *Report) notJudged(in [2]*capture.Source) (list []NotJudged) {
 		what string
 	}{
 		{s.Outside[Before] + s.Outside[After], "packets or segments outside the time that both captures have"},
+		{s.Snapped[Before] + s.Snapped[After], "packets or segments that may be among records that were cut"},
 		{s.Unresolved, "superpackets of unknown segment size"},
 		{in[Before].Left() + in[After].Left(), "records that were left out"},
 		{s.Copies, "equal packets, as to their order"},
@@ -201,7 +232,7 @@ func units(n int) string {
 // leftOut returns how many packets and segments were not compared. If they are more
 // than those that were compared, there is no verdict.
 func (r *Report) leftOut() int {
-	return r.Summary.Outside[0] + r.Summary.Outside[1] + r.Summary.Unresolved
+	return r.Summary.Outside[0] + r.Summary.Outside[1] + r.Summary.Snapped[0] + r.Summary.Snapped[1] + r.Summary.Unresolved
 }
 
 // Print writes the report for people: the verdict, what it is about, and the findings.
@@ -278,9 +309,17 @@ func (r *Report) Verdict() string {
 				list = append(list, fmt.Sprint(n, " ", what))
 			}
 		}
-		s = fmt.Sprintf("VIOLATED: %s; %s in both captures", strings.Join(list, ", "), segments)
+		s = fmt.Sprintf("VIOLATED: %s; %d of %s came through unchanged", strings.Join(list, ", "), r.Summary.Segments, record.Count(r.all, "segment"))
+		if _, recut, cut := strings.Cut(came, "; "); cut {
+			s += "; " + recut
+		}
+		if r.cut > 0 {
+			s += fmt.Sprintf("; %s not judged: cut by a capture (snap length)", record.Count(r.cut, "record"))
+		}
 	case r.stopped:
 		return fmt.Sprintf("stopped: %s came through unchanged; there was no search for lost or extra packets", segments)
+	case r.Summary.came() == 0 && r.cut > 0:
+		return fmt.Sprintf("nothing to judge: no packet is in both captures; %s were cut by a capture (snap length)", record.Count(r.cut, "record"))
 	case r.Summary.came() == 0:
 		return "nothing to judge: no packet is in both captures"
 	case r.Record.Result == record.NotRun:

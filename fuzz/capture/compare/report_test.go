@@ -95,17 +95,17 @@ func TestReport(t *testing.T) {
 		"the same": {Config{}, 10, [2][]pcap.Packet{all, all}, record.Holds,
 			[]string{"holds: 50 segments came through unchanged, in order\nbefore: A: 50 packets, 0 superpackets cut into segments\nafter:  B: 50 packets, 0 superpackets"}, []string{"not judged", "lost"}},
 		"one lost": {Config{}, 10, [2][]pcap.Packet{all, append(all[:20:20], all[21:]...)}, record.Violated,
-			[]string{"VIOLATED: 1 lost; 49 segments in both captures\n", "before 21: lost: IPv4"}, []string{"lost: 1 packet", "1  lost"}},
+			[]string{"VIOLATED: 1 lost; 49 of 50 segments came through unchanged\n", "before 21: lost: IPv4"}, []string{"lost: 1 packet", "1  lost"}},
 		"two runs lost": {Config{}, 10, [2][]pcap.Packet{all, append(append(all[:10:10], all[12:20]...), all[25:]...)}, record.Violated,
-			[]string{"VIOLATED: 7 lost; 43 segments", "\nlost: 7 packets, 896 bytes, in 2 runs, the longest of 5 packets\n", "before 11-12, 21-25: lost (7 times), 896 bytes"}, nil},
-		"one extra": {Config{}, 10, [2][]pcap.Packet{append(all[:20:20], all[21:]...), all}, record.Violated, []string{"VIOLATED: 1 extra; 49 segments", "after 21: extra: IPv4"}, nil},
-		"all lost":  {Config{}, 10, [2][]pcap.Packet{all, nil}, record.Violated, []string{"VIOLATED: 50 lost; 0 segments", "every packet of this capture; the other one is empty"}, nil},
+			[]string{"VIOLATED: 7 lost; 43 of 50 segments", "\nlost: 7 packets, 896 bytes, in 2 runs, the longest of 5 packets\n", "before 11-12, 21-25: lost (7 times), 896 bytes"}, nil},
+		"one extra": {Config{}, 10, [2][]pcap.Packet{append(all[:20:20], all[21:]...), all}, record.Violated, []string{"VIOLATED: 1 extra; 49 of 49 segments", "after 21: extra: IPv4"}, nil},
+		"all lost":  {Config{}, 10, [2][]pcap.Packet{all, nil}, record.Violated, []string{"VIOLATED: 50 lost; 0 of 50 segments", "every packet of this capture; the other one is empty"}, nil},
 		"nothing":   {Config{}, 10, [2][]pcap.Packet{nil, nil}, record.NotRun, []string{"nothing to judge: no packet is in both captures"}, nil},
 		"changed": {Config{}, 10, [2][]pcap.Packet{all, changedIn(all, func(i int, b []byte) {
 			if i >= 20 && i < 30 {
 				hop(b, packet.FixIPCsum)
 			}
-		})}, record.Violated, []string{"VIOLATED: 10 changed; 40 segments", "before 21-30, after 21-30: changed (10 times), with the values of the first\n  ip.ttl (offset 8): "}, []string{"as if a router"}},
+		})}, record.Violated, []string{"VIOLATED: 10 changed; 40 of 50 segments", "before 21-30, after 21-30: changed (10 times), with the values of the first\n  ip.ttl (offset 8): "}, []string{"as if a router"}},
 		"twenty by a router": {Config{}, 10, [2][]pcap.Packet{all, changedIn(all, func(i int, b []byte) {
 			if i >= 20 && i < 40 {
 				hop(b, packet.FixIPCsum)
@@ -122,7 +122,7 @@ func TestReport(t *testing.T) {
 			if i == 20 || i == 22 {
 				hop(b, packet.FixIPCsum)
 			}
-		}), all[31:]...)}, record.Violated, []string{"VIOLATED: 2 changed, 1 lost; 47 segments", "\n      2  changed: ip.ttl, ip.checksum [E.ttl]\n      1  lost [P2]\n"}, nil},
+		}), all[31:]...)}, record.Violated, []string{"VIOLATED: 2 changed, 1 lost; 47 of 50 segments", "\n      2  changed: ip.ttl, ip.checksum [E.ttl]\n      1  lost [P2]\n"}, nil},
 		"more than are shown": {Config{}, 1, [2][]pcap.Packet{all, append(changedIn(all[:30], func(i int, b []byte) {
 			if i == 20 {
 				hop(b, packet.FixIPCsum)

@@ -55,6 +55,7 @@ func (p *Reader) readHeader() error {
 		return errorf(20, "link type %d is not supported, only %s", l.kind, linkNames)
 	}
 	p.ports = []port{{link: l}}
+	p.most = p.order.Uint32(h[16:])
 	return nil
 }
 
@@ -76,7 +77,11 @@ func (p *Reader) nextClassic() (packet Packet, ok bool, err error) {
 	}
 	b, err := p.in.take(int(captured))
 	if err != nil {
-		return Packet{}, false, cut(off, err, "record of %d bytes has only %d", captured, len(b))
+		err = cut(off, err, "record of %d bytes has only %d", captured, len(b))
+		if captured > length || p.most > 0 && captured > p.most { // no writer states that
+			err = damaged(err)
+		}
+		return Packet{}, false, err
 	}
 	packet, ok = p.packet(&p.ports[0], b, length)
 	if !p.nano {
@@ -90,6 +95,7 @@ func (p *Reader) nextClassic() (packet Packet, ok bool, err error) {
 // time. If there is none, it counts the record as left out and returns false.
 func (p *Reader) packet(from *port, record []byte, length uint32) (Packet, bool) {
 	if uint32(len(record)) < length {
+		p.cuts.add(p.n, len(record))
 		p.skip(reason{"cut by the capture to %d of %d bytes", uint32(len(record)), length})
 		return Packet{}, false
 	}

@@ -32,6 +32,8 @@ const (
 
 	maxPorts    = 1 << 16 // interfaces of a section
 	maxComments = 1 << 18 // bytes of a packet's comments
+
+	longestBlock = 1 << 20 // bytes of a block that is taken for a cut one, and not for a damaged one
 )
 
 // block is a block whose body is being read.
@@ -138,7 +140,11 @@ func (p *Reader) closeBlock(b *block) error {
 
 // cutBlock returns the error of a block that came out short.
 func (p *Reader) cutBlock(b *block, err error) error {
-	return cut(b.off, err, "block of %d bytes has only %d", b.length, p.in.off-b.off)
+	err = cut(b.off, err, "block of %d bytes has only %d", b.length, p.in.off-b.off)
+	if b.length > longestBlock {
+		err = damaged(err)
+	}
+	return err
 }
 
 // readSection starts a section, which has its own interfaces. The section's length is

@@ -45,12 +45,14 @@ type Reader struct {
 	in     source
 	order  binary.ByteOrder // of the file, or of the section
 	nano   bool             // classic: fractions of a second are nanoseconds
+	most   uint32           // classic: captured bytes of a record, by the file header; 0 if that does not say
 	ports  []port           // the interfaces; a classic file has one
 
 	n       int // records so far
 	keep    int // how many skipped records to keep
 	left    int // records left out so far
 	skipped []Skipped
+	cuts    Cuts
 	err     error // the error that ended reading
 }
 
@@ -133,6 +135,28 @@ func (p *Reader) NG() bool { return p.format == &ngFormat }
 // Skipped returns the first 100 records left out so far, and the number of all records
 // left out. The slice belongs to the Reader.
 func (p *Reader) Skipped() (first []Skipped, n int) { return p.skipped, p.left }
+
+// Cuts are the records of which the capture has only the first bytes: those of packets longer
+// than its snap length.
+type Cuts struct {
+	N, First, Last int // how many, and their numbers
+	Least, Most    int // bytes that were captured
+}
+
+// Cuts returns the records so far of which the capture has only the first bytes. Those of
+// which it has none are not among them.
+func (p *Reader) Cuts() Cuts { return p.cuts }
+
+// add counts a record with n bytes.
+func (c *Cuts) add(number, n int) {
+	if n == 0 {
+		return
+	}
+	if c.N++; c.N == 1 {
+		c.First, c.Least = number, n
+	}
+	c.Last, c.Least, c.Most = number, min(c.Least, n), max(c.Most, n)
+}
 
 // skip counts a record that is left out.
 func (p *Reader) skip(why reason) {

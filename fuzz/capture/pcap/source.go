@@ -55,11 +55,34 @@ func (s *source) discard(n int64) error {
 	return nil
 }
 
+// ErrCut is the error of a file that ends inside a record or a block: its writer was killed, it
+// was copied while it grew, or it was compressed and lacks its end.
+var ErrCut = errors.New("the file ends inside a record")
+
+// cutError is an error that is ErrCut.
+type cutError struct{ error }
+
+func (e cutError) Is(target error) bool { return target == ErrCut }
+func (e cutError) Unwrap() error        { return e.error }
+
 // cut returns the error of a read that came out short: at the end of the file the
 // formatted one, or else err.
 func cut(off int64, err error, format string, args ...any) error {
 	if errors.Is(err, io.EOF) {
-		return errorf(off, format, args...)
+		return cutError{errorf(off, format, args...)}
 	}
-	return fmt.Errorf("offset %d: %w", off, err)
+	err = fmt.Errorf("offset %d: %w", off, err)
+	if errors.Is(err, io.ErrUnexpectedEOF) { // of compressed data
+		return cutError{err}
+	}
+	return err
+}
+
+// damaged returns a cut as an error that is not ErrCut: what was read before shows that the
+// file is broken there.
+func damaged(err error) error {
+	if c, is := err.(cutError); is {
+		return c.error
+	}
+	return err
 }

@@ -71,6 +71,12 @@ func (p *Writer) Write(packet Packet) error {
 // numbers that they have in another capture.
 func (p *Writer) WriteLeftOut(at time.Time) error { return p.write(Packet{Time: at}, 1) }
 
+// WriteCut writes a record of a packet of which a capture had only the first n bytes. They are
+// zeros. A Reader counts it among its Cuts.
+func (p *Writer) WriteCut(at time.Time, n int) error {
+	return p.write(Packet{Time: at, Data: make([]byte, n)}, n+1)
+}
+
 // write writes a record of a packet that had length bytes.
 func (p *Writer) write(packet Packet, length int) error {
 	le, b := binary.LittleEndian, p.b[:0]

@@ -237,7 +237,7 @@ func packetsBetween() []Between {
 			p.remove(s.at)
 			return []Change{{compare.Lost, s.from, 0, ""}}
 		}},
-		{Name: "doubled", Cause: "is a copy of it", Plant: func(r *rand.Rand, p *Pair) []Change {
+		{Name: "doubled", Cause: "came twice", Plant: func(r *rand.Rand, p *Pair) []Change {
 			s := p.pick(r, func(*after) bool { return true })
 			if s == nil {
 				return nil

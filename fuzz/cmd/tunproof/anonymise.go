@@ -33,7 +33,8 @@ report at once. Each run has a new key, which is not kept. If the payload at one
 TCP stream is not the same each time, the copies show the difference (xor). They also show
 it of a datagram that was changed between two captures.
 
-Prints the number of packets in each copy. An existing file is not overwritten.
+Prints the number of packets in each copy. An existing file is not overwritten. A capture that
+ends inside its last record is copied up to there.
 `
 
 const anonymiseExits = "Exit codes: 0 copied, 2 usage, infrastructure or an unreadable capture, 3 no capture has a packet."

@@ -202,7 +202,7 @@ var compared = []broken{
 		rewrite: each(nil, nil)},
 	{name: "csum_offset of UDP in TCP", capture: "tcp4-bulk", packets: []int{30}, field: "tcp.seq", rule: "E.seq",
 		rewrite: each([]int{30}, func(b []byte) { b[26], b[27] = b[26]^0x5A, b[27]^0xA5 })},
-	{name: "doubled", capture: "tcp6-bulk", packets: []int{30}, rule: "P2", text: "of the same capture is a copy of it",
+	{name: "doubled", capture: "tcp6-bulk", packets: []int{30}, rule: "P2", text: "before 30 came twice: after 30 and after 34",
 		rewrite: func(_ *testing.T, list [][]byte) [][]byte { return slices.Insert(list, 33, slices.Clone(list[29])) }},
 	{name: "a wrong header checksum repaired", capture: "tcp4-bulk", packets: []int{40}, field: "ip.checksum", rule: "C1.ip_checksum",
 		rewrite: each(nil, nil)},

@@ -19,8 +19,10 @@ import (
 const checkHelp = `
 Checks packets that any program made: lengths, checksums, VnetHdrs, TCP flags, and the
 sequence numbers and IPv4 IDs from packet to packet. CAPTURE is a pcap or pcapng file, a
-.pkts case, or packets as text (hex, a dump, a Go slice); - is standard input. A superpacket
-is checked against its VnetHdr if its packet comment states one, in the form
+.pkts case, or packets as text (hex, a dump such as that of tcpdump -x, a Go slice); - is
+standard input. It may be compressed: as gz or bz2, or, if the programs zstd, xz and lz4
+are installed, as zst, xz or lz4. A superpacket is checked against its VnetHdr if its packet
+comment states one, in the form
 "vnet flags=1 gso_type=1 hdr_len=40 gso_size=100 csum_start=20 csum_offset=16".
 
 Prints the verdict and the number of findings of each kind. Then it prints one line for each
@@ -37,7 +39,7 @@ capture twice, so none can be standard input.
 `
 
 const checkExits = "Exit codes: 0 nothing found, 1 findings, also if all are suspect, 2 usage, infrastructure or an unreadable capture,\n" +
-	"3 no capture has a packet."
+	"3 nothing found, but no capture has a packet, or one has more records that were cut (snap length) than whole ones."
 
 func checkCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
@@ -107,7 +109,7 @@ func checkExcerpt(ctx context.Context, s streams, name string, cfg check.Config,
 
 // checkFiles judges captures, one after another, and returns the exit code.
 func checkFiles(ctx context.Context, s streams, names []string, o check.Options, asJSON bool, html *htmlFile) (int, error) {
-	code, packets := record.ExitHolds, 0
+	code, packets, cut := record.ExitHolds, 0, false
 	var failed []error
 	each := o.Each
 	for _, name := range names {
@@ -127,6 +129,7 @@ func checkFiles(ctx context.Context, s streams, names []string, o check.Options,
 		}
 		if r != nil {
 			packets += r.Seen.Packets
+			cut = cut || r.MostCut()
 			if r.Record.Result == record.Violated {
 				code = record.ExitViolation
 			}
@@ -141,7 +144,7 @@ func checkFiles(ctx context.Context, s streams, names []string, o check.Options,
 	if err := errors.Join(failed...); err != nil {
 		return code, err
 	}
-	if packets == 0 && code == record.ExitHolds {
+	if (packets == 0 || cut) && code == record.ExitHolds {
 		return record.ExitNothing, nil
 	}
 	return code, nil

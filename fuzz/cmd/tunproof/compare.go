@@ -23,12 +23,14 @@ const compareHelp = `
 Compares captures from both sides of an offload: BEFORE is from where packets go in, AFTER
 from where they come out. Start both before the traffic, with tcpdump -s 0. Each is a pcap
 or pcapng file, a .pkts case, or packets as text (hex, a dump, a Go slice); one of them may
-be -, standard input. A superpacket on one side is matched with its segments on the other.
+be -, standard input. An interrupt ends that one like the end of the capture. A superpacket
+on one side is matched with its segments on the other.
 
 Prints every packet that was changed (with the fields), lost, duplicated, added or
 reordered, and a verdict. Two kinds of packets are left out: packets before the first or
 after the last one that is in both captures, and superpackets whose segment size nothing
-shows (-size sets it). Lines with the words "not compared" count them.
+shows (-size sets it). Lines with the words "not compared" count them. A capture that ends
+inside its last record (tcpdump was killed, the file was copied while it grew) ends there.
 
 -o NAME writes the smallest parts of the captures that show the first finding, to
 NAME-before.pcapng and NAME-after.pcapng.
@@ -38,12 +40,13 @@ capture twice, so none can be standard input.
 `
 
 const compareExits = "Exit codes: 0 all compared packets came through unchanged, 1 findings, 2 usage, infrastructure or an unreadable capture,\n" +
-	"3 no finding, but no packet is in both captures, or more packets were left out than compared."
+	"3 no finding, but no packet is in both captures, or more packets were left out than compared,\n" +
+	"or a capture has more records that were cut (snap length) than whole ones."
 
 func compareCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	var cfg compare.Config
-	ignore := flags.String("ignore", "", "comma-separated `FIELDS` that may differ, such as ip.ttl,ip.checksum; reports of changed packets name fields")
+	ignore := flags.String("ignore", "", "comma-separated `FIELDS` that may differ, such as ip.ttl,ip.checksum; reports of changed packets name fields. A checksum that becomes wrong for its own packet is reported even so")
 	flags.IntVar(&cfg.Size, "size", 0, "cut superpackets without a VnetHdr into segments of `N` bytes of payload; 0 infers the length from the captures")
 	most := flags.Int("max", 1000, "show at most `N` findings")
 	asJSON := flags.Bool("json", false, "write a JSON object instead of text")

@@ -192,8 +192,6 @@ func TestCutShort(t *testing.T) {
 	}{
 		{[]string{"check", name}, "stopped: nothing found in 67 packets"},
 		{[]string{"replay", "-q", name}, "stopped: every property holds for 67 packets"},
-		{[]string{"compare", whole, name}, "stopped: 67 segments came through"},
-		{[]string{"anonymise", "-o", t.TempDir(), name}, ""},
 	} {
 		out, stderr, code := call(t, test.args...)
 		if code != record.ExitUsage || !strings.Contains(out, test.want) || !strings.Contains(stderr, "short.pcap: offset 98708: ") {
@@ -399,7 +397,7 @@ func TestCompareRates(t *testing.T) {
 	for _, rate := range []float64{1, 1.0001, 0.5, 0.001, 0.00001, 10} {
 		out, stderr, code := compareAhead(t, [2]string{before, write(rate, n-ahead)}, ahead, compare.Config{Pending: pending})
 		said := strings.Contains(out, "the clocks of the captures run at different rates")
-		if code != record.ExitViolation || !strings.Contains(out, fmt.Sprintf("VIOLATED: 1 lost; %d segments", n-1)) || said != (rate < 0.9 || rate > 1.1) {
+		if code != record.ExitViolation || !strings.Contains(out, fmt.Sprintf("VIOLATED: 1 lost; %d of %d segments", n-1, n)) || said != (rate < 0.9 || rate > 1.1) {
 			t.Errorf("rate %g: exit code %d\n%.1000s%s", rate, code, out, stderr)
 		}
 	}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+
+package check
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"strings"
+	"testing"
+
+	"tunproof/fuzz/capture"
+	"tunproof/fuzz/capture/pcap"
+	"tunproof/fuzz/scenario"
+)
+
+// TestFolded damages the checksums of some packets. Those with one cause share a line, which
+// lists the packets and no others. Without a known cause, those that are off by as much do.
+func TestFolded(t *testing.T) {
+	var file bytes.Buffer
+	w, err := pcap.NewWriter(&file, pcap.Classic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := scenario.UDP4(100)
+	for n := 1; n <= 20; n++ {
+		b := p.Bytes()
+		sum := b[26:28]
+		switch n {
+		case 3, 4, 5, 17: // swapped
+			sum[0], sum[1] = sum[1], sum[0]
+		case 8, 9:
+			sum[0] ^= 0x5b
+			sum[1] ^= byte(n)
+		}
+		if err := w.Write(pcap.Packet{Data: b}); err != nil {
+			t.Fatal(err)
+		}
+		p = p.Next(100)
+	}
+	in, err := capture.Open("-", &file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	r, err := File(context.Background(), io.Discard, in, Options{Most: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	r.Print(&out)
+	for _, want := range []string{"standard input: 20 packets", "\npackets 3-5, 17 (4 times): udp.checksum", "\npacket 8: ", "\npacket 9: "} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, &out)
+		}
+	}
+}
