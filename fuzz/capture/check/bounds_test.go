@@ -119,6 +119,20 @@ func TestUDPLengths(t *testing.T) {
 	}
 }
 
+// TestUDPLengthPadded checks that padding does not hide why a UDP length is wrong: it is that
+// of the whole packet.
+func TestUDPLengthPadded(t *testing.T) {
+	for _, padding := range []int{0, 2, 18} {
+		b := scenario.UDP4(4).Bytes()
+		binary.BigEndian.PutUint16(b[24:], uint16(len(b)))
+		b[26], b[27] = 0, 0 // no checksum
+		found := findings(t, Config{}, append(b, make([]byte, padding)...))
+		if len(found) != 1 || !strings.Contains(found[0].Text, "the whole packet is counted") {
+			t.Errorf("%d bytes of padding: %v", padding, found)
+		}
+	}
+}
+
 // TestFill compares gap.fill with sets of numbers, near the wrap and elsewhere.
 func TestFill(t *testing.T) {
 	for _, base := range []uint32{1000, 0xFFFFFFF8} {

@@ -88,3 +88,43 @@ func TestGaps(t *testing.T) {
 		}
 	}
 }
+
+// TestGapWraps checks that an acknowledgement is compared with a gap wherever the sequence
+// numbers wrap: a gap that was acknowledged is no finding, and one that was not is one.
+func TestGapWraps(t *testing.T) {
+	for k := uint32(0); k <= 30; k++ {
+		base := -(1000*k + 500) // the wrap is in segment k
+		for _, acked := range []bool{false, true} {
+			found := 0
+			c := New(Config{}, func(Finding) { found++ })
+			n := 0
+			add := func(p scenario.Packet) {
+				n++
+				if err := c.Packet(pcap.Packet{Number: n, Data: p.Bytes()}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i := range 300 {
+				p := scenario.TCP4(1000)
+				p.Seq, p.ID = base+uint32(1000*i), uint16(i)
+				if i < 20 || i >= 23 {
+					add(p)
+				}
+				if i == 90 {
+					p.Src, p.Dst, p.SrcPort, p.DstPort, p.Payload, p.Seq = p.Dst, p.Src, p.DstPort, p.SrcPort, nil, 1
+					if p.Ack = base + 19000; acked {
+						p.Ack = base + 24000
+					}
+					add(p)
+				}
+			}
+			want := 1
+			if acked {
+				want = 0
+			}
+			if c.Finish(); found != want {
+				t.Errorf("from %#x, acknowledged %v: %d findings, want %d", base, acked, found, want)
+			}
+		}
+	}
+}

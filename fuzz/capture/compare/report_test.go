@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -201,6 +202,33 @@ func TestSuperpacketReport(t *testing.T) {
 				t.Errorf("%s: it does not say %q:\n%s", name, s, text)
 			}
 		}
+	}
+}
+
+// TestTwiceAfterCut checks which packets a duplicate is said to be of, if the captures count
+// packets otherwise: before has superpackets.
+func TestTwiceAfterCut(t *testing.T) {
+	all := flowOf(scenario.TCP4(100), 64)
+	var supers []pcap.Packet
+	for i := 0; i < len(all); i += 8 {
+		var batch [][]byte
+		for _, p := range all[i : i+8] {
+			batch = append(batch, p.Data)
+		}
+		h, b := joinAll(batch)
+		supers = append(supers, pcap.Packet{Number: len(supers) + 1, Time: all[i+7].Time, Data: b, Comment: pcap.VnetComment(h)})
+	}
+	twice := slices.Insert(slices.Clone(all), 30, all[29])
+	for i := range twice {
+		twice[i].Number = i + 1
+	}
+	_, text := filed(t, Config{}, 10, supers, twice)
+	if want := "came twice: after 30 and after 31"; !strings.Contains(text, want) {
+		t.Errorf("it does not say %q:\n%s", want, text)
+	}
+	_, text = filed(t, Config{}, 10, twice, supers)
+	if want := "it is a copy of before 30"; !strings.Contains(text, want) && !strings.Contains(text, "it is a copy of before 31") {
+		t.Errorf("it does not say %q:\n%s", want, text)
 	}
 }
 

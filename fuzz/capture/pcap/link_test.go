@@ -137,4 +137,14 @@ func TestFCS(t *testing.T) {
 	if got, _ := l.ip(with); len(got) != len(packet)+4 {
 		t.Errorf("%d bytes with 4 that are no FCS, want %d", len(got), len(packet)+4)
 	}
+	// A wrong IP length must not hide the FCS, which would be taken for data.
+	for _, wrong := range []int{-60, -1, 1, 100} { // with 4 too much the FCS may be data
+		bad := bytes.Clone(frame)
+		binary.BigEndian.PutUint16(bad[16:], uint16(len(packet)+wrong))
+		want := max(0, len(packet)+min(wrong, 0))
+		got, _ := l.ip(binary.LittleEndian.AppendUint32(bytes.Clone(bad), crc32.ChecksumIEEE(bad)))
+		if len(got) > len(packet) || len(got) < want {
+			t.Errorf("an IP length that is wrong by %d: %d bytes of %d", wrong, len(got), len(packet))
+		}
+	}
 }
