@@ -19,13 +19,13 @@ import (
 	"tunproof/fuzz/scenario"
 )
 
-// TestTranslated checks that two captures with a translation of addresses and ports between
-// them give copies of which compare says what it says of them, for TCP and UDP over both
-// versions, if nothing was changed and if a byte was.
+// TestTranslated checks that captures with a translation of addresses and ports between each
+// and the next give copies of which compare says what it says of them, for TCP and UDP over
+// both versions, if nothing was changed and if a byte was.
 func TestTranslated(t *testing.T) {
 	for name, first := range map[string]scenario.Packet{"tcp4": scenario.TCP4(100), "udp4": scenario.UDP4(100), "tcp6": scenario.TCP6(100), "udp6": scenario.UDP6(100)} {
 		for _, damaged := range []bool{false, true} {
-			var lists [2][]pcap.Packet
+			var lists [3][]pcap.Packet
 			p := first
 			for i := range 6 {
 				b := p.Bytes()
@@ -46,6 +46,10 @@ func TestTranslated(t *testing.T) {
 				at := time.Unix(1_700_000_000+int64(i), 0)
 				lists[0] = append(lists[0], pcap.Packet{Time: at, Data: b})
 				lists[1] = append(lists[1], pcap.Packet{Time: at, Data: after})
+				again := bytes.Clone(after) // translated once more
+				again[h.L4Off+1]++
+				packet.Fix(again, packet.FixAll)
+				lists[2] = append(lists[2], pcap.Packet{Time: at, Data: again})
 				p = p.Next(100)
 			}
 			dir := t.TempDir()
@@ -56,7 +60,7 @@ func TestTranslated(t *testing.T) {
 				if err := pcap.Write(&file, list); err != nil {
 					t.Fatal(err)
 				}
-				base := [...]string{"before.pcap", "after.pcap"}[side]
+				base := [...]string{"before.pcap", "after.pcap", "later.pcap"}[side]
 				names, copies = append(names, filepath.Join(dir, base)), append(copies, filepath.Join(to, base))
 				if err := os.WriteFile(names[side], file.Bytes(), 0o666); err != nil {
 					t.Fatal(err)
@@ -65,9 +69,12 @@ func TestTranslated(t *testing.T) {
 			if _, err := anonymiser(t, 0).Files(t.Context(), nil, io.Discard, io.Discard, to, names); err != nil {
 				t.Fatal(err)
 			}
-			want, got := verdictOf(t, names), verdictOf(t, copies)
-			if want != got || want == "translated\n" == damaged {
-				t.Errorf("%s, damaged %v: compare says of the copies %q, of the captures %q", name, damaged, got, want)
+			for _, pair := range [][2]int{{0, 1}, {0, 2}, {1, 2}} {
+				two := func(list []string) []string { return []string{list[pair[0]], list[pair[1]]} }
+				want, got := verdictOf(t, two(names)), verdictOf(t, two(copies))
+				if want != got || want == "translated\n" == (damaged && pair[0] == 0) {
+					t.Errorf("%s, damaged %v, %v: compare says of the copies %q, of the captures %q", name, damaged, pair, got, want)
+				}
 			}
 		}
 	}

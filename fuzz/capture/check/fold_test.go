@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,6 +53,43 @@ func TestFolded(t *testing.T) {
 	for _, want := range []string{"standard input: 20 packets", "\npackets 3-5, 17 (4 times): udp.checksum", "\npacket 8: ", "\npacket 9: "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &out)
+		}
+	}
+}
+
+// TestCertainEach checks that Each gets the findings that the report has, also without the
+// suspect ones.
+func TestCertainEach(t *testing.T) {
+	for _, certain := range []bool{false, true} {
+		var file bytes.Buffer
+		w, err := pcap.NewWriter(&file, pcap.Classic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		absent, wrong := scenario.UDP6(100), scenario.UDP6(100).Bytes()
+		absent.NoCsum = true // suspect: RFC 6935 allows it for tunnels
+		wrong[46] ^= 1
+		for _, b := range [][]byte{absent.Bytes(), wrong} {
+			if err := w.Write(pcap.Packet{Data: b}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		in, err := capture.Open("-", &file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		var each []bool
+		_, err = File(context.Background(), io.Discard, in, Options{Most: 9, Certain: certain, Each: func(f Finding) { each = append(each, f.Suspect) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []bool{true, false}
+		if certain {
+			want = want[1:]
+		}
+		if !slices.Equal(each, want) {
+			t.Errorf("certain %v: suspect %v, want %v", certain, each, want)
 		}
 	}
 }

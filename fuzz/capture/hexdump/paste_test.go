@@ -43,6 +43,7 @@ func TestPasted(t *testing.T) {
 1 packet received by filter
 0 packets dropped by kernel
 `, []Packet{u4}},
+		{"Go after a word that ends in b and an apostrophe", "From GitHub's mirror, and Bob's lab's notes:\n[]byte{" + elements("0x%02x", []byte(udp4)) + "}\n", []Packet{u4}},
 		{"tcpdump -x, of Ethernet with padding", `10:00:00.000000 IP 192.0.2.1.1500 > 192.0.2.2.8000: UDP, length 3
 	0x0000:  4500 001f 03e8 4000 4011 b2e2 c000 0201
 	0x0010:  c000 0202 05dc 1f40 000b 9255 6162 6300
