@@ -310,11 +310,15 @@ func (p *judged) spanCauses(e *explainer, c packet.Sum, all int) {
 	}
 }
 
+// mostPast is how many first bytes after a packet may be in its checksum: the padding of an
+// Ethernet frame and its check sequence are fewer.
+const mostPast = 64
+
 // past adds the cause that the checksum covers bytes after the packet's end as well: all of
 // rest, or its first bytes.
 func (p *judged) past(e *explainer, c packet.Sum, all int, rest []byte) {
 	before := len(e.fits)
-	for n := len(rest); n > 0 && len(e.fits) == before; n-- {
+	for n := len(rest); n > 0 && len(e.fits) == before; n = min(n-1, mostPast) {
 		sum := words(rest[:n])
 		if (c.End-p.L4Off)%2 == 1 { // the first of them is the second byte of its word
 			sum = int(rest[0]) + words(rest[1:n])

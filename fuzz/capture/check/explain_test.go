@@ -3,6 +3,7 @@
 package check
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -74,5 +75,24 @@ func TestExplain(t *testing.T) {
 	}
 	if wrong < 1000 {
 		t.Errorf("only %d checksums were wrong", wrong)
+	}
+}
+
+// TestFewCauses checks that the causes that are tried do not grow with what follows a packet:
+// they were as many as its bytes, each summed.
+func TestFewCauses(t *testing.T) {
+	b := scenario.TCP4(20).Bytes()
+	b[36] ^= 0x5a
+	few, most := 0, 0
+	for _, n := range []int{100, 60_000} {
+		long := append(bytes.Clone(b), bytes.Repeat([]byte{0xA7}, n)...)
+		_, l4 := New(Config{}, func(Finding) {}).Explain(pcap.Packet{Number: 1, Data: long})
+		if few == 0 {
+			few = len(l4.Causes)
+		}
+		most = len(l4.Causes)
+	}
+	if few == 0 || most > 2*few {
+		t.Errorf("%d causes with 100 bytes after the packet, %d with 60,000", few, most)
 	}
 }
