@@ -453,7 +453,7 @@ func (in *Source) Notes() []string {
 	}
 	first, n := in.last.skipped, in.last.left
 	if c := in.last.cuts; c.N > 0 {
-		first = slices.DeleteFunc(slices.Clone(first), func(s pcap.Skipped) bool { return cutShort.MatchString(s.Why) })
+		first = slices.DeleteFunc(slices.Clone(first), pcap.Skipped.Cut)
 		n -= c.N
 		list = append(list, cutNote(c))
 	}
@@ -472,9 +472,6 @@ func (in *Source) Notes() []string {
 	}
 	return list
 }
-
-// cutShort matches why a record of which the capture has some bytes was left out.
-var cutShort = regexp.MustCompile(`^cut by the capture to [1-9]`)
 
 // cutNote returns the line about records that the capture cut.
 func cutNote(c pcap.Cuts) string {

@@ -93,7 +93,7 @@ func Same(c pkts.Config, k int, want, got []byte) bool {
 	if bytes.Equal(want, got) {
 		return true
 	}
-	if c.AbsentChecksums && len(want) >= 28 && want[0] == 0x45 && want[9] == 17 && want[26] == 0 && want[27] == 0 {
+	if c.AbsentChecksums && len(want) > 0 && want[0] == 0x45 && packet.Checksum(want) == packet.Absent {
 		want = bytes.Clone(want)
 		packet.Fix(want, packet.FixL4Csum)
 		if bytes.Equal(want, got) {

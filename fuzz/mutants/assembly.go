@@ -83,19 +83,12 @@ func instructions(text []byte) (list []instruction) {
 		code, _, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "//")
 		code = strings.TrimRight(code, " \t")
 		word, _, _ := strings.Cut(strings.TrimSpace(code), " ")
+		if name := labelOf(code); name != "" {
+			label = name
+			ends()
+			continue
+		}
 		switch {
-		case strings.HasSuffix(word, ":"):
-			label = strings.TrimSuffix(word, ":")
-			ends()
-			continue
-		case word == "#define":
-			label = strings.Fields(code)[1]
-			ends()
-			continue
-		case word == "TEXT":
-			label = strings.Trim(strings.Fields(code)[1], "·<>(SB),")
-			ends()
-			continue
 		case word == "" || word == "GLOBL" || word == "RET" || word == "VZEROUPPER" || strings.HasPrefix(word, "#"):
 			ends()
 			continue
@@ -134,12 +127,27 @@ func needsVNNI(m Mutant) bool {
 	}
 	label := ""
 	for _, line := range strings.Split(string(m.Text), "\n")[:m.Line] {
-		word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if name, is := strings.CutSuffix(word, ":"); is || word == "TEXT" {
+		if name := labelOf(line); name != "" {
 			label = name
 		}
 	}
 	return strings.Contains(label, "VNNI")
+}
+
+// labelOf returns the name of the label, macro or function that begins with a line of
+// assembly, "" if none does.
+func labelOf(line string) string {
+	words := strings.Fields(line)
+	switch {
+	case len(words) == 0:
+	case strings.HasSuffix(words[0], ":"):
+		return strings.TrimSuffix(words[0], ":")
+	case len(words) > 1 && words[0] == "#define":
+		return words[1]
+	case len(words) > 1 && words[0] == "TEXT":
+		return strings.Trim(words[1], "·<>(SB),")
+	}
+	return ""
 }
 
 // splitOperands splits at the commas that are in no brackets.

@@ -9,6 +9,7 @@ package mutants
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -106,6 +108,21 @@ func (m Mutant) Overlay(root, dir string) (string, error) {
 	}
 	text, err := json.Marshal(map[string]any{"Replace": replace})
 	return overlay, errors.Join(failed, err, os.WriteFile(overlay, text, 0o644))
+}
+
+// Build builds the command tunproof with the mutant in dir, and returns the program's path.
+func (m Mutant) Build(ctx context.Context, root, dir string) (string, error) {
+	overlay, err := m.Overlay(root, dir)
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "tunproof")
+	build := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", program, "./fuzz/cmd/tunproof")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("the bug %s: %w\n%s", m.ID, err, out)
+	}
+	return program, nil
 }
 
 // mutable has the directories whose files may be changed, besides those below fuzz. The guard

@@ -186,15 +186,9 @@ func (o *options) showViolated(ctx context.Context, m mutants.Mutant, v verdict)
 		return "", err
 	}
 	defer os.RemoveAll(dir)
-	overlay, err := m.Overlay(o.root, dir)
+	bin, err := m.Build(ctx, o.root, dir)
 	if err != nil {
 		return "", err
-	}
-	bin := filepath.Join(dir, "tunproof")
-	build := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", bin, "./fuzz/cmd/tunproof")
-	build.Dir = o.root
-	if text, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%v: %s", err, text)
 	}
 	for _, c := range cf.variants {
 		c.Why, c.Source = "counterexample to "+v.theorem.Name, m.ID

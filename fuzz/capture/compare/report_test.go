@@ -170,11 +170,8 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// TestSuperpacketReport checks what a report says of superpackets: how many were cut, which of
-// their segments are lost, and which were not compared.
-func TestSuperpacketReport(t *testing.T) {
-	all := flowOf(scenario.TCP4(100), 64)
-	var supers []pcap.Packet
+// eights joins each eight packets of a flow to a superpacket.
+func eights(all []pcap.Packet) (supers []pcap.Packet) {
 	for i := 0; i < len(all); i += 8 {
 		var batch [][]byte
 		for _, p := range all[i : i+8] {
@@ -183,6 +180,14 @@ func TestSuperpacketReport(t *testing.T) {
 		h, b := joinAll(batch)
 		supers = append(supers, pcap.Packet{Number: len(supers) + 1, Time: all[i+7].Time, Data: b, Comment: pcap.VnetComment(h)})
 	}
+	return supers
+}
+
+// TestSuperpacketReport checks what a report says of superpackets: how many were cut, which of
+// their segments are lost, and which were not compared.
+func TestSuperpacketReport(t *testing.T) {
+	all := flowOf(scenario.TCP4(100), 64)
+	supers := eights(all)
 	without := func(from, to int) []pcap.Packet { return append(all[:from:from], all[to:]...) }
 	for name, c := range map[string]struct {
 		after []pcap.Packet
@@ -209,15 +214,7 @@ func TestSuperpacketReport(t *testing.T) {
 // packets otherwise: before has superpackets.
 func TestTwiceAfterCut(t *testing.T) {
 	all := flowOf(scenario.TCP4(100), 64)
-	var supers []pcap.Packet
-	for i := 0; i < len(all); i += 8 {
-		var batch [][]byte
-		for _, p := range all[i : i+8] {
-			batch = append(batch, p.Data)
-		}
-		h, b := joinAll(batch)
-		supers = append(supers, pcap.Packet{Number: len(supers) + 1, Time: all[i+7].Time, Data: b, Comment: pcap.VnetComment(h)})
-	}
+	supers := eights(all)
 	twice := slices.Insert(slices.Clone(all), 30, all[29])
 	for i := range twice {
 		twice[i].Number = i + 1

@@ -96,7 +96,7 @@ func (p *Reader) nextClassic() (packet Packet, ok bool, err error) {
 func (p *Reader) packet(from *port, record []byte, length uint32) (Packet, bool) {
 	if uint32(len(record)) < length {
 		p.cuts.add(p.n, len(record))
-		p.skip(reason{"cut by the capture to %d of %d bytes", uint32(len(record)), length})
+		p.skip(reason{cutShort, uint32(len(record)), length})
 		return Packet{}, false
 	}
 	b, why := from.ip(record)

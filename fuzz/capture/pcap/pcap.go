@@ -32,6 +32,16 @@ type Skipped struct {
 	Why    string
 }
 
+// cutShort is why a record is left out of which the capture has only the first bytes.
+const cutShort = "cut by the capture to %d of %d bytes"
+
+// Cut reports whether the capture has some bytes of the record, but not all.
+func (s Skipped) Cut() bool {
+	var has, of uint32
+	n, _ := fmt.Sscanf(s.Why, cutShort, &has, &of)
+	return n == 2 && has > 0
+}
+
 const (
 	maxRecord  = 1 << 18 // captured bytes of a record; IP's limit is 65,575
 	maxSkipped = 100     // skipped records that a Reader keeps

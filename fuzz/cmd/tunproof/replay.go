@@ -9,9 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"slices"
-	"strings"
 
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/internal/file"
@@ -70,7 +67,13 @@ func replayCommand(ctx context.Context, s streams, args []string) (int, error) {
 		return 0, fmt.Errorf("%w: -bugs needs -plant", errUsage)
 	}
 	if *plant != "" {
-		return withBug(ctx, s, *plant, *bugs, without(args, "plant", "bugs"))
+		var rest []string // all but these two
+		flags.Visit(func(f *flag.Flag) {
+			if f.Name != "plant" && f.Name != "bugs" {
+				rest = append(rest, "-"+f.Name+"="+f.Value.String())
+			}
+		})
+		return withBug(ctx, s, *plant, *bugs, append(append(rest, "--"), flags.Args()...))
 	}
 	if err := notAnInput(flags.Args(), *out, r.CaseFile); err != nil {
 		return 0, err
@@ -83,19 +86,6 @@ func replayCommand(ctx context.Context, s streams, args []string) (int, error) {
 	}
 	code, err := replayFiles(s, r, flags.Args(), *ask, *out)
 	return code, html.finish(err)
-}
-
-// without returns arguments without the given flags and their values.
-func without(args []string, names ...string) (rest []string) {
-	for i := 0; i < len(args); i++ {
-		name, _, value := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
-		if !strings.HasPrefix(args[i], "-") || !slices.Contains(names, name) {
-			rest = append(rest, args[i])
-		} else if !value {
-			i++ // the next argument
-		}
-	}
-	return rest
 }
 
 // withBug runs replay in a program that is built with a planted bug. It returns the exit code
@@ -118,15 +108,9 @@ func withBug(ctx context.Context, s streams, name, bugs string, args []string) (
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	overlay, err := m.Overlay(root, dir)
+	program, err := m.Build(ctx, root, dir)
 	if err != nil {
 		return 0, err
-	}
-	program := filepath.Join(dir, "tunproof")
-	build := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", program, "./fuzz/cmd/tunproof")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("the bug %s: %w\n%s", name, err, out)
 	}
 	run := exec.CommandContext(ctx, program, append([]string{"replay"}, args...)...)
 	run.Stdin, run.Stdout, run.Stderr = s.in, s.out, s.err
