@@ -19,7 +19,7 @@ func step() int {
 	if testing.Short() || os.Getenv("LONG") != "" {
 		return 1
 	}
-	return 10
+	return 20
 }
 
 // TestExhaustiveBatches is P10 for batches: up to 4 of 31 packets in both orders, and

@@ -40,6 +40,7 @@ type Run struct {
 	// process, which can enter namespaces of its own.
 	Kernel func(r *Run) ([]record.Result, error)
 
+	every    int // exhaustive.Job.Every; tests look at a part of each scope
 	captures []captureRow
 	kept     []keptRow
 	tally    *law.Tally // of the random scenarios
@@ -228,7 +229,7 @@ func (v *Run) judges() error {
 
 // exhaustive checks P10 in scopes that take seconds. The command exhaustive has larger ones.
 func (v *Run) exhaustive() error {
-	x := &exhaustive.Job{Collector: v.Collector}
+	x := &exhaustive.Job{Collector: v.Collector, Every: v.every}
 	x.Rows = nil
 	err := x.Run(exhaustive.Quick())
 	v.Rows, v.Others = append(v.Rows, x.Rows...), x.Others

@@ -49,9 +49,9 @@ func judged(t rapid.TB, cfg Config, before, after []pcap.Packet) result {
 	return r
 }
 
-// property checks a property with fixed seeds, and with seeds that rapid draws if draw is set.
-// If COMPARE_DRAW is set, it makes all the checks that rapid was asked for, however long that
-// takes.
+// property checks a property with fixed seeds, and with drawTimes seeds that rapid draws if
+// draw is set. If COMPARE_DRAW is set, it makes all the checks that rapid was asked for,
+// however long that takes.
 func property(t *testing.T, seeds int, draw bool, f func(t rapid.TB, r *rand.Rand)) {
 	t.Helper()
 	for seed := range uint64(max(seeds, 10)) {
@@ -59,19 +59,20 @@ func property(t *testing.T, seeds int, draw bool, f func(t rapid.TB, r *rand.Ran
 			return
 		}
 	}
-	all, start := os.Getenv("COMPARE_DRAW") != "", time.Now()
+	all, n := os.Getenv("COMPARE_DRAW") != "", 0
 	if !all && !draw {
 		return
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		if seed := rapid.Uint64().Draw(t, "seed"); all || time.Since(start) < drawTime {
+		if seed := rapid.Uint64().Draw(t, "seed"); all || n < drawTimes {
+			n++
 			f(t, seeded(seed))
 		}
 	})
 }
 
-// drawTime is how long a property draws seeds.
-const drawTime = 2 * time.Second
+// drawTimes is the number of seeds that a property draws.
+const drawTimes = 50
 
 // seeded returns the source of random numbers of a seed.
 func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 7)) }

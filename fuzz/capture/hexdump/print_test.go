@@ -377,7 +377,7 @@ var damages = []struct {
 func TestDamaged(t *testing.T) {
 	source, r := draw.NewSource(draw.Kinds{Batches: true}, 11), rand.New(rand.NewPCG(1, 2))
 	read, left, refused := 0, 0, 0
-	for i := range 60 {
+	for i := range 25 {
 		list := drawn(source, i)
 		if len(list) == 0 {
 			continue
@@ -513,7 +513,7 @@ func drawnLog(r *rand.Rand, b []byte) (kernelLog, pkts.VnetHdr) {
 func TestKernel(t *testing.T) {
 	source, r := draw.NewSource(draw.Kinds{Batches: true}, 3), rand.New(rand.NewPCG(3, 4))
 	read, left, refused := 0, 0, 0
-	for i := range 100 {
+	for i := range 50 {
 		list := drawn(source, i)
 		text, comments := "", []string{}
 		for _, b := range list {

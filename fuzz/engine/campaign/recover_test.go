@@ -106,7 +106,7 @@ func writer(r *run) error {
 // victim starts a victim.
 func victim(t *testing.T, name, dir, calls string) (c *exec.Cmd, out *bufio.Scanner) {
 	c = exec.Command(os.Args[0], "-test.run=^TestVictim$", "-test.v")
-	c.Env = append(os.Environ(), envVictim+"="+name, envDir+"="+dir, envCalls+"="+calls)
+	c.Env = append(os.Environ(), envVictim+"="+name, envDir+"="+dir, envCalls+"="+calls, "TMPDIR="+t.TempDir()) // it leaves its own behind
 	c.Stderr = os.Stderr
 	process.Bound(c)
 	if _, err := c.StdinPipe(); err != nil { // closed by Wait
