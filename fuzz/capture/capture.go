@@ -38,7 +38,6 @@ type Source struct {
 	size int64          // of the file; 0 if unknown
 	next func() reading // reads pcap
 	last reading        // the latest
-	ends bool           // where the file is cut
 	cut  error          // where it is cut, if it ended there
 	pcap *pcap.Reader   // set for a capture
 	text []pcap.Packet  // for a case or packets as text: those not read yet
@@ -371,10 +370,6 @@ func (in *Source) read() reading {
 	return reading{p, err, in.pcap.Offset(), first, n, in.pcap.Cuts()}
 }
 
-// EndAtCut makes Next return io.EOF where the file ends inside a record: the packets before
-// it are whole, as in a capture that stopped there. Notes says so.
-func (in *Source) EndAtCut() { in.ends = true }
-
 // Live reports whether more packets may still come: from the standard input, a pipe or a
 // device. Such a source can be read only once.
 func (in *Source) Live() bool { return in.live }
@@ -417,7 +412,9 @@ func (in *Source) EndWith(ctx context.Context) bool {
 	return true
 }
 
-// Next returns the next packet, or io.EOF at the end. The caller owns the packet.
+// Next returns the next packet, or io.EOF at the end. The caller owns the packet. A file that
+// ends inside a record ends there: the packets before are whole, as in a capture that stopped
+// there. Notes says so.
 func (in *Source) Next() (pcap.Packet, error) {
 	if in.pcap != nil {
 		in.last = in.next()
@@ -425,7 +422,7 @@ func (in *Source) Next() (pcap.Packet, error) {
 		switch {
 		case err == nil:
 			in.Read++
-		case in.ends && errors.Is(err, pcap.ErrCut):
+		case errors.Is(err, pcap.ErrCut):
 			in.cut, err = err, io.EOF
 		case !errors.Is(err, io.EOF):
 			err = fmt.Errorf("%s: %w", in.Name, err)

@@ -187,25 +187,27 @@ func (f Field) alike(u Subject, c pkts.Config, batch [][]byte, v uint32, supers 
 	return nil
 }
 
-// Whole checks P12 on a batch with every value of each field of up to 8 bits, and each step-th
-// of one of 16 bits. Of one of 32 bits it takes such values of the upper and of the lower half. It
-// returns the number of altered batches.
+// Values returns every value of a field of up to 8 bits, and each step-th of one of 16 bits. Of
+// one of 32 bits it returns such values of the upper and of the lower half.
+func (f Field) Values(step int) (list []uint32) {
+	if f.bits == 8 {
+		step = 1
+	}
+	for v := 0; v < 1<<min(f.bits, 16); v += step {
+		list = append(list, uint32(v))
+		if f.bits == 32 {
+			list = append(list, uint32(v)<<16)
+		}
+	}
+	return list
+}
+
+// Whole checks P12 on a batch with the Values of each field. It returns the number of altered
+// batches.
 func Whole(u Subject, c pkts.Config, batch [][]byte, step int) (n int, err error) {
 	supers, reasons := Coalesce(u.NewCoalescer(c), batch)
 	for _, f := range Fields {
-		var values []uint32
-		if f.bits == 8 {
-			for v := range uint32(1 << 8) {
-				values = append(values, v)
-			}
-		}
-		for v := 0; f.bits > 8 && v < 1<<16; v += step {
-			values = append(values, uint32(v))
-			if f.bits == 32 {
-				values = append(values, uint32(v)<<16)
-			}
-		}
-		for _, v := range values {
+		for _, v := range f.Values(step) {
 			if n++; v != 0 {
 				if err := f.alike(u, c, batch, v, supers, reasons); err != nil {
 					return n, err

@@ -272,7 +272,6 @@ func (a *Anonymiser) copy(ctx context.Context, in *capture.Source, to, progress 
 		return err
 	}
 	a.Begin()
-	in.EndAtCut()
 	tell := capture.NewProgress(progress, "anonymise", in)
 	var last time.Time
 	cut := 0 // of the records that the capture cut, those that were written

@@ -53,9 +53,6 @@ const sameChanges = 20 // least changes in the same fields that get a note
 // ports are others in the first, with what they are there. It calls each with each finding.
 func Translations(ctx context.Context, in [2]*capture.Source, each func(Finding)) (map[packet.Flow]packet.Flow, error) {
 	m := New(Config{}, each)
-	for _, i := range in {
-		i.EndAtCut()
-	}
 	c := newClock(in, DefaultAhead, m.cfg.FarBehind())
 	err := m.readAll(ctx, in, c, capture.NewProgress(io.Discard, "compare", in[0], in[1]), func() int { return 0 })
 	return m.nat.from, err
@@ -102,7 +99,6 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 	m := New(cfg, add)
 	ends := false
 	for _, i := range in {
-		i.EndAtCut()
 		ends = i.EndWith(ctx) || ends
 	}
 	if ends {

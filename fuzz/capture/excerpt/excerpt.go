@@ -203,7 +203,6 @@ func alike(f, g compare.Finding) bool {
 // around returns the packets of a capture around a number: as many before it as after it.
 func around(ctx context.Context, in *capture.Source, number int) ([]pcap.Packet, error) {
 	var w window
-	in.EndAtCut()
 	for {
 		p, err := in.Next()
 		if errors.Is(err, io.EOF) || err == nil && len(w.packets) >= maxPackets && p.Number > number+maxPackets/2 {

@@ -3,8 +3,10 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -64,7 +66,7 @@ func TestHTMLOfPart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	input, out := testFile(t, "cut.pcap", string(b[:len(b)-7])), filepath.Join(t.TempDir(), "page.html")
+	input, out := testFile(t, "cut.pcap", string(slices.Concat(b[:len(b)-7], bytes.Repeat([]byte{0xFF}, 100)))), filepath.Join(t.TempDir(), "page.html")
 	_, stderr, code := call(t, "check", "-html", out, input)
 	html, err := os.ReadFile(out)
 	if err != nil || code != 2 || !strings.Contains(string(html), "the report covers the") || strings.Contains(stderr, "became shorter") {

@@ -190,11 +190,11 @@ func TestCutShort(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"check", name}, "stopped: nothing found in 67 packets"},
-		{[]string{"replay", "-q", name}, "stopped: every property holds for 67 packets"},
+		{[]string{"check", name}, "holds: 67 packets, nothing found"},
+		{[]string{"replay", "-q", name}, "holds: 67 packets, every property of offload"},
 	} {
 		out, stderr, code := call(t, test.args...)
-		if code != record.ExitUsage || !strings.Contains(out, test.want) || !strings.Contains(stderr, "short.pcap: offset 98708: ") {
+		if code != record.ExitHolds || !strings.Contains(out, test.want) || !strings.Contains(out, "the file is cut, inside its last record: offset 98708: ") {
 			t.Errorf("%v: exit code %d\n%s%s", test.args, code, out, stderr)
 		}
 	}
