@@ -96,6 +96,21 @@ func runs() []Fault {
 			}
 			return all(list, 1, "tcp.seq", check.SeqConstant)
 		}},
+		{Name: "segments: the checksums are of the sequence number of the first", Cause: "the sequence number was packet", Plant: func(r *rand.Rand, t *Traffic) []Want {
+			list := run(r, t, 2, tcp)
+			if list == nil {
+				return nil
+			}
+			first := list[0].b[list[0].L4Off+4 : list[0].L4Off+8]
+			for _, s := range list[1:] {
+				v := s.as(s.L4Off+4, first...)
+				if !wrong(s, v) {
+					return nil
+				}
+				s.put(s.sumAt(), v)
+			}
+			return all(list, 1, "tcp.checksum", check.L4Checksum)
+		}},
 		{Name: "segments: all have FIN", Cause: "goes on where packet", Plant: func(r *rand.Rand, t *Traffic) []Want {
 			list := run(r, t, 3, tcp)
 			if list == nil {
