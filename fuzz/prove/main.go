@@ -143,7 +143,7 @@ func (o *options) run(ctx context.Context) (int, error) {
 		})
 		for v := range o.proveAll(ctx, ts) {
 			total++
-			rows.add(v.theorem.group(), o.z3, 1, v.seconds, v.failed, v.refuted())
+			rows.add(v.theorem.group()+", "+arch, o.z3, 1, v.seconds, v.failed, v.refuted())
 			fmt.Printf("%7.1f s%s  %s, %s\n", v.seconds, mark(v.cached), v.theorem.Name, arch)
 			if v.failed == "" {
 				proved++

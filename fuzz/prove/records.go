@@ -25,7 +25,8 @@ func (t *Theorem) group() string {
 	return t.Name
 }
 
-// rows are result records: one for each theory, and one for all theorems about a function.
+// rows are result records: one for each theory, and one for all theorems about a function on
+// one architecture, which says how many bits an int has and the byte order.
 type rows struct{ list []record.Result }
 
 // add adds n theorems to the record of a name. failed says why they are not proved, "" if

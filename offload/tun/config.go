@@ -41,8 +41,8 @@ type Config struct {
 	// Backpressure asks for IFF_BACKPRESSURE, which Linux has since 7.3: if a queue is
 	// full, the kernel stops it. Packets then wait in the interface's queueing
 	// discipline, which decides what to drop, if it has one. On older kernels, Open works
-	// as if Backpressure were false. Features reports whether the interface has it. Adopt
-	// ignores Backpressure.
+	// as if Backpressure were false. Features reports whether the interface has it: set a
+	// short queue only then, with SetTxQueueLen. Adopt ignores Backpressure.
 	Backpressure bool
 	// NoTunnels leaves superpackets in UDP tunnels, which VXLAN and Geneve send over the
 	// interface, to the kernel: it cuts them, and each segment is a read. By default the
@@ -209,8 +209,9 @@ type Observer struct {
 	// bytes written, starting with the VnetHdr of Device.VnetHdrLen bytes, and the errno
 	// or nil.
 	Write func(h offload.VnetHdr, packets int, pieces [][]byte, err error)
-	// Refused is called for each write that the kernel refused, after the packets
-	// were sent again or given up. The function may keep r.
+	// Refused is called for each superpacket that the kernel did not take (EINVAL or
+	// EMSGSIZE) after its packets were sent again, and for each packet that it refused by
+	// itself (EINVAL). A link that is down is no refusal. The function may keep r.
 	Refused func(r *Refusal)
 }
 

@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"context"
 	"hash/maphash"
+	"slices"
+	"time"
 
 	"tunproof/fuzz/packet"
 )
@@ -25,20 +27,37 @@ func (m *Matcher) changes(ctx context.Context, left [2][]*unit) {
 			index[k] = append(index[k], w)
 		}
 	}
+	at := map[key][]*unit{} // the units of Before, by their place in the flow
 	for _, u := range left[Before] {
-		if ctx.Err() != nil {
-			return
-		}
-		w := m.closest(u, index)
-		switch {
-		case w == nil:
-		case (!u.ownID() || !w.ownID()) && m.atomicHash(u) == m.atomicHash(w): // of several equal packets
-			m.Summary.AtomicIDs++
-			m.pair(u, w)
-		default:
-			m.report(m.changed(u, w))
+		if k, ok := u.placeKey(); ok {
+			at[k] = append(at[k], u)
 		}
 	}
+	// Content first: places recur, because IPv4 IDs start again after 65,536 packets or earlier.
+	for _, most := range []int{samePlaceOnly - 1, mostUnlike} {
+		for _, u := range left[Before] {
+			if ctx.Err() != nil {
+				return
+			}
+			w := m.closest(u, index, most)
+			k, placed := u.placeKey()
+			switch {
+			case w == nil:
+			case most == mostUnlike && placed && m.nearer(u, w, at[k]):
+			case (!u.ownID() || !w.ownID()) && m.atomicHash(u) == m.atomicHash(w): // of several equal packets
+				m.Summary.AtomicIDs++
+				m.pair(u, w)
+			default:
+				m.report(m.changed(u, w))
+			}
+		}
+	}
+}
+
+// nearer reports whether one of a list that waits too is nearer in time to w than u is.
+func (m *Matcher) nearer(u, w *unit, list []*unit) bool {
+	distance := func(u *unit) time.Duration { return (m.since(u) - m.since(w)).Abs() }
+	return slices.ContainsFunc(list, func(v *unit) bool { return v != u && v.waiting && distance(v) < distance(u) })
 }
 
 // key is a property that a packet keeps when other fields change.
@@ -48,12 +67,24 @@ type key struct {
 	n    uint64
 }
 
+// placeKey returns the key of the place of a unit in its flow: the sequence number, or the IPv4
+// ID.
+func (u *unit) placeKey() (k key, ok bool) {
+	switch {
+	case u.Proto == 6 && u.PayloadOff > 0 && !u.Fragment:
+		return key{'s', u.flow.key, uint64(seq(u))}, true
+	case u.Version == 4:
+		return key{'i', u.flow.key.Pair(), uint64(id(u))}, true
+	}
+	return key{}, false
+}
+
 // keys returns the keys of a unit, the most specific first: its place in the flow, its
 // end, the start of its payload, its IPv4 ID, its flow.
 func (m *Matcher) keys(u *unit) []key {
 	var list []key
-	if u.Proto == 6 && u.PayloadOff > 0 && !u.Fragment {
-		list = append(list, key{'s', u.flow.key, uint64(seq(u))})
+	if k, ok := u.placeKey(); ok && k.what == 's' {
+		list = append(list, k)
 	}
 	list = append(list, key{what: 't', n: maphash.Bytes(m.seed, u.b[max(0, len(u.b)-32):])})
 	if p := u.payload(); len(p) >= 32 {
@@ -69,13 +100,13 @@ func (m *Matcher) keys(u *unit) []key {
 const maxLike = 8
 
 // closest returns the unit that differs least from u among those that share a key
-// with it, or nil.
-func (m *Matcher) closest(u *unit, index map[key][]*unit) *unit {
+// with it and differ by no more than most, or nil.
+func (m *Matcher) closest(u *unit, index map[key][]*unit, most int) *unit {
 	if !u.waiting {
 		return nil
 	}
 	var best *unit
-	least := mostUnlike + 1
+	least := most + 1
 	for _, k := range m.keys(u) {
 		list := index[k]
 		for len(list) > 0 && !list[0].waiting {
@@ -102,6 +133,10 @@ const surelyLike = 2
 
 // mostUnlike is the largest difference of two packets that are taken for the same.
 const mostUnlike = 6
+
+// samePlaceOnly is the difference of two packets that have only their place in the flow in
+// common, besides their headers.
+const samePlaceOnly = mostUnlike - 1
 
 // apart reports whether one unit passed before the other capture started, and the other one
 // after the other capture ended. Then they cannot be the same packet.
@@ -137,7 +172,7 @@ func (m *Matcher) unlike(u, w *unit) int {
 	case mostlyEqual(p, q):
 		n++
 	case samePlace(u, w):
-		n += mostUnlike - 1
+		n += samePlaceOnly
 	default:
 		n += mostUnlike + 1
 	}
