@@ -32,7 +32,7 @@
 // The key streams of two flows have nothing in common. If two different payloads are at one
 // place of a TCP stream, their difference (xor) is not hidden: an offload may have changed
 // bytes, or a connection may use the ports of an older one again. Nor is it hidden if compare
-// finds that a datagram of one capture is that of another with some bytes changed.
+// finds that a packet of one capture is that of another with some bytes changed.
 package anonymise
 
 import (
@@ -65,6 +65,8 @@ type Anonymiser struct {
 	same   map[packet.Flow]packet.Flow // flows that are another flow of an earlier capture: they have its key streams
 	before map[string][]byte           // payloads that are another one of an earlier capture, with changed bytes, by flow and payload
 	short  map[string]bool             // those that are too short for that, by flow and payload
+	origin map[[2]int][]byte           // what a changed packet was in the first capture, by capture and number
+	file   int                         // the number of the capture in Files, from 0
 	size   int                         // payload bytes of the datagrams in a UDP superpacket; 0 if unknown
 	most   int                         // how many addresses are replaced at most
 	search int                         // how many bytes of packets explain may still judge
@@ -172,7 +174,11 @@ func (a *Anonymiser) Packet(p pcap.Packet) (pcap.Packet, error) {
 			of[id] = max(of[id], len(b)-h.PayloadOff)
 		}
 	}
-	a.payload(h, at, size, b, p.Data)
+	of := p.Data
+	if was := a.origin[[2]int{a.file, p.Number}]; was != nil {
+		of = was
+	}
+	a.payload(h, at, size, b, p.Data, of)
 	a.sums(h, p, b, at)
 	was := p
 	p.Data, p.Trailer, p.Comment = b, nil, ""
@@ -207,8 +213,9 @@ func (a *Anonymiser) flowID(h packet.Header, b []byte) string {
 // payload enciphers the bytes of from from an offset on into to, where the addresses have
 // been replaced. TCP's key stream depends on the sequence number, so bytes that are the
 // same in segments with other boundaries stay the same, and a changed byte stays a changed
-// byte. Other payloads, in pieces of size bytes, depend only on their flow and contents.
-func (a *Anonymiser) payload(h packet.Header, at, size int, to, from []byte) {
+// byte. The sequence number is that of was: from itself, or what it was in the first capture.
+// Other payloads, in pieces of size bytes, depend only on their flow and contents.
+func (a *Anonymiser) payload(h packet.Header, at, size int, to, from, was []byte) {
 	end := len(from)
 	if h.IPLen >= at && h.IPLen < end && isZero(from[h.IPLen:]) {
 		end = h.IPLen // padding
@@ -220,6 +227,9 @@ func (a *Anonymiser) payload(h packet.Header, at, size int, to, from []byte) {
 	case h.Proto == 6 && h.PayloadOff > 0 && !h.Fragment:
 		s := a.stream(id)
 		s.off = binary.BigEndian.Uint32(from[h.L4Off+4:])
+		if o := packet.Parse(was); o.Proto == 6 && o.PayloadOff > 0 && !o.Fragment {
+			s.off = binary.BigEndian.Uint32(was[o.L4Off+4:])
+		}
 		a.xor(s, to[at:end], from[at:end])
 	default:
 		if size == 0 || h.Proto != 17 || h.PayloadOff == 0 {
@@ -261,9 +271,7 @@ func (a *Anonymiser) changes(data [2][]byte) {
 		return
 	}
 	if min(len(was), len(is)) < leastChanged {
-		if b := data[0]; b[0]>>4 == 6 || b[4] == 0 && b[5] == 0 { // no ID shows it
-			a.short[id[1]+"/"+string(is)] = true
-		}
+		a.short[id[1]+"/"+string(is)] = true
 		return
 	}
 	if older, changed := a.before[id[0]+"/"+string(was)]; changed {

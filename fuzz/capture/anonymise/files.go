@@ -4,6 +4,7 @@ package anonymise
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -98,7 +99,11 @@ func (a *Anonymiser) Files(ctx context.Context, stdin io.Reader, out, progress i
 // capture that cannot be read is left to the copying.
 func (a *Anonymiser) translations(ctx context.Context, names []string) {
 	a.same, a.before, a.short = map[packet.Flow]packet.Flow{}, map[string][]byte{}, map[string]bool{}
-	for _, name := range names[min(1, len(names)):] {
+	a.origin = map[[2]int][]byte{}
+	for file, name := range names {
+		if file == 0 {
+			continue
+		}
 		var in [2]*capture.Source
 		for i, n := range [2]string{names[0], name} {
 			if info, err := os.Stat(n); err != nil || !info.Mode().IsRegular() {
@@ -124,6 +129,9 @@ func (a *Anonymiser) translations(ctx context.Context, names []string) {
 		}
 		for _, f := range changed {
 			a.changes(f.Data)
+			if f.Segments[compare.After] == 0 {
+				a.origin[[2]int{file, f.Packets[compare.After]}] = bytes.Clone(f.Data[compare.Before])
+			}
 		}
 	}
 }
@@ -198,8 +206,9 @@ var errDiscarded = errors.New("there is a better copy")
 // try writes the copies of all captures with the Anonymiser's key.
 func (a *Anonymiser) try(ctx context.Context, stdin io.Reader, progress io.Writer, dir string, names []string) (attempt, error) {
 	t := attempt{key: a.key}
-	for _, name := range names {
-		w, err := a.file(ctx, stdin, progress, name, copyName(name, dir))
+	for i, name := range names {
+		a.file = i
+		w, err := a.copyFile(ctx, stdin, progress, name, copyName(name, dir))
 		if w != nil {
 			t.list = append(t.list, w)
 		}
@@ -234,9 +243,9 @@ func copyName(name, dir string) string {
 	return filepath.Join(dir, filepath.Base(name))
 }
 
-// file writes the copy of one capture under its temporary name. If it returns a copy, the
+// copyFile writes the copy of one capture under its temporary name. If it returns a copy, the
 // caller must finish it, also after an error.
-func (a *Anonymiser) file(ctx context.Context, stdin io.Reader, progress io.Writer, name, to string) (*written, error) {
+func (a *Anonymiser) copyFile(ctx context.Context, stdin io.Reader, progress io.Writer, name, to string) (*written, error) {
 	in, err := capture.Open(name, stdin)
 	if err != nil {
 		return nil, err

@@ -90,6 +90,12 @@ func TestChanged(t *testing.T) {
 	for name, of := range map[string]func(payload []byte) []byte{
 		"udp6": func(payload []byte) []byte { p := scenario.UDP6(0); p.Payload = payload; return p.Bytes() },
 		"udp4": func(payload []byte) []byte { p := zero; p.Payload = payload; return p.Bytes() },
+		"tcp4": func(payload []byte) []byte {
+			p := scenario.TCP4(0)
+			p.Seq += 1500 * uint32(payload[0]&7)
+			p.Payload = payload
+			return p.Bytes()
+		},
 		"icmp6": func(payload []byte) []byte {
 			p := icmp
 			p.Payload = payload
@@ -102,11 +108,12 @@ func TestChanged(t *testing.T) {
 		},
 	} {
 		for what, change := range map[string]func(b []byte) []byte{
-			"nothing":        func(b []byte) []byte { return b },
-			"the first byte": func(b []byte) []byte { b[0] ^= 1; return b },
-			"the last byte":  func(b []byte) []byte { b[len(b)-1] ^= 0x80; return b },
-			"a cut":          func(b []byte) []byte { return b[:len(b)-2] },
-			"more":           func(b []byte) []byte { return append(b, 1, 2, 3) },
+			"nothing":                               func(b []byte) []byte { return b },
+			"the first byte":                        func(b []byte) []byte { b[0] ^= 1; return b },
+			"the last byte":                         func(b []byte) []byte { b[len(b)-1] ^= 0x80; return b },
+			"a cut":                                 func(b []byte) []byte { return b[:len(b)-2] },
+			"more":                                  func(b []byte) []byte { return append(b, 1, 2, 3) },
+			"the last byte, with the checksum kept": func(b []byte) []byte { b[len(b)-1] ^= 0x80; return b },
 		} {
 			for _, n := range []int{4, 7, 8, 9, 15, 16, 17, 18, 19, 40, 1000} {
 				payload := func(i int) []byte {
@@ -122,7 +129,11 @@ func TestChanged(t *testing.T) {
 						after = change(after)
 					}
 					captures[0] = append(captures[0], pcap.Packet{Number: i + 1, Time: at, Data: of(payload(i))})
-					captures[1] = append(captures[1], pcap.Packet{Number: i + 1, Time: at, Data: of(after)})
+					data := of(after)
+					if strings.Contains(what, "kept") {
+						data = append(of(payload(i))[:len(data)-n], after...)
+					}
+					captures[1] = append(captures[1], pcap.Packet{Number: i + 1, Time: at, Data: data})
 				}
 				dir := t.TempDir()
 				to := filepath.Join(dir, "copies")

@@ -44,7 +44,11 @@ func (a *Anonymiser) sums(h packet.Header, p pcap.Packet, b []byte, off int) {
 	case l4.Wrong:
 		f := field{at: sumAt(h), was: l4, copied: func() check.Explanation { _, l4 := judged(); return l4 }}
 		f.got = binary.BigEndian.Uint16(p.Data[f.at:])
-		a.explain(f, b, off)
+		if v, kept := a.keptSum(f, p); !kept {
+			a.explain(f, b, off)
+		} else if e := f.put(b, v); !e.Wrong || e.Text != f.was.Text {
+			a.Unlike++
+		}
 	case h.L4Off > 0 && (h.Fragment || h.PayloadOff == 0):
 		at := sumAt(h)
 		a.hideSum(b[min(at, len(b)):min(at+2, len(b))])
@@ -65,6 +69,27 @@ func (a *Anonymiser) sums(h packet.Header, p pcap.Packet, b []byte, off int) {
 		f.fallBack(b)
 		a.Unlike++
 	}
+}
+
+// keptSum returns the checksum that the copy of p gets if p has the checksum that it had in the
+// first capture, where it was right, and was changed since: that of the copy there. kept reports
+// whether that is so.
+func (a *Anonymiser) keptSum(f field, p pcap.Packet) (v uint16, kept bool) {
+	was := a.origin[[2]int{a.file, p.Number}]
+	if was == nil || packet.Checksum(was) != packet.Right {
+		return 0, false
+	}
+	h := packet.Parse(was)
+	if binary.BigEndian.Uint16(was[sumAt(h):]) != f.got {
+		return 0, false
+	}
+	b := bytes.Clone(was)
+	if a.replaceAddresses(h, b) != nil {
+		return 0, false
+	}
+	a.payload(h, a.options(h, b), a.size, b, was, was)
+	_, v, _ = packet.RightSum(b)
+	return v, true
 }
 
 // sumAt returns the offset of the checksum of TCP or UDP.

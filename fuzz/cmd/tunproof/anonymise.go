@@ -76,7 +76,7 @@ func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error
 		fmt.Fprintf(s.out, "the longest datagrams of %s differ between the captures. If datagrams were joined or cut, compare cannot match their copies: state the length of their payload with -size\n", record.Count(n, "flow"))
 	}
 	if n := a.Short(); n > 0 {
-		fmt.Fprintf(s.out, "compare says of %s that they were changed. Of their copies, which have too few bytes to recognise them, it says lost and extra\n", record.Count(n, "short datagram"))
+		fmt.Fprintf(s.out, "compare says of %s that they were changed. Their copies have too few bytes to show what was: there it says lost and extra, or another change\n", record.Count(n, "short datagram"))
 	}
 	if a.Unlike > 0 {
 		fmt.Fprintf(s.out, "in the copies, check names another cause of %s\n", record.Count(a.Unlike, "wrong checksum"))
