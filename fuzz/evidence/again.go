@@ -168,10 +168,27 @@ func runAgain(ctx context.Context, root, id, seed string, out, progress io.Write
 		}
 		rows = append(rows, more...)
 	}
-	if tree, err := record.Tree(root); err == nil && tree != before.Tree {
+	if !slices.ContainsFunc(before.Claims, func(r ClaimResult) bool { return r.ID == c.ID }) {
+		fmt.Fprintf(out, "%s has no claim %s, which is newer. It is compared with the newest records, in %s.\n", dir, c.ID, record.Data)
+		if before, dir, err = c.newest(root), record.Data, nil; len(before.Claims[0].Rows) == 0 {
+			return record.ExitUsage, fmt.Errorf("%s has no records of %s", record.Data, c.ID)
+		}
+	} else if tree, err := record.Tree(root); err == nil && tree != before.Tree {
 		fmt.Fprintf(out, "%s is of the tree %s. This tree is %s: a result may differ because the code does.\n", dir, before.Tree, tree)
 	}
 	return c.compare(before, dir, rows, list, out)
+}
+
+// newest returns what the newest records say of a claim.
+func (c Claim) newest(root string) *Results {
+	var rows []record.Result
+	for _, s := range Sources {
+		if strings.HasPrefix(s.File, record.Data+"/") {
+			list, _ := record.ReadFile(filepath.Join(root, s.File)) // some have other lines, and some are not there
+			rows = append(rows, list...)
+		}
+	}
+	return &Results{Claims: []ClaimResult{c.result(rows, nil)}}
 }
 
 // quoted matches the arguments that a shell would change.
@@ -185,6 +202,9 @@ func (c Claim) compare(before *Results, dir string, rows []record.Result, list [
 		then = before.Claims[at].Rows
 	}
 	fmt.Fprintf(out, "%s: %s\n%s\n\n", c.ID, c.Title, c.Says())
+	if at := slices.IndexFunc(before.Claims, func(r ClaimResult) bool { return r.ID == c.ID && r.Says != c.Says() }); at >= 0 {
+		fmt.Fprintf(out, "In %s it says: %s\n\n", dir, before.Claims[at].Says)
+	}
 	for _, s := range list {
 		fmt.Fprintf(out, "    %s\n", quoted.ReplaceAllString(s.command(), "'$0'"))
 	}
@@ -230,6 +250,8 @@ func (c Claim) compare(before *Results, dir string, rows []record.Result, list [
 		fmt.Fprintf(out, "not run again: %s of the command %s\n", record.Count(left[r], "row"), r)
 	}
 	switch {
+	case len(met) == 0:
+		fmt.Fprintf(out, "\n%s %s; %s has none of these rows\n", c.ID, now.Result, dir)
 	case len(other) > 0:
 		fmt.Fprintf(out, "\n%s is not as in %s: %s\n", c.ID, dir, strings.Join(other, "; "))
 	default:

@@ -75,3 +75,15 @@ func TestCompare(t *testing.T) {
 		}
 	}
 }
+
+// TestNewest checks that a claim that no directory of evidence has yet is compared with the
+// newest records.
+func TestNewest(t *testing.T) {
+	for _, c := range Claims {
+		if slices.Contains(c.Properties, "proof") {
+			if rows := c.newest("../..").Claims[0].Rows; len(rows) == 0 || slices.ContainsFunc(rows, func(r Row) bool { return r.Property != "proof" }) {
+				t.Errorf("%s: %+v", c.ID, rows)
+			}
+		}
+	}
+}

@@ -42,6 +42,8 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "prove only theorems whose names have `TEXT`; no theories")
 	flag.StringVar(&o.out, "o", "", "write the scripts for z3 and the cases of counterexamples into `DIR`")
 	flag.BoolVar(&o.planted, "planted", false, "plant the bugs of fuzz/mutants in translated functions, and refute each")
+	var unseen bool
+	flag.BoolVar(&unseen, "unseen", false, "list the small changes of translated functions that no theorem sees; needs no other program")
 	flag.StringVar(&o.after, "after", "", "with -planted: begin after the bug `NAME`, to resume")
 	flag.StringVar(&o.records, "records", "", "write result records to `FILE`, one JSON object a line, or with -planted the bugs that are refuted; not with -fast, -only or -after")
 	flag.DurationVar(&o.limit, "limit", 4*time.Minute, "the longest that z3 may take for one question")
@@ -51,7 +53,11 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	code, err := o.run(ctx)
+	run := o.run
+	if unseen {
+		run = o.unseen
+	}
+	code, err := run(ctx)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "prove:", err)
@@ -119,7 +125,7 @@ func (o *options) run(ctx context.Context) (int, error) {
 		}
 		fmt.Printf("%d theorems of %d theories, without axioms (%s)\n\n", count, len(theories), versions["coqc"])
 	}
-	arches := []string{"amd64", "386", "s390x"}
+	arches := []string{"amd64", "arm64", "386", "s390x"}
 	if o.fast {
 		arches = arches[:1]
 	}
@@ -161,7 +167,7 @@ func (o *options) run(ctx context.Context) (int, error) {
 				o.writeCase(v, v.theorem.Name)
 			}
 		}
-		if arch == arches[len(arches)-1] {
+		if arch == arches[0] {
 			o.printFunctions(p, lines)
 		}
 	}

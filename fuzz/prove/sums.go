@@ -37,6 +37,7 @@ func sumTheorems(p *translate.Program) []*Theorem {
 	var ts []*Theorem
 	theorem := func(name, says string, call func(m *translate.Machine) *smt.Term, hyps ...*smt.Term) {
 		m := p.NewMachine()
+		m.Overflow = true
 		goal := call(m)
 		note(m)
 		ts = append(ts, &Theorem{Name: name, Group: "sums", Says: says, Hyps: hyps, Goal: goal, Obligations: m.Obligations, Fast: true, Case: sumCase})
@@ -70,7 +71,7 @@ func sumTheorems(p *translate.Program) []*Theorem {
 			}
 			h := symbols("H")
 			n := smt.Var("len(H)", m.IntWidth())
-			call(m, "sumIPv4", translate.Packet("H", n))
+			result := call(m, "sumIPv4", translate.Packet("H", n))
 			sum := smt.Const(80, 0)
 			for i := 0; i < 20; i += 2 {
 				word := wide(h.be16(i))
@@ -79,7 +80,7 @@ func sumTheorems(p *translate.Program) []*Theorem {
 				}
 				sum = smt.Add(sum, word)
 			}
-			return smt.Eq(wide(arg), sum)
+			return smt.All(smt.Eq(wide(arg), sum), smt.Eq(result, smt.Apply("fold64", 16, arg)))
 		}, smt.Sle(smt.Const(p.IntWidth(), 20), smt.Var("len(H)", p.IntWidth())))
 	theorem("pseudoHeaderSum is fold64 of a sum of the words", "addresses, protocol and length",
 		func(m *translate.Machine) *smt.Term {
@@ -90,12 +91,12 @@ func sumTheorems(p *translate.Program) []*Theorem {
 			}
 			key := m.Symbolic("key", m.Type("flowKey"))
 			length := smt.Var("l4Len", m.IntWidth())
-			call(m, "flowKey.pseudoHeaderSum", translate.Cell("key", key), smt.Var("proto", 8), length)
+			result := call(m, "flowKey.pseudoHeaderSum", translate.Cell("key", key), smt.Var("proto", 8), length)
 			sum := smt.Add(wide(smt.Var("proto", 8)), wide(length))
 			for _, f := range []string{"srcHi", "srcLo", "dstHi", "dstLo"} {
 				sum = smt.Add(sum, step(32, wide(smt.Var("key."+f, 64))))
 			}
-			return smt.Eq(wide(arg), sum)
+			return smt.All(smt.Eq(wide(arg), sum), smt.Eq(result, smt.Apply("fold64", 16, arg)))
 		}, smt.Ule(smt.Var("l4Len", p.IntWidth()), smt.Const(p.IntWidth(), 65535)))
 	return ts
 }

@@ -117,7 +117,7 @@ func (r *Run) file(name string) (*Report, error) {
 		rep.Kind = f.Kind
 		rep.Notes = append(rep.Notes, "why: "+c.Why, "source: "+c.Source)
 		if _, bug, planted := strings.Cut(c.Source, scenario.WithPlant); planted {
-			rep.Notes = append(rep.Notes, "note: this is offload without the bug "+bug+"; \"tunproof replay -plant "+bug+" "+name+"\" runs it with the bug (with -bugs FILE for one of your own)")
+			rep.Notes = append(rep.Notes, "note: the case shows the planted bug "+bug+"; \"tunproof replay -plant "+bug+" "+name+"\" runs offload with it (and -bugs FILE if it is one of your own), and without -plant offload has no such bug")
 		}
 		if _, other, is := strings.Cut(c.Source, scenario.OfAnother); is {
 			name, _, _ := strings.Cut(other, ",")

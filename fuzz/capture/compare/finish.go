@@ -308,6 +308,9 @@ func (m *Matcher) change(u, w *unit, fields []packet.Difference) Finding {
 	f.hop = byHop(u, w, fields)
 	sums, text := m.tellSums(u, w, fields)
 	f.Sums, f.Text = sums, cmp.Or(text, f.Text)
+	if text != "" && len(bad) > 0 { // it is about these
+		f.Rule = ruleOf(packet.Difference{Field: bad[0]})
+	}
 	if f.Text == "" && slices.Contains(bad, "ip.checksum") && !slices.Contains(f.FieldNames(), "ip.checksum") {
 		f.Text = "the checksum of the header was kept, and is wrong for the new one"
 	}

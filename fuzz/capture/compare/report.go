@@ -119,16 +119,14 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 	r.all = m.Summary.Segments + found.what[Changed] - found.flaws + found.what[Lost]
 	r.note(in, c, found, m)
 	r.NotJudged = r.notJudged(in)
-	for side, i := range in {
-		if n := i.Cuts().N; n > m.Summary.Packets[side] {
-			r.cut = max(r.cut, n)
-		}
+	if cuts := [2]int{in[0].Cuts().N, in[1].Cuts().N}; cuts[0] > m.Summary.Packets[0] || cuts[1] > m.Summary.Packets[1] {
+		r.cut = cuts[0] + cuts[1]
 	}
 	switch n := r.leftOut(); {
 	case r.Summary.came() == 0:
 		r.Record.Result, r.Record.Detail = record.NotRun, "no packet is in both captures"
 	case r.cut > 0:
-		r.Record.Result, r.Record.Detail = record.NotRun, fmt.Sprintf("%s came through unchanged, but %s were cut by a capture (snap length)", record.Count(r.Summary.came(), "segment"), record.Count(r.cut, "record"))
+		r.Record.Result, r.Record.Detail = record.NotRun, fmt.Sprintf("%s came through unchanged, but %s were cut by the captures (snap length)", record.Count(r.Summary.came(), "segment"), record.Count(r.cut, "record"))
 	case n > r.Summary.came():
 		r.Record.Result, r.Record.Detail = record.NotRun, fmt.Sprintf("%s came through unchanged, but %s were not compared", record.Count(r.Summary.came(), "segment"), units(n))
 	}

@@ -86,7 +86,7 @@ func (sum *Summary) Print(out io.Writer, c Config) error {
 			fmt.Fprintf(out, "finding: %s after %.1f s%s: %s\n", f.Outcome.Key(), f.After.Seconds(), again, f.File)
 		}
 	}
-	fmt.Fprintf(out, "%d executions in %.0f s, %.0f a second and core; %d inputs kept, %d of them new; %s, %d flaky\n", execs, sum.Seconds,
+	fmt.Fprintf(out, "%s in %.0f s, %.0f a second and core; %d inputs kept, %d of them new; %s, %d flaky\n", record.Count(int(execs), "execution"), sum.Seconds,
 		float64(execs)/max(1, sum.Seconds)/float64(min(runtime.NumCPU(), c.Workers*c.AtOnce)), inputs, fresh, record.Count(findings, "finding"), sum.Flaky)
 	runs, err := Store{Dir: c.Dir}.Runs()
 	if err != nil {
@@ -102,7 +102,7 @@ func (sum *Summary) Print(out io.Writer, c Config) error {
 	}
 	fmt.Fprintf(out, "%s: %s, %s, %v\n", c.Dir, record.Count(len(runs), "campaign"), record.Count(int(all), "execution"), time.Duration(seconds)*time.Second)
 	if c.Plant != nil && findings > 0 {
-		fmt.Fprintf(out, "the bug %s was planted: \"tunproof replay\" runs offload without it, and finds nothing\n", c.Plant.Name)
+		fmt.Fprintf(out, "the bug %s was planted: \"tunproof replay -plant %s FILE\" runs a finding with it, and without -plant offload has no such bug\n", c.Plant.Name, c.Plant.Name)
 	}
 	return nil
 }
