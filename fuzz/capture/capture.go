@@ -412,6 +412,16 @@ func (in *Source) EndWith(ctx context.Context) bool {
 	return true
 }
 
+// Until returns the context of the work on a source. If the source is a live capture, the end
+// of ctx ends only the capture: Next returns io.EOF, and the packets so far are judged. If not,
+// Until returns ctx.
+func (in *Source) Until(ctx context.Context) context.Context {
+	if in.EndWith(ctx) {
+		return context.WithoutCancel(ctx)
+	}
+	return ctx
+}
+
 // Next returns the next packet, or io.EOF at the end. The caller owns the packet. A file that
 // ends inside a record ends there: the packets before are whole, as in a capture that stopped
 // there. Notes says so.

@@ -6,6 +6,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,6 +63,7 @@ type Run struct {
 func (r *Run) Files(names []string) (int, error) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // each batch leaves much garbage, so collect it less often
 	code, judged := record.ExitHolds, 0
+	var failed []error
 	for _, name := range names {
 		rep, err := r.file(name)
 		if rep != nil {
@@ -69,16 +71,22 @@ func (r *Run) Files(names []string) (int, error) {
 			if rep.Record.Result == record.Violated {
 				code = record.ExitViolation
 			}
-			if e := r.write(rep); err == nil {
-				err = e
+			if e := r.write(rep); e != nil {
+				return 0, cmp.Or(err, e)
 			}
 			if r.Page != nil {
 				r.Page.Sections = append(r.Page.Sections, rep.section(err))
 			}
 		}
 		if err != nil {
-			return 0, err
+			failed = append(failed, err)
 		}
+		if r.Ctx.Err() != nil {
+			break
+		}
+	}
+	if err := errors.Join(failed...); err != nil {
+		return code, err
 	}
 	if r.CaseFile != "" {
 		if err := r.writeCase(); err != nil {
@@ -207,7 +215,7 @@ func (r *Run) judgeCase(rep *Report, c *pkts.Case) error {
 // judgePackets checks every property on the packets of a capture, batch by batch. Packets
 // with a VnetHdr in their comment are segmented, the others coalesced.
 func (r *Run) judgePackets(rep *Report, in *capture.Source) error {
-	progress := capture.NewProgress(r.Err, "replay", in)
+	ctx, progress := in.Until(r.Ctx), capture.NewProgress(r.Err, "replay", in)
 	for {
 		s := scenario.Scenario{Config: r.Config}
 		var batch [][]byte
@@ -233,7 +241,7 @@ func (r *Run) judgePackets(rep *Report, in *capture.Source) error {
 				batch, numbers = append(batch, p.Data), append(numbers, p.Number)
 				times[0] = append(times[0], p.Time)
 			}
-			if err := progress.Step(r.Ctx, len(rep.Violations)); err != nil {
+			if err := progress.Step(ctx, len(rep.Violations)); err != nil {
 				return err
 			}
 		}

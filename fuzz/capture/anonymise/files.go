@@ -273,7 +273,7 @@ func (a *Anonymiser) copyFile(ctx context.Context, stdin io.Reader, progress io.
 // capture cut is cut in the copy too, so that no packet is called lost that may be there.
 func (a *Anonymiser) copy(ctx context.Context, in *capture.Source, to, progress io.Writer, packets *int) error {
 	format := pcap.Classic
-	if in.NG() {
+	if in.NG() || in.Name == capture.Stdin {
 		format = pcap.NG // it has room for comments
 	}
 	w, err := pcap.NewWriter(to, format)
@@ -281,6 +281,7 @@ func (a *Anonymiser) copy(ctx context.Context, in *capture.Source, to, progress 
 		return err
 	}
 	a.Begin()
+	ctx = in.Until(ctx)
 	tell := capture.NewProgress(progress, "anonymise", in)
 	var last time.Time
 	cut := 0 // of the records that the capture cut, those that were written

@@ -123,9 +123,7 @@ func File(ctx context.Context, progress io.Writer, in *capture.Source, o Options
 			fmt.Fprintln(o.Live, f)
 		}
 	})
-	if o.Live != nil {
-		in.EndWith(ctx)
-	}
+	ctx = in.Until(ctx)
 	progressed := capture.NewProgress(progress, "check", in)
 	err := func() error {
 		for {

@@ -259,8 +259,9 @@ func ruleOf(d packet.Difference) string {
 }
 
 // sortFindings puts findings in the order of their packets.
-func sortFindings(list []Finding) {
-	slices.SortStableFunc(list, func(x, y Finding) int {
-		return cmp.Compare(max(x.Packets[Before], x.Packets[After]), max(y.Packets[Before], y.Packets[After]))
-	})
+func sortFindings(list []Finding) { slices.SortStableFunc(list, Order) }
+
+// Order compares two findings by their places in a report.
+func Order(f, g Finding) int {
+	return cmp.Compare(max(f.Packets[Before], f.Packets[After]), max(g.Packets[Before], g.Packets[After]))
 }

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -62,11 +61,7 @@ func anonymiseCommand(ctx context.Context, s streams, args []string) (int, error
 		return 0, err
 	}
 	total, err := a.Files(ctx, s.in, s.out, s.err, *dir, flags.Args())
-	var exists anonymise.NameError
-	switch {
-	case errors.As(err, &exists):
-		return 0, fmt.Errorf("%w: %w", errUsage, err)
-	case err != nil:
+	if err != nil {
 		return 0, err
 	}
 	if a.Whole > 0 {

@@ -87,7 +87,7 @@ func compareCommand(ctx context.Context, s streams, args []string) (int, error) 
 	var first *compare.Finding
 	if *out != "" {
 		cfg.Each = func(f compare.Finding) {
-			if first == nil {
+			if first == nil || compare.Order(f, *first) < 0 {
 				first = &f
 			}
 		}

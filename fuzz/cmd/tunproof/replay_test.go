@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -270,6 +271,44 @@ func TestStopped(t *testing.T) {
 		}
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Error(left, err)
+	}
+}
+
+// TestStoppedStreams interrupts each command while it waits for more of a capture on standard
+// input. The packets so far get their verdict.
+func TestStoppedStreams(t *testing.T) {
+	name := corpusDir + "captures/tcp4-bulk.pcap"
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"check", "-"}, "holds: "},
+		{[]string{"check", "-json", "-"}, `"result":"holds"`},
+		{[]string{"compare", name, "-"}, "holds: "},
+		{[]string{"compare", "-json", "-", name}, `"result":"holds"`},
+		{[]string{"replay", "-q", "-"}, "holds: "},
+		{[]string{"replay", "-json", "-"}, `"result":"holds"`},
+		{[]string{"anonymise", "-o", dir, "-"}, "stdin.pcapng: "},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		from, to := io.Pipe()
+		go func() {
+			to.Write(b)
+			cancel()
+		}()
+		var out, errs bytes.Buffer
+		if code := run(ctx, streams{from, &out, &errs}, test.args); code != record.ExitHolds || !strings.Contains(out.String(), test.want) {
+			t.Errorf("%v: exit code %d\n%s%s", test.args, code, out.String(), errs.String())
+		}
+		to.Close()
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) != 1 {
 		t.Error(left, err)
 	}
 }
