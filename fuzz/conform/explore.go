@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -244,7 +245,8 @@ func Run(t *testing.T, impl Impl, opt Options) {
 // Fuzz looks for violations of an implementation with Go's fuzzing engine, which is led by
 // what of its code an input reaches: go test -fuzz of the function that calls it. The seeds
 // are the cases of the corpus. A failure has a case that tunproof replay reads. Without -fuzz
-// it tries the seeds, and the inputs that failed before.
+// it tries the seeds, and the inputs that failed before, and shows the case of the first
+// violation of each key. It passes over the violations in impl.Known.
 func Fuzz(f *testing.F, impl Impl) {
 	f.Helper()
 	cases, err := corpus.Cases()
@@ -257,11 +259,27 @@ func Fuzz(f *testing.F, impl Impl) {
 		ids[string(seed)] = c.ID
 		f.Add(seed)
 	}
+	var mu sync.Mutex
+	first := map[string]string{} // the test that showed a violation first, by key
 	fuzzing := flag.Lookup("test.fuzz") != nil && flag.Lookup("test.fuzz").Value.String() != ""
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s := scenario.Decode(b)
 		list, _ := impl.Judge(&s)
 		for _, v := range list {
+			key := v.Key()
+			if slices.Contains(impl.Known, key) {
+				continue
+			}
+			mu.Lock()
+			by := first[key]
+			if by == "" {
+				first[key] = t.Name()
+			}
+			mu.Unlock()
+			if by != "" && !fuzzing {
+				t.Errorf("%s, as %s", key, by)
+				continue
+			}
 			small := scenario.Scenario{Batches: s.Batches, Supers: s.Supers} // the implementation has a configuration of its own
 			if !fuzzing {                                                    // the engine has a way of its own
 				small, v = impl.minimised(small, v, time.Second)
