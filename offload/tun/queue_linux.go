@@ -46,7 +46,8 @@ func (d *Device) newQueue(fd int) (*Queue, error) {
 // deadline.
 func (q *Queue) SetDeadline(t time.Time) error { return q.deadline(q.file.SetDeadline(t)) }
 
-// SetReadDeadline sets the deadline of reads.
+// SetReadDeadline sets the deadline of reads. Segments left over from an earlier read are
+// still returned after it, and only then os.ErrDeadlineExceeded.
 func (q *Queue) SetReadDeadline(t time.Time) error { return q.deadline(q.file.SetReadDeadline(t)) }
 
 // SetWriteDeadline sets the deadline of writes.

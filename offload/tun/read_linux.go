@@ -145,9 +145,9 @@ func checkBuffers(bufs [][]byte, sizes []int, offset int) error {
 
 // ReadSuper waits for a packet or superpacket and returns the Segmenter that cuts it.
 // It is for callers who finish each segment before the next, because InPlace copies
-// nothing. If an earlier call left segments over, ReadSuper returns those. The
-// Segmenter belongs to the queue and is valid until the next read. Errors are those
-// of ReadBatch.
+// nothing. If an earlier call left segments over, ReadSuper returns those, also after a
+// deadline or after Close: a loop that takes none does not end. The Segmenter belongs to
+// the queue and is valid until the next read. Errors are those of ReadBatch.
 func (q *Queue) ReadSuper() (*offload.Segmenter, error) { return q.super(true) }
 
 // NextSuper is like ReadSuper, but does not wait: it returns nil if nothing is ready.

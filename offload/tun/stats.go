@@ -12,9 +12,10 @@ import (
 )
 
 // Stats are counters of all queues since the device was opened, or of one queue
-// (Queue.Stats). In every snapshot,
-// the sums given with the fields are exact. In JSON, and in the records of package
-// slog, each counter has the name of its field, and each of Reasons that of its Reason.
+// (Queue.Stats). A Stats is a snapshot and does not change: for package expvar, publish a
+// Func that calls Device.Stats. In every snapshot, the sums given with the fields are
+// exact. In JSON, and in the records of package slog, each counter has the name of its
+// field, and each of Reasons that of its Reason.
 type Stats struct {
 	Read  ReadStats
 	Write WriteStats
@@ -37,7 +38,7 @@ type ReadStats struct {
 	Truncated    uint64 // longer than any IP packet, dropped
 	Invalid      uint64 // without bytes, or refused by Segmenter.Reset, dropped
 	Failed       uint64 // reads that failed, each of which may have lost a packet
-	Packets      uint64 // segments and packets given to the caller
+	Packets      uint64 // segments and packets given to the caller: by ReadSuper all of a superpacket at once
 	Bytes        uint64 // length of those, from the IP header on
 	Short        uint64 // segments and packets dropped because the caller's buffer was too short
 }
