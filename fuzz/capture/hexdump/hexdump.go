@@ -151,6 +151,7 @@ func allWhole(list []Packet, err error) bool {
 
 // parse returns the bytes of the packets in a text.
 func parse(text []byte, most limits) ([]Packet, error) {
+	text = numbered(text)
 	kind, line := detect(text)
 	if kind == kindNone {
 		return nil, errorf(max(1, line), "%w: neither hex digits, nor an offset and bytes, nor bytes in source code", ErrNoPacket)
