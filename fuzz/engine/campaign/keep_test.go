@@ -248,7 +248,7 @@ func TestSummary(t *testing.T) {
 	var out strings.Builder
 	err := s.Print(&out, c)
 	text := "finding: P4 a after 1.5 s: f\nfinding: P4 b after 2.0 s, found before: g\n7202 executions in 2 s, 3601 a second and core; 6 inputs kept, 2 of them new; 2 findings, 6 flaky\n" +
-		c.Dir + ": 2 campaigns, 12 executions, 2h0m0s\nthe bug bug was planted: \"tunproof replay\" runs offload without it, and finds nothing\n"
+		c.Dir + ": 2 campaigns, 12 executions, 2h0m0s\nthe bug bug was planted: \"tunproof replay -plant bug FILE\" runs a finding with it, and without -plant offload has no such bug\n"
 	if out.String() != text || err != nil {
 		t.Errorf("%v:\n%s\nwant:\n%s", err, out.String(), text)
 	}
