@@ -119,7 +119,7 @@ func (r *Report) verdict() string {
 	case r.Record.Count == 0:
 		return "nothing to judge"
 	}
-	return fmt.Sprintf("holds: %s, every property of offload; whether the packets are right, check says", record.Count(r.Record.Count, strings.TrimSuffix(r.Record.Unit, "s")))
+	return fmt.Sprintf("holds: %s, every property of offload (tunproof check judges the packets themselves)", record.Count(r.Record.Count, strings.TrimSuffix(r.Record.Unit, "s")))
 }
 
 // print writes the part for people.
