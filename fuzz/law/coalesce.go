@@ -182,7 +182,8 @@ func agreeCoalesce(u Subject, s *scenario.Scenario, t *Tally) error {
 		t.batch(len(batch), len(got), gotReasons)
 		for i := range batch {
 			if gotReasons[i] != wantReasons[i] {
-				return Violatedf("P4", "packet %d: production gives Reason %s, the model %s", i, gotReasons[i], wantReasons[i])
+				was, is := changedWith(batch, got, i)
+				return Mismatchf("P4", was, is, "packet %d: production gives Reason %s, the model %s", i, gotReasons[i], wantReasons[i])
 			}
 		}
 		if err := equalSupers("P4", want, got); err != nil {
@@ -190,6 +191,27 @@ func agreeCoalesce(u Subject, s *scenario.Scenario, t *Tally) error {
 		}
 	}
 	return nil
+}
+
+// changedWith returns a packet that does not come back as it was from the superpacket with
+// packet i of a batch, and how it comes back. If all do, or there are not as many, it returns nil.
+// The field that differs tells one wrong comparison from another.
+func changedWith(batch [][]byte, supers []Super, i int) (was, is []byte) {
+	for _, p := range supers {
+		if !slices.Contains(p.Members, i) {
+			continue
+		}
+		segments, err := model.Segment(model.VnetHdr(p.Hdr), p.Data)
+		if err != nil || len(segments) != len(p.Members) {
+			return nil, nil
+		}
+		for k, m := range p.Members {
+			if !bytes.Equal(batch[m], segments[k]) {
+				return batch[m], segments[k]
+			}
+		}
+	}
+	return nil, nil
 }
 
 // equalSupers returns a violation if got differs from want, the superpackets of a batch.
