@@ -490,7 +490,11 @@ func cutNote(c pcap.Cuts) string {
 	if c.N == 1 {
 		return fmt.Sprintf("record %d left out: cut by the capture to %s bytes (snap length): %s", c.First, length, again)
 	}
-	return fmt.Sprintf("records %d-%d left out (%d of them): cut by the capture to %s bytes (snap length): %s", c.First, c.Last, c.N, length, again)
+	which := fmt.Sprintf("records %d-%d", c.First, c.Last)
+	if n := c.Last - c.First + 1; c.N < n {
+		which = fmt.Sprintf("%d of the %d records %d-%d", c.N, n, c.First, c.Last)
+	}
+	return fmt.Sprintf("%s left out: cut by the capture to %s bytes (snap length): %s", which, length, again)
 }
 
 // Cuts returns the records so far of which the capture has only the first bytes.

@@ -107,7 +107,7 @@ func (r *Run) file(name string) (*Report, error) {
 		return nil, err
 	}
 	defer f.Close()
-	rep := newReport(name)
+	rep := newReport(f.Name)
 	if r.Page != nil {
 		rep.gathered = newGathered()
 	}

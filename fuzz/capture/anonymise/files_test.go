@@ -169,7 +169,7 @@ func TestNumbers(t *testing.T) {
 			t.Errorf("packet %d at %v was packet %d at %v", p.Number, p.Time, was[i].Number, was[i].Time)
 		}
 	}
-	if want := "records 1-5 left out (3 of them)"; !strings.Contains(out.String(), want) {
+	if want := "3 of the 5 records 1-5 left out"; !strings.Contains(out.String(), want) {
 		t.Errorf("it does not say %q: %s", want, &out)
 	}
 }

@@ -212,7 +212,7 @@ func TestSnapLength(t *testing.T) {
 	}
 	mixed = testFile(t, "mixed", string(first)+string(rest[24:]))
 	whole, most := snapped(t, list, 1000), snapped(t, list, 96)
-	folded := "records 1-59 left out (40 of them): cut by the capture to 96 bytes (snap length): take it again with tcpdump -s 0"
+	folded := "40 of the 59 records 1-59 left out: cut by the capture to 96 bytes (snap length): take it again with tcpdump -s 0"
 	for name, x := range map[string]struct {
 		args []string
 		code int
@@ -228,7 +228,7 @@ func TestSnapLength(t *testing.T) {
 		"few":           {[]string{"compare", whole, mixed}, record.ExitHolds, []string{"holds: 56 segments", "not judged: "}, ": lost"},
 		"check":         {[]string{"check", most}, record.ExitNothing, []string{"no verdict: 40 records not judged", folded}, ""},
 		"check, wrong":  {[]string{"check", snapped(t, wrong, 96)}, record.ExitViolation, []string{"VIOLATED: ", "40 records not judged"}, ""},
-		"check, few":    {[]string{"check", mixed}, record.ExitHolds, []string{"holds: 56 packets", "records 1-5 left out (4 of them)"}, ""},
+		"check, few":    {[]string{"check", mixed}, record.ExitHolds, []string{"holds: 56 packets", "4 of the 5 records 1-5 left out"}, ""},
 		"check, before": {[]string{"check", whole, most}, record.ExitNothing, []string{"holds: 60 packets", "no verdict: "}, ""},
 	} {
 		out, stderr, code := call(t, x.args...)
