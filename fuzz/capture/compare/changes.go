@@ -33,31 +33,70 @@ func (m *Matcher) changes(ctx context.Context, left [2][]*unit) {
 			at[k] = append(at[k], u)
 		}
 	}
+	var found []Finding
+	defer func() {
+		sortFindings(found)
+		for _, f := range found {
+			m.report(f)
+		}
+	}()
 	// Content first: places recur, because IPv4 IDs start again after 65,536 packets or earlier.
-	for _, most := range []int{samePlaceOnly - 1, mostUnlike} {
+	// What was passed over for a nearer one is tried again, as long as that pairs something.
+	most := samePlaceOnly - 1
+	for range 2 + maxAgain {
+		passed, paired := false, false
 		for _, u := range left[Before] {
 			if ctx.Err() != nil {
 				return
 			}
 			w := m.closest(u, index, most)
-			k, placed := u.placeKey()
 			switch {
 			case w == nil:
-			case most == mostUnlike && placed && m.nearer(u, w, at[k]):
+			case samePlace(u, w) && most == mostUnlike && m.nearer(u, w, at):
+				passed = true
 			case (!u.ownID() || !w.ownID()) && m.atomicHash(u) == m.atomicHash(w): // of several equal packets
 				m.Summary.AtomicIDs++
 				m.pair(u, w)
+				paired = true
 			default:
-				m.report(m.changed(u, w))
+				found = append(found, m.changed(u, w))
+				paired = true
 			}
 		}
+		if most == mostUnlike && !(passed && paired) {
+			return
+		}
+		most = mostUnlike
 	}
 }
 
-// nearer reports whether one of a list that waits too is nearer in time to w than u is.
-func (m *Matcher) nearer(u, w *unit, list []*unit) bool {
-	distance := func(u *unit) time.Duration { return (m.since(u) - m.since(w)).Abs() }
-	return slices.ContainsFunc(list, func(v *unit) bool { return v != u && v.waiting && distance(v) < distance(u) })
+// maxAgain bounds how often units that were passed over are tried again, and maxAside how many
+// units at one place are looked at on each side.
+const maxAgain, maxAside = 8, 64
+
+// nearer reports whether another unit at the place of u, which waits too, is nearer in time to w
+// than u is, by the time that packets take from one capture to the other.
+func (m *Matcher) nearer(u, w *unit, at map[key][]*unit) bool {
+	k, ok := u.placeKey()
+	if !ok || !m.took.known {
+		return false
+	}
+	distance := func(u *unit) time.Duration {
+		return (w.time.Sub(u.time) - (m.took.least+m.took.most)/2).Abs()
+	}
+	list := at[k]
+	i, _ := slices.BinarySearchFunc(list, u, byPlace)
+	for _, step := range []int{-1, 1} {
+		for n, j := 0, i+step; n < maxAside && j >= 0 && j < len(list); n, j = n+1, j+step {
+			if v := list[j]; v.waiting && samePlace(v, w) {
+				if distance(v) < distance(u) {
+					return true
+				}
+				break // those beyond are further away
+			}
+		}
+	}
+	return false
 }
 
 // key is a property that a packet keeps when other fields change.
@@ -74,24 +113,27 @@ func (u *unit) placeKey() (k key, ok bool) {
 	case u.Proto == 6 && u.PayloadOff > 0 && !u.Fragment:
 		return key{'s', u.flow.key, uint64(seq(u))}, true
 	case u.Version == 4:
-		return key{'i', u.flow.key.Pair(), uint64(id(u))}, true
+		return u.idKey(), true
 	}
 	return key{}, false
 }
+
+// idKey returns the key of the IPv4 ID of a unit.
+func (u *unit) idKey() key { return key{'i', u.flow.key.Pair(), uint64(id(u))} }
 
 // keys returns the keys of a unit, the most specific first: its place in the flow, its
 // end, the start of its payload, its IPv4 ID, its flow.
 func (m *Matcher) keys(u *unit) []key {
 	var list []key
-	if k, ok := u.placeKey(); ok && k.what == 's' {
-		list = append(list, k)
+	if place, ok := u.placeKey(); ok && place.what == 's' {
+		list = append(list, place)
 	}
 	list = append(list, key{what: 't', n: maphash.Bytes(m.seed, u.b[max(0, len(u.b)-32):])})
 	if p := u.payload(); len(p) >= 32 {
 		list = append(list, key{what: 'h', n: maphash.Bytes(m.seed, p[:32])})
 	}
 	if u.Version == 4 {
-		list = append(list, key{'i', u.flow.key.Pair(), uint64(id(u))})
+		list = append(list, u.idKey())
 	}
 	return append(list, key{what: 'f', flow: u.flow.key})
 }

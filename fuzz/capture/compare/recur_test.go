@@ -29,17 +29,26 @@ func TestRecurringPlaces(t *testing.T) {
 				p.Frag = 0
 				first, size := r.IntN(1<<16), len(p.Payload)
 				lost, changed := map[int]bool{}, map[int]bool{}
+				whole := -1 // a datagram of which all is changed; one with its ID is lost
+				if period > 30 {
+					whole = 12 + period + r.IntN(n-14-period)
+					lost[whole-period], changed[whole] = true, true
+				}
 				for len(lost) < 1+r.IntN(3) {
-					lost[2+r.IntN(n-4)] = true
+					if i := 12 + r.IntN(n-14); !changed[i] {
+						lost[i] = true
+					}
 				}
 				for len(changed) < 1+r.IntN(3) {
-					if i := 2 + r.IntN(n-4); !lost[i] {
+					if i := 12 + r.IntN(n-14); !lost[i] {
 						changed[i] = true
 					}
 				}
 				var before, after []pcap.Packet
 				var want, got []string
 				at := time.Unix(1_700_000_000, 0)
+				delay := time.Duration(r.IntN(20)) * time.Millisecond / 4
+				late := r.IntN(3) * 5 // packets of before that came before the other capture started
 				for i := range n {
 					p.ID = uint16(first + i%period)
 					p.Payload = make([]byte, size)
@@ -48,14 +57,23 @@ func TestRecurringPlaces(t *testing.T) {
 					}
 					x := pcap.Packet{Number: i + 1, Time: at.Add(time.Duration(i) * time.Millisecond), Data: p.Bytes()}
 					before = append(before, x)
+					if i < late {
+						continue
+					}
 					if lost[i] {
 						want = append(want, fmt.Sprintf("lost %d", i+1))
 						continue
 					}
-					x.Number, x.Data = len(after)+1, bytes.Clone(x.Data)
+					x.Number, x.Time, x.Data = len(after)+1, x.Time.Add(delay), bytes.Clone(x.Data)
 					if changed[i] {
 						k := 28 + r.IntN(size)
 						x.Data[k] ^= 0x40
+						if i == whole { // nothing but the place shows which one it was
+							for k = 28; k < len(x.Data); k++ {
+								x.Data[k] = ^x.Data[k]
+							}
+							k = 28
+						}
 						if r.IntN(2) == 0 {
 							packet.Fix(x.Data, packet.FixL4Csum)
 						}
