@@ -22,19 +22,22 @@ func TestPrefixes(t *testing.T) {
 		if len(list) == 0 {
 			continue
 		}
-		addresses, stamp := r.IntN(2) == 0, []string{"[   12.345678] ", "May  3 10:00:00 host kernel: "}[r.IntN(2)]
+		prefix := r.IntN(3) // an offset, an address, or nothing
+		stamp := []string{"[   12.345678] ", "May  3 10:00:00 host kernel: ", "[   12.345678][  T12] ", "[Sat May  3 10:00:00 2025] "}[r.IntN(4)]
 		name := []string{"", "tun: ", "vpn rx: "}[r.IntN(3)]
 		var text strings.Builder
 		for _, b := range list {
 			if r.IntN(2) == 0 || len(b)%perRow == 0 { // only the IP header shows the end of a full last row
 				fmt.Fprintf(&text, "%s%sunexpected GSO type: 0x0, gso_size 1348, hdr_len 60\n", stamp, name)
 			}
-			at := 0xffff888000000000 + uint64(r.Uint32())<<4
 			for k := 0; k < len(b); k += perRow {
 				row := b[k:min(k+perRow, len(b))]
 				text.WriteString(stamp + name)
-				if addresses {
-					fmt.Fprintf(&text, "%016x: ", at+uint64(k))
+				switch prefix {
+				case 0:
+					fmt.Fprintf(&text, "%08x: ", k)
+				case 1:
+					fmt.Fprintf(&text, "%016x: ", r.Uint64()) // the kernel hashes it
 				}
 				fmt.Fprintf(&text, "% x", row)
 				if r.IntN(2) == 0 {
