@@ -136,6 +136,11 @@ func runAgain(ctx context.Context, root, id, seed string, out, progress io.Write
 	if err != nil {
 		return record.ExitUsage, err
 	}
+	newest := c.newest(root)
+	newer := !slices.ContainsFunc(before.Claims, func(r ClaimResult) bool { return r.ID == c.ID })
+	if newer && len(newest.Claims[0].Rows) == 0 {
+		return record.ExitUsage, fmt.Errorf("neither %s nor %s has records of %s", dir, record.Data, c.ID)
+	}
 	drawn := rand.Uint64()
 	list, err := c.commands(func(source string) (uint64, error) {
 		switch seed {
@@ -168,11 +173,9 @@ func runAgain(ctx context.Context, root, id, seed string, out, progress io.Write
 		}
 		rows = append(rows, more...)
 	}
-	if !slices.ContainsFunc(before.Claims, func(r ClaimResult) bool { return r.ID == c.ID }) {
+	if newer {
 		fmt.Fprintf(out, "%s has no claim %s, which is newer. It is compared with the newest records, in %s.\n", dir, c.ID, record.Data)
-		if before, dir, err = c.newest(root), record.Data, nil; len(before.Claims[0].Rows) == 0 {
-			return record.ExitUsage, fmt.Errorf("%s has no records of %s", record.Data, c.ID)
-		}
+		before, dir = newest, record.Data
 	} else if tree, err := record.Tree(root); err == nil && tree != before.Tree {
 		fmt.Fprintf(out, "%s is of the tree %s. This tree is %s: a result may differ because the code does.\n", dir, before.Tree, tree)
 	}
@@ -252,6 +255,8 @@ func (c Claim) compare(before *Results, dir string, rows []record.Result, list [
 	switch {
 	case len(met) == 0:
 		fmt.Fprintf(out, "\n%s %s; %s has none of these rows\n", c.ID, now.Result, dir)
+	case len(met) < len(now.Rows) && len(other) == 0:
+		fmt.Fprintf(out, "\n%s %s, as in %s, which lacks %s\n", c.ID, now.Result, dir, record.Count(len(now.Rows)-len(met), "row"))
 	case len(other) > 0:
 		fmt.Fprintf(out, "\n%s is not as in %s: %s\n", c.ID, dir, strings.Join(other, "; "))
 	default:

@@ -6,7 +6,6 @@
 package replay
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -59,12 +58,12 @@ type Run struct {
 }
 
 // Files replays the files and returns the exit code of package record. err is a failure to
-// read, write or ask the kernel.
+// read, write or ask the kernel. After a file that cannot be read come the others.
 func (r *Run) Files(names []string) (int, error) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // each batch leaves much garbage, so collect it less often
 	code, judged := record.ExitHolds, 0
 	var failed []error
-	for _, name := range names {
+	for i, name := range names {
 		rep, err := r.file(name)
 		if rep != nil {
 			judged += rep.Record.Count
@@ -72,7 +71,7 @@ func (r *Run) Files(names []string) (int, error) {
 				code = record.ExitViolation
 			}
 			if e := r.write(rep); e != nil {
-				return 0, cmp.Or(err, e)
+				return 0, errors.Join(append(failed, err, e)...)
 			}
 			if r.Page != nil {
 				r.Page.Sections = append(r.Page.Sections, rep.section(err))
@@ -81,7 +80,8 @@ func (r *Run) Files(names []string) (int, error) {
 		if err != nil {
 			failed = append(failed, err)
 		}
-		if r.Ctx.Err() != nil {
+		if r.Ctx.Err() != nil && i < len(names)-1 {
+			failed = append(failed, capture.ErrInterrupted)
 			break
 		}
 	}

@@ -250,6 +250,7 @@ func (a *Anonymiser) payload(h packet.Header, at, size int, to, from, was []byte
 }
 
 const (
+	maxOrigins   = 1 << 24 // bytes of packets that were changed after the first capture
 	maxChanged   = 1 << 12 // findings of compare of which the payloads are kept
 	leastChanged = 8       // bytes of a payload that may share a key stream: no other becomes equal to it
 )

@@ -100,6 +100,7 @@ func (a *Anonymiser) Files(ctx context.Context, stdin io.Reader, out, progress i
 func (a *Anonymiser) translations(ctx context.Context, names []string) {
 	a.same, a.before, a.short = map[packet.Flow]packet.Flow{}, map[string][]byte{}, map[string]bool{}
 	a.origin = map[[2]int][]byte{}
+	kept := 0 // bytes in a.origin
 	for file, name := range names {
 		if file == 0 {
 			continue
@@ -129,8 +130,9 @@ func (a *Anonymiser) translations(ctx context.Context, names []string) {
 		}
 		for _, f := range changed {
 			a.changes(f.Data)
-			if f.Segments[compare.After] == 0 {
-				a.origin[[2]int{file, f.Packets[compare.After]}] = bytes.Clone(f.Data[compare.Before])
+			if was := f.Data[compare.Before]; f.Segments[compare.After] == 0 && kept < maxOrigins {
+				kept += len(was)
+				a.origin[[2]int{file, f.Packets[compare.After]}] = bytes.Clone(was)
 			}
 		}
 	}

@@ -46,7 +46,9 @@ func (a *Anonymiser) sums(h packet.Header, p pcap.Packet, b []byte, off int) {
 		f.got = binary.BigEndian.Uint16(p.Data[f.at:])
 		if v, kept := a.keptSum(f, p); !kept {
 			a.explain(f, b, off)
-		} else if e := f.put(b, v); !e.Wrong || e.Text != f.was.Text {
+		} else if e := f.put(b, v); !e.Wrong { // right by chance
+			a.explain(f, b, off)
+		} else if e.Text != f.was.Text {
 			a.Unlike++
 		}
 	case h.L4Off > 0 && (h.Fragment || h.PayloadOff == 0):

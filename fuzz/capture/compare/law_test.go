@@ -59,13 +59,13 @@ func property(t *testing.T, seeds int, draw bool, f func(t rapid.TB, r *rand.Ran
 			return
 		}
 	}
-	all, n := os.Getenv("COMPARE_DRAW") != "", 0
+	all, tried := os.Getenv("COMPARE_DRAW") != "", map[uint64]bool{}
 	if !all && !draw {
 		return
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		if seed := rapid.Uint64().Draw(t, "seed"); all || n < drawTimes {
-			n++
+		if seed := rapid.Uint64().Draw(t, "seed"); all || tried[seed] || len(tried) < drawTimes { // a failure is repeated
+			tried[seed] = true
 			f(t, seeded(seed))
 		}
 	})

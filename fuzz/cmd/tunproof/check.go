@@ -112,7 +112,7 @@ func checkFiles(ctx context.Context, s streams, names []string, o check.Options,
 	code, packets, cut := record.ExitHolds, 0, false
 	var failed []error
 	each := o.Each
-	for _, name := range names {
+	for i, name := range names {
 		var seen page.Check
 		if html.name != "" {
 			o.Each = func(f check.Finding) {
@@ -137,7 +137,8 @@ func checkFiles(ctx context.Context, s streams, names []string, o check.Options,
 		if err != nil {
 			failed = append(failed, err)
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && i < len(names)-1 {
+			failed = append(failed, capture.ErrInterrupted)
 			break
 		}
 	}

@@ -100,7 +100,7 @@ func TestStreams(t *testing.T) {
 		{"compare", name, supers},
 	} {
 		start := time.Now()
-		stdout, stderr, state := ownProcess(t, nil, args...)
+		stdout, stderr, state := ownProcess(t, []string{"GOGC=100"}, args...) // as a user has it; make test sets another
 		took := time.Since(start)
 		memory := maxRSS(state)
 		if state.ExitCode() != record.ExitHolds {
