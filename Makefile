@@ -7,7 +7,7 @@
 #             DEEP=1 with OF=offload: equivalent mutations on all small inputs
 #   kernels   ONE=6.12: only that series
 #   evidence  RUN=1: run the commands that have no records yet
-#   prove     FAST=1: the shortest and the longest headers only, in a minute; PLANTED=1: refute the planted bugs instead
+#   prove     FAST=1: the shortest and the longest headers only; PLANTED=1: refute the planted bugs instead; UNSEEN=1: list the code that no theorem is about
 #   bench     GUARD=1: write nothing; print what became more than 10 % worse than the committed data, by ratios
 #   fuzz      TIME=10m, ENGINE=native or ENGINE=libfuzzer, DIR=.cache/campaign (TIME is also for conformance)
 
@@ -68,11 +68,11 @@ exhaustive: ## check every batch of up to 4 of 31 packets, every small superpack
 	@mkdir -p .cache
 	$(if $(LONG),$(T) exhaustive -letters 103 -kernel -state .cache/exhaustive-$$(git rev-parse --short HEAD).json -json > .cache/exhaustive.jsonl && mv .cache/exhaustive.jsonl $(DATA)/exhaustive.jsonl,$(T) exhaustive)
 
-prove: ## prove statements about offload for all inputs (3 minutes); needs coq and z3
+prove: ## prove statements about offload for all inputs (5 to 11 minutes); needs coq and z3
 	@mkdir -p .cache/prove
 	cd fuzz/prove && GOTOOLCHAIN=auto $(GO) build -o ../../.cache/prove/prove .
 	@mkdir -p .cache/evidence
-	.cache/prove/prove -root . $(if $(FAST),-fast,$(if $(PLANTED),-planted -o .cache/prove/cases -records $(DATA)/refuted.jsonl,-records $(RECORDS)))
+	.cache/prove/prove -root . $(if $(UNSEEN),-unseen,$(if $(FAST),-fast,$(if $(PLANTED),-planted -o .cache/prove/cases -records $(DATA)/refuted.jsonl,-records $(RECORDS))))
 
 mutants: ## plant bugs one at a time, and report which tests detect each (20 minutes; root); it resumes
 	@mkdir -p .cache

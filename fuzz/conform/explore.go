@@ -286,7 +286,7 @@ func Fuzz(f *testing.F, impl Impl) {
 			}
 			c := caseOf(small, v, cmp.Or(ids[string(b)], "go test -fuzz")+", "+scenario.OfAnother+impl.Name)
 			_ = law.Attempt(func() error { law.Expect(c); return nil })
-			t.Errorf("%v\nthe case:\n%s", v, pkts.Format(c))
+			t.Errorf("%v\nits key for Impl.Known: %q\nthe case:\n%s", v, key, pkts.Format(c))
 		}
 	})
 }

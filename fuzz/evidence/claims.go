@@ -139,7 +139,7 @@ var Claims = withProperties([]Claim{
 	{ID: "C-19", Title: "segments, proved", Clauses: []Clause{
 		{"For all superpackets that Reset has accepted: Next writes the headers, the lengths and both checksums of rules S1 to S6, and takes the right payload.", []string{"proof segment"}}},
 		Properties: []string{"proof"},
-		Limits:     []string{"Headers have the lengths that docs/proofs.md lists: all on amd64, the shortest and the longest on other architectures.", "What is refused, packets that are not split, tunnels, InPlace, what Reset hands to Next, and the result of PseudoHeaderSum are tested only.", proofs}},
+		Limits:     []string{"Headers have the lengths that docs/proofs.md lists: all on amd64; on other architectures UDP, and TCP without options, after the shortest IP headers.", "What is refused, packets that are not split, tunnels, InPlace, what Reset hands to Next, and the result of PseudoHeaderSum are tested only.", proofs}},
 })
 
 // withProperties gives each claim the properties that rest on it by record.Properties.

@@ -23,12 +23,14 @@ import (
 	"tunproof/fuzz/prove/translate"
 )
 
-const usage = `usage: prove [-fast] [-planted] [-only TEXT] [-o DIR] [-root DIR] [-records FILE]
+const usage = `usage: prove [-fast] [-only TEXT] [-o DIR] [-root DIR] [-records FILE]
+       prove -planted [-after NAME] [-only TEXT] [-o DIR] [-root DIR] [-records FILE]
+       prove -unseen [-root DIR]
 
 Proves statements about package offload for all inputs. Needs coqc (Debian's package coq)
 and z3. Proofs are remembered in .cache/prove, by the hash of what is proved.
 
-Exit codes: 0 everything is proved, 1 something is refuted, 2 usage or infrastructure,
+Exit codes: 0 everything is proved, 1 something is refuted or unseen, 2 usage or infrastructure,
 3 a program is missing and nothing ran, or z3 found no answer in time.
 
 Flags:
@@ -48,7 +50,7 @@ func main() {
 	flag.StringVar(&o.records, "records", "", "write result records to `FILE`, one JSON object a line, or with -planted the bugs that are refuted; not with -fast, -only or -after")
 	flag.DurationVar(&o.limit, "limit", 4*time.Minute, "the longest that z3 may take for one question")
 	flag.Parse()
-	if flag.NArg() > 0 || o.records != "" && (o.fast || o.only != "" || o.after != "") {
+	if flag.NArg() > 0 || unseen && (o.fast || o.planted || o.records+o.only+o.out+o.after != "") || o.records != "" && (o.fast || o.only != "" || o.after != "") {
 		flag.Usage()
 		os.Exit(2)
 	}

@@ -163,7 +163,7 @@ func help() string {
 	}
 	b.WriteString("\n\"tunproof help COMMAND\" describes a command, its flags, its output and its exit codes.\n\n" +
 		"Exit codes: 0 holds, 1 a property is violated, 2 usage or infrastructure,\n" +
-		"3 inconclusive: nothing ran, or most was not compared.\n")
+		"3 no verdict: nothing ran, or too little.\n")
 	return b.String()
 }
 
