@@ -137,7 +137,7 @@ func (o *options) run(ctx context.Context) (int, error) {
 		if err != nil {
 			return 2, err
 		}
-		p, err := src.Program(func(_, text string) string { return text })
+		p, err := src.With("", "")
 		if err != nil {
 			return 2, err
 		}

@@ -23,7 +23,7 @@ func (o *options) refuteBugs(ctx context.Context) (int, error) {
 	if err != nil {
 		return 2, err
 	}
-	p, err := src.Program(func(_, text string) string { return text })
+	p, err := src.With("", "")
 	if err != nil {
 		return 2, err
 	}
@@ -136,12 +136,7 @@ func lastLine(b mutants.Bug, first int) int {
 // refute returns a verdict that refutes the program with the bug, or why there is none. A
 // bug that the translator refuses is refuted too, without values.
 func (o *options) refute(ctx context.Context, src *translate.Source, path, text string, known map[string]string) (*verdict, string) {
-	p, err := src.Program(func(file, was string) string {
-		if file == path {
-			return text
-		}
-		return was
-	})
+	p, err := src.With(path, text)
 	if err != nil {
 		return nil, err.Error()
 	}

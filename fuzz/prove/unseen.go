@@ -24,7 +24,7 @@ func (o *options) unseen(ctx context.Context) (int, error) {
 	if err != nil {
 		return 2, err
 	}
-	original, err := src.Program(func(_, text string) string { return text })
+	original, err := src.With("", "")
 	if err != nil {
 		return 2, err
 	}
@@ -77,12 +77,7 @@ func (o *options) unseen(ctx context.Context) (int, error) {
 // sees reports whether a theorem asks something else of the program with another text of a
 // file than it asks of the program as it is. why is the reason why it cannot be translated.
 func sees(src *translate.Source, path, text string, known map[bool]map[string]string) (is bool, why string) {
-	p, err := src.Program(func(file, was string) string {
-		if file == path {
-			return text
-		}
-		return was
-	})
+	p, err := src.With(path, text)
 	if err != nil {
 		return false, err.Error()
 	}

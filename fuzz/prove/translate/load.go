@@ -71,6 +71,16 @@ type Program struct {
 	sources  map[string]string    // the text of each file, by its name
 }
 
+// With returns the SSA form with another text of one file, or as it is if path is "".
+func (s *Source) With(path, text string) (*Program, error) {
+	return s.Program(func(file, was string) string {
+		if file == path {
+			return text
+		}
+		return was
+	})
+}
+
 // Program returns the SSA form. edit returns the text of a file, given its path and its
 // text.
 func (s *Source) Program(edit func(path, text string) string) (*Program, error) {
