@@ -374,9 +374,9 @@ func (in *Source) read() reading {
 // device. Such a source can be read only once.
 func (in *Source) Live() bool { return in.live }
 
-// EndWith makes Next return io.EOF once ctx has ended, also while it waits for a packet, if
+// endWith makes Next return io.EOF once ctx has ended, also while it waits for a packet, if
 // the source is a live capture. It reports whether it is one.
-func (in *Source) EndWith(ctx context.Context) bool {
+func (in *Source) endWith(ctx context.Context) bool {
 	if !in.live || in.pcap == nil {
 		return false
 	}
@@ -412,14 +412,17 @@ func (in *Source) EndWith(ctx context.Context) bool {
 	return true
 }
 
-// Until returns the context of the work on a source. If the source is a live capture, the end
-// of ctx ends only the capture: Next returns io.EOF, and the packets so far are judged. If not,
+// Until returns the context of the work on sources. If one is a live capture, the end of ctx
+// ends only the capture: Next returns io.EOF, and the packets so far are judged. If none is,
 // Until returns ctx.
-func (in *Source) Until(ctx context.Context) context.Context {
-	if in.EndWith(ctx) {
-		return context.WithoutCancel(ctx)
+func Until(ctx context.Context, sources ...*Source) context.Context {
+	work := ctx
+	for _, in := range sources {
+		if in.endWith(ctx) {
+			work = context.WithoutCancel(ctx)
+		}
 	}
-	return ctx
+	return work
 }
 
 // Next returns the next packet, or io.EOF at the end. The caller owns the packet. A file that

@@ -11,8 +11,8 @@ import (
 	"tunproof/model"
 )
 
-// TestChangedWith checks that a wrong join is told by the field that does not come back, so that
-// campaigns tell two wrong comparisons apart.
+// TestChangedWith checks that a wrong join is reported with the field that does not come back.
+// Campaigns keep one finding for each field.
 func TestChangedWith(t *testing.T) {
 	for field, change := range map[string]func(p *scenario.Packet){
 		"ip.ttl":     func(p *scenario.Packet) { p.TTL++ },

@@ -215,7 +215,7 @@ func (r *Run) judgeCase(rep *Report, c *pkts.Case) error {
 // judgePackets checks every property on the packets of a capture, batch by batch. Packets
 // with a VnetHdr in their comment are segmented, the others coalesced.
 func (r *Run) judgePackets(rep *Report, in *capture.Source) error {
-	ctx, progress := in.Until(r.Ctx), capture.NewProgress(r.Err, "replay", in)
+	ctx, progress := capture.Until(r.Ctx, in), capture.NewProgress(r.Err, "replay", in)
 	for {
 		s := scenario.Scenario{Config: r.Config}
 		var batch [][]byte

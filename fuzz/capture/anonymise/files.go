@@ -101,10 +101,8 @@ func (a *Anonymiser) translations(ctx context.Context, names []string) {
 	a.same, a.before, a.short = map[packet.Flow]packet.Flow{}, map[string][]byte{}, map[string]bool{}
 	a.origin = map[[2]int][]byte{}
 	kept := 0 // bytes in a.origin
-	for file, name := range names {
-		if file == 0 {
-			continue
-		}
+	for i, name := range names[min(1, len(names)):] {
+		file := i + 1
 		var in [2]*capture.Source
 		for i, n := range [2]string{names[0], name} {
 			if info, err := os.Stat(n); err != nil || !info.Mode().IsRegular() {
@@ -283,7 +281,7 @@ func (a *Anonymiser) copy(ctx context.Context, in *capture.Source, to, progress 
 		return err
 	}
 	a.Begin()
-	ctx = in.Until(ctx)
+	ctx = capture.Until(ctx, in)
 	tell := capture.NewProgress(progress, "anonymise", in)
 	var last time.Time
 	cut := 0 // of the records that the capture cut, those that were written

@@ -123,7 +123,7 @@ func File(ctx context.Context, progress io.Writer, in *capture.Source, o Options
 			fmt.Fprintln(o.Live, f)
 		}
 	})
-	ctx = in.Until(ctx)
+	ctx = capture.Until(ctx, in)
 	progressed := capture.NewProgress(progress, "check", in)
 	err := func() error {
 		for {

@@ -97,13 +97,7 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 		found.add(f)
 	}
 	m := New(cfg, add)
-	ends := false
-	for _, i := range in {
-		ends = i.EndWith(ctx) || ends
-	}
-	if ends {
-		ctx = context.WithoutCancel(ctx)
-	}
+	ctx = capture.Until(ctx, in[:]...)
 	c := newClock(in, cmp.Or(cfg.Ahead, DefaultAhead), cfg.FarBehind())
 	err := m.readAll(ctx, in, c, capture.NewProgress(progress, "compare", in[0], in[1]), found.total)
 	for side, n := range m.Summary.Packets {
