@@ -347,7 +347,7 @@ var packetFaults = []Fault{
 	{Name: "duplicated", Apply: func(r *rand.Rand, packets []pcap.Packet) ([]pcap.Packet, []Want, bool) {
 		i := choose(r, packets, anywhere)
 		p := packets[i]
-		to := i + 1 + r.IntN(40)
+		to := min(i+1+r.IntN(40), max(i+1, 2*len(packets)/3)) // the copy too is far from the ends
 		p.Time = packets[to-1].Time
 		return renumbered(slices.Insert(slices.Clone(packets), to, p)), []Want{{p.Number, "", Duplicated}}, true
 	}},
