@@ -7,7 +7,7 @@
 #             DEEP=1 with OF=offload: equivalent mutations on all small inputs
 #   kernels   ONE=6.12: only that series
 #   evidence  RUN=1: run the commands that have no records yet
-#   prove     FAST=1: the shortest and the longest headers only; PLANTED=1: refute the planted bugs instead; UNSEEN=1: list the code that no theorem is about
+#   prove     FAST=1: fewer header lengths; FRESH=1: also what is remembered; PLANTED=1: refute the planted bugs instead; UNSEEN=1: list the code that no theorem is about
 #   bench     GUARD=1: write nothing; print what became more than 10 % worse than the committed data, by ratios
 #   fuzz      TIME=10m, ENGINE=native or ENGINE=libfuzzer, DIR=.cache/campaign (TIME is also for conformance)
 
@@ -40,7 +40,8 @@ endif
 CORES = $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 FLAGS = -p $(shell expr $(CORES) \* 2) $(if $(SHORT),-short) $(if $(RACE),-race) $(if $(TAGS),-tags $(TAGS)) $(if $(EXEC),-exec $(EXEC)) $(if $(COVER),-coverpkg=./offload -coverprofile=.cache/cover.out)
 # Most tests allocate much and keep little: with fewer collections they take a fifth less time.
-ENV = GOGC=400 RAPID_SEED=$(SEED) RAPID_CHECKS=$(if $(LONG),5000,500) RAPID_STEPS=$(if $(LONG),30,10) $(if $(AS_USER),TUNLIVE_USER=$(AS_USER)) $(if $(ARCH),CGO_ENABLED=0 GOARCH=$(ARCH))
+# The race detector and an emulator make each check many times slower, so they make fewer.
+ENV = GOGC=400 RAPID_SEED=$(SEED) RAPID_CHECKS=$(if $(LONG),5000,$(if $(or $(RACE),$(EXEC)),100,500)) RAPID_STEPS=$(if $(LONG),30,10) $(if $(AS_USER),TUNLIVE_USER=$(AS_USER)) $(if $(ARCH),CGO_ENABLED=0 GOARCH=$(ARCH))
 test: ## run all tests, with a fixed seed (1 to 2 minutes)
 	@mkdir -p .cache
 	$(if $(filter ./...,$(PKG)),$(ENV) $(GO) test -count=1 $(FLAGS) -tags invariants$(if $(TAGS),$(comma)$(TAGS)) ./offload & other=$$!;) \
@@ -72,7 +73,7 @@ prove: ## prove statements about offload for all inputs (5 to 11 minutes); needs
 	@mkdir -p .cache/prove
 	cd fuzz/prove && GOTOOLCHAIN=auto $(GO) build -o ../../.cache/prove/prove .
 	@mkdir -p .cache/evidence
-	.cache/prove/prove -root . $(if $(UNSEEN),-unseen,$(if $(FAST),-fast,$(if $(PLANTED),-planted -o .cache/prove/cases -records $(DATA)/refuted.jsonl,-records $(RECORDS))))
+	.cache/prove/prove -root . $(if $(FRESH),-fresh) $(if $(UNSEEN),-unseen,$(if $(FAST),-fast,$(if $(PLANTED),-planted -o .cache/prove/cases -records $(DATA)/refuted.jsonl,-records $(RECORDS))))
 
 mutants: ## plant bugs one at a time, and report which tests detect each (20 minutes; root); it resumes
 	@mkdir -p .cache

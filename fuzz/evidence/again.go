@@ -37,7 +37,7 @@ var again = []struct {
 		func(p record.Property) bool { return p.Kind == record.Device }},
 	{Source{Name: planted, Command: []string{program, "mutants", "-state", ".cache/mutants.jsonl", "-json"}}, false,
 		func(p record.Property) bool { return p.ID == "mutants" }},
-	{Source{Name: "proofs", Command: []string{"make", "prove", "RECORDS=" + records}}, false,
+	{Source{Name: "proofs", Command: []string{"make", "prove", "FRESH=1", "RECORDS=" + records}}, false,
 		func(p record.Property) bool { return p.ID == "proof" }},
 }
 

@@ -36,7 +36,8 @@ func parseTheorem(p *translate.Program) *Theorem {
 	n := smt.Var("len(P)", w)
 	t := p.Type("parsed")
 	cell := translate.Cell("parsed", m.Zero(t))
-	v, after, err := m.Call("parsed.parse", translate.NewState(), cell, translate.Packet("P", n))
+	st := translate.NewState()
+	v, after, err := m.Call("parsed.parse", st, cell, translate.Packet("P", n))
 	why := must(v, err).(*smt.Term)
 	note(m)
 	got := func(name string) *smt.Term { return translate.Field(after.Cell(cell.Obj), t, name).(*smt.Term) }
@@ -64,7 +65,7 @@ func parseTheorem(p *translate.Program) *Theorem {
 		"Fragment", smt.All(v4, smt.Any(fragment, evil)),
 		"Truncated", smt.Not(smt.Ite(v4, l4(20), l4(40))))
 	joined := smt.Eq(want, reason(p, "Joined"))
-	goal := smt.All(smt.Eq(why, want), smt.Eq(got("hasAddr"), smt.Any(v4, v6)), smt.Eq(got("hasFlow"), flow))
+	goal := smt.All(after.Unchanged(st, cell.Obj), smt.Eq(why, want), smt.Eq(got("hasAddr"), smt.Any(v4, v6)), smt.Eq(got("hasFlow"), flow))
 	key4, key6 := keyOf(layout{version: 4}, b), keyOf(layout{version: 6}, b)
 	for i, f := range []string{"srcHi", "srcLo", "dstHi", "dstLo"} {
 		goal = smt.All(goal, smt.Implies(v4, smt.Eq(got("key."+f), key4[i])), smt.Implies(v6, smt.Eq(got("key."+f), key6[i])))
@@ -105,7 +106,7 @@ func verifyTheorem(p *translate.Program, l layout) *Theorem {
 	st := translate.NewState()
 	fixHeaders(st, l, pkt)
 	parsed, cell, after := parsedBy(m, st, pkt)
-	v, _, err := m.Call("Coalescer.verify", after, c, pkt, cell)
+	v, left, err := m.Call("Coalescer.verify", after, c, pkt, cell)
 	why := must(v, err).(*smt.Term)
 	note(m)
 
@@ -144,7 +145,7 @@ func verifyTheorem(p *translate.Program, l layout) *Theorem {
 		Name: "verify: " + l.String(),
 		Says: "of a packet that parse accepts, verify applies the rest of C1: lengths, flags, payload, both checksums in the form that Segment writes or absent as C11 allows, and the switches, in the order of C8",
 		Hyps: []*smt.Term{smt.Sle(smt.Const(w, 0), n), headersAre(l, b), parsed},
-		Goal: smt.Eq(why, want), Obligations: m.Obligations, Witness: smt.Eq(want, reason(p, "Joined")), Fast: l.fast(),
+		Goal: smt.All(smt.Eq(why, want), left.Unchanged(after)), Obligations: m.Obligations, Witness: smt.Eq(want, reason(p, "Joined")), Fast: l.fast(),
 		Case:  func(values map[string]uint64) (*caseFile, error) { return admitCase(l, values) },
 		Small: []*smt.Term{smt.Sle(n, smt.Const(w, 160))},
 	}

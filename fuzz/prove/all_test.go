@@ -49,7 +49,7 @@ func TestFlags(t *testing.T) {
 }
 
 // TestCounts tries every length of a superpacket with sizes of every kind: the number of
-// segments, and the size of the first and of the last.
+// segments, and the size of the first.
 func TestCounts(t *testing.T) {
 	whole := tcpPacket(7, 1, ack, 65535-40)
 	var s offload.Segmenter

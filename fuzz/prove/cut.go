@@ -97,9 +97,7 @@ func nothingTheorem(p *translate.Program, which string) *Theorem {
 	note(m)
 	goal := smt.All(smt.Eq(result[0].(*smt.Term), n(0)), smt.Eq(result[1].(*smt.Term), m.Error(why)),
 		smt.Bool(!copied), smt.Bool(after.Cell(cell.Obj) == translate.Value(s)))
-	for _, obj := range []*translate.Object{dst.Obj, translate.Field(s, t, "hdr").(translate.Slice).Obj, translate.Field(s, t, "pkt").(translate.Slice).Obj} {
-		goal = smt.All(goal, smt.Bool(!after.Wrote(obj)))
-	}
+	goal = smt.All(goal, after.Unchanged(translate.NewState()))
 	free := func(ts ...*smt.Term) []*smt.Term { return anyProduct(ts, i, size, w) }
 	for k := range m.Obligations {
 		m.Obligations[k].Holds = free(m.Obligations[k].Holds)[0]
@@ -130,7 +128,7 @@ type cutting struct {
 	facts                 []*smt.Term
 	segmenter, dst, hdr   *translate.Object
 	addresses             []translate.Value  // arguments of PseudoHeaderSum
-	before                *translate.State   // after prepare
+	start, before         *translate.State   // before prepare, and after it
 	copied                [3]translate.Value // arguments of copySum
 	result                translate.Tuple
 	after                 *translate.State
@@ -238,7 +236,8 @@ func (c *cutting) translate() {
 	c.facts = append(c.facts, smt.Not(smt.Slt(smt.Var("len(dst)", c.w), c.length)))
 	c.m.Facts = c.facts
 	cell := translate.Cell("s", s)
-	_, st, err := c.m.Call("Segmenter.prepare", translate.NewState(), cell, smt.Bool(c.needsCsum))
+	c.start = translate.NewState()
+	_, st, err := c.m.Call("Segmenter.prepare", c.start, cell, smt.Bool(c.needsCsum))
 	must(0, err)
 	dst := translate.Packet("D", smt.Var("len(dst)", c.w))
 	v, after, err := c.m.Call("Segmenter.Next", st, cell, dst)
@@ -333,8 +332,8 @@ func (c *cutting) sums() []*smt.Term {
 }
 
 // rest says what the other bytes of the headers are, that the payload is copied from its
-// place after the headers, what Next returns, and that it changes nothing but the index: so
-// the next call finds what prepare left. Of a TCP checksum without NEEDS_CSUM it says whose
+// place after the headers and nothing else is written after them, what Next returns, and that
+// it changes nothing but the index and dst: so the next call finds what prepare left. Of a TCP checksum without NEEDS_CSUM it says whose
 // pseudo-header is summed.
 func (c *cutting) rest() *smt.Term {
 	goal := smt.True
@@ -349,10 +348,9 @@ func (c *cutting) rest() *smt.Term {
 	t := c.m.Type("Segmenter")
 	next := translate.SetField(c.before.Cell(c.segmenter), t, "i", smt.Add(c.i, c.int(1)))
 	goal = smt.All(goal, translate.Equal(c.after.Cell(c.segmenter), next), c.pseudoOf())
-	for off := range c.hdrLen {
-		goal = smt.All(goal, smt.Eq(c.after.Byte(c.hdr, off), c.before.Byte(c.hdr, off)))
-	}
-	return smt.All(goal,
+	stored := c.after.Stored(c.dst)
+	return smt.All(goal, c.before.Unchanged(c.start, c.segmenter, c.hdr), c.after.Unchanged(c.before, c.segmenter, c.dst),
+		smt.Bool(len(stored) == c.hdrLen && stored[c.hdrLen-1] == c.hdrLen-1), // copySum writes the rest
 		smt.Eq(c.result[0].(*smt.Term), c.length), smt.Eq(c.result[1].(*smt.Term), smt.Const(16, 0)),
 		smt.Eq(to.Off, c.int(c.hdrLen)), smt.Eq(to.Len, n), smt.Bool(from.Obj.Name == "s.pkt"),
 		smt.Eq(from.Off, smt.Add(c.int(c.hdrLen), c.at)), smt.Eq(from.Len, n))

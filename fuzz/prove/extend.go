@@ -4,6 +4,9 @@ package main
 
 import (
 	"fmt"
+	"go/types"
+	"maps"
+	"slices"
 
 	"tunproof/fuzz/prove/smt"
 	"tunproof/fuzz/prove/translate"
@@ -79,11 +82,12 @@ func (s sums) rest(p symbols) *smt.Term {
 func w32(t *smt.Term) *smt.Term { return smt.Zext(t, 32) }
 
 // headerLemma is written_form, for the header of p: its checksum is right, and in the form
-// that Segment writes, exactly if it is the complement of the sum of the rest.
-func (s sums) headerLemma(p symbols) *smt.Term {
+// that Segment writes, exactly if it is the complement of the sum of the rest. That sum is
+// not 0, because the header begins with 0x45.
+func (s sums) headerLemma(l layout, p symbols) *smt.Term {
 	right := smt.All(smt.Eq(s.header(p), c16(0xFFFF)), smt.Not(smt.Eq(p.be16(10), c16(0xFFFF))))
 	sum := smt.Add(s.rest(p), w32(p.be16(2)), w32(p.be16(4)))
-	return smt.Eq(right, smt.Eq(p.be16(10), smt.Not(s.fold(sum))))
+	return smt.Implies(headersAre(l, p), smt.Eq(right, smt.Eq(p.be16(10), smt.Not(s.fold(sum)))))
 }
 
 // updateLemma is header_update: p's checksum is right, and a packet has the same rest,
@@ -172,16 +176,16 @@ func inRange(i *smt.Term, w int) *smt.Term {
 	return smt.All(smt.Sle(smt.Const(w, 0), i), smt.Slt(i, smt.Var("len(c.pkts)", w)), smt.Eq(smt.Var("len(c.next)", w), smt.Var("len(c.pkts)", w)))
 }
 
-// admits translates start of a packet that parse and verify admit, and returns the
-// condition under which they do.
-func admits(m *translate.Machine, st *translate.State, c translate.Pointer, i *smt.Term, pkt translate.Slice) (*smt.Term, translate.Value) {
+// admits translates start of a packet that parse and verify admit. It returns the condition
+// under which they do, the run, and that nothing else is changed.
+func admits(m *translate.Machine, st *translate.State, c translate.Pointer, i *smt.Term, pkt translate.Slice) (admitted *smt.Term, run translate.Value, only *smt.Term) {
 	parsed, p, after := parsedBy(m, st, pkt)
 	v, after, err := m.Call("Coalescer.verify", after, c, pkt, p)
 	right := smt.Eq(must(v, err).(*smt.Term), c8(joinedReason))
 	r := translate.Cell("started", m.Symbolic("started", m.Type("run"))) // whatever was in the memory
 	_, after, err = m.Call("Coalescer.start", after, c, r, i, pkt, p)
 	must(0, err)
-	return smt.All(parsed, right), after.Cell(r.Obj)
+	return smt.All(parsed, right), after.Cell(r.Obj), after.Unchanged(st, p.Obj, r.Obj)
 }
 
 // under makes obligations hold only under a condition: the code is reached only then.
@@ -207,13 +211,14 @@ func openTheorem(p *translate.Program) *Theorem {
 	m, w := p.NewMachine(), p.IntWidth()
 	m.Overflow = true
 	c, a := translate.Cell("c", m.Symbolic("c", p.Type("Coalescer"))), translate.Cell("a", m.Symbolic("a", p.Type("run")))
-	v, _, err := m.Call("Coalescer.isOpen", translate.NewState(), c, a)
+	st := translate.NewState()
+	v, left, err := m.Call("Coalescer.isOpen", st, c, a)
 	open := must(v, err).(*smt.Term)
 	note(m)
 	after := smt.Sub(smt.Var("c.opened", w), smt.Var("a.ordinal", w))
 	return &Theorem{
 		Name: "isOpen", Says: "a superpacket is open while fewer than MaxOpen were opened after it (C4)",
-		Hyps: settings(w), Goal: smt.Eq(open, smt.Slt(after, smt.Var("c.cfg.MaxOpen", w))), Obligations: m.Obligations,
+		Hyps: settings(w), Goal: smt.All(smt.Eq(open, smt.Slt(after, smt.Var("c.cfg.MaxOpen", w))), left.Unchanged(st)), Obligations: m.Obligations,
 		Witness: open, Fast: true, Case: openCase,
 	}
 }
@@ -233,7 +238,7 @@ func extendTheorem(p *translate.Program, l layout) *Theorem {
 	opening := r.st.Clone()
 	fixHeaders(opening, l, first)
 	fixHeaders(opening, l, pkt)
-	admittedA, a0 := admits(m, opening, r.c, smt.Var("a.head", 32), first)
+	admittedA, a0, _ := admits(m, opening, r.c, smt.Var("a.head", 32), first)
 	a := r.st.Cell(r.a.Obj)
 	for _, f := range []string{"ipSum", "l4Sum"} {
 		a = translate.SetField(a, run, f, translate.Field(a0, run, f))
@@ -242,7 +247,7 @@ func extendTheorem(p *translate.Program, l layout) *Theorem {
 	q := translate.Cell("a", a)
 
 	// The slow way: P is admitted, has a's flow, and joins.
-	admittedP, one := admits(m, opening, r.c, i, pkt)
+	admittedP, one, _ := admits(m, opening, r.c, i, pkt)
 	v, _, err := m.Call("Coalescer.joins", opening, r.c, q, translate.Cell("one", one))
 	joins := smt.Eq(must(v, err).(*smt.Term), c8(joinedReason))
 	v, _, err = m.Call("Coalescer.isOpen", opening, r.c, q)
@@ -265,21 +270,19 @@ func extendTheorem(p *translate.Program, l layout) *Theorem {
 	want := map[string]*smt.Term{
 		"tail": i, "n": smt.Add(field(was, "n"), r.int(1)), "payload": smt.Add(field(was, "payload"), size), "sealed": sealed,
 	}
-	same := smt.True
-	for _, f := range []string{"head", "tail", "n", "most", "payload", "size", "sealed", "older", "ordinal", "ports", "atomic", "id", "seq", "ipSum", "l4Sum"} {
-		w := field(was, f)
-		if want[f] != nil {
-			w = smt.Ite(extends, want[f], w)
-		}
-		same = smt.All(same, smt.Eq(field(is, f), w))
+	left := was
+	for _, f := range slices.Sorted(maps.Keys(want)) {
+		left = translate.SetField(left, run, f, smt.Ite(extends, want[f], field(was, f)))
 	}
+	same := translate.Equal(is, left)
 	next := translate.Field(c, coalescer, "next").(translate.Slice)
 	at := smt.Sext(smt.Var("a.tail", 32), r.w)
 	cell := translate.Elements(next)[at]
 	if cell == nil || len(translate.Elements(next)) != 1 {
 		same = smt.False
 	} else {
-		same = smt.All(same, smt.Eq(after.Cell(cell).(*smt.Term), smt.Ite(extends, i, cell.First().(*smt.Term))))
+		same = smt.All(same, smt.Eq(after.Cell(cell).(*smt.Term), smt.Ite(extends, i, cell.First().(*smt.Term))),
+			after.Unchanged(r.st, q.Obj, cell))
 	}
 
 	key, proto, l4Len := keyOf(l, "P"), c8(l.proto), smt.Sub(length, r.int(l.ip()))
@@ -288,12 +291,12 @@ func extendTheorem(p *translate.Program, l layout) *Theorem {
 		smt.Sle(r.int(0), length), s.pseudoLemma(key, proto, l4Len))
 	if l.version == 4 {
 		id := symbols("P").be16(4)
-		hyps = append(hyps, s.headerLemma("A"), s.headerLemma("P"), s.updateLemma("A", smt.Resize(length, 32), w32(id)))
+		hyps = append(hyps, s.headerLemma(l, "A"), s.headerLemma(l, "P"), s.updateLemma("A", smt.Resize(length, 32), w32(id)))
 	}
 	fixed := headersAre(l, "P")
 	return &Theorem{
 		Name: "extends: " + l.String(),
-		Says: "extends accepts a packet if and only if it is of the run's flow and parse, verify, isOpen and joins accept it; then it does what add does, and otherwise it changes nothing",
+		Says: "extends accepts a packet if and only if it is of the run's flow and parse, verify, isOpen and joins accept it; then it does what add does, and otherwise nothing; it changes no other memory",
 		Hyps: hyps,
 		Goal: smt.All(smt.Implies(fixed, smt.Eq(extends, slow)), smt.Implies(extends, fixed), same),
 		// A packet with other headers is not of the flow, or joins refuses it by hdrLen.
@@ -303,6 +306,15 @@ func extendTheorem(p *translate.Program, l layout) *Theorem {
 		Case:        func(values map[string]uint64) (*caseFile, error) { return extendCase(l, values) },
 		Small:       append(r.small("a"), smt.Sle(length, r.int(160))),
 	}
+}
+
+// fieldsAre says that fields of a value have the terms that are wanted.
+func fieldsAre(v translate.Value, t types.Type, want map[string]*smt.Term) *smt.Term {
+	are := smt.True
+	for _, f := range slices.Sorted(maps.Keys(want)) {
+		are = smt.All(are, smt.Eq(translate.Field(v, t, f).(*smt.Term), want[f]))
+	}
+	return are
 }
 
 // startTheorem: what verify admits is a candidate, and start makes a run of it.
@@ -315,7 +327,7 @@ func startTheorem(p *translate.Program, l layout) *Theorem {
 	pkt := translate.Packet("P", length)
 	fixHeaders(r.st, l, pkt)
 	i := smt.Var("i", 32)
-	admitted, one := admits(r.m, r.st, c, i, pkt)
+	admitted, one, only := admits(r.m, r.st, c, i, pkt)
 	note(r.m)
 	run := p.Type("run")
 	x := r.values(one, r.int(0), smt.Sub(length, r.int(l.hdrLen)), c8(0))
@@ -327,12 +339,17 @@ func startTheorem(p *translate.Program, l layout) *Theorem {
 	if l.proto == tcp { // nothing joins after a first payload under 8 bytes (C2)
 		most = smt.Ite(smt.Slt(smt.Sub(length, r.int(l.hdrLen)), r.int(8)), r.int(1), smt.Var("c.cfg.MaxSegments", r.w))
 	}
-	for name, want := range map[string]*smt.Term{
+	want := map[string]*smt.Term{
 		"most": most, "layout.hdrLen": r.int(l.hdrLen), "layout.l4Off": r.int(l.ip()), "layout.version": r.int(l.version), "layout.proto": c8(l.proto),
-		"head": i, "tail": i, "older": smt.Const(32, 0xFFFFFFFF), "n": r.int(1),
-	} {
-		goal = smt.All(goal, smt.Eq(translate.Field(one, run, name).(*smt.Term), want))
+		"head": i, "tail": i, "older": smt.Const(32, 0xFFFFFFFF), "n": r.int(1), "ordinal": r.int(0),
 	}
+	if l.version == 6 {
+		want["id"], want["ipSum"] = c16(0), smt.Const(32, 0)
+	}
+	if l.proto == udp {
+		want["seq"] = smt.Const(32, 0)
+	}
+	goal = smt.All(goal, only, fieldsAre(one, run, want))
 	return &Theorem{
 		Name:        "start: " + l.String(),
 		Says:        "a packet that parse and verify admit is a candidate (C1), and start makes a run of it, with the limits of C2",
@@ -358,22 +375,19 @@ func addTheorem(p *translate.Program, l layout, front bool) *Theorem {
 	before := smt.Add(r.field("a", "before"), r.field("a", "last"))
 	var after *translate.State
 	var whole translate.Value
+	changes, spent := r.a.Obj, r.a.Obj
 	linked := [2]*smt.Term{smt.Var("a.tail", 32), smt.Var("b.head", 32)} // c.next of the first is the second
 	if front {
 		name, single = "prepend", "a"
 		before = smt.Add(before, r.field("b", "before"))
 		_, after, err = r.m.Call("Coalescer.prepend", r.st, r.c, r.b, r.a)
-		if err == nil {
-			whole = after.Cell(r.b.Obj)
-		}
+		changes = r.b.Obj // and r.a is not used again
 	} else {
 		_, after, err = r.m.Call("Coalescer.add", r.st, r.c, r.a, smt.Var("b.head", 32), r.field("b", "payload"), smt.Var("b.sealed", 0))
-		if err == nil {
-			whole = after.Cell(r.a.Obj)
-		}
 	}
 	must(0, err)
 	note(r.m)
+	whole = after.Cell(changes)
 	hyps = append(hyps, smt.Eq(r.field(single, "n"), r.int(1)))
 	x := r.values(whole, before, r.field("b", "last"), smt.Var("b.flags", 8))
 	x.hdrLen = r.int(l.hdrLen)
@@ -396,15 +410,13 @@ func addTheorem(p *translate.Program, l layout, front bool) *Theorem {
 	for _, f := range []string{"most", "ipSum", "l4Sum"} { // of its first packet
 		want[f] = translate.Field(r.m.Symbolic("a", run), run, f).(*smt.Term)
 	}
-	for f, t := range want {
-		goal = smt.All(goal, smt.Eq(translate.Field(whole, run, f).(*smt.Term), t))
-	}
+	goal = smt.All(goal, fieldsAre(whole, run, want))
 	next := translate.Field(r.st.Cell(r.c.Obj), p.Type("Coalescer"), "next").(translate.Slice)
 	cell := translate.Elements(next)[smt.Sext(linked[0], r.w)]
 	if cell == nil || len(translate.Elements(next)) != 1 {
 		goal = smt.False
 	} else {
-		goal = smt.All(goal, smt.Eq(after.Cell(cell).(*smt.Term), linked[1]))
+		goal = smt.All(goal, smt.Eq(after.Cell(cell).(*smt.Term), linked[1]), after.Unchanged(r.st, changes, cell, spent))
 	}
 	return &Theorem{
 		Name:        name + ": " + l.String(),

@@ -241,7 +241,7 @@ func joinTheorems(p *translate.Program) []*Theorem {
 	var ts []*Theorem
 	for _, l := range layouts() {
 		r := newRuns(p, l)
-		v, _, err := r.m.Call("Coalescer.joins", r.st, r.c, r.a, r.b)
+		v, after, err := r.m.Call("Coalescer.joins", r.st, r.c, r.a, r.b)
 		why := must(v, err).(*smt.Term)
 		note(r.m)
 		joined := smt.Eq(why, c8(joinedReason))
@@ -252,7 +252,7 @@ func joinTheorems(p *translate.Program) []*Theorem {
 			smt.Implies(smt.Eq(j, r.int(0)), smt.Eq(at, r.int(0))),
 			smt.Implies(smt.Eq(j, smt.Sub(n, r.int(1))), smt.Eq(at, r.field("b", "before"))))
 		limits, fits := r.limits(), r.boundaries()
-		goal := smt.All(
+		goal := smt.All(after.Unchanged(r.st),
 			smt.Eq(smt.Eq(why, c8(limitReason)), limits),
 			smt.Any(joined, smt.Eq(why, c8(limitReason)), smt.Eq(why, c8(mismatchReason))),
 			smt.Implies(joined, smt.All(smt.Not(limits), fits, r.cameBack(j, at))),
@@ -260,7 +260,7 @@ func joinTheorems(p *translate.Program) []*Theorem {
 		witness := smt.All(joined, smt.Slt(r.int(1), r.field("a", "n")), smt.Slt(r.int(1), n), smt.Slt(r.field("b", "last"), r.field("b", "size")))
 		ts = append(ts, &Theorem{
 			Name:        "joins: " + l.String(),
-			Says:        fmt.Sprintf("joins accepts if and only if the limits hold and each packet of b comes back from Segment (int of %d bits)", r.w),
+			Says:        fmt.Sprintf("joins accepts if and only if the limits hold and each packet of b comes back from Segment; it writes nothing (int of %d bits)", r.w),
 			Hyps:        hyps,
 			Goal:        goal,
 			Obligations: r.m.Obligations,

@@ -23,7 +23,7 @@ import (
 	"tunproof/fuzz/prove/translate"
 )
 
-const usage = `usage: prove [-fast] [-only TEXT] [-o DIR] [-root DIR] [-records FILE]
+const usage = `usage: prove [-fast] [-fresh] [-only TEXT] [-o DIR] [-root DIR] [-records FILE]
        prove -planted [-after NAME] [-only TEXT] [-o DIR] [-root DIR] [-records FILE]
        prove -unseen [-root DIR]
 
@@ -40,7 +40,8 @@ func main() {
 	flag.Usage = func() { fmt.Fprint(os.Stderr, usage); flag.PrintDefaults() }
 	var o options
 	flag.StringVar(&o.root, "root", "../..", "the module `DIR`")
-	flag.BoolVar(&o.fast, "fast", false, "prove the shortest and the longest headers only, for int of 64 bits")
+	flag.BoolVar(&o.fast, "fast", false, "prove fewer header lengths, for int of 64 bits only")
+	flag.BoolVar(&o.fresh, "fresh", false, "ask again what is remembered from earlier runs")
 	flag.StringVar(&o.only, "only", "", "prove only theorems whose names have `TEXT`; no theories")
 	flag.StringVar(&o.out, "o", "", "write the scripts for z3 and the cases of counterexamples into `DIR`")
 	flag.BoolVar(&o.planted, "planted", false, "plant the bugs of fuzz/mutants in translated functions, and refute each")
@@ -50,7 +51,7 @@ func main() {
 	flag.StringVar(&o.records, "records", "", "write result records to `FILE`, one JSON object a line, or with -planted the bugs that are refuted; not with -fast, -only or -after")
 	flag.DurationVar(&o.limit, "limit", 4*time.Minute, "the longest that z3 may take for one question")
 	flag.Parse()
-	if flag.NArg() > 0 || unseen && (o.fast || o.planted || o.records+o.only+o.out+o.after != "") || o.records != "" && (o.fast || o.only != "" || o.after != "") {
+	if flag.NArg() > 0 || unseen && (o.fast || o.fresh || o.planted || o.records+o.only+o.out+o.after != "") || o.records != "" && (o.fast || o.only != "" || o.after != "") {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -73,6 +74,7 @@ type options struct {
 	after           string // of the planted bugs
 	records         string // the file of result records
 	fast, planted   bool
+	fresh           bool
 	limit           time.Duration
 	cache           cache
 	z3              string // its version
@@ -100,6 +102,12 @@ func (o *options) run(ctx context.Context) (int, error) {
 		return 2, err
 	}
 	o.root, o.z3, o.cache = root, versions["z3"], cache{filepath.Join(root, ".cache", "prove")}
+	if o.fresh {
+		if o.cache.dir, err = os.MkdirTemp("", "prove"); err != nil {
+			return 2, err
+		}
+		defer os.RemoveAll(o.cache.dir)
+	}
 	if o.out != "" {
 		if err := os.MkdirAll(o.out, 0o755); err != nil {
 			return 2, err

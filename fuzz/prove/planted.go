@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -36,26 +37,19 @@ func (o *options) refuteBugs(ctx context.Context) (int, error) {
 	found, shown := 0, 0
 	var list []mutants.Refutation
 	skip := o.after != ""
-	for _, bug := range mutants.Bugs() {
+	bugs, err := bugsIn(p, lines, o.root)
+	if err != nil {
+		return 2, err
+	}
+	for _, bug := range bugs {
 		if skip {
 			skip = bug.Name != o.after
 			continue
 		}
-		if !strings.HasPrefix(bug.File, "offload/") || !strings.HasSuffix(bug.File, ".go") || strings.HasPrefix(bug.File, "offload/tun/") || !strings.Contains(bug.Name, o.only) {
+		if !strings.Contains(bug.Name, o.only) {
 			continue
 		}
-		m, err := bug.Plant(o.root)
-		if err != nil {
-			return 2, err
-		}
-		path := filepath.Join(o.root, filepath.FromSlash(bug.File))
-		touched := p.At(path, m.Line, lines)
-		if touched == "" {
-			touched = p.At(path, lastLine(bug, m.Line), lines)
-		}
-		if touched == "" {
-			continue
-		}
+		m, path, touched := bug.mutant, bug.path, bug.touched
 		v, why := o.refute(ctx, src, path, string(m.Text), known)
 		if v == nil { // it may be about other headers
 			fastOnly = false
@@ -80,7 +74,7 @@ func (o *options) refuteBugs(ctx context.Context) (int, error) {
 		case v.failed == "":
 			fmt.Printf("refuted      %s (%s): %s\n", bug.Name, touched, why)
 			found++
-			list = append(list, mutants.Refutation{Bug: bug.Name, By: "the translator"})
+			list = append(list, mutants.Refutation{Bug: bug.Name, By: mutants.Untranslated})
 			continue
 		}
 		file, err := o.showViolated(ctx, m, *v)
@@ -111,6 +105,34 @@ func (o *options) refuteBugs(ctx context.Context) (int, error) {
 		return 1, nil
 	}
 	return 0, nil
+}
+
+// bugIn is a bug in a translated function.
+type bugIn struct {
+	mutants.Bug
+	mutant  mutants.Mutant
+	path    string // of the file
+	touched string // the function
+}
+
+// bugsIn returns the bugs of fuzz/mutants that change translated functions, which are those
+// in lines.
+func bugsIn(p *translate.Program, lines map[string]int, root string) (list []bugIn, err error) {
+	for _, bug := range mutants.Bugs() {
+		if !strings.HasPrefix(bug.File, "offload/") || !strings.HasSuffix(bug.File, ".go") || strings.HasPrefix(bug.File, "offload/tun/") {
+			continue
+		}
+		m, err := bug.Plant(root)
+		if err != nil {
+			return nil, err
+		}
+		path := filepath.Join(root, filepath.FromSlash(bug.File))
+		touched := cmp.Or(p.At(path, m.Line, lines), p.At(path, lastLine(bug, m.Line), lines))
+		if touched != "" {
+			list = append(list, bugIn{bug, m, path, touched})
+		}
+	}
+	return list, nil
 }
 
 // outside has the bugs in translated functions that show only in what the theorems leave

@@ -82,6 +82,9 @@ func sees(src *translate.Source, path, text string, known map[bool]map[string]st
 		return false, err.Error()
 	}
 	for _, fast := range []bool{true, false} {
+		if known[fast] == nil {
+			continue
+		}
 		fastOnly = fast
 		ts, _, err := theorems(p)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"go/types"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"tunproof/fuzz/prove/smt"
@@ -107,8 +108,33 @@ func Equal(a, b Value) *smt.Term {
 	return smt.Bool(reflect.DeepEqual(a, b))
 }
 
-// Wrote reports whether any byte of the object was stored.
-func (s *State) Wrote(o *Object) bool { return len(s.bytes[o]) > 0 }
+// Unchanged says that all memory is as it was in the state before, but for the objects
+// named. Memory that was allocated since does not count.
+func (s *State) Unchanged(before *State, but ...*Object) *smt.Term {
+	same := smt.True
+	for _, o := range byName(s.cells) {
+		if _, was := before.cells[o]; (was || o.init != nil) && !slices.Contains(but, o) {
+			same = smt.All(same, Equal(s.cells[o], before.Cell(o)))
+		}
+	}
+	for _, o := range byName(s.bytes) {
+		if _, was := before.bytes[o]; (was || !o.zero) && !slices.Contains(but, o) {
+			for _, i := range s.Stored(o) {
+				same = smt.All(same, smt.Eq(s.bytes[o][i], before.Byte(o, i)))
+			}
+		}
+	}
+	return same
+}
+
+// byName returns the objects of a map in the order of their names, so that a question has
+// the same text each time.
+func byName[T any](m map[*Object]T) []*Object {
+	return slices.SortedFunc(maps.Keys(m), func(a, b *Object) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// Stored returns the offsets of the bytes of an object that were stored, in order.
+func (s *State) Stored(o *Object) []int { return slices.Sorted(maps.Keys(s.bytes[o])) }
 
 // SetByte stores a byte.
 func (s *State) SetByte(o *Object, i int, v *smt.Term) {

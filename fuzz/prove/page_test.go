@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tunproof/fuzz/mutants"
+	"tunproof/fuzz/prove/translate"
+	"tunproof/fuzz/record"
+)
+
+// TestPage checks that docs/proofs.md has the numbers of the records, and that the records of
+// refuted bugs have each bug that is in a translated function now.
+func TestPage(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(root, "docs", "proofs.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := func(format string, args ...any) {
+		if want := fmt.Sprintf(format, args...); !strings.Contains(oneLine(string(page)), want) {
+			t.Errorf("docs/proofs.md lacks %q, as the records have it", want)
+		}
+	}
+	rows, err := record.ReadFile(record.DataFile(root, "proofs.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := map[string]int{}
+	for _, r := range rows {
+		if r.Result != record.Holds {
+			t.Errorf("%s: %s", r.Method, r.Result)
+		}
+		of := "theories"
+		if _, arch, is := strings.Cut(r.Method, ", "); is {
+			of = arch[strings.LastIndex(arch, " ")+1:]
+			count["code"] += r.Count
+		} else {
+			count["files"]++
+		}
+		count[of] += r.Count
+	}
+	has("%d theorems of %d theories", count["theories"], count["files"])
+	has("%d of %d about the code", count["code"], count["code"])
+	has("Of these, %d are about the code for amd64", count["amd64"])
+	for _, arch := range []string{"arm64", "386", "s390x"} {
+		if count[arch] != count["arm64"] {
+			t.Errorf("%d theorems for %s, %d for arm64", count[arch], arch, count["arm64"])
+		}
+	}
+	has("%d are about each of arm64, 386 and s390x", count["arm64"])
+
+	src, err := translate.Load(root, "amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := src.With("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func(was bool) { fastOnly = was }(fastOnly)
+	fastOnly = true
+	_, lines, err := theorems(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bugs, err := bugsIn(p, lines, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refuted, err := mutants.ReadRefuted(record.DataFile(root, "refuted.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range bugs {
+		if _, in := refuted[b.Name]; !in {
+			t.Errorf("refuted.jsonl lacks %s; make prove PLANTED=1 writes it", b.Name)
+		}
+	}
+	if len(bugs) != len(refuted) {
+		t.Errorf("%d bugs are in translated functions, and refuted.jsonl has %d", len(bugs), len(refuted))
+	}
+	has("Of %d such bugs, z3 refutes %d, %d of them with a case", len(refuted), refuted.Refuted(), refuted.Cases())
+	has("The translator refuses the code of %d", refuted.Refused())
+	has("%d is not refuted", len(refuted)-refuted.Refuted()-refuted.Refused())
+}

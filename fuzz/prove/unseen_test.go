@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tunproof/fuzz/prove/translate"
+)
+
+// TestSees checks that a change is seen only if it changes a question: the same program
+// always gives the same questions, and so does one with another comment.
+func TestSees(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := translate.Load(root, "amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	original, err := src.With("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func(was bool) { fastOnly = was }(fastOnly)
+	fastOnly = true
+	ts, _, err := theorems(original)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[bool]map[string]string{true: scripts(ts)}
+	path := filepath.Join(root, "offload", "coalesce.go")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what, old, new string
+		seen           bool
+	}{
+		{"nothing", "", "", false},
+		{"a comment", "// start sets r to", "// START sets r to", false},
+		{"a number in start", "none, 0\n\tr.layout", "none, 1\n\tr.layout", true},
+		{"a write beside what add does", "\tc.next[q.tail] = i\n", "\tc.next[q.tail] = i\n\tc.opened--\n", true},
+	} {
+		if !strings.Contains(string(text), c.old) {
+			t.Fatalf("%s: the source has no %q", c.what, c.old)
+		}
+		for range 3 {
+			if is, why := sees(src, path, strings.Replace(string(text), c.old, c.new, 1), known); is != c.seen || why != "" {
+				t.Errorf("a change of %s: seen %v, want %v; %s", c.what, is, c.seen, why)
+			}
+		}
+	}
+}
