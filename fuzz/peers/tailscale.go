@@ -86,6 +86,12 @@ func (t *tailscale) CoalesceOpened(open func(int, []byte) []byte, write func([][
 // tsSlab is the size of the buffer that its device reads into, and cuts in.
 const tsSlab = 2 * 65535
 
+// TailscaleHolds reports whether that buffer has room for so many segments, each of so many
+// bytes.
+func TailscaleHolds(segments, length int) bool {
+	return segments <= Outputs && segments*(length+tun.ReadPacketSpacing)+tun.ReadPacketSpacing <= tsSlab
+}
+
 // tailscaleSegmenter has the frame in the slab, as after its Read: the packet begins after
 // tun.ReadPacketSpacing bytes, and the segments take its place.
 type tailscaleSegmenter struct {

@@ -86,7 +86,10 @@ func growRows() (list []func() *row) {
 		n := (65535 - tcp.HdrLen()) / size
 		var without []string
 		if n > peers.Outputs {
-			without = []string{"wireguard-go", "tailscale"}
+			without = append(without, "wireguard-go")
+		}
+		if !peers.TailscaleHolds(n, tcp.HdrLen()+size) {
+			without = append(without, "tailscale")
 		}
 		list = append(list, func() *row {
 			return segmentRow(fmt.Sprintf("GrowSize/proto=tcp4/segs=%d/size=%d", n, size), tcp.Frame(n, size), n, without...)
