@@ -23,7 +23,8 @@ Runs packets through package offload, and checks every property on them. FILE is
 pcapng capture, a .pkts case, packets as text (hex, a dump, a Go slice) or a crasher (an
 input file of Go's fuzzing engine); - is standard input. A packet whose comment states a
 VnetHdr is segmented (tunproof check -h shows the comment); the others are coalesced in
-batches. For a case, the outcome must also be the one that the case states.
+batches. For a case, the outcome must also be the one that the case states, and packets are
+counted from 0, as in its lines "out".
 
 Prints each packet and its Reason: Joined, or why it did not join. Then it prints each
 superpacket with its VnetHdr, each segment, the violations, and a verdict.
