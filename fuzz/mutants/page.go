@@ -21,8 +21,8 @@ another tree. ` + "`make docs`" + ` writes this page from docs/evidence/current;
   captures. Bugs that these did not detect were tested against offload's own tests (P8, P9, work) and the kernel (K1 to K3).
 - Each bug in the device was tested against the device's tests, which run on a real TUN.
 - {{with .Count "corpus only"}}{{.}} were detected only by a case of the corpus. They do not count as detected.{{else}}A bug that only a case of the corpus detects would not count as detected. There was none.{{end}}
-- {{len $.refuted}} of the bugs are in functions that [the proofs](proofs.md) are about. z3 refutes {{$.refuted.Refuted}}, {{$.refuted.Cases}} of them with a case that
-  ` + "`replay`" + ` finds violated; of {{$.refuted.Refused}} the translator refuses the code (` + "`make prove PLANTED=1`" + `).
+- {{len $.refuted}} of the bugs are in functions that [the proofs](proofs.md) are about. {{$.refuted.Refuted}} are refuted, {{$.refuted.Cases}} of them with a case that
+  ` + "`replay`" + ` finds violated (` + "`make prove PLANTED=1`" + `).
 
 | method | detected | and by no other method |
 |---|---|---|

@@ -257,7 +257,7 @@ func Report(w io.Writer, root string, rows bool) error {
 	if data["exhaustive"], err = record.ReadFile(record.DataFile(root, "exhaustive.jsonl")); err != nil {
 		return err
 	}
-	refuted, err := ReadRefuted(record.DataFile(root, "refuted.jsonl"))
+	refuted, err := readRefuted(record.DataFile(root, "refuted.jsonl"))
 	if err != nil {
 		return err
 	}
@@ -275,19 +275,16 @@ func Report(w io.Writer, root string, rows bool) error {
 // PLANTED=1 writes them, one JSON object a line.
 type Refutation struct {
 	Bug  string `json:"bug"`
-	By   string `json:"by"`   // the group of theorems that is false with it, Untranslated, or "" if none is
+	By   string `json:"by"`   // the group of theorems that is false with it, "" if none is
 	Case bool   `json:"case"` // the counterexample is a case that replay finds violated
 }
 
-// Untranslated is what refutes a bug that makes the translator refuse the code.
-const Untranslated = "the translator"
+// refutations has the bugs in functions that the proofs are about.
+type refutations map[string]Refutation
 
-// Refutations has the bugs in functions that the proofs are about.
-type Refutations map[string]Refutation
-
-// ReadRefuted reads the file that make prove PLANTED=1 writes. Without it there are none.
-func ReadRefuted(name string) (Refutations, error) {
-	all := Refutations{}
+// readRefuted reads the file that make prove PLANTED=1 writes. Without it there are none.
+func readRefuted(name string) (refutations, error) {
+	all := refutations{}
 	b, err := os.ReadFile(name)
 	if errors.Is(err, os.ErrNotExist) {
 		return all, nil
@@ -306,7 +303,7 @@ func ReadRefuted(name string) (Refutations, error) {
 }
 
 // Of returns the cell of a bug in the table.
-func (rs Refutations) Of(bug string) string {
+func (rs refutations) Of(bug string) string {
 	r, in := rs[bug]
 	switch {
 	case !in:
@@ -319,27 +316,17 @@ func (rs Refutations) Of(bug string) string {
 	return r.By
 }
 
-// Refuted returns the number of bugs that a theorem refutes, Cases that of those with a case,
-// and Refused that of bugs with which the translator refuses the code.
-func (rs Refutations) Refuted() (n int) {
+// Refuted returns the number of bugs that a theorem refutes, Cases that of those with a case.
+func (rs refutations) Refuted() (n int) {
 	for _, r := range rs {
-		if r.By != "" && r.By != Untranslated {
+		if r.By != "" {
 			n++
 		}
 	}
 	return n
 }
 
-func (rs Refutations) Refused() (n int) {
-	for _, r := range rs {
-		if r.By == Untranslated {
-			n++
-		}
-	}
-	return n
-}
-
-func (rs Refutations) Cases() (n int) {
+func (rs refutations) Cases() (n int) {
 	for _, r := range rs {
 		if r.Case {
 			n++
