@@ -19,6 +19,12 @@ var explained = []struct{ function, line, why string }{
 	{"", ".summed.add(", counts},
 	{"", "invariant(", counts},
 	{"sameHeaders", "i+4 <= len(a) && i+4 <= len(b)", "both have one length"},
+	{"Segmenter.Next", "if !s.split {", unsplit},
+	{"Segmenter.Next", "copy(dst, s.pkt)", unsplit},
+	{"Segmenter.Next", "s.complete(dst)", unsplit},
+	{"Segmenter.NextLen", "return 0", "Next does not use it when no segment is left"},
+	{"Segmenter.edge", "if s.tunnel.len > 0 {", tunnels},
+	{"Segmenter.edge", "seg = s.outer(seg)", tunnels},
 	{"Segmenter.prepare", "if s.tunnel.len > 0 {", tunnels},
 	{"Segmenter.prepare", "inner := ", tunnels},
 	{"Segmenter.prepare", "if s.version == 6 {", tunnels},
@@ -28,6 +34,7 @@ var explained = []struct{ function, line, why string }{
 
 const (
 	counts  = "it does nothing without the tag invariants"
+	unsplit = "it is for packets that are not split, which the theorems leave out"
 	tunnels = "it is for superpackets in tunnels, which the theorems leave out"
 )
 
