@@ -100,6 +100,7 @@ type dump struct {
 	open    bool         // the last packet may continue
 	other   bool         // the heading names bytes that are no packet
 	skipped bool         // the lines are of such bytes
+	past    int64        // the number of such bytes so far
 	left    string       // why the next packet is left out, by its heading
 	last    []byte       // the bytes of the last line
 	width   int          // the number of bytes in the packet's first line
@@ -139,11 +140,16 @@ func (d *dump) take(line []byte) error {
 		return nil
 	}
 	if off == 0 {
-		d.skipped, d.other = d.other, false
+		d.skipped, d.other, d.past = d.other, false, 0
 	}
 	if d.skipped {
+		if b, _, _ := groups(rest); off == d.past { // else it is a row of something else
+			p.used[p.line] = true
+			d.past += int64(len(b))
+		}
 		return nil
 	}
+	p.used[p.line] = true
 	if len(line) > maxDumpLine {
 		return errorf(p.line, "a line of a dump with more than %d bytes", maxDumpLine)
 	}

@@ -26,6 +26,9 @@
 //     the kernel refused. Such a line has only the headers of the packet. The rest of the
 //     packet is read as zeros.
 //
+// A text may have several of these, one after the other. What is prose is ignored. Packets
+// that cannot be read are left out, with the reason, or the text is refused.
+//
 // Lines that start with "#" are the comment of the packet that follows. Lines that start
 // with "```" are ignored.
 //
@@ -65,6 +68,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"iter"
 	"regexp"
 	"slices"
 	"strings"
@@ -156,19 +160,114 @@ func parse(text []byte, most limits) ([]Packet, error) {
 	if kind == kindNone {
 		return nil, errorf(max(1, line), "%w: neither hex digits, nor an offset and bytes, nor bytes in source code", ErrNoPacket)
 	}
-	list, err := read(kind, text, most)
+	list, rest, err := read(kind, text, most)
 	if kind == kindDump && isHexText(text) && !allWhole(list, err) {
-		if other, otherErr := read(kindHex, text, most); allWhole(other, otherErr) {
+		if other, _, otherErr := read(kindHex, text, most); allWhole(other, otherErr) {
 			return other, nil
 		}
 	}
-	return list, err
+	if err != nil {
+		return nil, err
+	}
+	list = append(list, others(kind, list, rest, most)...)
+	slices.SortStableFunc(list, func(a, b Packet) int { return a.Line - b.Line })
+	return list, nil
 }
 
-// read reads a text as one of a kind.
-func read(k kind, text []byte, most limits) ([]Packet, error) {
-	p := &parser{cursor: cursor{rest: text}, most: most}
-	var err error
+// others returns the packets of other forms in what the reader of one form left of a text.
+// known are those that it read. Packets that cannot be read are left out, with the reason.
+func others(k kind, known []Packet, rest []byte, most limits) (list []Packet) {
+	take := func(k kind, line int, text []byte) (rest []byte) {
+		more, rest, err := read(k, text, most)
+		if err != nil {
+			list = append(list, Packet{Line: line, Left: fmt.Sprintf("the text has packets of another form too: %v", err)})
+			return nil
+		}
+		list = append(list, more...)
+		return rest
+	}
+	switch k {
+	case kindHex: // all lines were read
+		return nil
+	case kindLog, kindKernel, kindSource:
+		if k == kindLog && isKernel(rest) {
+			rest = take(kindKernel, 1, rest)
+		}
+		if line := firstDump(rest); line > 0 { // among lines that mean nothing
+			rest = take(kindDump, line, rest)
+		}
+	}
+	again := map[string]int{} // the reader of source code does not say which lines it used
+	for _, p := range known {
+		if k == kindSource {
+			again[string(p.Data)]++
+		}
+	}
+	for line, block := range blocks(rest) {
+		k, _ := detect(block)
+		more, _, err := read(k, block, most)
+		if k == kindNone || !allWhole(more, err) {
+			continue // it may be anything
+		}
+		for _, p := range more {
+			if again[string(p.Data)] > 0 {
+				again[string(p.Data)]--
+				continue
+			}
+			p.Line += line - 1
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// firstDump returns the first line of a text that starts a packet in a dump, 0 if none does.
+func firstDump(text []byte) int {
+	c := cursor{rest: text}
+	for line, ok := c.data(); ok; line, ok = c.data() {
+		if startsDump(line) {
+			return c.line
+		}
+	}
+	return 0
+}
+
+// blocks yields the parts of a text between blank lines, with their first lines. Lines that
+// may be hex digits and nothing else are in blocks of their own.
+func blocks(text []byte) iter.Seq2[int, []byte] {
+	return func(yield func(int, []byte) bool) {
+		n, from := 0, 0
+		var block []byte
+		hex := false
+		flush := func() bool {
+			b := block
+			block = nil
+			return len(b) == 0 || yield(from, b)
+		}
+		for line := range bytes.Lines(text) {
+			n++
+			trimmed := bytes.TrimSpace(line)
+			if is := isHex(trimmed); len(trimmed) == 0 || len(block) > 0 && is != hex {
+				if !flush() {
+					return
+				}
+			}
+			if len(trimmed) == 0 {
+				continue
+			}
+			if len(block) == 0 {
+				from, hex = n, isHex(trimmed)
+			}
+			block = append(block, line...)
+		}
+		flush()
+	}
+}
+
+// read reads a text as one of a kind. rest is the text with blank lines instead of those that
+// had a meaning.
+func read(k kind, text []byte, most limits) (list []Packet, rest []byte, err error) {
+	p := &parser{cursor: cursor{rest: text}, most: most, used: map[int]bool{}}
 	switch k {
 	case kindLog:
 		err = p.log()
@@ -185,9 +284,16 @@ func read(k kind, text []byte, most limits) ([]Packet, error) {
 		err = errorf(1, "%w", ErrNoPacket)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return p.list, nil
+	n := 0
+	for line := range bytes.Lines(text) {
+		if n++; p.used[n] {
+			line = []byte{'\n'}
+		}
+		rest = append(rest, line...)
+	}
+	return p.list, rest, nil
 }
 
 // kind is the form of a text.
@@ -281,8 +387,9 @@ type parser struct {
 	cursor
 	most     limits
 	list     []Packet
-	total    int      // bytes
-	comments []string // for the next packet
+	total    int          // bytes
+	comments []string     // for the next packet
+	used     map[int]bool // lines that had a meaning
 }
 
 // comment takes a line if it is a comment, and reports whether it is.

@@ -25,6 +25,7 @@ var (
 	skbData   = regexp.MustCompile(`\bskb (linear|frag): +([0-9a-f]{8}):((?: [0-9a-f]{2})+)$`)
 	skbList   = regexp.MustCompile(`\bskb fraglist:`)
 	skbPart   = regexp.MustCompile(`\bskb (?:linear|frag)\b`)
+	skbRoom   = regexp.MustCompile(`\bskb (?:headroom|tailroom):`)
 )
 
 // isKernel reports whether a text has packets that skb_dump printed.
@@ -86,6 +87,9 @@ func (p *parser) kernel() error {
 			}
 			s = &skb{line: p.line, len: -1, net: -1}
 		}
+		if p.used[p.line] = s.isPart(line); !p.used[p.line] && startsDump(line) {
+			p.comments = nil // they are of another packet
+		}
 		switch {
 		case s == nil:
 		case m != nil:
@@ -106,6 +110,14 @@ func (p *parser) kernel() error {
 		}
 	}
 	return p.finish(s)
+}
+
+// isPart reports whether a line of a log has something of an skb.
+func (s *skb) isPart(line []byte) bool {
+	if skbPart.Match(line) || skbList.Match(line) || skbLen.Match(line) || skbRoom.Match(line) {
+		return true
+	}
+	return s != nil && (skbNet.Match(line) || skbShinfo.Match(line) || skbCsum.Match(line))
 }
 
 // continues reports whether an skb of n bytes that follows is a part of s.

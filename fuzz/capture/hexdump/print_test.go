@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"tunproof/corpus/pkts"
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/packet"
@@ -565,4 +567,45 @@ func TestKernel(t *testing.T) {
 	if read == 0 || left == 0 || refused == 0 {
 		t.Errorf("%d packets read, %d left out, %d texts refused", read, left, refused)
 	}
+}
+
+// TestTogether reads texts of two formats, one after the other: all packets are read, or the
+// text is refused, or it is said that something was left out.
+func TestTogether(t *testing.T) {
+	t.Parallel()
+	source, r := draw.NewSource(draw.Kinds{Batches: true}, 7), rand.New(rand.NewPCG(5, 6))
+	all := append([]format{{"a kernel log", each(func(_ int, b []byte) string {
+		k, _ := drawnLog(r, b)
+		return k.String()
+	}), true}}, formats...)
+	read := map[bool]int{}
+	for i := 0; i < 40; i += 2 {
+		a, b := drawn(source, i), drawn(source, i+1)
+		a, b = a[:min(2, len(a))], b[:min(2, len(b))]
+		if len(a) == 0 || len(b) == 0 {
+			continue
+		}
+		want := slices.Concat(a, b)
+		for _, f := range all {
+			for _, g := range all {
+				text := f.print(a) + "\n" + g.print(b)
+				got, err := Parse([]byte(text))
+				if err != nil || slices.ContainsFunc(got, func(p Packet) bool { return p.Left != "" }) {
+					read[false]++
+					continue
+				}
+				var data [][]byte
+				for _, p := range got {
+					data = append(data, p.Data)
+				}
+				if d := cmp.Diff(want, data); d != "" {
+					t.Errorf("%s, then %s (-want +got):\n%s\n%s", f.name, g.name, d, text)
+					return
+				}
+				read[true]++
+			}
+		}
+		break
+	}
+	t.Logf("%d texts were read, %d were refused", read[true], read[false])
 }

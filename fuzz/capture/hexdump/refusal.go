@@ -29,6 +29,7 @@ func (p *parser) log() error {
 		if groups == nil {
 			continue
 		}
+		p.used[p.line] = true
 		p.comments = []string{string(groups[2])}
 		if err := p.begin(p.line); err != nil {
 			return err
