@@ -115,7 +115,8 @@ func (p *judged) headerCauses(f *flow, got uint16) (cause string, ecn bool) {
 	}
 	e.sum(all+words(p.b[hdrLen:]), "it covers the whole packet")
 	offByOne(&e, want)
-	p.addressCauses(&e, &f.off[0], all, minus(^got, sum))
+	p.addressCauses(&e, all)
+	p.sameError(&e, &f.off[0], all, minus(^got, sum), f.headed)
 	return e.text(), ecn
 }
 
@@ -171,7 +172,10 @@ func (p *judged) l4Causes(f *flow, c packet.Sum) string {
 	p.fieldCauses(&e, f, c, all)
 	offByOne(&e, c.Want)
 	p.runCauses(&e, &f.run, all)
-	p.addressCauses(&e, &f.off[1], all, minus(^c.Got, c.Sum))
+	p.aheadCauses(&e, f, all)
+	p.addressCauses(&e, all)
+	p.superpacketCauses(&e, f, n, minus(^c.Got, c.Sum))
+	p.sameError(&e, &f.off[1], all, minus(^c.Got, c.Sum), f.checksummed)
 	p.portCauses(&e, all)
 	return e.text()
 }
@@ -205,9 +209,8 @@ func offByOne(e *explainer, want uint16) {
 }
 
 // addressCauses adds an address that was translated without an update of the checksum, or
-// with a wrong one, if nothing else fits. Earlier packets show the address, or are off by
-// as much: the latest is last.
-func (p *judged) addressCauses(e *explainer, last *offBy, all int, by uint16) {
+// with a wrong one, if nothing else fits. Earlier packets show the address.
+func (p *judged) addressCauses(e *explainer, all int) {
 	if len(e.fits) > 0 {
 		return
 	}
@@ -222,13 +225,19 @@ func (p *judged) addressCauses(e *explainer, last *offBy, all int, by uint16) {
 			e.sum(all-2*words(now)+2*words(old.b), fmt.Sprintf("the %s had another address, one of packet %d's, and the checksum was updated in the wrong direction (NAT)", name, old.packet))
 		}
 	}
+}
+
+// sameError adds an address or a port that was translated without an update, if nothing else
+// fits: earlier packets of the flow, of which the latest is last, are off by as much. If one
+// was right, no address or port of the flow was translated so.
+func (p *judged) sameError(e *explainer, last *offBy, all int, by uint16, right bool) {
 	// Of packets with the same sum, such as copies, an equal error shows nothing. Then that of
 	// the packet before them does.
-	now := offBy{by: by, packet: p.n, sum: fold(all), otherBy: last.by, otherPacket: last.packet}
+	now := offBy{by: by, packet: p.n, sum: fold(all), l4Len: p.end - p.L4Off, otherBy: last.by, otherPacket: last.packet}
 	if last.packet > 0 && last.sum == now.sum {
 		now.otherBy, now.otherPacket = last.otherBy, last.otherPacket
 	}
-	if now.otherPacket > 0 && len(e.fits) == 0 {
+	if now.otherPacket > 0 && len(e.fits) == 0 && !right {
 		e.sum(all+int(now.otherBy), fmt.Sprintf("as much as packet %d's: it looks as if an address or a port had been translated without an update (NAT)", now.otherPacket))
 	}
 	*last = now
@@ -382,6 +391,55 @@ func (p *judged) runCauses(e *explainer, r *run, all int) {
 	}
 	for back := len(r.numbers) + 1; back <= mostRun; back++ {
 		with(seq-uint32(back*r.size), fmt.Sprintf("the sequence number was %d segments of %d bytes lower when it was computed", back, r.size))
+	}
+}
+
+// aheadCauses adds a sequence number that did not advance, or not far enough, while the
+// checksum is right for the one that the segment should have, if nothing else fits.
+func (p *judged) aheadCauses(e *explainer, f *flow, all int) {
+	l, payload := &f.last, p.end-p.PayloadOff
+	if len(e.fits) > 0 || p.Proto != 6 || payload == 0 || payload > l.payload || l.payload < leastMerged {
+		return
+	}
+	seq, size := p.u32(p.L4Off+4), l.payload
+	if seq != l.seq && (seq != l.seq+uint32(size) || f.behind != l.number) {
+		return
+	}
+	for k := 1; k <= mostRun && len(e.fits) == 0; k++ {
+		should := binary.BigEndian.AppendUint32(nil, seq+uint32(k*size))
+		e.sum(all-words(p.b[p.L4Off+4:p.L4Off+8])+words(should), fmt.Sprintf("it is right for a sequence number that is higher by one or more segments of %d bytes: tcp.seq is wrong, as it did not advance", size))
+	}
+	if len(e.fits) > 0 {
+		f.behind = p.n
+	}
+}
+
+// superpacketCauses adds the pseudo-header's length of a superpacket, which was not changed
+// when that was cut, if nothing else fits: by shows the length. Then it is that of several
+// segments like this one, or the segment before has the same, or others of the flow had such
+// lengths.
+func (p *judged) superpacketCauses(e *explainer, f *flow, n int, by uint16) {
+	payload, last := p.end-p.PayloadOff, &f.off[1]
+	if len(e.fits) > 0 || payload == 0 {
+		return
+	}
+	size := payload
+	if f.run.follows(p) {
+		size = f.run.size // the last segment may be shorter
+	}
+	for _, ip := range []int{0, p.L4Off} {
+		whole := (n + int(by)) % 0xFFFF // of the L4 header and the payload
+		more := whole - ip - n
+		same := last.packet > 0 && last.packet == f.last.number && (last.l4Len+int(last.by))%0xFFFF == whole
+		if more >= size && (f.checksummed && size >= leastMerged && more%size == 0 || same && (f.checksummed || last.l4Len != n) || f.uncut) {
+			with := ""
+			if ip > 0 {
+				with = " with its IP header"
+			}
+			f.uncut = true
+			e.value(e.got, fmt.Sprintf("the pseudo-header had the length %d, as of a superpacket%s: it was not changed when that was cut", whole, with))
+			return
+		}
 	}
 }
 

@@ -3,6 +3,7 @@
 package check
 
 import (
+	"bytes"
 	"fmt"
 	"hash/maphash"
 	"slices"
@@ -23,7 +24,8 @@ type flow struct {
 	swapped     int        // segments in a row whose IDs count up with their bytes swapped
 	ids         []numbered // IDs of the latest full segments without DF
 	off         [2]offBy   // of the IPv4 header's checksum and of that of TCP or UDP
-	checksummed bool       // a datagram had a checksum
+	headed      bool       // an IPv4 header had the right checksum
+	checksummed bool       // a packet had the right checksum of TCP or UDP
 	opened      bool       // its SYN was seen, so accECN is known
 	accECN      bool       // accurate ECN was negotiated: CWR is part of a counter
 	started     bool       // frontier is known
@@ -35,6 +37,9 @@ type flow struct {
 	missing     []gap      // in runs of full segments
 	sizes       []int      // the latest different payload lengths of its segments
 	run         run        // the latest segments in a row
+	behind      int        // the number of the latest segment whose checksum shows that its sequence number is too low
+	uncut       bool       // checksums had the length of a superpacket
+	constant    []byte     // the payload of the latest segment whose sequence number did not advance
 }
 
 // run is segments of one length that follow each other, as those of superpackets do.
@@ -74,6 +79,7 @@ type offBy struct {
 	by     uint16
 	packet int
 	sum    uint16 // of the packet, without its checksum
+	l4Len  int    // of the packet
 
 	otherBy     uint16 // the same of the latest one before it that had another sum
 	otherPacket int
@@ -101,11 +107,12 @@ type latest struct {
 	payload          int
 	sum              uint64 // hash of all bytes, to recognise a copy
 	gso              bool
+	wrong            bool // the checksum of TCP or UDP is wrong: perhaps one of these fields is
 }
 
 // remember makes p the latest packet.
 func (l *latest) remember(p *judged) {
-	*l = latest{number: p.n, at: p.at, ipLen: p.IPLen, gso: p.gso || p.csum == packet.Partial, sum: sum64(p.b)}
+	*l = latest{number: p.n, at: p.at, ipLen: p.IPLen, gso: p.gso || p.csum == packet.Partial, wrong: p.csum == packet.Wrong, sum: sum64(p.b)}
 	if p.Version == 4 {
 		l.id, l.ipSum, l.df = p.u16(4), p.u16(10), p.b[6]&0x40 != 0
 	}
@@ -173,19 +180,26 @@ func (p *judged) tcpRun(f *flow) {
 	if follows && l.flags&fin != 0 {
 		p.found(TCPFIN, "tcp.flags", fmt.Sprintf("FIN in packet %d", l.number), "no FIN", "this packet goes on where packet %d ended", l.number)
 	}
+	if l.number > 0 && seq != l.seq {
+		f.constant = nil
+	}
 	switch sum := p.payloadSum(); {
 	case p.csum == packet.Wrong:
 		f.stream = 0 // damaged
+	case f.constant != nil && payload > 0 && payload < len(f.constant) && !bytes.HasPrefix(f.constant, p.b[p.PayloadOff:p.end]):
+		p.found(SeqConstant, "tcp.seq", fmt.Sprint(seq), fmt.Sprint(l.seq+uint32(l.payload)), "packet %d has other bytes at the same place of the stream: the sequence number does not advance", l.number)
+		f.constant = nil
 	case l.number == 0 || seq != l.seq || payload != l.payload || payload < fullSize || f.stream == 0:
 		f.stream = sum
 	case sum != f.stream:
 		p.found(SeqConstant, "tcp.seq", fmt.Sprint(seq), fmt.Sprint(l.seq+uint32(l.payload)), "packet %d has other bytes at the same place of the stream: the sequence number does not advance", l.number)
 		f.frontier += uint32(payload) // as it should have
+		f.constant = bytes.Clone(p.b[p.PayloadOff:p.end])
 	}
 	p.pushes(f, follows, flags, payload)
 	p.gaps(f, follows, payload)
 	if p.Version == 4 && l.number > 0 && l.payload > 0 && payload > 0 && f.started && f.frontier == l.seq+uint32(l.payload) {
-		if gap := int32(seq - f.frontier); gap > 0 && p.u16(4) == l.id+1 && !l.gso {
+		if gap := int32(seq - f.frontier); gap > 0 && p.u16(4) == l.id+1 && !l.gso && !l.wrong && p.csum != packet.Wrong {
 			p.found(SeqGap, "tcp.seq", fmt.Sprint(seq), fmt.Sprint(f.frontier), "the sender skipped %s, while the IPv4 IDs count on from packet %d without a gap", record.Count(int(gap), "byte"), l.number)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 func (p *judged) headerChecksum(f *flow) {
 	got, want, right := p.headerSum()
 	if right {
+		f.headed = true
 		return
 	}
 	kind := IPChecksum
