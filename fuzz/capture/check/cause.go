@@ -423,21 +423,22 @@ func (p *judged) superpacketCauses(e *explainer, f *flow, n int, by uint16) {
 	if len(e.fits) > 0 || payload == 0 {
 		return
 	}
-	size := payload
-	if f.run.follows(p) {
-		size = f.run.size // the last segment may be shorter
+	sizes := []int{payload}
+	if f.run.follows(p) && f.run.size > payload {
+		sizes = append(sizes, f.run.size) // the last segment may be shorter
 	}
 	for _, ip := range []int{0, p.L4Off} {
-		whole := (n + int(by)) % 0xFFFF // of the L4 header and the payload
-		more := whole - ip - n
-		same := last.packet > 0 && last.packet == f.last.number && (last.l4Len+int(last.by))%0xFFFF == whole
-		if more >= size && (f.checksummed && size >= leastMerged && more%size == 0 || same && (f.checksummed || last.l4Len != n) || f.uncut) {
+		length := (n + int(by)) % 0xFFFF // of the L4 header and the payload
+		more := length - ip - n
+		same := last.packet > 0 && last.packet == f.last.number && (last.l4Len+int(last.by))%0xFFFF == length
+		whole := slices.ContainsFunc(sizes, func(size int) bool { return f.checksummed && size >= leastMerged && more%size == 0 })
+		if more >= payload && (whole || same && (f.checksummed || last.l4Len != n) || f.uncut) {
 			with := ""
 			if ip > 0 {
 				with = " with its IP header"
 			}
 			f.uncut = true
-			e.value(e.got, fmt.Sprintf("the pseudo-header had the length %d, as of a superpacket%s: it was not changed when that was cut", whole, with))
+			e.value(e.got, fmt.Sprintf("the pseudo-header had the length %d, as of a superpacket%s: it was not changed when that was cut", length, with))
 			return
 		}
 	}

@@ -62,3 +62,12 @@ func (c *Checker) Explain(in pcap.Packet) (header, l4 Explanation) {
 	}
 	return
 }
+
+// CauseOf returns the cause of the wrong TCP or UDP checksum of an IP packet, which its bytes
+// alone show, "" if none is known. Other packets of its flow are taken as right.
+func CauseOf(b []byte) string {
+	c := New(Config{}, func(Finding) {})
+	c.flow(packet.Parse(b).Flow(b)).checksummed = true
+	_, l4 := c.Explain(pcap.Packet{Number: 1, Data: b})
+	return l4.Text
+}

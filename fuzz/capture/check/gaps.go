@@ -69,7 +69,7 @@ func (p *judged) gaps(f *flow, follows bool, payload int) {
 // missing adds the gap between p and the packet before it.
 func (p *judged) missing(f *flow, size int) {
 	l, seq := &f.last, p.u32(p.L4Off+4)
-	if p.check.alien > l.number {
+	if p.check.alien > l.number || l.wrong || p.csum == packet.Wrong { // perhaps a sequence number is wrong
 		return
 	}
 	g := gap{from: f.frontier, to: seq, packet: p.n, after: l.number, size: size, header: p.Header}

@@ -137,7 +137,8 @@ func onlyClass(d packet.Difference) bool {
 }
 
 // blame returns the rule that a change breaks, and what the change looks like. The
-// rule is that of the first changed field that does not just follow from another.
+// rule is that of the first changed field that does not just follow from another; one that a
+// hop changes comes after all others.
 func blame(u, w *unit, fields []packet.Difference) (rule, text string) {
 	was, is := packet.Checksum(u.b), packet.Checksum(w.b)
 	if was == packet.Wrong && is == packet.Right {
@@ -146,12 +147,15 @@ func blame(u, w *unit, fields []packet.Difference) (rule, text string) {
 	if was == packet.Absent && is == packet.Right {
 		return "C1.absent", "the sender sent no checksum, and one was added"
 	}
-	for _, d := range fields {
-		if d.Field == "ip.payload_length" && w.Extensions > 0 && len(w.b)-w.IPLen == w.Extensions {
-			return "S3.extension", "the extension headers are not counted"
-		}
-		if rule := ruleOf(d); rule != "" && (len(fields) == 1 || d.Field != "ip.checksum" && d.Field != "tcp.checksum" && d.Field != "udp.checksum" && d.Field != "length") {
-			return rule, andAlso(shortened(u, w), received(u, w, fields))
+	for _, hop := range []bool{false, true} {
+		for _, d := range fields {
+			if d.Field == "ip.payload_length" && w.Extensions > 0 && len(w.b)-w.IPLen == w.Extensions {
+				return "S3.extension", "the extension headers are not counted"
+			}
+			follows := len(fields) > 1 && slices.Contains([]string{"ip.checksum", "tcp.checksum", "udp.checksum", "length"}, d.Field)
+			if rule := ruleOf(d); rule != "" && !follows && slices.Contains(hopFields, d.Field) == hop {
+				return rule, andAlso(shortened(u, w), received(u, w, fields))
+			}
 		}
 	}
 	return "P2", andAlso(shortened(u, w), received(u, w, fields))

@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 
+	"tunproof/fuzz/capture/check"
 	"tunproof/fuzz/packet"
 )
 
@@ -311,8 +312,18 @@ func (m *Matcher) change(u, w *unit, fields []packet.Difference) Finding {
 	if text != "" && len(bad) > 0 { // it is about these
 		f.Rule = ruleOf(packet.Difference{Field: bad[0]})
 	}
-	if f.Text == "" && slices.Contains(bad, "ip.checksum") && !slices.Contains(f.FieldNames(), "ip.checksum") {
-		f.Text = "the checksum of the header was kept, and is wrong for the new one"
+	for _, field := range bad {
+		changed := slices.Contains(f.FieldNames(), field)
+		switch {
+		case f.Text != "":
+		case field == "ip.checksum" && !changed:
+			f.Text = "the checksum of the header was kept, and is wrong for the new one"
+		case field == "ip.checksum":
+		case !changed:
+			f.Text = field + " was kept, and is wrong for the new packet: a receiver drops it"
+		default:
+			f.Text = check.CauseOf(w.b)
+		}
 	}
 	return f
 }

@@ -62,6 +62,16 @@ func (s *spot) seq() uint32 { return uint32(s.u16(s.L4Off+4))<<16 | uint32(s.u16
 // fix puts the checksums of s right.
 func (s *spot) fix() { packet.Fix(s.b, packet.FixL4Csum|packet.FixIPCsum) }
 
+// rightBefore reports whether a packet of the flow of s is earlier, and has the right checksum.
+func rightBefore(t *Traffic, s *spot) bool {
+	for at := range s.at {
+		if packetFlow(t.Packets[at]) == packetFlow(t.Packets[s.at]) && complete(spotOf(t, at)) {
+			return true
+		}
+	}
+	return false
+}
+
 // runs are the mistakes of a program that cuts a superpacket into segments.
 func runs() []Fault {
 	full := func(s *spot) bool { return len(s.payload()) >= 512 }
@@ -110,6 +120,37 @@ func runs() []Fault {
 				s.put(s.sumAt(), v)
 			}
 			return all(list, 1, "tcp.checksum", check.L4Checksum)
+		}},
+		{Name: "segments: all have the sequence number of the first, under the checksums of their own", Cause: "tcp.seq is wrong", Plant: func(r *rand.Rand, t *Traffic) []Want {
+			list := run(r, t, 2, tcp)
+			if list == nil {
+				return nil
+			}
+			list = list[:min(len(list), 64)]
+			for _, s := range list[1:] {
+				sum := s.u16(s.sumAt())
+				copy(s.b[s.L4Off+4:], list[0].b[s.L4Off+4:s.L4Off+8])
+				if s.fix(); !wrong(s, sum) {
+					return nil
+				}
+				s.put(s.sumAt(), sum)
+			}
+			return all(list, 1, "tcp.checksum", check.L4Checksum)
+		}},
+		{Name: "segments: the checksums have the length of the superpacket", Cause: "as of a superpacket", Plant: func(r *rand.Rand, t *Traffic) []Want {
+			list := run(r, t, 2, full)
+			if list == nil || !rightBefore(t, list[0]) {
+				return nil // if all packets of a flow are off by as much, it may be a translation
+			}
+			list = list[:min(len(list), 65535/len(list[0].payload())-1)]
+			for _, s := range list {
+				v := ^sum(s.addresses(), word(int(s.Proto)), word(s.length()+(len(list)-1)*len(s.payload())), s.body())
+				if !wrong(s, v) {
+					return nil
+				}
+				s.put(s.sumAt(), v)
+			}
+			return all(list, 0, list[0].l4("checksum"), check.L4Checksum)
 		}},
 		{Name: "segments: all have FIN", Cause: "goes on where packet", Plant: func(r *rand.Rand, t *Traffic) []Want {
 			list := run(r, t, 3, tcp)
