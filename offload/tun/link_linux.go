@@ -78,11 +78,16 @@ func (d *Device) apply(s setting, v int) error {
 	if err != nil {
 		return err
 	}
-	if now, err := d.linkNumber(name, s.get); err == nil && int(now) == v {
+	now, unknown := d.linkNumber(name, s.get)
+	if unknown == nil && int(now) == v {
 		return nil
 	}
 	if err = d.sys.setLink(d.index, s.set, uint32(v)); err == unix.EPERM {
-		return fmt.Errorf("%w (needs CAP_NET_ADMIN)", err)
+		has := ""
+		if unknown == nil {
+			has = fmt.Sprintf("; the interface has %d", now)
+		}
+		return fmt.Errorf("%w (needs CAP_NET_ADMIN%s)", err, has)
 	}
 	return err
 }

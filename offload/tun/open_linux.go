@@ -256,9 +256,9 @@ func (d *Device) whyInvalid(name string) string {
 	case unix.ByteSliceToString(info.Bus_info[:]) == "tap":
 		return " (it is a TAP)"
 	case d.cfg.MultiQueue:
-		return " (it has no IFF_MULTI_QUEUE, but several queues were asked for)"
+		return " (it has no IFF_MULTI_QUEUE, but Config.Queues or MultiQueue asks for it)"
 	}
-	return " (it has IFF_MULTI_QUEUE: set Config.MultiQueue)"
+	return " (it has IFF_MULTI_QUEUE: open it with Config.MultiQueue)"
 }
 
 // checkFD checks that a descriptor can be read and written correctly. It returns the

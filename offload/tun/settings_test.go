@@ -44,7 +44,7 @@ func TestSettingsSay(t *testing.T) {
 		}, 1280, "set MTU of tun0: the interface is not in this network namespace", unix.ENODEV},
 		"deleted": {func(w *world) { w.delete(w.link) }, 1280, "set MTU of tun0: the interface was deleted", ErrGone},
 		"not allowed": {func(w *world) { w.failures(9, "RTM_SETLINK", unix.EPERM) }, 1280,
-			"set MTU of tun0: operation not permitted (needs CAP_NET_ADMIN)", unix.EPERM},
+			"set MTU of tun0: operation not permitted (needs CAP_NET_ADMIN; the interface has 1500)", unix.EPERM},
 		"not allowed, but it has it": {func(w *world) { w.failures(9, "RTM_SETLINK", unix.EPERM) }, 1500, "", nil},
 		"not taken":                  {func(w *world) { w.failures(1, "RTM_SETLINK", unix.EBUSY) }, 1280, "set MTU of tun0: device or resource busy", unix.EBUSY},
 	} {
@@ -107,7 +107,7 @@ func TestConfigSettings(t *testing.T) {
 		s = newSim(t)
 		s.failures(9, "RTM_SETLINK", unix.EPERM)
 		_, err = start(s)
-		isError(t, how, err, ": Config.MTU is 1280: operation not permitted (needs CAP_NET_ADMIN)", unix.EPERM)
+		isError(t, how, err, ": Config.MTU is 1280: operation not permitted (needs CAP_NET_ADMIN; the interface has 1500)", unix.EPERM)
 	}
 	// An interface of another namespace. Here there is none of its name, or another is.
 	for _, text := range []string{"the interface is not in this network namespace", "the interface was in another network namespace"} {
