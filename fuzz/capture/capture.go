@@ -33,14 +33,15 @@ type Source struct {
 	Kind Kind
 	Read int // packets read so far
 
-	file io.Closer
-	live bool           // it may grow while it is read
-	size int64          // of the file; 0 if unknown
-	next func() reading // reads pcap
-	last reading        // the latest
-	cut  error          // where it is cut, if it ended there
-	pcap *pcap.Reader   // set for a capture
-	text []pcap.Packet  // for a case or packets as text: those not read yet
+	file    io.Closer
+	live    bool           // it may grow while it is read
+	size    int64          // of the file; 0 if unknown
+	next    func() reading // reads pcap
+	last    reading        // the latest
+	cut     error          // where it is cut, if it ended there
+	stopped bool           // an interrupt ended it
+	pcap    *pcap.Reader   // set for a capture
+	text    []pcap.Packet  // for a case or packets as text: those not read yet
 
 	notes []string // about packets as text
 }
@@ -405,6 +406,7 @@ func (in *Source) endWith(ctx context.Context) bool {
 			case <-ctx.Done():
 			}
 		}
+		in.stopped = true
 		r := in.last
 		r.p, r.err = pcap.Packet{}, io.EOF
 		return r
@@ -458,6 +460,9 @@ func (in *Source) Notes() []string {
 		return in.notes
 	}
 	var list []string
+	if in.stopped {
+		list = append(list, fmt.Sprintf("an interrupt ended the capture after %s; a record that had only begun was not read", record.Count(in.Read, "packet")))
+	}
 	if in.cut != nil {
 		list = append(list, fmt.Sprintf("the file is cut, inside its last record: %v; its writer was killed, or the file was copied while it grew. The %s before that count as the whole capture", in.cut, record.Count(in.Read, "packet")))
 	}
