@@ -69,7 +69,7 @@ exhaustive: ## check every batch of up to 4 of 31 packets, every small superpack
 	@mkdir -p .cache
 	$(if $(LONG),$(T) exhaustive -letters 103 -kernel -state .cache/exhaustive-$$(git rev-parse --short HEAD).json -json > .cache/exhaustive.jsonl && mv .cache/exhaustive.jsonl $(DATA)/exhaustive.jsonl,$(T) exhaustive)
 
-prove: ## prove statements about offload for all inputs (5 to 11 minutes); needs coq and z3
+prove: ## prove statements about offload for all inputs (5 to 12 minutes); needs coq and z3
 	@mkdir -p .cache/prove
 	cd fuzz/prove && GOTOOLCHAIN=auto $(GO) build -o ../../.cache/prove/prove .
 	@mkdir -p .cache/evidence
