@@ -200,12 +200,19 @@ func (u *unit) long() bool {
 	case u.size > 0:
 		return true
 	case u.Proto == 6:
-		return u.sum != packet.Right || len(u.b) > mtu
+		return (u.sum != packet.Right || len(u.b) > mtu) && !u.trailed()
 	}
 	return u.sum != packet.Right && !u.surplus() && !u.alone
 }
 
 const mtu = 1500 // of most networks
+
+// trailed reports whether a few bytes follow the end of the IP packet. A superpacket whose
+// length field is wrong lacks more than that.
+func (u *unit) trailed() bool {
+	const few = 64
+	return u.IPLen > 0 && u.IPLen < len(u.b) && len(u.b)-u.IPLen < few
+}
 
 // atomic reports whether the ID of u has no meaning: the packet has DF and is no fragment
 // (RFC 6864).
