@@ -30,7 +30,7 @@ func kindsOf(found []Finding) (list []string) {
 // TestSuspects lists the kinds that are only suspect: correct senders, or network cards, do
 // these too (docs/design.md).
 func TestSuspects(t *testing.T) {
-	want := []string{"hdr-len", "id-descending", "id-swapped", "ip-checksum-zero", "ip-length-sender", "l4-checksum-prefix", "l4-partial-sender", "seq-lost",
+	want := []string{"hdr-len", "id-descending", "id-swapped", "ip-checksum-zero", "ip-length-sender", "l4-checksum-prefix", "l4-partial-sender", "seq-lost", "seq-overlap",
 		"tcp-cwr-suspect", "tcp-psh", "udp-absent", "udp-surplus", "udp-zero-computed"}
 	var got []string
 	for _, k := range Kinds() {

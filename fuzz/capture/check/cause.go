@@ -432,13 +432,18 @@ func (p *judged) superpacketCauses(e *explainer, f *flow, n int, by uint16) {
 		more := length - ip - n
 		same := last.packet > 0 && last.packet == f.last.number && (last.l4Len+int(last.by))%0xFFFF == length
 		whole := slices.ContainsFunc(sizes, func(size int) bool { return f.checksummed && size >= leastMerged && more%size == 0 })
-		if more >= payload && (whole || same && (f.checksummed || last.l4Len != n) || f.uncut) {
-			with := ""
-			if ip > 0 {
-				with = " with its IP header"
-			}
+		with := ""
+		if ip > 0 {
+			with = " with its IP header"
+		}
+		switch {
+		case more < payload:
+		case whole, same && last.l4Len != n, f.uncut:
 			f.uncut = true
 			e.value(e.got, fmt.Sprintf("the pseudo-header had the length %d, as of a superpacket%s: it was not changed when that was cut", length, with))
+			return
+		case same && f.checksummed: // any mistake in what they have in common gives that too
+			e.value(e.got, fmt.Sprintf("as much as packet %d's: the pseudo-header had the length %d of a superpacket, or something else that they share was summed wrongly", last.packet, length))
 			return
 		}
 	}

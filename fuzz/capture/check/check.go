@@ -127,6 +127,7 @@ type judged struct {
 	hdr      pkts.VnetHdr // from the comment, if hasVnet
 	hasVnet  bool
 	rightSum uint16 // the complete TCP or UDP checksum
+	doubtful bool   // its sequence number may be wrong
 	whole    bool   // its UDP checksum is right for all of the packet, past the UDP length
 	sizes    []int  // payload lengths of earlier segments of the flow
 	check    *Checker

@@ -39,6 +39,7 @@ var (
 	IDSwapped          = Kind{"id-swapped", "S2.id", true, "senders that count in the byte order of their processor", "segment/id-wraps-tcp4"}
 	L4Header           = Kind{"l4-header", "V4.l4_header", false, "", "segment/refuse-doff-past-the-end-tcp4"}
 	SeqConstant        = Kind{"seq-constant", "S4.seq", false, "", "segment/seq-wraps-tcp4"}
+	SeqOverlap         = Kind{"seq-overlap", "S4.seq", true, "a segment's sequence number was counted wrongly when a superpacket was cut, or the one before it has bytes too many; a sender that sends other bytes again does the same", "segment/seq-wraps-tcp4"}
 	SeqGap             = Kind{"seq-gap", "S4.seq", false, "segments were lost before IDs were assigned, by a program that counts an ID for each packet", "segment/seq-wraps-tcp4"}
 	SeqLost            = Kind{"seq-lost", "S4.seq", true, "wireguard-go loses the last good segment of a superpacket with more than it has buffers (PR 151); a network may lose them too", "segment/seq-wraps-tcp4"}
 	TCPCWR             = Kind{"tcp-cwr", "S4.cwr", false, "wireguard-go and tailscale leave it on every segment", "segment/cwr-tcp4"}
@@ -107,7 +108,7 @@ func either(one, other string) string { return "two causes fit: " + one + ", or 
 // Kinds returns all kinds of findings.
 func Kinds() []Kind {
 	list := []Kind{RefusedECN, HdrLen, IPHeader, IPLength, IPLengthWrapped, IPLengthExtensions, IPLengthSender, Overlong, IPChecksum, IPChecksumZero, IDConstant, IDDescending, IDRepeated, IDSwapped,
-		L4Header, SeqConstant, SeqGap, SeqLost, TCPCWR, TCPCWRSuspect, TCPFIN, TCPPSH, UDPLength, UDPSurplus, L4Checksum, L4ChecksumPrefix, NotPartial, L4Partial, L4PartialSender, UDPZero, UDPZeroComputed, UDPAbsent}
+		L4Header, SeqConstant, SeqOverlap, SeqGap, SeqLost, TCPCWR, TCPCWRSuspect, TCPFIN, TCPPSH, UDPLength, UDPSurplus, L4Checksum, L4ChecksumPrefix, NotPartial, L4Partial, L4PartialSender, UDPZero, UDPZeroComputed, UDPAbsent}
 	for _, why := range slices.Sorted(maps.Keys(refusals)) {
 		list = append(list, refusals[why])
 	}

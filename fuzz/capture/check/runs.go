@@ -107,12 +107,14 @@ type latest struct {
 	payload          int
 	sum              uint64 // hash of all bytes, to recognise a copy
 	gso              bool
-	wrong            bool // the checksum of TCP or UDP is wrong: perhaps one of these fields is
+	wrong            bool   // perhaps one of these fields is wrong: the checksum of TCP or UDP is, or another packet contradicts
+	bytes            []byte // of a full segment's payload
 }
 
 // remember makes p the latest packet.
 func (l *latest) remember(p *judged) {
-	*l = latest{number: p.n, at: p.at, ipLen: p.IPLen, gso: p.gso || p.csum == packet.Partial, wrong: p.csum == packet.Wrong, sum: sum64(p.b)}
+	kept := l.bytes[:0]
+	*l = latest{number: p.n, at: p.at, ipLen: p.IPLen, gso: p.gso || p.csum == packet.Partial, wrong: p.csum == packet.Wrong || p.doubtful, bytes: kept, sum: sum64(p.b)}
 	if p.Version == 4 {
 		l.id, l.ipSum, l.df = p.u16(4), p.u16(10), p.b[6]&0x40 != 0
 	}
@@ -127,6 +129,9 @@ func (l *latest) remember(p *judged) {
 	l.seq, l.ack, l.flags = p.u32(p.L4Off+4), p.u32(p.L4Off+8), p.b[p.L4Off+13]
 	l.window, l.l4Sum = p.u16(p.L4Off+14), p.u16(p.L4Off+16)
 	copy(l.seqBytes[:], p.b[p.L4Off+4:])
+	if l.payload >= fullSize && l.payload <= longest {
+		l.bytes = append(l.bytes, p.b[p.PayloadOff:p.end]...)
+	}
 }
 
 // mostSizes bounds how many payload lengths of a flow are remembered.
@@ -183,6 +188,10 @@ func (p *judged) tcpRun(f *flow) {
 	if l.number > 0 && seq != l.seq {
 		f.constant = nil
 	}
+	if p.overlaps(l) {
+		p.doubtful = true
+		p.found(SeqOverlap, "tcp.seq", fmt.Sprint(seq), fmt.Sprint(l.seq+uint32(l.payload)), "packet %d has other bytes at the same place of the stream: one of the two is not where it belongs, or too long", l.number)
+	}
 	switch sum := p.payloadSum(); {
 	case p.csum == packet.Wrong:
 		f.stream = 0 // damaged
@@ -210,6 +219,19 @@ func (p *judged) tcpRun(f *flow) {
 	if !f.started || int32(end-f.frontier) > 0 || flags&syn != 0 {
 		f.started, f.frontier = true, end
 	}
+}
+
+// overlaps reports whether p begins inside the full segment before it in its flow, and has
+// other bytes there. One byte is how a keepalive begins before its place.
+func (p *judged) overlaps(l *latest) bool {
+	payload := p.b[p.PayloadOff:p.end]
+	from := int64(int32(p.u32(p.L4Off+4) - l.seq))
+	if l.number == 0 || l.wrong || p.csum == packet.Wrong || len(payload) < 2 || from <= 0 || from >= int64(len(l.bytes)) {
+		return false
+	}
+	old := l.bytes[from:]
+	n := min(len(old), len(payload))
+	return n > 1 && !bytes.Equal(old[:n], payload[:n])
 }
 
 // pushes looks for PSH on segments that look like inner ones of a superpacket.

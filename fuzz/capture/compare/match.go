@@ -100,17 +100,18 @@ const (
 
 // Summary counts what was compared.
 type Summary struct {
-	Packets    [2]int `json:"packets"`    // packets read
-	Segments   int    `json:"segments"`   // segments found in both captures
-	Cut        [2]int `json:"cut"`        // superpackets that were cut
-	Recut      [2]int `json:"recut"`      // packets whose bytes are in the other capture with other boundaries
-	Outside    [2]int `json:"outside"`    // packets before the first or after the last one found in both captures
-	Snapped    [2]int `json:"snapped"`    // packets whose counterpart may be a record that the other capture cut
-	Unresolved int    `json:"unresolved"` // superpackets whose segment size is unknown
-	AtomicIDs  int    `json:"atomic_ids"` // segments with DF whose ID is not what cutting gives; it has no meaning
-	Whole      int    `json:"whole"`      // superpackets that are in both captures and were not cut
-	Copies     int    `json:"copies"`     // packets of which there are several, so that their order cannot be seen
-	Datagrams  int    `json:"datagrams"`  // datagrams that came in other fragments, or whole
+	Packets     [2]int `json:"packets"`     // packets read
+	Segments    int    `json:"segments"`    // segments found in both captures
+	Cut         [2]int `json:"cut"`         // superpackets that were cut
+	Recut       [2]int `json:"recut"`       // packets whose bytes are in the other capture with other boundaries
+	Outside     [2]int `json:"outside"`     // packets before the first or after the last one found in both captures
+	Snapped     [2]int `json:"snapped"`     // packets whose counterpart may be a record that the other capture cut
+	Unresolved  int    `json:"unresolved"`  // superpackets whose segment size is unknown
+	AtomicIDs   int    `json:"atomic_ids"`  // segments with DF whose ID is not what cutting gives; it has no meaning
+	Whole       int    `json:"whole"`       // superpackets that are in both captures and were not cut
+	Copies      int    `json:"copies"`      // packets of which there are several, so that their order cannot be seen
+	Uncompleted int    `json:"uncompleted"` // packets that are complete before, and have only the pseudo-header's sum after
+	Datagrams   int    `json:"datagrams"`   // datagrams that came in other fragments, or whole
 }
 
 // New returns a Matcher that calls emit for each finding.
@@ -374,6 +375,9 @@ func (m *Matcher) pair(u, w *unit) {
 		m.report(m.change(u, w, fields))
 	} else {
 		m.Summary.Segments++
+	}
+	if w.of == nil && w.sum == packet.Partial && (u.of != nil || u.sum == packet.Right) {
+		m.Summary.Uncompleted++
 	}
 	m.pending[u.side].remove(u)
 	m.pending[w.side].remove(w)

@@ -201,6 +201,7 @@ func (r *Report) notJudged(in [2]*capture.Source) (list []NotJudged) {
 		{s.Copies, "equal packets, as to their order"},
 		{s.Whole, "superpackets that were not cut, as to IDs and flags inside"},
 		{s.AtomicIDs, "segments with DF, as to their IDs"},
+		{s.Uncompleted, "packets whose checksum is only partial after, as to whether something completes it"},
 	} {
 		if x.n > 0 {
 			list = append(list, NotJudged{x.what, x.n})
