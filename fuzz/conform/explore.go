@@ -219,7 +219,11 @@ func Run(t *testing.T, impl Impl, opt Options) {
 			opt.Checks = 5000
 		}
 	}
-	t.Logf("conformance of %s; the same again: conform.Options{Corpus: %v, Seed: %d, Checks: %d}", impl.Name, opt.Corpus, opt.Seed, opt.Checks)
+	limit := ""
+	if opt.Time > 0 {
+		limit = fmt.Sprintf(", Time: time.Duration(%d)", opt.Time)
+	}
+	t.Logf("conformance of %s; the same again: conform.Options{Corpus: %v, Seed: %d, Checks: %d%s}", impl.Name, opt.Corpus, opt.Seed, opt.Checks, limit)
 	if opt.Say == nil {
 		opt.Say = t.Logf
 	}
@@ -233,7 +237,7 @@ func Run(t *testing.T, impl Impl, opt Options) {
 				t.Skipf("%s has nothing that is judged by it", impl.Name)
 			}
 			for _, f := range r.Of(p) {
-				t.Errorf("%v\nseen in %s, first %s", f.Violation, record.Count(f.Count, "input"), f.Source)
+				t.Errorf("%v\nseen in %s, first %s\nits key for Impl.Known: %q", f.Violation, record.Count(f.Count, "input"), f.Source, f.Key())
 				if f.Case != nil {
 					t.Logf("the case:\n%s", pkts.Format(f.Case))
 				}

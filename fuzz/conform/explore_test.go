@@ -72,7 +72,7 @@ func TestRunReports(t *testing.T) {
 	for value, want := range map[string]string{
 		"seed":           `Options\{Corpus: false, Seed: 5, Checks: 0\}`,
 		"nothing stated": `Options\{Corpus: true, Seed: \d*[13579], Checks: 5000\}`,
-		"time":           `Options\{Corpus: true, Seed: \d*[13579], Checks: 0\}`,
+		"time":           `Options\{Corpus: true, Seed: \d*[13579], Checks: 0, Time: time\.Duration\(1\)\}`,
 	} {
 		if out := child(t, "TestRunReports", value); !regexp.MustCompile(want).MatchString(out) || strings.Contains(out, "--- FAIL") {
 			t.Errorf("%s: no %q in\n%s", value, want, out)

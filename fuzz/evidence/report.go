@@ -213,6 +213,6 @@ func (r *Results) Block(dir string) string {
 	for _, c := range r.Claims {
 		fmt.Fprintf(&b, "| %s %s | %s | %s |\n", c.ID, c.Title, total(c), c.Result)
 	}
-	fmt.Fprintf(&b, "\n**Cite** as *The tunproof authors: tunproof, packet offload for TUN devices, version %s, evidence of %s, claim C-01*, or the software by .zenodo.json.\n", r.Version, r.Date)
+	fmt.Fprintf(&b, "\n**Cite** as *The tunproof authors: tunproof, packet offload for TUN devices, version %s, evidence of %s, claim C-01*, or the software by .github/CITATION.cff.\n", r.Version, r.Date)
 	return b.String()
 }
