@@ -292,6 +292,7 @@ func (m *Matcher) changed(u, w *unit) Finding {
 	if u.flow == w.flow && len(u.payload()) > 0 && bytes.Equal(u.payload(), w.payload()) {
 		m.bothSides(u, w) // surely the same
 	}
+	m.reportFlaw(u, w)
 	f := m.change(u, w, m.differences(u.b, w.b))
 	m.altered.Put(w.hash, altered{[2]int64{u.place(), w.place()}, f.Text})
 	return f
@@ -319,6 +320,7 @@ func (m *Matcher) change(u, w *unit, fields []packet.Difference) Finding {
 		case field == "ip.checksum" && !changed:
 			f.Text = "the checksum of the header was kept, and is wrong for the new one"
 		case field == "ip.checksum":
+		case u.partial() || w.partial(): // what completes it decides
 		case !changed:
 			f.Text = field + " was kept, and is wrong for the new packet: a receiver drops it"
 		default:

@@ -285,9 +285,16 @@ func (m *Matcher) unit(side, number int, b []byte) *unit {
 	if key.HasPorts() {
 		u.sum = packet.Checksum(b)
 	}
+	sized := b
+	if u.sum == packet.Wrong && len(b) <= 0xFFFF { // a superpacket may have the lengths of a segment
+		fixed := bytes.Clone(b)
+		if packet.Fix(fixed, packet.FixIPLen|packet.FixUDPLen); packet.Checksum(fixed) == packet.Partial {
+			u.sum, sized = packet.Partial, fixed
+		}
+	}
 	if u.partial() {
 		u.b = bytes.Clone(b)
-		at, complete, _ := packet.RightSum(b)
+		at, complete, _ := packet.RightSum(sized)
 		binary.BigEndian.PutUint16(u.b[at:], complete)
 	}
 	if side == After && len(m.nat.from) > 0 {
