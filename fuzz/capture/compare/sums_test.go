@@ -4,15 +4,19 @@ package compare
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
 	"tunproof/fuzz/capture"
+	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/packet"
 	"tunproof/fuzz/record"
 	"tunproof/fuzz/scenario"
+	"tunproof/offload"
 )
 
 // reported returns what Files says of two captures.
@@ -156,5 +160,59 @@ func TestReceived(t *testing.T) {
 				t.Errorf("%v %s: %v, want %q", h.Proto, fault, r.Findings, want)
 			}
 		}
+	}
+}
+
+// TestLengthsOfSegment gives a superpacket after the offload the lengths of one segment. Its
+// length fields are named, and no checksum as changed that did not change.
+func TestLengthsOfSegment(t *testing.T) {
+	for _, p := range []scenario.Packet{scenario.TCP4(300), scenario.TCP6(300), scenario.UDP4(300)} {
+		before := run(p, 36, 300)
+		list, _ := coalesced(t, numbered(before), offload.Config{}, 8, false)
+		b := bytes.Clone(list[2].Data)
+		h := packet.Parse(b)
+		field, length := "ip.total_length", h.PayloadOff+300
+		switch {
+		case h.Proto == 17:
+			field, length = "udp.length", 8+300
+			binary.BigEndian.PutUint16(b[h.L4Off+4:], uint16(length))
+		case h.Version == 4:
+			binary.BigEndian.PutUint16(b[2:], uint16(length))
+			packet.Fix(b, packet.FixIPCsum)
+		default:
+			field, length = "ip.payload_length", length-40
+			binary.BigEndian.PutUint16(b[4:], uint16(length))
+		}
+		after := slices.Clone(list)
+		after[2].Data = b
+		for name, x := range map[string][]pcap.Packet{"packets": numbered(before), "superpackets": list} {
+			named := false
+			for _, f := range judged(t, Config{}, x, after).found {
+				named = named || slices.Contains(f.FieldNames(), field)
+				if h.Proto == 6 && slices.Contains(f.FieldNames(), "tcp.checksum") {
+					t.Errorf("%s of %v: %v", name, p.V6, f)
+				}
+			}
+			if !named {
+				t.Errorf("%s, IPv6 %v, protocol %d: %s is not named", name, p.V6, h.Proto, field)
+			}
+		}
+	}
+}
+
+// TestUncompleted leaves checksums partial after the offload, which are complete before: the
+// report says that it does not judge them.
+func TestUncompleted(t *testing.T) {
+	before := run(scenario.TCP4(300), 36, 300)
+	var after [][]byte
+	for i, b := range before {
+		if b = bytes.Clone(b); i == 17 {
+			packet.Fix(b, packet.FixPartial)
+		}
+		after = append(after, b)
+	}
+	r := reported(t, Config{}, before, after)
+	if r.Summary.Uncompleted != 1 || !strings.Contains(r.Verdict(), "only partial after") {
+		t.Errorf("%d, and the verdict %q", r.Summary.Uncompleted, r.Verdict())
 	}
 }
