@@ -327,13 +327,13 @@ func (p *judged) udpLength(f *flow) {
 	case got == 0 && want > 0xFFFF:
 		p.check.Seen.Big++ // of a tunnel that carries BIG TCP
 	case want > 0xFFFF:
-		p.found(UDPLength, "udp.length", hex16(uint16(got)), "", "%d bytes do not fit in the field", want)
+		p.found(UDPLength, "udp.length", fmt.Sprint(got), "", "%d bytes do not fit in the field", want)
 	case got > want || got < 8 || p.whole:
-		p.found(UDPLength, "udp.length", hex16(uint16(got)), hex16(uint16(want)), "%s", cause)
+		p.found(UDPLength, "udp.length", fmt.Sprint(got), fmt.Sprint(want), "%s", cause)
 	default:
 		if cause == "" {
 			cause = "a length that was not updated"
 		}
-		p.found(UDPSurplus, "udp.length", hex16(uint16(got)), hex16(uint16(want)), "%s after the end of the datagram: UDP options (RFC 9868), or: %s", record.Count(want-got, "byte"), cause)
+		p.found(UDPSurplus, "udp.length", fmt.Sprint(got), fmt.Sprint(want), "%s after the end of the datagram: UDP options (RFC 9868), or: %s", record.Count(want-got, "byte"), cause)
 	}
 }
