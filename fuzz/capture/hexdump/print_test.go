@@ -301,11 +301,19 @@ func drawn(source *draw.Source, i int) (list [][]byte) {
 	return list
 }
 
+// few returns n, or a fifth of it with -short, as under the race detector.
+func few(n int) int {
+	if testing.Short() {
+		return n / 5
+	}
+	return n
+}
+
 // TestFormats prints drawn packets in each format, with and without link headers, and reads
 // them back.
 func TestFormats(t *testing.T) {
 	source := draw.NewSource(draw.Kinds{Batches: true}, 7)
-	for i := range 15 {
+	for i := range few(15) {
 		list := drawn(source, i)
 		if len(list) == 0 {
 			continue
@@ -379,7 +387,7 @@ var damages = []struct {
 func TestDamaged(t *testing.T) {
 	source, r := draw.NewSource(draw.Kinds{Batches: true}, 11), rand.New(rand.NewPCG(1, 2))
 	read, left, refused := 0, 0, 0
-	for i := range 25 {
+	for i := range few(25) {
 		list := drawn(source, i)
 		if len(list) == 0 {
 			continue
@@ -515,7 +523,7 @@ func drawnLog(r *rand.Rand, b []byte) (kernelLog, pkts.VnetHdr) {
 func TestKernel(t *testing.T) {
 	source, r := draw.NewSource(draw.Kinds{Batches: true}, 3), rand.New(rand.NewPCG(3, 4))
 	read, left, refused := 0, 0, 0
-	for i := range 50 {
+	for i := range few(50) {
 		list := drawn(source, i)
 		text, comments := "", []string{}
 		for _, b := range list {
@@ -586,8 +594,11 @@ func TestTogether(t *testing.T) {
 			continue
 		}
 		want := slices.Concat(a, b)
-		for _, f := range all {
-			for _, g := range all {
+		for k, f := range all {
+			for l, g := range all {
+				if testing.Short() && (k+l)%8 != 0 {
+					continue
+				}
 				text := f.print(a) + "\n" + g.print(b)
 				got, err := Parse([]byte(text))
 				if err != nil || slices.ContainsFunc(got, func(p Packet) bool { return p.Left != "" }) {
