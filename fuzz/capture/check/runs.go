@@ -183,7 +183,10 @@ func (p *judged) tcpRun(f *flow) {
 		p.found(kind, "tcp.flags", "CWR", "", "packet %d, the segment before it, has it too; only the first segment may", l.number)
 	}
 	if follows && l.flags&fin != 0 {
-		p.found(TCPFIN, "tcp.flags", fmt.Sprintf("FIN in packet %d", l.number), "no FIN", "this packet goes on where packet %d ended", l.number)
+		n := p.n
+		p.n = l.number
+		p.found(TCPFIN, "tcp.flags", "FIN", "no FIN", "packet %d goes on where it ends", n)
+		p.n = n
 	}
 	if l.number > 0 && seq != l.seq {
 		f.constant = nil

@@ -158,7 +158,7 @@ func runs() []Fault {
 			}
 			return all(list, 0, list[0].l4("checksum"), check.L4Checksum)
 		}},
-		{Name: "segments: all have FIN", Cause: "goes on where packet", Plant: func(r *rand.Rand, t *Traffic) []Want {
+		{Name: "segments: all have FIN", Cause: "goes on where it ends", Plant: func(r *rand.Rand, t *Traffic) []Want {
 			list := run(r, t, 3, tcp)
 			if list == nil {
 				return nil
@@ -167,7 +167,7 @@ func runs() []Fault {
 				s.b[s.L4Off+13] |= 1
 				s.fix()
 			}
-			return all(list, 1, "tcp.flags", check.TCPFIN)
+			return all(list[:len(list)-1], 0, "tcp.flags", check.TCPFIN)
 		}},
 		{Name: "segments: all have PSH", Cause: "each segment of", Plant: func(r *rand.Rand, t *Traffic) []Want {
 			list := run(r, t, 3, func(s *spot) bool { return tcp(s) && s.b[s.L4Off+13]&8 == 0 })

@@ -84,7 +84,7 @@ var checked = []broken{
 		rewrite: each([]int{10, 11, 12, 13}, func(b []byte) { l4(b)[13] |= scenario.CWR; fixed(b) })},
 	{name: "PSH on every segment", capture: "tcp4-bulk", packets: []int{10}, field: "tcp.flags", rule: "S4.last", text: "to packet 12",
 		rewrite: each([]int{10, 11, 12, 13, 14}, func(b []byte) { l4(b)[13] |= scenario.PSH; fixed(b) })},
-	{name: "FIN on every segment", capture: "tcp6-bulk", packets: []int{11, 12}, field: "tcp.flags", rule: "S4.last", text: "goes on where packet 1",
+	{name: "FIN on every segment", capture: "tcp6-bulk", packets: []int{10, 11}, field: "tcp.flags", rule: "S4.last", text: "goes on where it ends",
 		rewrite: each([]int{10, 11}, func(b []byte) { l4(b)[13] |= scenario.FIN; fixed(b) })},
 	{name: "UDP checksum 0 where it computes to 0", capture: "udp6-quic-like", packets: []int{7}, field: "udp.checksum", rule: "S6.zero", text: "computes to 0",
 		rewrite: each([]int{7}, func(b []byte) {
