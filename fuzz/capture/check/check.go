@@ -216,14 +216,15 @@ func (p *judged) length(f *flow) {
 		field, at, base = "ip.payload_length", 4, 40
 	}
 	got, want := p.IPLen, len(p.b)
+	if got == want { // as in nearly all packets
+		return
+	}
 	end := want
 	if got < want {
 		end = p.MeantEnd(p.b)
 	}
 	kind, text := IPLength, fmt.Sprintf("the packet is %s shorter than this field says", record.Count(got-want, "byte"))
 	switch {
-	case got == want:
-		return
 	case got == base && want > 0xFFFF:
 		if !p.jumbo() {
 			p.check.Seen.Big++
