@@ -86,8 +86,8 @@ func (t *tailscale) CoalesceOpened(open func(int, []byte) []byte, write func([][
 // tsSlab is the size of the buffer that its device reads into, and cuts in.
 const tsSlab = 2 * 65535
 
-// TailscaleHolds reports whether that buffer has room for so many segments, each of so many
-// bytes.
+// TailscaleHolds reports whether that buffer has room for this number of segments, of this
+// length in bytes.
 func TailscaleHolds(segments, length int) bool {
 	return segments <= Outputs && segments*(length+tun.ReadPacketSpacing)+tun.ReadPacketSpacing <= tsSlab
 }

@@ -333,8 +333,8 @@ func (c *cutting) sums() []*smt.Term {
 
 // rest says what the other bytes of the headers are, that the payload is copied from its
 // place after the headers and nothing else is written after them, what Next returns, and that
-// it changes nothing but the index and dst: so the next call finds what prepare left. Of a TCP checksum without NEEDS_CSUM it says whose
-// pseudo-header is summed.
+// it changes nothing but the index and dst: so the next call finds what prepare left. Of a TCP
+// checksum without NEEDS_CSUM it says whose pseudo-header is summed.
 func (c *cutting) rest() *smt.Term {
 	goal := smt.True
 	for off := range c.hdrLen {

@@ -13,17 +13,13 @@ import (
 	"testing"
 
 	"tunproof/fuzz/mutants"
-	"tunproof/fuzz/prove/translate"
 	"tunproof/fuzz/record"
 )
 
 // TestPage checks that docs/proofs.md has the numbers of the records, and that the records of
 // refuted bugs have each bug that is in a translated function now.
 func TestPage(t *testing.T) {
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	root, _, p, _, lines := fastTheorems(t)
 	page, err := os.ReadFile(filepath.Join(root, "docs", "proofs.md"))
 	if err != nil {
 		t.Fatal(err)
@@ -61,20 +57,6 @@ func TestPage(t *testing.T) {
 	}
 	has("%d are about each of arm64, 386 and s390x", count["arm64"])
 
-	src, err := translate.Load(root, "amd64")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := src.With("", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func(was bool) { fastOnly = was }(fastOnly)
-	fastOnly = true
-	_, lines, err := theorems(p)
-	if err != nil {
-		t.Fatal(err)
-	}
 	bugs, err := bugsIn(p, lines, root)
 	if err != nil {
 		t.Fatal(err)

@@ -11,27 +11,33 @@ import (
 	"tunproof/fuzz/prove/translate"
 )
 
-// TestSees checks that a change is seen only if it changes a question: the same program
-// always gives the same questions, and so does one with another comment.
-func TestSees(t *testing.T) {
+// fastTheorems returns the module's root, its source, the program, and the theorems of -fast
+// with the functions that they are about. Until the test ends, theorems gives only those.
+func fastTheorems(t *testing.T) (root string, src *translate.Source, p *translate.Program, ts []*Theorem, lines map[string]int) {
+	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	src, err := translate.Load(root, "amd64")
-	if err != nil {
+	if src, err = translate.Load(root, "amd64"); err != nil {
 		t.Fatal(err)
 	}
-	original, err := src.With("", "")
-	if err != nil {
+	if p, err = src.With("", ""); err != nil {
 		t.Fatal(err)
 	}
-	defer func(was bool) { fastOnly = was }(fastOnly)
+	was := fastOnly
+	t.Cleanup(func() { fastOnly = was })
 	fastOnly = true
-	ts, _, err := theorems(original)
-	if err != nil {
+	if ts, lines, err = theorems(p); err != nil {
 		t.Fatal(err)
 	}
+	return root, src, p, ts, lines
+}
+
+// TestSees checks that a change is seen only if it changes a question: the same program
+// always gives the same questions, and so does one with another comment.
+func TestSees(t *testing.T) {
+	root, src, _, ts, _ := fastTheorems(t)
 	known := map[bool]map[string]string{true: scripts(ts)}
 	path := filepath.Join(root, "offload", "coalesce.go")
 	text, err := os.ReadFile(path)
