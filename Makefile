@@ -38,10 +38,10 @@ endif
 
 # Some tests wait for kernels and other processes, so more run than there are cores.
 CORES = $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
-FLAGS = -p $(shell expr $(CORES) \* 2) $(if $(SHORT),-short) $(if $(RACE),-race) $(if $(TAGS),-tags $(TAGS)) $(if $(EXEC),-exec $(EXEC)) $(if $(COVER),-coverpkg=./offload -coverprofile=.cache/cover.out)
+FLAGS = -vet=off -p $(shell expr $(CORES) \* 2) $(if $(SHORT),-short) $(if $(RACE),-race) $(if $(TAGS),-tags $(TAGS)) $(if $(EXEC),-exec $(EXEC)) $(if $(COVER),-coverpkg=./offload -coverprofile=.cache/cover.out)
 # Most tests allocate much and keep little: with fewer collections they take a fifth less time.
 # The race detector and an emulator make each check many times slower, so they make fewer.
-ENV = GOGC=400 RAPID_SEED=$(SEED) RAPID_CHECKS=$(if $(LONG),5000,$(if $(or $(RACE),$(EXEC)),100,500)) RAPID_STEPS=$(if $(LONG),30,10) $(if $(AS_USER),TUNLIVE_USER=$(AS_USER)) $(if $(ARCH),CGO_ENABLED=0 GOARCH=$(ARCH))
+ENV = TMPDIR=$$(.ci/tmp) GOGC=400 RAPID_SEED=$(SEED) RAPID_CHECKS=$(if $(LONG),5000,$(if $(or $(RACE),$(EXEC)),100,200)) RAPID_STEPS=$(if $(LONG),30,10) $(if $(AS_USER),TUNLIVE_USER=$(AS_USER)) $(if $(ARCH),CGO_ENABLED=0 GOARCH=$(ARCH))
 test: ## run all tests, with a fixed seed (1 to 2 minutes)
 	@mkdir -p .cache
 	$(if $(filter ./...,$(PKG)),$(ENV) $(GO) test -count=1 $(FLAGS) -tags invariants$(if $(TAGS),$(comma)$(TAGS)) ./offload & other=$$!;) \

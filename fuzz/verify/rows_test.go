@@ -50,7 +50,7 @@ func TestRows(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes 10 seconds")
 	}
-	v := Run{Collector: record.NewCollector(t.Context(), "verify", io.Discard, regexp.MustCompile("")), Seed: 1, Checks: 20, every: 10}
+	v := Run{Collector: record.NewCollector(t.Context(), "verify", io.Discard, regexp.MustCompile("")), Seed: 1, Checks: 20, every: 30}
 	if err := v.All(); err != nil {
 		t.Fatal(err)
 	}

@@ -217,7 +217,7 @@ func TestQueues(t *testing.T) {
 	dev, err := tun.Adopt(tun.Config{Node: "/nowhere"}, a, b)
 	must(t, err)
 	defer dev.Close()
-	must(t, w.SetUp(link, queueLen))
+	must(t, w.SetUp(link, ownQueueLen))
 	must(t, w.Redirect(link, far.Name()))
 	for i := range dev.Queues() {
 		adopted := &rig{t: t, w: w, far: far, name: link, dev: dev, q: dev.Queue(i)}

@@ -60,7 +60,7 @@ func TestAdopt(t *testing.T) {
 			}
 			must(t, err)
 			defer dev.Close()
-			must(t, w.SetUp(link, queueLen))
+			must(t, w.SetUp(link, ownQueueLen))
 			must(t, w.Redirect(link, far.Name()))
 			r := &rig{t: t, w: w, far: far, name: link, dev: dev, q: dev.Queue(0)}
 			want := batch(129, 500, allFlows[0])
@@ -130,7 +130,7 @@ func TestLinkDown(t *testing.T) {
 	if got := r.arrived(); len(got) != 0 {
 		t.Errorf("%d packets arrived of an interface that is down", len(got))
 	}
-	must(t, r.w.SetUp(r.name, queueLen))
+	must(t, r.w.SetUp(r.name, ownQueueLen))
 	want := batch(40, 100, allFlows[0])
 	r.write(want)
 	equal(t, r.arrived(), want)

@@ -43,8 +43,13 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// queueLen is enough for all that a test writes.
-const queueLen = 100_000
+// queueLen is enough for all segments that a test writes, and ownQueueLen for all that
+// it sends to the device under test. Linux clears three times that memory for each of
+// the 256 transmit queues of a device that has several, which took most of a test's time.
+const (
+	queueLen    = 100_000
+	ownQueueLen = 2_000
+)
 
 // rig is a device under test, with a TUN of the harness at the other end.
 type rig struct {
@@ -101,7 +106,7 @@ func opened(t testing.TB, cfg tun.Config, f ...tun.Faults) *rig {
 	must(t, err)
 	t.Cleanup(func() { dev.Close() })
 	r := &rig{t: t, w: w, far: far, name: dev.Name(), dev: dev, q: dev.Queue(0)}
-	must(t, w.SetUp(r.name, queueLen))
+	must(t, w.SetUp(r.name, ownQueueLen))
 	return r
 }
 

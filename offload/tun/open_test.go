@@ -50,7 +50,7 @@ func TestOpenExisting(t *testing.T) {
 		}
 		must(t, err)
 		defer dev.Close()
-		must(t, w.SetUp(link, queueLen))
+		must(t, w.SetUp(link, ownQueueLen))
 		must(t, w.Redirect(link, far.Name()))
 		r := &rig{t: t, w: w, far: far, name: link, dev: dev, q: dev.Queue(0)}
 		if f := dev.Features(); !f.Csum || !f.TSO || !f.TSOECN {

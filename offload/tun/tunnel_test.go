@@ -252,7 +252,7 @@ func TestEitherHeader(t *testing.T) {
 			if n := dev.VnetHdrLen(); n != c.want || hdrLen(t, dev.Queue(0)) != n || dev.Features().Tunnels != (n == 24 && has && !c.off) {
 				t.Fatalf("a VnetHdr of %d bytes, the kernel's %d, want %d; %+v", n, hdrLen(t, dev.Queue(0)), c.want, dev.Features())
 			}
-			must(t, w.SetUp(dev.Name(), queueLen))
+			must(t, w.SetUp(dev.Name(), ownQueueLen))
 			must(t, w.Redirect(dev.Name(), far.Name()))
 			r := &rig{t: t, w: w, far: far, name: dev.Name(), dev: dev, q: dev.Queue(0)}
 			want := append(batch(100, 500, allFlows[1]), []byte{0x45}, flow{port: 7}.packet(0, 10)) // one is written alone

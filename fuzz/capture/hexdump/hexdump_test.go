@@ -271,7 +271,7 @@ func TestMutated(t *testing.T) {
 		"00000000  41 42\n*\n00000006  43\n00000007\n"}
 	pieces := strings.Split("0 | 0x { } [ ] \" ` ' \\ / // /* */ * , + : # 45 0000 00000010 byte( []byte{ \n \t \r \x00 é", " ")
 	taken, refused := 0, 0
-	for range few(30_000) {
+	for range few(12_000) {
 		b := []byte(texts[r.IntN(len(texts))])
 		for range 1 + r.IntN(4) {
 			i := r.IntN(len(b) + 1)

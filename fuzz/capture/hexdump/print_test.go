@@ -313,7 +313,7 @@ func few(n int) int {
 // them back.
 func TestFormats(t *testing.T) {
 	source := draw.NewSource(draw.Kinds{Batches: true}, 7)
-	for i := range few(15) {
+	for i := range few(8) {
 		list := drawn(source, i)
 		if len(list) == 0 {
 			continue
@@ -387,7 +387,7 @@ var damages = []struct {
 func TestDamaged(t *testing.T) {
 	source, r := draw.NewSource(draw.Kinds{Batches: true}, 11), rand.New(rand.NewPCG(1, 2))
 	read, left, refused := 0, 0, 0
-	for i := range few(25) {
+	for i := range few(12) {
 		list := drawn(source, i)
 		if len(list) == 0 {
 			continue
@@ -523,7 +523,7 @@ func drawnLog(r *rand.Rand, b []byte) (kernelLog, pkts.VnetHdr) {
 func TestKernel(t *testing.T) {
 	source, r := draw.NewSource(draw.Kinds{Batches: true}, 3), rand.New(rand.NewPCG(3, 4))
 	read, left, refused := 0, 0, 0
-	for i := range few(50) {
+	for i := range few(25) {
 		list := drawn(source, i)
 		text, comments := "", []string{}
 		for _, b := range list {
