@@ -176,6 +176,9 @@ func TestBuiltWith(t *testing.T) {
 // TestEquivalents checks that every listed mutation exists, with the line as listed, and
 // has an argument.
 func TestEquivalents(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it is slow, and the same on every machine")
+	}
 	t.Parallel()
 	lines := map[string]bool{} // ID and line
 	for _, dir := range []string{"offload", "model"} {

@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"tunlive/kernels":      {},
 	"tunlive/kernels/init": {"tunproof/tunlive/kernels", "golang.org/x/sys/unix"},
 	"tunlive/kernels/run":  {"tunproof/tunlive/kernels"},
-	"offload/tun/example":  {"tunproof/offload", "tunproof/offload/tun", "golang.org/x/sys/unix"},
+	"offload/tun/example":  {"tunproof/offload", "tunproof/offload/tun", "tunproof/tunlive/guard", "golang.org/x/sys/unix"},
 	"offload/tun":          {"tunproof/offload", "tunproof/corpus/pkts", "tunproof/tunlive/guard", "golang.org/x/sys/unix"},
 	"fuzz":                 {"tunproof/offload", "tunproof/model", "tunproof/corpus", "tunproof/tunlive", "tunproof/tunlive/guard", "tunproof/tunlive/gro", "tunproof/tunlive/kernels", "tunproof/fuzz", "pgregory.net/rapid", "golang.org/x/sys"},
 }

@@ -269,6 +269,9 @@ func TestRowCounts(t *testing.T) {
 // TestPlanted plants each fault in many captures: a fault without a place changes nothing. One
 // with a place changes packets that it names, and the others only where it is of a whole run.
 func TestPlanted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it is slow, and the same on every machine")
+	}
 	same := func(p, q pcap.Packet) bool { return bytes.Equal(p.Data, q.Data) && p.Comment == q.Comment }
 	for _, f := range Faults() {
 		for seed := range uint64(40) {

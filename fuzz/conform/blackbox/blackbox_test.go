@@ -163,18 +163,21 @@ func TestProgram(t *testing.T) {
 	}
 }
 
-// TestTunnel checks that two examples of package tun, with a UDP socket between them, pass.
+// TestTunnel checks that two examples of package tun, with a UDP socket between them, pass,
+// also if they carry superpackets whole.
 func TestTunnel(t *testing.T) {
 	inside(t)
 	example := filepath.Join(t.TempDir(), "example")
 	if out, err := exec.Command("go", "build", "-o", example, "tunproof/offload/tun/example").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	const script = `"$0" -local 127.0.0.1:5000 -remote 127.0.0.1:5001 -name $TUN_FROM & "$0" -local 127.0.0.1:5001 -remote 127.0.0.1:5000 -name $TUN_TO & wait -n`
-	var out, progress output
-	code, err := run(context.Background(), []string{"-seed", "3", "-checks", "500", "-time", "1h", "-atomic-ids", "bash", "-c", script, example}, &out, &progress)
-	if err != nil || code != record.ExitHolds { // -atomic-ids, since the device joins so by default
-		t.Errorf("exit %d, %v\n%s%s", code, err, out.String(), progress.String())
+	const script = `"$0" $1 -local 127.0.0.1:5000 -remote 127.0.0.1:5001 -name $TUN_FROM & "$0" $1 -local 127.0.0.1:5001 -remote 127.0.0.1:5000 -name $TUN_TO & wait -n`
+	for _, mode := range []string{"-whole=false", "-whole"} {
+		var out, progress output
+		code, err := run(context.Background(), []string{"-seed", "3", "-checks", "500", "-time", "1h", "-atomic-ids", "bash", "-c", script, example, mode}, &out, &progress)
+		if err != nil || code != record.ExitHolds { // -atomic-ids, since the device joins so by default
+			t.Errorf("%s: exit %d, %v\n%s%s", mode, code, err, out.String(), progress.String())
+		}
 	}
 }
 

@@ -5,14 +5,15 @@
 // Example is an unencrypted point-to-point tunnel over UDP between two hosts, each
 // with a TUN.
 //
-//	example -local 192.0.2.1:5000 -remote 192.0.2.2:5000 -name tun0
+//	example -local 192.0.2.1:5000 -remote 192.0.2.2:5000 -name tun0 [-whole]
 //
 // Run it as root on both hosts. Then give the interface an address and set it up:
 //
 //	ip addr add 10.9.0.1 peer 10.9.0.2 dev tun0; ip link set tun0 up mtu 1400
 //
 // It shows how a VPN uses package tun: one goroutine reads the TUN and sends, another
-// receives and writes the TUN, each a batch at a time.
+// receives and writes the TUN, each a batch at a time. With -whole it shows instead how
+// superpackets are carried without being cut, and what a peer's VnetHdr must pass first.
 package main
 
 import (
@@ -43,16 +44,17 @@ func main() {
 	remote := flag.String("remote", "", "the other's `ADDRESS:PORT`")
 	name := flag.String("name", "tun%d", "of the interface")
 	join := flag.Bool("offload", true, "join packets that are written to the TUN")
+	whole := flag.Bool("whole", false, "carry superpackets whole, with the VnetHdr that the TUN gave; both ends need it")
 	flag.Parse()
 	log.SetFlags(0)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *local, *remote, *name, *join); err != nil {
+	if err := run(ctx, *local, *remote, *name, *join, *whole); err != nil {
 		log.Fatal("example: ", err)
 	}
 }
 
-func run(ctx context.Context, local, remote, name string, join bool) error {
+func run(ctx context.Context, local, remote, name string, join, whole bool) error {
 	from, err := net.ResolveUDPAddr("udp", local)
 	if err != nil {
 		return err
@@ -69,9 +71,10 @@ func run(ctx context.Context, local, remote, name string, join bool) error {
 	_ = conn.SetReadBuffer(4 << 20) // the kernel may grant less
 
 	dev, err := tun.Open(tun.Config{
-		Name:     name,
-		Coalesce: offload.Config{DisableTCPv4: !join, DisableTCPv6: !join, DisableUDP: !join},
-		Observer: tun.Observer{Refused: func(r *tun.Refusal) { log.Print(r) }},
+		Name:      name,
+		NoTunnels: whole, // a VnetHdr of ten bytes
+		Coalesce:  offload.Config{DisableTCPv4: !join, DisableTCPv6: !join, DisableUDP: !join},
+		Observer:  tun.Observer{Refused: func(r *tun.Refusal) { log.Print(r) }},
 	})
 	if err != nil {
 		return err
@@ -80,8 +83,12 @@ func run(ctx context.Context, local, remote, name string, join bool) error {
 	fmt.Printf("%s: %+v\n", dev.Name(), dev.Features())
 
 	done := make(chan error, 2)
-	go func() { done <- send(dev.Queue(0), conn) }()
-	go func() { done <- receive(dev.Queue(0), conn) }()
+	out, in := send, receive
+	if whole {
+		out, in = sendWhole, receiveWhole
+	}
+	go func() { done <- out(dev.Queue(0), conn) }()
+	go func() { done <- in(dev.Queue(0), conn) }()
 	select {
 	case err = <-done:
 	case <-ctx.Done():
