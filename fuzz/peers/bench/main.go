@@ -26,6 +26,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/cpu"
+
 	"tunproof/fuzz/record"
 )
 
@@ -83,14 +85,15 @@ func main() {
 	}
 }
 
-// measure measures the rows that match, and the checksum also without AVX-512.
+// measure measures the rows that match, and the checksum also without AVX-512 VNNI, if the
+// processor has it.
 func measure(ctx context.Context, match *regexp.Regexp, rounds int) ([]*row, error) {
 	var rows []*row
 	done := func(r *row) {
 		rows = append(rows, r)
 		fmt.Println(r)
 	}
-	if match.MatchString("SumAVX2") {
+	if match.MatchString("SumAVX2") && cpu.X86.HasAVX512VNNI {
 		if err := measureAVX2(ctx, rounds, done); err != nil {
 			return nil, err
 		}

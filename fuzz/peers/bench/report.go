@@ -102,12 +102,19 @@ func tables(rows []*row, rounds int) string {
 	return b.String()
 }
 
-// here returns the environment of the measurement, with only the version of the kernel.
+// here returns the environment of the measurement, with only the version of the kernel, and
+// with the processor's family and model, since machines hide the rest.
 func here() record.Env {
 	env := record.Here()
 	env.Kernel, _, _ = strings.Cut(env.Kernel, "-")
+	about, _ := os.ReadFile("/proc/cpuinfo")
+	if m := cpuModel.FindSubmatch(about); m != nil {
+		env.CPU += fmt.Sprintf(" (family %s, model %s)", m[1], m[2])
+	}
 	return env
 }
+
+var cpuModel = regexp.MustCompile(`cpu family\s*: (\d+)\nmodel\s*: (\d+)\n`)
 
 const (
 	beginMark = "<!-- measured: make bench writes from here -->\n"
