@@ -65,7 +65,8 @@ type Anonymiser struct {
 	same   map[packet.Flow]packet.Flow // flows that are another flow of an earlier capture: they have its key streams
 	before map[string][]byte           // payloads that are another one of an earlier capture, with changed bytes, by flow and payload
 	short  map[string]bool             // those that are too short for that, by flow and payload
-	origin map[[2]int][]byte           // what a changed packet was in the first capture, by capture and number
+	origin map[[2]int]original         // what a changed packet was in the first capture, by capture and number
+	copies map[int][]byte              // the copies of those in the first capture, by number
 	file   int                         // the number of the capture in Files, from 0
 	size   int                         // payload bytes of the datagrams in a UDP superpacket; 0 if unknown
 	most   int                         // how many addresses are replaced at most
@@ -76,6 +77,12 @@ type Anonymiser struct {
 	wrong   map[string][]byte // copies of packets with wrong checksums
 	longest []map[string]int  // the payload of the longest datagram of each flow, by capture
 	addresses
+}
+
+// original is a packet of the first capture.
+type original struct {
+	data   []byte
+	number int
 }
 
 // longestPlain is the length of the longest UDP packet that may have a partial
@@ -174,13 +181,23 @@ func (a *Anonymiser) Packet(p pcap.Packet) (pcap.Packet, error) {
 			of[id] = max(of[id], len(b)-h.PayloadOff)
 		}
 	}
-	of := p.Data
-	if was := a.origin[[2]int{a.file, p.Number}]; was != nil {
-		of = was
-	}
-	a.payload(h, at, size, b, p.Data, of)
-	a.sums(h, p, b, at)
 	was := p
+	origin := a.origin[[2]int{a.file, p.Number}]
+	if copied := a.copies[origin.number]; a.file > 0 && onlyHeader(h, p.Data, origin.data) && len(copied) == len(b) {
+		copy(b[ipHeader(h, b):], copied[ipHeader(h, b):])
+		header, _ := a.was.Explain(p)
+		a.headerSum(h, header, p, b)
+	} else {
+		of := p.Data
+		if origin.data != nil {
+			of = origin.data
+		}
+		a.payload(h, at, size, b, p.Data, of)
+		a.sums(h, p, b, at)
+	}
+	if _, kept := a.copies[p.Number]; kept && a.file == 0 {
+		a.copies[p.Number] = bytes.Clone(b)
+	}
 	p.Data, p.Trailer, p.Comment = b, nil, ""
 	if hasVnet {
 		p.Comment = pcap.VnetComment(vnet)
@@ -189,6 +206,25 @@ func (a *Anonymiser) Packet(p pcap.Packet) (pcap.Packet, error) {
 		return was, err
 	}
 	return p, nil
+}
+
+// onlyHeader reports whether b, whose Header is h, differs from was in the IP header only, and
+// has its other bytes in other roles than was: it became a fragment, or has another protocol.
+func onlyHeader(h packet.Header, b, was []byte) bool {
+	o := packet.Parse(was)
+	if h.Version == 0 || o.Version != h.Version || len(b) != len(was) || ipHeader(h, b) != ipHeader(o, was) {
+		return false
+	}
+	same := o.Fragment == h.Fragment && o.Proto == h.Proto && o.L4Off == h.L4Off && o.PayloadOff == h.PayloadOff
+	return !same && bytes.Equal(b[ipHeader(h, b):], was[ipHeader(h, b):])
+}
+
+// ipHeader returns the length of an IP header without extension headers.
+func ipHeader(h packet.Header, b []byte) int {
+	if h.Version == 4 {
+		return 4 * int(b[0]&15)
+	}
+	return 40
 }
 
 // flowID returns bytes that identify the flow of a packet and the kind of its payload. They

@@ -99,7 +99,7 @@ func (a *Anonymiser) Files(ctx context.Context, stdin io.Reader, out, progress i
 // capture that cannot be read is left to the copying.
 func (a *Anonymiser) translations(ctx context.Context, names []string) {
 	a.same, a.before, a.short = map[packet.Flow]packet.Flow{}, map[string][]byte{}, map[string]bool{}
-	a.origin = map[[2]int][]byte{}
+	a.origin, a.copies = map[[2]int]original{}, map[int][]byte{}
 	kept := 0 // bytes in a.origin
 	for i, name := range names[min(1, len(names)):] {
 		file := i + 1
@@ -130,7 +130,10 @@ func (a *Anonymiser) translations(ctx context.Context, names []string) {
 			a.changes(f.Data)
 			if was := f.Data[compare.Before]; f.Segments[compare.After] == 0 && kept < maxOrigins {
 				kept += len(was)
-				a.origin[[2]int{file, f.Packets[compare.After]}] = bytes.Clone(was)
+				a.origin[[2]int{file, f.Packets[compare.After]}] = original{bytes.Clone(was), f.Packets[compare.Before]}
+				if f.Segments[compare.Before] == 0 {
+					a.copies[f.Packets[compare.Before]] = nil // to be made
+				}
 			}
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -186,4 +188,64 @@ func verdictOf(t *testing.T, names []string) (found string) {
 		found += "\n"
 	}
 	return found
+}
+
+// TestRoles flips each bit of the IP header, except of lengths and addresses, in one packet
+// between two captures, which also makes it a fragment, or ends that, or gives it another
+// protocol: compare says of the copies what it says of the captures.
+func TestRoles(t *testing.T) {
+	fragment := scenario.UDP4(400)
+	fragment.Frag = 0x2000
+	for name, first := range map[string]scenario.Packet{"tcp4": scenario.TCP4(400), "udp4": scenario.UDP4(400), "fragment": fragment, "tcp6": scenario.TCP6(400), "udp6": scenario.UDP6(400)} {
+		var list []pcap.Packet
+		p := first
+		for i := range 5 {
+			p.Payload = scenario.Fill(400, byte(50*i))
+			list = append(list, pcap.Packet{Time: time.Unix(1_700_000_000+int64(i), 0), Data: p.Bytes()})
+			p = p.Next(400)
+		}
+		places := []int{1, 4, 5, 6, 7, 8, 9}
+		if packet.Parse(list[0].Data).Version == 6 {
+			places = []int{1, 2, 3, 6, 7}
+		}
+		for _, at := range places {
+			for bit := range 8 {
+				if testing.Short() && bit%4 != at%4 {
+					continue
+				}
+				changed := slices.Clone(list)
+				b := bytes.Clone(list[2].Data)
+				b[at] ^= 1 << bit
+				packet.Fix(b, packet.FixIPCsum)
+				changed[2].Data = b
+				for side, pair := range [2][2][]pcap.Packet{{list, changed}, {changed, list}} {
+					names := writeTwo(t, pair[0], pair[1])
+					to := t.TempDir()
+					copies := []string{filepath.Join(to, "copies", "0.pcap"), filepath.Join(to, "copies", "1.pcap")}
+					if _, err := anonymiser(t, 0).Files(t.Context(), nil, io.Discard, io.Discard, filepath.Join(to, "copies"), names); err != nil {
+						t.Fatal(err)
+					}
+					if want, got := verdictOf(t, names), verdictOf(t, copies); want != got || want == "" {
+						t.Errorf("%s, byte %d, bit %d, side %d: compare says of the copies %q, of the captures %q", name, at, bit, side, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// writeTwo writes two captures and returns their names.
+func writeTwo(t *testing.T, lists ...[]pcap.Packet) (names []string) {
+	dir := t.TempDir()
+	for i, list := range lists {
+		var file bytes.Buffer
+		if err := pcap.Write(&file, list); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, filepath.Join(dir, strconv.Itoa(i)+".pcap"))
+		if err := os.WriteFile(names[i], file.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return names
 }

@@ -35,14 +35,9 @@ func (a *Anonymiser) sums(h packet.Header, p pcap.Packet, b []byte, off int) {
 			defer func() { a.wrong[key] = bytes.Clone(b) }()
 		}
 	}
-	judged := func() (header, l4 check.Explanation) {
-		q := p
-		q.Data, q.Trailer = b, nil // the copy is written without its frame
-		return a.is.Explain(q)
-	}
 	switch {
 	case l4.Wrong:
-		f := field{at: sumAt(h), was: l4, copied: func() check.Explanation { _, l4 := judged(); return l4 }}
+		f := field{at: sumAt(h), was: l4, copied: func() check.Explanation { _, l4 := a.judged(p, b); return l4 }}
 		f.got = binary.BigEndian.Uint16(p.Data[f.at:])
 		if v, kept := a.keptSum(f, p); !kept {
 			a.explain(f, b, off)
@@ -61,10 +56,16 @@ func (a *Anonymiser) sums(h packet.Header, p pcap.Packet, b []byte, off int) {
 	case h.Version == 6 && h.Proto == 58:
 		icmpSum(h, 40+h.Extensions, p.Data, b)
 	}
+	a.headerSum(h, header, p, b)
+}
+
+// headerSum sets the header checksum of b, the copy of p, if that is an IPv4 packet. header is
+// the explanation of that of p.
+func (a *Anonymiser) headerSum(h packet.Header, header check.Explanation, p pcap.Packet, b []byte) {
 	if h.Version != 4 {
 		return
 	}
-	f := field{at: 10, was: header, copied: func() check.Explanation { header, _ := judged(); return header }}
+	f := field{at: 10, was: header, copied: func() check.Explanation { header, _ := a.judged(p, b); return header }}
 	if f.got = binary.BigEndian.Uint16(p.Data[10:]); !header.Wrong {
 		binary.BigEndian.PutUint16(b[10:], ^uint16(model.Sum(b[:10], b[12:4*int(b[0]&15)])))
 	} else if !f.fit(b) {
@@ -73,11 +74,17 @@ func (a *Anonymiser) sums(h packet.Header, p pcap.Packet, b []byte, off int) {
 	}
 }
 
+// judged explains the checksums of b, the copy of p.
+func (a *Anonymiser) judged(p pcap.Packet, b []byte) (header, l4 check.Explanation) {
+	p.Data, p.Trailer = b, nil // the copy is written without its frame
+	return a.is.Explain(p)
+}
+
 // keptSum returns the checksum that the copy of p gets if p has the checksum that it had in the
 // first capture, where it was right, and was changed since: that of the copy there. kept reports
 // whether that is so.
 func (a *Anonymiser) keptSum(f field, p pcap.Packet) (v uint16, kept bool) {
-	was := a.origin[[2]int{a.file, p.Number}]
+	was := a.origin[[2]int{a.file, p.Number}].data
 	if was == nil || packet.Checksum(was) != packet.Right {
 		return 0, false
 	}
