@@ -9,13 +9,14 @@ For readers who ask how good the tests are: which deliberate bugs they detect, w
 
 A mutant is the code with one change in one file. ` + "`go build -overlay`" + ` builds the changed file in place of the original, so the source tree is
 never touched. Code that writes to the kernel is never changed: a fragment with a GSO type can crash a kernel, so a guard must check every
-write (rule K6). Every result names the source tree that was tested, by a hash. ` + "`tunproof verify`" + ` shows the result, and warns if it is of
-another tree. ` + "`make docs`" + ` writes this page from docs/evidence/current; the commands named below write those files.
+write (rule K6). Each run of ` + "`make mutants`" + ` names the source tree that was tested, by a hash. ` + "`tunproof verify`" + ` shows the result, and says if what it
+depends on was changed since. ` + "`make docs`" + ` writes this page from docs/evidence/current; the commands named below write those files.
 
 ## Planted bugs
 {{with .planted}}
 ` + "`make mutants`" + ` plants bugs one at a time, and the tests detected **{{.Noticed}} of {{len .Lines}}**, in {{minutes .Seconds}} minutes (tree {{.Tree}}, {{.Env.CPU}},
-{{.Env.NCPU}} cores, Linux {{.Env.Kernel}}, {{.Env.Go}}).
+{{.Env.NCPU}} cores, Linux {{.Env.Kernel}}, {{.Env.Go}}).{{with .Count "timed out"}} Of these, {{.}} were detected only because a test hung.{{end}}{{with .Detail}}
+More bugs of the list were {{.}}.{{end}}
 
 - Each bug in offload was tested against P1 to P7, P10 to P13 (400 generated scenarios each, and the small exhaustive sets), the corpus and the
   captures. Bugs that these did not detect were tested against offload's own tests (P8, P9, work) and the kernel (K1 to K3).
@@ -72,11 +73,11 @@ Linux {{.Env.Kernel}}). For each, a few of the tests of ` + "`make test`" + ` we
 These files and parts are not mutated: checksum_arm64.go, which this machine does not build; assembly, which has mutations of its own; and the constants
 VnetHdrLen and TunnelVnetHdrLen, on which the guard depends. checksum_noasm.go and checksum_nostamp.go are built with the tag purego, work_invariants.go with invariants.
 
-| file | mutations | detected | of them timed out | equivalent | do not compile | survive |
+| file | mutations | detected | of them timed out | equivalent, or the same machine code | do not compile | survive |
 |---|---|---|---|---|---|---|
 {{range .By "file"}}| {{.Name}} | {{.Mutants}} | {{.Noticed}} | {{.TimedOut}} | {{.Equal}} | {{.NotViable}} | {{.Escaped}} |
 {{end}}
-| operator | mutations | detected | of them timed out | equivalent | do not compile | survive |
+| operator | mutations | detected | of them timed out | equivalent, or the same machine code | do not compile | survive |
 |---|---|---|---|---|---|---|
 {{range .By "operator"}}| {{.Name}} | {{.Mutants}} | {{.Noticed}} | {{.TimedOut}} | {{.Equal}} | {{.NotViable}} | {{.Escaped}} |
 {{end}}
@@ -100,8 +101,9 @@ P8 that is in offload.
 ### Equivalent
 
 An equivalent mutation changes the code but nothing that a test could see. fuzz/mutants/equivalent.go lists each with its ID, its line, and an argument
-why it is equivalent. If the line changes, the entry no longer applies. Besides, each is run against all small inputs (` + "`make mutants OF=offload DEEP=1`" + `: P10 as in
-` + "`make test`" + `, and 5,000 generated scenarios of each property).{{with .deep}} For tree {{.Tree}} {{len .Lines}} were run, and {{.Noticed}} differed from the original.{{end}}
+why it is equivalent. If the line changes, the entry no longer applies. The list below is for offload and for the model. ` + "`make mutants OF=offload DEEP=1`" + ` runs those of offload against
+all small inputs: P10 as in ` + "`make test`" + `, and 5,000 generated scenarios of each property.{{with .deep}} Of tree {{.Tree}}, {{len .Lines}} were run, and {{.Noticed}} differed from the
+original. Those that were listed later were not run so.{{end}}
 
 {{range .Arguments}}- ({{len .List}}) {{.Why}}
 {{end}}
@@ -155,7 +157,8 @@ No package was mutated whole yet.
 ` + "`make exhaustive LONG=1`" + ` tries every batch over an alphabet of packets. fuzz/law/exhaustive/alphabet.go has the alphabet, and
 ` + "`tunproof exhaustive -letters 103 -list`" + ` prints it. The alphabet has packets that follow each other; packets that end, hide or delay a superpacket; values at
 their limits; and for each field a packet in which it differs. For every batch, superpackets, members, Reasons and bytes are compared with the model.
-Production and the model both cut every superpacket and must get back its packets, and packets must keep their order.
+Production and the model both cut every superpacket and must get back its packets, and packets must keep their order.{{with .exhaustive}} This run is of tree
+{{(index . 0).Tree}}.{{end}}
 
 | property | what | how many | judge | seconds | result |
 |---|---|---|---|---|---|

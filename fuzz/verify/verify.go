@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -246,11 +248,15 @@ var recorded = []struct{ name, file, command string }{
 	{"sabotage of the harness", "harness.jsonl", "make mutants OF=harness"},
 	{"mutations of offload", "offload.jsonl", "make mutants OF=offload"},
 	{"mutations of the model", "model.jsonl", "make mutants OF=model"},
-	{"other kernels", "kernels.jsonl", "make kernels LONG=1"},
+	{"other kernels", "matrix.jsonl", "make kernels"},
+	{"other kernels, more inputs", "kernels.jsonl", "make kernels LONG=1"},
 	{"larger small scopes", "exhaustive.jsonl", "make exhaustive LONG=1"},
 	{"check on trial", "trial.jsonl", "make trial LONG=1"},
 	{"proofs", "proofs.jsonl", "make prove"},
 }
+
+// evidenceDate finds the date in the name of a directory of evidence. Records of 0.1.0 have none.
+var evidenceDate = regexp.MustCompile(`/evidence/[^/]*-(\d{4}-\d{2}-\d{2})/`)
 
 // keptRow is a row of the table of records that earlier runs made.
 type keptRow struct{ name, count, result string }
@@ -267,7 +273,8 @@ func (v *Run) records() error {
 		if !v.Wanted("records", k.name) {
 			continue
 		}
-		rows, err := record.ReadFile(record.DataFile(v.Root, k.file))
+		file := record.DataFile(v.Root, k.file)
+		rows, err := record.ReadFile(file)
 		if err != nil {
 			return err
 		}
@@ -275,17 +282,31 @@ func (v *Run) records() error {
 		if len(rows) == 1 {
 			row.count = fmt.Sprintf("%d %s", rows[0].Count, rows[0].Unit)
 		}
+		var when, changed string // of those of this code, and of the others
+		holds, current := "hold", 0
 		for _, r := range rows {
+			if date := evidenceDate.FindStringSubmatch(filepath.ToSlash(file)); r.Date == "" && date != nil {
+				r.Date = date[1]
+			}
 			of, since := r.Of(sources, tree)
 			if !of {
-				row.result = "no: " + since + "; " + k.command + " makes them again"
-				break
+				changed = since
+				continue
 			}
-			row.result = "yes, hold: " + since
-			if r.Result == record.Violated {
-				row.result = "yes, violated: " + since
+			when = since
+			if current++; r.Result == record.Violated {
+				holds = "violated"
 				v.Rows = append(v.Rows, r)
 			}
+		}
+		switch {
+		case len(rows) == 0:
+		case current == 0:
+			row.result = "no: " + changed + "; " + k.command + " makes them again"
+		case current == len(rows):
+			row.result = "yes, " + holds + ": " + when
+		default:
+			row.result = fmt.Sprintf("%d, %s: %s; not %d: %s; %s makes them again", current, holds, when, len(rows)-current, changed, k.command)
 		}
 		v.kept = append(v.kept, row)
 	}

@@ -36,7 +36,7 @@ func TestRecords(t *testing.T) {
 		{"none", nil, "no: none; make mutants makes them", 0},
 		{"of this code", []record.Result{r}, "yes, hold: " + r.Date + ", unchanged since", 0},
 		{"of other code", []record.Result{old}, "no: 2026-01-02, changed since; make mutants makes them again", 0},
-		{"one of other code", []record.Result{r, old, r}, "no: 2026-01-02, changed since; make mutants makes them again", 0},
+		{"one of other code", []record.Result{r, old, r}, "2, hold: " + r.Date + ", unchanged since; not 1: 2026-01-02, changed since; make mutants makes them again", 0},
 		{"violated", []record.Result{violated}, "yes, violated: " + r.Date + ", unchanged since", 1},
 	} {
 		v := &Run{Collector: record.NewCollector(context.Background(), "verify", io.Discard, regexp.MustCompile("records planted bugs"))}
