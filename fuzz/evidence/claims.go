@@ -122,7 +122,7 @@ var Claims = withProperties([]Claim{
 	{ID: "C-16", Title: "order, proved", Clauses: []Clause{
 		{"For all batches: by rule C4, two packets that conflict leave in the order in which they came, and nothing is lost or doubled.", []string{"proof Order.v"}},
 		{"Joining each packet as it comes gives the fewest superpackets, of all groupings of a flow's packets that keep C4 and their order.", []string{"proof Greedy.v"}},
-		{"A payload is cut where packets were joined, if all but the last have one size and the last is not longer.", []string{"proof Cut.v"}}},
+		{"A payload is cut where packets were joined, if all but the last have the size of the cut and the last is not longer.", []string{"proof Cut.v"}}},
 		Limits: []string{"With Reorder, TCP packets may leave in another order. The theories are about rules C4, C5 and S1. That the flow table follows them is tested: P3, P4, P6 and P10.",
 			"The fewest superpackets is about InOrder, TCP over IPv4 and packets with payload, while MaxOpen closes none, and without AtomicIDs and C2.small_first. That such packets fulfil the theorem's hypothesis is by hand.", proofs}},
 	{ID: "C-17", Title: "checksums, proved", Clauses: []Clause{
@@ -137,7 +137,7 @@ var Claims = withProperties([]Claim{
 		Properties: []string{"proof"},
 		Limits:     []string{"The fields that C6 (AtomicIDs) and C11 (AbsentChecksums) name may differ.", "Headers of every length on amd64; on other architectures the shortest and the longest.", "That the functions which this is about are called as rules C4 and C5 say is tested. Checksums are functions of which only the theory's lemmas are assumed.", "That the superpacket which is written is this whole is tested, and so are the sums that a new superpacket keeps. The step from one packet to all is by hand, and so is that the packets' lengths and checksums then are equal too.", proofs}},
 	{ID: "C-19", Title: "segments, proved", Clauses: []Clause{
-		{"For all superpackets: if Reset leaves what docs/proofs.md assumes, Next writes the headers, the lengths and both checksums of rules S2, S4, S5, S6.partial, S6.computed and S6.zero, and copies the payload from the right place.", []string{"proof segment"}}},
+		{"For all superpackets: if Reset leaves what docs/proofs.md assumes, Next writes the headers, the lengths and both checksums of rules S2, S4, S5, S6.partial, S6.computed and S6.zero, and gives copySum the right bytes of the payload.", []string{"proof segment"}}},
 		Properties: []string{"proof"},
 		Limits:     []string{"Not proved on amd64: IPv6 extension headers over 24 bytes; TCP after IP options or extension headers of a middle length, or together with TCP options; TCP without NEEDS_CSUM with any options. On other architectures proved only for UDP, and TCP without options, after the shortest IP headers.", "That the product of index and size does not overflow is by hand. What is refused, packets that are not split, tunnels, InPlace, what Reset hands to Next, the results of copySum, Sum and PseudoHeaderSum, and that copySum copies, are tested only. The buffer must not overlap the superpacket.", proofs}},
 })
