@@ -75,11 +75,11 @@ prove: ## prove statements about offload for all inputs (5 to 12 minutes); needs
 	@mkdir -p .cache/evidence
 	.cache/prove/prove -root . $(if $(FRESH),-fresh) $(if $(UNSEEN),-unseen,$(if $(FAST),-fast,$(if $(PLANTED),-planted -o .cache/prove/cases -records $(DATA)/refuted.jsonl,-records $(RECORDS))))
 
-mutants: ## plant bugs one at a time, and report which tests detect each (20 minutes; root); it resumes
+mutants: ## plant bugs one at a time, and report which tests detect each (20 to 50 minutes; root); it resumes
 	@mkdir -p .cache
 	$(T) mutants -of $(OF) -state .cache/mutants.jsonl $(if $(DEEP),-deep) $(if $(DRAW),$(if $(filter planted,$(OF)),-first) -draw $(DRAW) -by "$$(git rev-parse HEAD)",-o $(DATA)/$(if $(DEEP),deep,$(subst /,-,$(OF:planted=planted-bugs))).jsonl)
 
-kernels: ## compare with seven other kernels, from 5.10 on, in virtual machines; fetches them (10 minutes)
+kernels: ## compare with seven other kernels, from 5.10 on, in virtual machines; fetches them (10 to 35 minutes)
 	@mkdir -p .cache
 	$(if $(ONE),KERNELS=require $(GO) test -count=1 ./tunlive/kernels/...)
 	$(T) kernels $(if $(ONE),-series $(ONE) -count 2000 -stride 100,$(if $(LONG),-count 200000 -stride 2 -seed $(SEED) -state .cache/kernels.jsonl -o $(DATA)/kernels.jsonl,-o $(DATA)/matrix.jsonl))

@@ -47,7 +47,7 @@ Writes docs/evidence/VERSION-DATE, with a report, results.json, pictures and the
 and replaces the table of claims in README.md. Prints that table.
 
 With -claim, runs the commands that check one claim, and prints each row beside that of the
-newest evidence. C-13, C-15 and the proofs (C-16 to C-19) take 10 to 40 minutes, the others a few. Long runs of the
+newest evidence. C-13, C-15 and the proofs (C-16 to C-19) take 10 to 50 minutes, the others a few. Long runs of the
 evidence, such as make kernels LONG=1, are not run again.
 `
 
