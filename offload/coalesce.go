@@ -40,8 +40,9 @@ type Config struct {
 	// MaxUDPSegments is the most packets of a UDP superpacket: 1 to 128, 0 means 64,
 	// the limit of kernels before 6.9.
 	MaxUDPSegments int
-	// MaxOpen closes a superpacket when MaxOpen candidates (C1) have opened others after
-	// it: 1 to 65,535, 0 means 1,024.
+	// MaxOpen closes a superpacket, so that nothing joins it any more, when this many
+	// later packets of any flow that could join (candidates, rule C1) have each begun a
+	// superpacket of their own: 1 to 65,535, 0 means 1,024.
 	MaxOpen int
 	// MaxPerFlow is the number of superpackets of a TCP flow that Reorder tries: 1 to
 	// 64, 0 means 4.
@@ -158,8 +159,8 @@ func NewCoalescer(cfg Config) (*Coalescer, error) {
 // (C7).
 //
 // pkts and the packets are borrowed and only read. They must stay unchanged until the
-// next call, and the result is valid until then. Coalesce(nil) releases them. Packets
-// may share memory.
+// next call of Coalesce, Add or Flush, and the result is valid until then.
+// Coalesce(nil) releases them. Packets may share memory.
 //
 // Coalesce(pkts) is Add of each packet, then Flush: packets that were added before are
 // in the batch too, in front.
@@ -189,8 +190,8 @@ func (c *Coalescer) Coalesce(pkts [][]byte) []Superpacket {
 // packet: a caller that has just decrypted it has it in the cache. The first Add after
 // Flush or Coalesce begins a batch.
 //
-// pkt is borrowed and only read. It must stay unchanged until the first call after
-// Flush.
+// pkt is borrowed and only read. It must stay unchanged until the first call of
+// Coalesce, Add or Flush after the Flush that ends its batch.
 func (c *Coalescer) Add(pkt []byte) {
 	if !c.adding {
 		c.begin()
@@ -206,7 +207,7 @@ func (c *Coalescer) Add(pkt []byte) {
 
 // Flush ends the batch that Add began, and returns its superpackets. They are what
 // Coalesce returns for these packets, in the order in which they were added, and valid
-// until the next call. Without a packet there are none.
+// until the next call of Coalesce, Add or Flush. Without a packet there are none.
 func (c *Coalescer) Flush() []Superpacket {
 	if !c.adding {
 		c.begin()

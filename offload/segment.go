@@ -39,8 +39,8 @@ type Segmenter struct {
 
 // Reset validates the superpacket (h, pkt) and prepares to produce its segments. It
 // does all validation. On error it returns one of the package's Err values, the first
-// in the order of V4, and the Segmenter is empty. After nil, producing a segment can
-// fail only if the caller's buffer is too short.
+// in the order of rule V4 in docs/rules.md, and the Segmenter is empty. After nil,
+// producing a segment can fail only if the caller's buffer is too short.
 //
 // pkt starts with the IP header, and its length is that of the slice: the IP and UDP
 // length fields are not read (S1), nor is HdrLen (V3). A superpacket in a UDP tunnel

@@ -4,7 +4,7 @@ package offload
 
 // Superpacket is a result of Coalesce: a VnetHdr and one IP packet that stands for
 // one or more packets of the batch. It borrows memory of the batch and of the
-// Coalescer, and is valid until the Coalescer's next call.
+// Coalescer, and is valid until the next call of Coalesce, Add or Flush.
 type Superpacket struct {
 	c  *Coalescer
 	at int32 // the packet, if there is only one; otherwise the complement of an index in c.wholes

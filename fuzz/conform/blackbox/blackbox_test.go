@@ -181,6 +181,28 @@ func TestTunnel(t *testing.T) {
 	}
 }
 
+// TestDPDK checks that a program in C is judged, whose bugs are those of a library: DPDK's GRO
+// lets data overtake what it does not join.
+func TestDPDK(t *testing.T) {
+	inside(t)
+	flags, err := exec.Command("pkg-config", "--cflags", "--libs", "libdpdk").Output()
+	if err != nil {
+		t.Skip("pkg-config finds no libdpdk (Debian: apt-get install libdpdk-dev pkg-config gcc)")
+	}
+	program := filepath.Join(t.TempDir(), "forward")
+	if out, err := exec.Command("cc", append([]string{"dpdk/forward.c", "-o", program}, strings.Fields(string(flags))...)...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	const want = "P3: TCP data overtakes"
+	var out, progress output
+	b := &box{argv: []string{program}, from: "tpfrom", to: "tpto", start: time.Minute, quiet: lostAfter, out: &progress, ctx: t.Context()}
+	code, err := judge(t.Context(), b, conform.Options{Seed: 3, Checks: 5000, Minimise: 100 * time.Millisecond,
+		Enough: func(f conform.Found) bool { return strings.HasPrefix(f.Key(), want) }}, false, false, &out)
+	if err != nil || code != record.ExitViolation || !strings.Contains(out.String(), want) {
+		t.Errorf("exit %d, %v, want %q\n%s%s", code, err, want, out.String(), progress.String())
+	}
+}
+
 // TestNone checks the errors for a program that cannot be judged.
 func TestNone(t *testing.T) {
 	inside(t)

@@ -133,8 +133,8 @@ func (d *Device) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 	return d.queue.ReadBatch(bufs, sizes, offset)
 }
 
-// Write joins and writes the packets bufs[i][offset:]. Packets that the kernel does
-// not take are counted in the device's Stats; the error is the first one. A buffer that
+// Write joins and writes the packets bufs[i][offset:], and returns how many of them the
+// kernel took, not always the first ones. Packets that it does not take are counted in the device's Stats; the error is the first one. A buffer that
 // ends before the offset is refused, and nothing is written.
 func (d *Device) Write(bufs [][]byte, offset int) (int, error) {
 	d.wmu.Lock()
@@ -164,7 +164,8 @@ func (d *Device) MTU() (int, error) {
 	return mtu, nil
 }
 
-// Name returns the interface's name.
+// Name returns the name that the interface had when it was opened, also after a rename and
+// after Close.
 func (d *Device) Name() (string, error) { return d.dev.Name(), nil }
 
 // Events returns the channel of the interface's events: up, down, another MTU.
