@@ -187,11 +187,34 @@ func Compare(ctx context.Context, in [2]*capture.Source, cfg compare.Config, f c
 		}
 	}
 	flow := slices.DeleteFunc(slices.Clone(all), func(x side) bool { return !between(x.p.Data, own...) })
-	list, ok := smallest(ctx, shows, flow, all)
+	// Few packets first: to remove the others takes long, one by one.
+	var tries [][]side
+	for _, n := range []int{0, 1, 4} {
+		tries = append(tries, beside(flow, f.Packets, n))
+	}
+	list, ok := smallest(ctx, shows, append(tries, flow, all)...)
 	if !ok {
 		return parts, errFar
 	}
 	return split(list), ctx.Err()
+}
+
+// beside returns the packets of a finding, and n before and after each in its capture.
+func beside(list []side, of [2]int, n int) (near []side) {
+	for i := range of {
+		var part []side
+		for _, x := range list {
+			if x.of == i {
+				part = append(part, x)
+			}
+		}
+		at := slices.IndexFunc(part, func(x side) bool { return x.p.Number >= cmp.Or(of[i], of[1-i]) })
+		if at < 0 {
+			at = len(part)
+		}
+		near = append(near, part[max(0, at-n):min(len(part), at+n+1)]...)
+	}
+	return near
 }
 
 // alike reports whether two findings say the same of a packet.
