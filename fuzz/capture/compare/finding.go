@@ -178,7 +178,7 @@ func received(u, w *unit, fields []packet.Difference) string {
 		return ""
 	}
 	was, is := packet.Checksum(u.b), packet.Checksum(w.b)
-	kept := !slices.ContainsFunc(fields, func(d packet.Difference) bool { return d.Field == l4Field(w) })
+	kept := !slices.ContainsFunc(packet.Diff(u.b, w.b), func(d packet.Difference) bool { return d.Field == l4Field(w) }) // also if it is ignored
 	switch {
 	case is == packet.Absent:
 		return "there is no checksum: the receiver takes it"

@@ -30,7 +30,7 @@ type folder struct {
 	more  int            // findings that were not kept
 	flaws int            // those of superpackets whose segments came through
 	kinds []Kind
-	hops  map[string]int // changes that a hop can have made, by their fields
+	hops  map[string]map[int]int // changes that a hop can have made, by their fields and by how much the TTL fell
 	loss  loss
 }
 
@@ -41,7 +41,17 @@ type Kind struct {
 }
 
 func newFolder(most int) *folder {
-	return &folder{most: most, alike: map[string]*Finding{}, what: map[string]int{}, hops: map[string]int{}}
+	return &folder{most: most, alike: map[string]*Finding{}, what: map[string]int{}, hops: map[string]map[int]int{}}
+}
+
+// fell returns by how much the TTL or hop limit is lower.
+func fell(fields []packet.Difference) int {
+	for _, d := range fields {
+		if d.Field == "ip.ttl" || d.Field == "ip.hop_limit" {
+			return int(d.Want[0]) - int(d.Got[0])
+		}
+	}
+	return 0
 }
 
 // add takes a finding.
@@ -52,7 +62,10 @@ func (c *folder) add(f Finding) {
 	c.what[f.What] += f.Count
 	names := strings.Join(f.FieldNames(), ",")
 	if f.hop && len(c.hops) < maxKinds {
-		c.hops[names]++
+		if c.hops[names] == nil {
+			c.hops[names] = map[int]int{}
+		}
+		c.hops[names][fell(f.Fields)]++
 	}
 	switch {
 	case f.What == Lost:

@@ -175,11 +175,17 @@ func (r *Report) note(in [2]*capture.Source, c *clock, found *folder, m *Matcher
 		add("not compared: %s that the other capture has with other boundaries; nothing shows how long their segments are; -size N sets it", record.Count(n, "superpacket"))
 	}
 	for _, names := range slices.Sorted(maps.Keys(found.hops)) {
-		n := found.hops[names]
+		n, all := 0, 0
+		for _, k := range found.hops[names] {
+			n, all = max(n, k), all+k
+		}
 		if n < sameChanges || 2*n <= r.What[Changed] {
 			continue
 		}
 		advice := "-ignore " + names + " leaves them out"
+		if all > n {
+			advice += fmt.Sprintf(", and hides %d whose TTL changed by another number", all-n)
+		}
 		if strings.Contains(names, trafficClass) {
 			advice = "only the traffic class differs"
 		}

@@ -112,6 +112,21 @@ func TestReport(t *testing.T) {
 				hop(b, packet.FixIPCsum)
 			}
 		})}, record.Violated, []string{"  20 of 20 changes are in ip.ttl,ip.checksum, as if a router between the captures had made them; -ignore ip.ttl,ip.checksum leaves them out\n"}, nil},
+		"one of them by two": {Config{}, 10, [2][]pcap.Packet{all, changedIn(all, func(i int, b []byte) {
+			if i >= 20 && i < 40 {
+				hop(b, packet.FixIPCsum)
+			}
+			if i == 45 {
+				b[8]--
+				hop(b, packet.FixIPCsum)
+			}
+		})}, record.Violated, []string{"  20 of 21 changes are in ip.ttl,ip.checksum, as if a router between the captures had made them; -ignore ip.ttl,ip.checksum leaves them out, and hides 1 whose TTL changed by another number\n"}, nil},
+		"a payload changed, and its checksum ignored": {Config{Ignore: []string{"tcp.checksum"}}, 10, [2][]pcap.Packet{all, changedIn(all, func(i int, b []byte) {
+			if i == 20 {
+				b[len(b)-1] ^= 1
+				packet.Fix(b, packet.FixL4Csum)
+			}
+		})}, record.Violated, []string{"the checksum was computed again and is right"}, nil},
 		"nineteen by a router": {Config{}, 10, [2][]pcap.Packet{all, changedIn(all, func(i int, b []byte) {
 			if i >= 20 && i < 39 {
 				hop(b, packet.FixIPCsum)

@@ -36,13 +36,7 @@ func l4Field(u *unit) string {
 // outcome returns what changed packets must have in common to be reported alike, beside their
 // fields: whether their checksums are right, and how much was taken from the TTL.
 func outcome(u, w *unit, fields []packet.Difference) string {
-	hops := 0
-	for _, d := range fields {
-		if d.Field == "ip.ttl" || d.Field == "ip.hop_limit" {
-			hops = int(d.Want[0]) - int(d.Got[0])
-		}
-	}
-	return fmt.Sprint(packet.HeaderRight(w.b), packet.Checksum(w.b), spoiled(u, w), hops)
+	return fmt.Sprint(packet.HeaderRight(w.b), packet.Checksum(w.b), spoiled(u, w), fell(fields))
 }
 
 // hidden returns the differences of two units that are equal but for fields that may differ,
