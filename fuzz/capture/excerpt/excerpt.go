@@ -35,18 +35,35 @@ const (
 // errFar is the error if packets near a finding do not show it.
 var errFar = fmt.Errorf("the finding depends on packets that are far away: the last %d packets, or %d MiB, do not show it", maxPackets, maxBytes>>20)
 
+// errFrame is the error if the packets alone do not show a finding.
+var errFrame = errors.New("the finding depends on the frames of the packets, which the file would not have")
+
 // window is the latest packets of a capture, bounded.
 type window struct {
 	packets []pcap.Packet
 	bytes   int
+	full    bool // earlier packets are not in it
 }
 
 func (w *window) add(p pcap.Packet) {
-	p.Trailer = nil // a copy holds none
 	w.packets = append(w.packets, p)
 	for w.bytes += len(p.Data); len(w.packets) > maxPackets || w.bytes > maxBytes; w.packets = w.packets[1:] {
 		w.bytes -= len(w.packets[0].Data)
+		w.full = true
 	}
+}
+
+// without returns packets without the ends of their frames: an excerpt has no frames. With
+// padded, the packets have these bytes after their own end, as some sums cover them.
+func without(list []pcap.Packet, padded bool) []pcap.Packet {
+	list = slices.Clone(list)
+	for i, p := range list {
+		if padded {
+			list[i].Data = slices.Concat(p.Data, p.Trailer)
+		}
+		list[i].Trailer = nil
+	}
+	return list
 }
 
 // numbered returns packets with the numbers that they have in a capture of their own.
@@ -129,17 +146,22 @@ func Check(ctx context.Context, in *capture.Source, cfg check.Config, f check.Fi
 		return shown
 	}
 	at := slices.IndexFunc(w.packets, func(p pcap.Packet) bool { return p.Number == f.Packet })
-	tries := [][]pcap.Packet{w.packets}
-	if at >= 0 {
-		b := w.packets[at].Data
-		flow := slices.DeleteFunc(slices.Clone(w.packets), func(p pcap.Packet) bool { return !between(p.Data, b) })
-		tries = [][]pcap.Packet{w.packets[at : at+1], flow, w.packets}
+	for _, padded := range []bool{false, true} {
+		packets := without(w.packets, padded)
+		tries := [][]pcap.Packet{packets}
+		if at >= 0 {
+			b := packets[at].Data
+			flow := slices.DeleteFunc(slices.Clone(packets), func(p pcap.Packet) bool { return !between(p.Data, b) })
+			tries = [][]pcap.Packet{packets[at : at+1], flow, packets}
+		}
+		if list, ok := smallest(ctx, shows, tries...); found && ok {
+			return numbered(list), ctx.Err()
+		}
 	}
-	list, ok := smallest(ctx, shows, tries...)
-	if !found || !ok {
-		return nil, errFar
+	if found && !w.full {
+		return nil, errFrame
 	}
-	return numbered(list), ctx.Err()
+	return nil, errFar
 }
 
 // side is a packet of one of two captures.
@@ -149,36 +171,37 @@ type side struct {
 }
 
 // Compare returns the smallest parts of two captures that show a finding of compare: one of
-// the same kind, in the same fields, of the same packet. Of a lost or extra one something
+// the same kind, in the same fields, of the same packet, and no other finding if they are
+// found. Of a lost or extra one something
 // came through beside it, so that the captures are of the same traffic.
 func Compare(ctx context.Context, in [2]*capture.Source, cfg compare.Config, f compare.Finding) (parts [2][]pcap.Packet, err error) {
 	cfg.Each, cfg.Cut = nil, nil
-	var all []side
+	var near [2][]pcap.Packet
 	for of := range in {
-		near, err := around(ctx, in[of], cmp.Or(f.Packets[of], f.Packets[1-of]))
-		if err != nil {
+		if near[of], err = around(ctx, in[of], cmp.Or(f.Packets[of], f.Packets[1-of])); err != nil {
 			return parts, err
 		}
-		for _, p := range near {
-			all = append(all, side{of, p})
-		}
 	}
+	all := merged(without(near[0], false), without(near[1], false))
 	split := func(list []side) (parts [2][]pcap.Packet) {
 		for _, x := range list {
 			parts[x.of] = append(parts[x.of], x.p)
 		}
 		return [2][]pcap.Packet{numbered(parts[0]), numbered(parts[1])}
 	}
-	shows := func(list []side) bool {
+	shows := func(list []side, alone bool) bool {
 		parts := split(list)
 		if len(parts[0]) == 0 || len(parts[1]) == 0 {
 			return false
 		}
-		shown := false
+		shown, more := false, false
 		cfg := cfg
-		cfg.Each = func(g compare.Finding) { shown = shown || alike(f, g) }
+		cfg.Each = func(g compare.Finding) {
+			is := alike(f, g)
+			shown, more = shown || is, more || !is
+		}
 		r, err := compare.Files(ctx, io.Discard, [2]*capture.Source{capture.Of("before", parts[0]), capture.Of("after", parts[1])}, cfg, 1)
-		return err == nil && shown && r.Record.Result == record.Violated && (f.What == compare.Changed || r.Summary.Segments > 0)
+		return err == nil && shown && !(alone && more) && r.Record.Result == record.Violated && (f.What == compare.Changed || r.Summary.Segments > 0)
 	}
 	var own [][]byte
 	for _, x := range all {
@@ -192,11 +215,26 @@ func Compare(ctx context.Context, in [2]*capture.Source, cfg compare.Config, f c
 	for _, n := range []int{0, 1, 4} {
 		tries = append(tries, beside(flow, f.Packets, n))
 	}
-	list, ok := smallest(ctx, shows, append(tries, flow, all)...)
-	if !ok {
-		return parts, errFar
+	tries = append(tries, flow, all)
+	for _, alone := range []bool{true, false} { // preferably without other findings
+		if list, ok := smallest(ctx, func(list []side) bool { return shows(list, alone) }, tries...); ok {
+			return split(list), ctx.Err()
+		}
 	}
-	return split(list), ctx.Err()
+	return parts, errFar
+}
+
+// merged returns the packets of two captures by time, each capture's in its own order. A
+// superpacket is then beside its segments, and leaves with them.
+func merged(before, after []pcap.Packet) (all []side) {
+	for len(before) > 0 || len(after) > 0 {
+		if len(after) == 0 || len(before) > 0 && !before[0].Time.After(after[0].Time) {
+			all, before = append(all, side{0, before[0]}), before[1:]
+		} else {
+			all, after = append(all, side{1, after[0]}), after[1:]
+		}
+	}
+	return all
 }
 
 // beside returns the packets of a finding, and n before and after each in its capture.

@@ -3,6 +3,7 @@
 package excerpt
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"tunproof/fuzz/capture/compare"
 	"tunproof/fuzz/capture/pcap"
 	"tunproof/fuzz/capture/trial"
+	"tunproof/fuzz/packet"
 	"tunproof/fuzz/scenario"
 )
 
@@ -77,10 +79,15 @@ func TestCompare(t *testing.T) {
 		compare.Reordered:  slices.Concat(before[:at], before[at+2:at+9], before[at:at+2], before[at+9:]),
 		compare.Changed:    changed(before, at),
 	} {
+		more := 0 // findings that are unlike the first
 		run := func(parts [2][]pcap.Packet) (first compare.Finding) {
+			more = 0
 			cfg := compare.Config{Each: func(f compare.Finding) {
 				if first.What == "" {
 					first = f
+				}
+				if !alike(first, f) {
+					more++
 				}
 			}}
 			in := [2]*capture.Source{capture.Of("before", numbered(parts[0])), capture.Of("after", numbered(parts[1]))}
@@ -99,8 +106,8 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 			continue
 		}
-		if g := run(parts); !alike(f, g) {
-			t.Errorf("%s: the excerpt shows %v", what, g)
+		if g := run(parts); !alike(f, g) || more > 0 {
+			t.Errorf("%s: the excerpt shows %v and %d others", what, g, more)
 		}
 		if n := len(parts[0]) + len(parts[1]); n > 8 {
 			t.Errorf("%s: the excerpt has %d packets", what, n)
@@ -115,6 +122,27 @@ func changed(list []pcap.Packet, at int) []pcap.Packet {
 	b[len(b)-1] ^= 1
 	list[at].Data = b
 	return list
+}
+
+// TestPadding checks that an excerpt has the padding of a frame that a checksum covers.
+func TestPadding(t *testing.T) {
+	b := scenario.TCP4(1).Bytes()
+	h := packet.Parse(b)
+	long := append(slices.Clone(b), 1, 2, 3, 4, 5)
+	_, sum := h.Sums(long, h.L4Off+16, len(long))
+	binary.BigEndian.PutUint16(b[h.L4Off+16:], ^sum)
+	list := numbered([]pcap.Packet{{Data: scenario.UDP4(20).Bytes()}, {Data: b, Trailer: long[len(b):]}})
+	var f check.Finding
+	c := check.New(check.Config{}, func(g check.Finding) { f = g })
+	for _, p := range list {
+		if err := c.Packet(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := Check(t.Context(), capture.Of("padded", list), check.Config{}, f)
+	if err != nil || len(got) != 1 || len(got[0].Data) != len(long) {
+		t.Errorf("%v, %v", got, err)
+	}
 }
 
 // TestFar gives up on a finding that the window does not hold, and on one that is not there.
