@@ -311,6 +311,11 @@ func (in *Source) takeText(list []hexdump.Packet) {
 		}
 		if p.Left != "" {
 			left++
+			c := &in.last.cuts
+			c.N, c.Text, c.Last = c.N+1, true, i+1
+			if c.N == 1 {
+				c.First = i + 1
+			}
 		}
 		if p.Link != "" {
 			frames[p.Link]++

@@ -26,7 +26,8 @@ type Report struct {
 
 	total  int
 	folded []*group
-	cut    int  // records that the capture cut
+	cut    int // records that the capture cut, or that were left out of a text
+	whyCut string
 	more   int  // findings that are not in folded
 	live   bool // the findings were printed as they came
 }
@@ -151,8 +152,9 @@ func File(ctx context.Context, progress io.Writer, in *capture.Source, o Options
 		total: found.Total(), folded: folded.list, more: folded.more, live: o.Live != nil,
 		Record: record.New("check", "wire", string(in.Kind), "rules", c.Seen.Packets, "packets", start)}
 	found.Judge(&r.Record, err)
-	if r.cut = in.Cuts().N; r.MostCut() && err == nil && r.total == 0 {
-		r.Record.Result, r.Record.Detail = record.NotRun, "most records were cut by the capture"
+	r.cut, r.whyCut = in.Cuts().N, in.Cuts().Why()
+	if r.MostCut() && err == nil && r.total == 0 {
+		r.Record.Result, r.Record.Detail = record.NotRun, "most records were "+r.whyCut
 	}
 	return r, err
 }
@@ -254,25 +256,23 @@ func (r *Report) summary(w io.Writer) {
 
 // Verdict returns the verdict, with what it is about.
 func (r *Report) Verdict() string {
-	packets, findings := record.Count(r.Seen.Packets, "packet"), record.Count(r.total, "finding")
-	if r.MostCut() {
-		cut := fmt.Sprintf("%s not judged: cut by the capture (snap length)", record.Count(r.cut, "record"))
-		if r.total == 0 {
-			return fmt.Sprintf("no verdict: %s; nothing found in the other %s", cut, packets)
-		}
-		packets += "; " + cut
+	packets, findings, cut := record.Count(r.Seen.Packets, "packet"), record.Count(r.total, "finding"), ""
+	if r.cut > 0 {
+		cut = fmt.Sprintf("; %s not judged: %s", record.Count(r.cut, "record"), r.whyCut)
 	}
 	switch {
+	case r.total == 0 && r.MostCut():
+		return fmt.Sprintf("no verdict: %s; nothing found in the other %s", cut[2:], packets)
 	case r.total == 0 && r.Record.Result == record.NotRun:
 		return "stopped: nothing found in " + packets
 	case r.Seen.Packets == 0:
 		return "nothing to judge: no packet in the capture"
 	case r.total == 0:
-		return "holds: " + packets + ", nothing found"
+		return "holds: " + packets + ", nothing found" + cut
 	case r.Suspect():
-		return "SUSPECT: " + findings + " in " + packets + ", none certain; -certain leaves out what is not certain"
+		return "SUSPECT: " + findings + " in " + packets + cut + ", none certain; -certain leaves out what is not certain"
 	}
-	return "VIOLATED: " + findings + " in " + packets
+	return "VIOLATED: " + findings + " in " + packets + cut
 }
 
 // MostCut reports whether more records were cut by the capture than were judged.

@@ -33,10 +33,11 @@ type Report struct {
 
 	kinds   []Kind
 	loss    loss
-	more    int  // findings that are not in Findings
-	size    int  // Config.Size
-	all     int  // segments before that came through, changed or not, or are lost
-	cut     int  // records that a capture cut, if it has fewer others
+	more    int // findings that are not in Findings
+	size    int // Config.Size
+	all     int // segments before that came through, changed or not, or are lost
+	cut     int // records that a capture cut, if it has fewer others
+	whyCut  string
 	stopped bool // an error ended the comparison early
 }
 
@@ -114,13 +115,16 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 	r.note(in, c, found, m)
 	r.NotJudged = r.notJudged(in)
 	if cuts := [2]int{in[0].Cuts().N, in[1].Cuts().N}; cuts[0] > m.Summary.Packets[0] || cuts[1] > m.Summary.Packets[1] {
-		r.cut = cuts[0] + cuts[1]
+		r.cut, r.whyCut = cuts[0]+cuts[1], in[0].Cuts().Why()
+		if cuts[0] == 0 {
+			r.whyCut = in[1].Cuts().Why()
+		}
 	}
 	switch n := r.leftOut(); {
 	case r.Summary.came() == 0:
 		r.Record.Result, r.Record.Detail = record.NotRun, "no packet is in both captures"
 	case r.cut > 0:
-		r.Record.Result, r.Record.Detail = record.NotRun, fmt.Sprintf("%s came through unchanged, but %s were cut by the captures (snap length)", record.Count(r.Summary.came(), "segment"), record.Count(r.cut, "record"))
+		r.Record.Result, r.Record.Detail = record.NotRun, fmt.Sprintf("%s came through unchanged, but %s were %s", record.Count(r.Summary.came(), "segment"), record.Count(r.cut, "record"), r.whyCut)
 	case n > r.Summary.came():
 		r.Record.Result, r.Record.Detail = record.NotRun, fmt.Sprintf("%s came through unchanged, but %s were not compared", record.Count(r.Summary.came(), "segment"), units(n))
 	}
@@ -168,7 +172,7 @@ func (r *Report) note(in [2]*capture.Source, c *clock, found *folder, m *Matcher
 	}
 	for side, n := range r.Summary.Snapped {
 		if n > 0 {
-			add("%s: not compared: %s that may be among the records that the other capture cut", in[side].Name, units(n))
+			add("%s: not compared: %s that may be among the records that the other capture cut or left out", in[side].Name, units(n))
 		}
 	}
 	if n := r.Summary.Unresolved; n > 0 {
@@ -201,7 +205,7 @@ func (r *Report) notJudged(in [2]*capture.Source) (list []NotJudged) {
 		what string
 	}{
 		{s.Outside[Before] + s.Outside[After], "packets or segments outside the time that both captures have"},
-		{s.Snapped[Before] + s.Snapped[After], "packets or segments that may be among records that were cut"},
+		{s.Snapped[Before] + s.Snapped[After], "packets or segments that may be among records that were cut or left out"},
 		{s.Unresolved, "superpackets of unknown segment size"},
 		{in[Before].Left() + in[After].Left(), "records that were left out"},
 		{s.Copies, "equal packets, as to their order"},
@@ -309,12 +313,12 @@ func (r *Report) Verdict() string {
 			s += "; " + recut
 		}
 		if r.cut > 0 {
-			s += fmt.Sprintf("; %s not judged: cut by a capture (snap length)", record.Count(r.cut, "record"))
+			s += fmt.Sprintf("; %s not judged: %s", record.Count(r.cut, "record"), r.whyCut)
 		}
 	case r.stopped:
 		return fmt.Sprintf("stopped: %s came through unchanged; there was no search for lost or extra packets", segments)
 	case r.Summary.came() == 0 && r.cut > 0:
-		return fmt.Sprintf("nothing to judge: no packet is in both captures; %s were cut by a capture (snap length)", record.Count(r.cut, "record"))
+		return fmt.Sprintf("nothing to judge: no packet is in both captures; %s were %s", record.Count(r.cut, "record"), r.whyCut)
 	case r.Summary.came() == 0:
 		return "nothing to judge: no packet is in both captures"
 	case r.Record.Result == record.NotRun:

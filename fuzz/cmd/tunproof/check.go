@@ -39,7 +39,7 @@ capture twice, so none can be standard input.
 `
 
 const checkExits = "Exit codes: 0 nothing found, 1 findings, also if all are suspect, 2 usage, infrastructure or an unreadable capture,\n" +
-	"3 nothing found, but no capture has a packet, or one has more records that were cut (snap length) than whole ones."
+	"3 nothing found, but no capture has a packet, or one has more records that were cut (snap length) or left out of a text than whole ones."
 
 func checkCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)

@@ -41,7 +41,7 @@ capture twice, so none can be standard input.
 
 const compareExits = "Exit codes: 0 all compared packets came through unchanged, 1 findings, 2 usage, infrastructure or an unreadable capture,\n" +
 	"3 no finding, but no packet is in both captures, or more packets were left out than compared,\n" +
-	"or a capture has more records that were cut (snap length) than whole ones."
+	"or a capture has more records that were cut (snap length) or left out of a text than whole ones."
 
 func compareCommand(ctx context.Context, s streams, args []string) (int, error) {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)

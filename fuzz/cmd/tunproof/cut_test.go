@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -212,6 +213,18 @@ func TestSnapLength(t *testing.T) {
 	}
 	mixed = testFile(t, "mixed", string(first)+string(rest[24:]))
 	whole, most := snapped(t, list, 1000), snapped(t, list, 96)
+	hex := func(bad ...int) string { // of the first six; the length of some is wrong
+		text := ""
+		for i, p := range list[:6] {
+			b := bytes.Clone(p.Data)
+			if slices.Contains(bad, i) {
+				b[3] ^= 1
+			}
+			text += fmt.Sprintf("%x\n", b)
+		}
+		return testFile(t, "hex", text)
+	}
+	six := snapped(t, list[:6], 1000)
 	folded := "40 of the 59 records 1-59 left out: cut by the capture to 96 bytes (snap length): take it again with tcpdump -s 0"
 	for name, x := range map[string]struct {
 		args []string
@@ -219,17 +232,21 @@ func TestSnapLength(t *testing.T) {
 		want []string
 		not  string
 	}{
-		"after":         {[]string{"compare", whole, most}, record.ExitNothing, []string{"no verdict: 20 segments", "40 records were cut", folded}, ": lost"},
-		"before":        {[]string{"compare", most, whole}, record.ExitNothing, []string{"no verdict: 20 segments", "40 records were cut", folded}, ": extra"},
-		"both":          {[]string{"compare", most, most}, record.ExitNothing, []string{"no verdict: ", folded}, ""},
-		"none whole":    {[]string{"compare", whole, snapped(t, list[:2], 96)}, record.ExitNothing, []string{"nothing to judge: ", "2 records were cut"}, ": lost"},
-		"an ACK lost":   {[]string{"compare", whole, snapped(t, without(20), 96)}, record.ExitViolation, []string{"VIOLATED: 1 lost; ", "40 records not judged: cut"}, "2 lost"},
-		"data lost":     {[]string{"compare", whole, snapped(t, without(21), 96)}, record.ExitNothing, []string{"no verdict: 20 segments", "39 records were cut"}, ": lost"},
-		"few":           {[]string{"compare", whole, mixed}, record.ExitHolds, []string{"holds: 56 segments", "not judged: "}, ": lost"},
-		"check":         {[]string{"check", most}, record.ExitNothing, []string{"no verdict: 40 records not judged", folded}, ""},
-		"check, wrong":  {[]string{"check", snapped(t, wrong, 96)}, record.ExitViolation, []string{"VIOLATED: ", "40 records not judged"}, ""},
-		"check, few":    {[]string{"check", mixed}, record.ExitHolds, []string{"holds: 56 packets", "4 of the 5 records 1-5 left out"}, ""},
-		"check, before": {[]string{"check", whole, most}, record.ExitNothing, []string{"holds: 60 packets", "no verdict: "}, ""},
+		"after":          {[]string{"compare", whole, most}, record.ExitNothing, []string{"no verdict: 20 segments", "40 records were cut", folded}, ": lost"},
+		"before":         {[]string{"compare", most, whole}, record.ExitNothing, []string{"no verdict: 20 segments", "40 records were cut", folded}, ": extra"},
+		"both":           {[]string{"compare", most, most}, record.ExitNothing, []string{"no verdict: ", folded}, ""},
+		"none whole":     {[]string{"compare", whole, snapped(t, list[:2], 96)}, record.ExitNothing, []string{"nothing to judge: ", "2 records were cut"}, ": lost"},
+		"an ACK lost":    {[]string{"compare", whole, snapped(t, without(20), 96)}, record.ExitViolation, []string{"VIOLATED: 1 lost; ", "40 records not judged: cut"}, "2 lost"},
+		"data lost":      {[]string{"compare", whole, snapped(t, without(21), 96)}, record.ExitNothing, []string{"no verdict: 20 segments", "39 records were cut"}, ": lost"},
+		"few":            {[]string{"compare", whole, mixed}, record.ExitHolds, []string{"holds: 56 segments", "not judged: "}, ": lost"},
+		"check":          {[]string{"check", most}, record.ExitNothing, []string{"no verdict: 40 records not judged", folded}, ""},
+		"check, wrong":   {[]string{"check", snapped(t, wrong, 96)}, record.ExitViolation, []string{"VIOLATED: ", "40 records not judged"}, ""},
+		"check, few":     {[]string{"check", mixed}, record.ExitHolds, []string{"holds: 56 packets", "4 of the 5 records 1-5 left out"}, ""},
+		"check, text":    {[]string{"check", hex(2)}, record.ExitHolds, []string{"holds: 5 packets, nothing found; 1 record not judged: left out of the text", "packet 3, of line 3, left out: "}, ""},
+		"most of a text": {[]string{"check", hex(0, 2, 3, 5)}, record.ExitNothing, []string{"no verdict: 4 records not judged: left out of the text"}, ""},
+		"compare, text":  {[]string{"compare", six, hex(2)}, record.ExitHolds, []string{"holds: 5 segments", "not judged: "}, ": lost"},
+		"text, compare":  {[]string{"compare", hex(2), six}, record.ExitHolds, []string{"holds: 5 segments", "not judged: "}, ": extra"},
+		"check, before":  {[]string{"check", whole, most}, record.ExitNothing, []string{"holds: 60 packets", "no verdict: "}, ""},
 	} {
 		out, stderr, code := call(t, x.args...)
 		bad := code != x.code || x.not != "" && strings.Contains(out, x.not)
