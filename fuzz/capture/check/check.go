@@ -86,6 +86,7 @@ type Seen struct {
 	Vnet     int `json:"vnet,omitempty"`    // with a VnetHdr in the comment
 	Big      int `json:"big,omitempty"`     // presumed BIG TCP: over 65,535 bytes, no length in the header
 	Padded   int `json:"padded,omitempty"`  // followed by padding or an FCS, which was cut off
+	Tunnels  int `json:"tunnels,omitempty"` // of VXLAN, Geneve or GTP
 	Long     int `json:"long,omitempty"`    // longer than Ethernet carries, with no sign of an offload
 	Findings int `json:"findings"`
 	Suspects int `json:"suspects"`
@@ -285,6 +286,9 @@ func (p *judged) l4(f *flow) {
 		p.check.Seen.TCP++
 	} else {
 		p.check.Seen.UDP++
+	}
+	if p.Proto == 17 && p.PayloadOff > 0 && tunnelPort(p.u16(p.L4Off+2)) {
+		p.check.Seen.Tunnels++
 	}
 	if p.PayloadOff == 0 {
 		p.check.alien = p.n

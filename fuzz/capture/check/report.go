@@ -165,6 +165,9 @@ func (c *Checker) notes() []string {
 	if n := c.Seen.Other; n > 0 {
 		list = append(list, fmt.Sprintf("%s not judged beyond the IP header: fragments, or neither TCP nor UDP", record.Count(n, "packet")))
 	}
+	if n := c.Seen.Tunnels; n > 0 {
+		list = append(list, fmt.Sprintf("%s of VXLAN, Geneve or GTP: a packet inside is judged only where a VnetHdr describes it", record.Count(n, "datagram")))
+	}
 	if n := c.Seen.Absent; n > 0 {
 		list = append(list, fmt.Sprintf("%s without a checksum", record.Count(n, "datagram")))
 	}
