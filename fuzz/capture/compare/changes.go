@@ -156,7 +156,7 @@ func (m *Matcher) closest(u *unit, index map[key][]*unit, most int) *unit {
 		}
 		index[k] = list
 		for _, w := range list[:min(len(list), maxLike)] {
-			if w.waiting && !m.apart(u, w) {
+			if w.waiting && (!m.apart(u, w) || m.routed(u, w)) {
 				if n := m.unlike(u, w); n > 0 && n < least {
 					best, least = w, n
 				}
@@ -184,6 +184,12 @@ const samePlaceOnly = mostUnlike - 1
 // after the other capture ended. Then they cannot be the same packet.
 func (m *Matcher) apart(u, w *unit) bool {
 	return m.edge(u, u.place())*m.edge(w, w.place()) < 0
+}
+
+// routed reports whether two units are the same packet before and after a router. Such a pair
+// may be far from all that are matched, because no packet came through unchanged.
+func (m *Matcher) routed(u, w *unit) bool {
+	return u.flow == w.flow && byHop(u, w, withoutCutID(u, w, m.differences(u.b, w.b)))
 }
 
 // unlike returns how much two packets differ: the sum of a weight for each field.

@@ -293,9 +293,27 @@ func (m *Matcher) changed(u, w *unit) Finding {
 		m.bothSides(u, w) // surely the same
 	}
 	m.reportFlaw(u, w)
-	f := m.change(u, w, m.differences(u.b, w.b))
+	fields := m.differences(u.b, w.b)
+	rest := withoutCutID(u, w, fields)
+	if len(rest) < len(fields) {
+		m.Summary.AtomicIDs++
+	}
+	f := m.change(u, w, rest)
 	m.altered.Put(w.hash, altered{[2]int64{u.place(), w.place()}, f.Text})
 	return f
+}
+
+// withoutCutID returns the fields that changed besides the IPv4 ID, if one of two units with DF
+// has an ID that only cutting gave it. If nothing else changed, the ID stays.
+func withoutCutID(u, w *unit, fields []packet.Difference) []packet.Difference {
+	if u.ownID() && w.ownID() || !u.atomic() || !w.atomic() {
+		return fields
+	}
+	rest := slices.DeleteFunc(slices.Clone(fields), func(d packet.Difference) bool { return d.Field == "ip.id" })
+	if len(rest) == len(fields) || !slices.ContainsFunc(rest, func(d packet.Difference) bool { return d.Field != "ip.checksum" }) {
+		return fields
+	}
+	return rest
 }
 
 // change returns the finding of two units that differ in some fields.
