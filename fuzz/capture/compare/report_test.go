@@ -307,3 +307,40 @@ func TestInvented(t *testing.T) {
 		}
 	}
 }
+
+// TestToldSegments checks that a stream which is cut at another size than its superpackets'
+// VnetHdrs say is told with the lengths of segments, and of what may be too long for a link.
+func TestToldSegments(t *testing.T) {
+	var before, after []pcap.Packet
+	p := scenario.TCP4(3600)
+	for i := range 3 {
+		p.Payload = scenario.Fill(3600, byte(7*i))
+		b := p.Bytes()
+		packet.Fix(b, packet.FixPartial)
+		at := time.Unix(1_700_000_000, int64(i)*1e6)
+		before = append(before, pcap.Packet{Number: i + 1, Time: at, Data: b, Comment: pcap.VnetComment(packet.DeriveVnet(b, 1200))})
+		for from := 0; from < 3600; from += 1300 {
+			q := p
+			q.Seq += uint32(from)
+			q.ID += uint16(from / 1300)
+			q.Payload = p.Payload[from:min(from+1300, 3600)]
+			after = append(after, pcap.Packet{Number: len(after) + 1, Time: at.Add(time.Microsecond), Data: q.Bytes()})
+		}
+		p = p.Next(3600)
+	}
+	m := New(Config{}, func(f Finding) { t.Error(f) })
+	for side, list := range [2][]pcap.Packet{before, after} {
+		for _, p := range list {
+			if err := m.Add(side, p); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := m.Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const want = "3 superpackets with segments of up to 1200 bytes became 9 of up to 1300, longer than any before: a link with a smaller MTU drops those"
+	if told := m.Told(); len(told) != 1 || !strings.HasSuffix(told[0].Text, want) {
+		t.Errorf("%v", told)
+	}
+}

@@ -31,7 +31,8 @@ const (
 // recut counts the packets of a flow whose bytes came through with other boundaries.
 type recut struct {
 	packets [2]int
-	largest [2]int // payload bytes
+	largest [2]int // payload bytes, of a superpacket with a VnetHdr those of a segment
+	supers  [2]int // packets that are superpackets with a VnetHdr
 	bytes   int
 }
 
@@ -55,7 +56,12 @@ func (m *Matcher) countRecut(s strip) {
 		m.recuts[s.flow.key] = r
 	}
 	r.packets[s.side]++
-	r.largest[s.side] = max(r.largest[s.side], len(s.data))
+	n := len(s.data)
+	if s.size > 0 && s.size < n { // what goes out is as long as its VnetHdr says
+		n = s.size
+		r.supers[s.side]++
+	}
+	r.largest[s.side] = max(r.largest[s.side], n)
 	if s.side == After {
 		r.bytes += len(s.data)
 	}
@@ -72,7 +78,13 @@ func (m *Matcher) Told() (list []Told) {
 	}
 	for f, r := range m.recuts {
 		t := Told{What: Recut, Flow: f.String(), Packets: r.packets, Largest: r.largest, Bytes: r.bytes}
-		t.Text = fmt.Sprintf("%s: the stream came through cut elsewhere: %s of up to %d bytes became %d of up to %d", t.Flow, record.Count(r.packets[Before], "packet"), r.largest[Before], r.packets[After], r.largest[After])
+		of := [2]string{record.Count(r.packets[Before], "packet"), fmt.Sprint(r.packets[After])}
+		for side, n := range r.supers {
+			if n == r.packets[side] {
+				of[side] = record.Count(n, "superpacket") + " with segments"
+			}
+		}
+		t.Text = fmt.Sprintf("%s: the stream came through cut elsewhere: %s of up to %d bytes became %s of up to %d", t.Flow, of[Before], r.largest[Before], of[After], r.largest[After])
 		if r.largest[After] > r.largest[Before] {
 			t.Text += ", longer than any before: a link with a smaller MTU drops those"
 		}
