@@ -45,6 +45,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 
 	"tunproof/fuzz/capture/check"
 	"tunproof/fuzz/capture/pcap"
@@ -163,6 +164,7 @@ func (a *Anonymiser) Packet(p pcap.Packet) (pcap.Packet, error) {
 	if err != nil {
 		return p, fmt.Errorf("packet %d: %w", p.Number, err)
 	}
+	p = a.padded(p)
 	h, b := packet.Parse(p.Data), bytes.Clone(p.Data)
 	if err := a.replaceAddresses(h, b); err != nil {
 		return p, fmt.Errorf("packet %d: %w", p.Number, err)
@@ -206,6 +208,21 @@ func (a *Anonymiser) Packet(p pcap.Packet) (pcap.Packet, error) {
 		return was, err
 	}
 	return p, nil
+}
+
+// padded returns p with the padding of its frame after its own bytes, if its checksum is wrong
+// because it covers them. A copy has no frame.
+func (a *Anonymiser) padded(p pcap.Packet) pcap.Packet {
+	if len(p.Trailer) == 0 || len(p.Data)+len(p.Trailer) > packet.ShortestFrame { // there it would look like a wrong length
+		return p
+	}
+	alone := p
+	alone.Trailer = nil
+	_, with := a.was.Explain(p)
+	if _, without := a.was.Explain(alone); with.Wrong && with.Text != without.Text {
+		p.Data, p.Trailer = slices.Concat(p.Data, p.Trailer), nil
+	}
+	return p
 }
 
 // onlyHeader reports whether b, whose Header is h, differs from was in the IP header only, and

@@ -497,6 +497,32 @@ func withoutCauses(list []check.Finding) {
 	}
 }
 
+// TestPaddingInSum checks that the copy of a short packet, whose checksum covers the padding of
+// its frame, has bytes to which the same applies.
+func TestPaddingInSum(t *testing.T) {
+	for n := 1; n <= 6; n++ {
+		p := scenario.TCP4(6 - n)
+		b, long := p.Bytes(), append(p.Bytes(), scenario.Fill(n, 9)...)
+		h := packet.Parse(b)
+		_, sum := h.Sums(long, 36, len(long))
+		binary.BigEndian.PutUint16(b[36:], ^sum)
+		list := []pcap.Packet{{Number: 1, Data: b, Trailer: long[len(b):]}}
+		found, _ := judged(t, check.Config{}, list)
+		a, err := keyed([32]byte{byte(n)}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied, err := a.Packet(list[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		is, _ := judged(t, check.Config{}, []pcap.Packet{copied})
+		if len(found) != 1 || len(is) != 1 || !strings.HasSuffix(found[0].Text, is[0].Text[strings.LastIndex(is[0].Text, ": "):]) || a.Unlike > 0 {
+			t.Errorf("%d bytes: %v of %v, %d unlike", n, is, found, a.Unlike)
+		}
+	}
+}
+
 // TestTrailer checks that a copy is judged as it is written: without the rest of its frame,
 // which explains the checksum of the original.
 func TestTrailer(t *testing.T) {

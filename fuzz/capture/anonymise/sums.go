@@ -40,7 +40,9 @@ func (a *Anonymiser) sums(h packet.Header, p pcap.Packet, b []byte, off int) {
 		f := field{at: sumAt(h), was: l4, copied: func() check.Explanation { _, l4 := a.judged(p, b); return l4 }}
 		f.got = binary.BigEndian.Uint16(p.Data[f.at:])
 		if v, kept := a.keptSum(f, p); !kept {
-			a.explain(f, b, off)
+			if !f.complete(h, p.Data, b) {
+				a.explain(f, b, off)
+			}
 		} else if e := f.put(b, v); !e.Wrong { // right by chance
 			a.explain(f, b, off)
 		} else if e.Text != f.was.Text {
@@ -163,6 +165,18 @@ type field struct {
 func (f field) put(b []byte, v uint16) check.Explanation {
 	binary.BigEndian.PutUint16(b[f.at:], v)
 	return f.copied()
+}
+
+// complete gives the copy b of a packet whose checksum is complete, and right, where it should
+// be partial, the one that is right for b up to where the packet was meant to end. It reports
+// whether check then says the same.
+func (f field) complete(h packet.Header, was, b []byte) bool {
+	end := h.MeantEnd(was)
+	if h.PayloadOff == 0 || h.SumOf(was, end).Class != packet.Right {
+		return false
+	}
+	e := f.put(b, h.SumOf(b, end).Want)
+	return e.Wrong && e.Text == f.was.Text && h.MeantEnd(b) == end
 }
 
 // fit gives the copy a value of which check says what it says of the original. It reports
