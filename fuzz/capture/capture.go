@@ -312,7 +312,7 @@ func (in *Source) takeText(list []hexdump.Packet) {
 		if p.Left != "" {
 			left++
 			c := &in.last.cuts
-			c.N, c.Text, c.Last = c.N+1, true, i+1
+			c.N, c.Last = c.N+1, i+1
 			if c.N == 1 {
 				c.First = i + 1
 			}
@@ -510,7 +510,19 @@ func cutNote(c pcap.Cuts) string {
 	return fmt.Sprintf("%s left out: cut by the capture to %s bytes (snap length): %s", which, length, again)
 }
 
-// Cuts returns the records so far of which the capture has only the first bytes.
+// Text reports whether the packets come from text.
+func (in *Source) Text() bool { return in.pcap == nil }
+
+// WhyCut returns why the records of Cuts were not judged.
+func (in *Source) WhyCut() string {
+	if in.Text() {
+		return "left out of the text"
+	}
+	return "cut by the capture (snap length)"
+}
+
+// Cuts returns the records so far of which the capture has only the first bytes, or, without
+// their lengths, the packets of a text that were left out.
 func (in *Source) Cuts() pcap.Cuts { return in.last.cuts }
 
 // Left returns how many records of the file were left out so far.

@@ -300,7 +300,7 @@ func (a *Anonymiser) copy(ctx context.Context, in *capture.Source, to, progress 
 		if !ended {
 			last = p.Time
 		}
-		for c := in.Cuts(); cut < c.N && !c.Text; cut++ {
+		for c := in.Cuts(); cut < c.N && !in.Text(); cut++ {
 			if err := w.WriteCut(last, c.Least); err != nil {
 				return err
 			}

@@ -152,7 +152,7 @@ func File(ctx context.Context, progress io.Writer, in *capture.Source, o Options
 		total: found.Total(), folded: folded.list, more: folded.more, live: o.Live != nil,
 		Record: record.New("check", "wire", string(in.Kind), "rules", c.Seen.Packets, "packets", start)}
 	found.Judge(&r.Record, err)
-	r.cut, r.whyCut = in.Cuts().N, in.Cuts().Why()
+	r.cut, r.whyCut = in.Cuts().N, in.WhyCut()
 	if r.MostCut() && err == nil && r.total == 0 {
 		r.Record.Result, r.Record.Detail = record.NotRun, "most records were "+r.whyCut
 	}

@@ -115,9 +115,9 @@ func Files(ctx context.Context, progress io.Writer, in [2]*capture.Source, cfg C
 	r.note(in, c, found, m)
 	r.NotJudged = r.notJudged(in)
 	if cuts := [2]int{in[0].Cuts().N, in[1].Cuts().N}; cuts[0] > m.Summary.Packets[0] || cuts[1] > m.Summary.Packets[1] {
-		r.cut, r.whyCut = cuts[0]+cuts[1], in[0].Cuts().Why()
+		r.cut, r.whyCut = cuts[0]+cuts[1], in[0].WhyCut()
 		if cuts[0] == 0 {
-			r.whyCut = in[1].Cuts().Why()
+			r.whyCut = in[1].WhyCut()
 		}
 	}
 	switch n := r.leftOut(); {

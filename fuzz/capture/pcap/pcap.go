@@ -151,16 +151,6 @@ func (p *Reader) Skipped() (first []Skipped, n int) { return p.skipped, p.left }
 type Cuts struct {
 	N, First, Last int // how many, and their numbers
 	Least, Most    int // bytes that were captured
-
-	Text bool // they are packets of a text that were left out; Least and Most are 0
-}
-
-// Why returns why the records were not judged.
-func (c Cuts) Why() string {
-	if c.Text {
-		return "left out of the text"
-	}
-	return "cut by the capture (snap length)"
 }
 
 // Cuts returns the records so far of which the capture has only the first bytes. Those of
