@@ -311,11 +311,6 @@ func (in *Source) takeText(list []hexdump.Packet) {
 		}
 		if p.Left != "" {
 			left++
-			c := &in.last.cuts
-			c.N, c.Last = c.N+1, i+1
-			if c.N == 1 {
-				c.First = i + 1
-			}
 		}
 		if p.Link != "" {
 			frames[p.Link]++
@@ -324,6 +319,7 @@ func (in *Source) takeText(list []hexdump.Packet) {
 			cut++
 		}
 	}
+	in.last.cuts.N = left
 	if left > maxNotes {
 		in.notes = append(in.notes, fmt.Sprintf("and %s left out", record.Count(left-maxNotes, "more packet")))
 	}
@@ -521,8 +517,8 @@ func (in *Source) WhyCut() string {
 	return "cut by the capture (snap length)"
 }
 
-// Cuts returns the records so far of which the capture has only the first bytes, or, without
-// their lengths, the packets of a text that were left out.
+// Cuts returns the records so far of which the capture has only the first bytes, or how many
+// packets of a text were left out.
 func (in *Source) Cuts() pcap.Cuts { return in.last.cuts }
 
 // Left returns how many records of the file were left out so far.

@@ -284,8 +284,9 @@ func (v *Run) records() error {
 		}
 		var when, changed string // of those of this code, and of the others
 		holds, current := "hold", 0
+		date := evidenceDate.FindStringSubmatch(filepath.ToSlash(file))
 		for _, r := range rows {
-			if date := evidenceDate.FindStringSubmatch(filepath.ToSlash(file)); r.Date == "" && date != nil {
+			if r.Date == "" && date != nil {
 				r.Date = date[1]
 			}
 			of, since := r.Of(sources, tree)

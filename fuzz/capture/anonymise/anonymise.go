@@ -216,10 +216,13 @@ func (a *Anonymiser) padded(p pcap.Packet) pcap.Packet {
 	if len(p.Trailer) == 0 || len(p.Data)+len(p.Trailer) > packet.ShortestFrame { // there it would look like a wrong length
 		return p
 	}
+	_, with := a.was.Explain(p)
+	if !with.Wrong { // as most are
+		return p
+	}
 	alone := p
 	alone.Trailer = nil
-	_, with := a.was.Explain(p)
-	if _, without := a.was.Explain(alone); with.Wrong && with.Text != without.Text {
+	if _, without := a.was.Explain(alone); with.Text != without.Text {
 		p.Data, p.Trailer = slices.Concat(p.Data, p.Trailer), nil
 	}
 	return p

@@ -26,6 +26,12 @@ func fileOf(t *testing.T, name string, n int) []byte {
 		list = append(list, pcap.Packet{Time: time.Unix(1_700_000_000, 0), Data: p.Bytes()})
 		p = p.Next(10)
 	}
+	return writeClassic(t, name, list)
+}
+
+// writeClassic writes packets as a classic capture and returns its bytes.
+func writeClassic(t *testing.T, name string, list []pcap.Packet) []byte {
+	t.Helper()
 	var file bytes.Buffer
 	if err := pcap.Write(&file, list); err != nil {
 		t.Fatal(err)

@@ -6,10 +6,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -58,15 +56,9 @@ func TestTranslated(t *testing.T) {
 			to := filepath.Join(dir, "copies")
 			var names, copies []string
 			for side, list := range lists {
-				var file bytes.Buffer
-				if err := pcap.Write(&file, list); err != nil {
-					t.Fatal(err)
-				}
 				base := [...]string{"before.pcap", "after.pcap", "later.pcap"}[side]
 				names, copies = append(names, filepath.Join(dir, base)), append(copies, filepath.Join(to, base))
-				if err := os.WriteFile(names[side], file.Bytes(), 0o666); err != nil {
-					t.Fatal(err)
-				}
+				writeClassic(t, names[side], list)
 			}
 			if _, err := anonymiser(t, 0).Files(t.Context(), nil, io.Discard, io.Discard, to, names); err != nil {
 				t.Fatal(err)
@@ -219,10 +211,14 @@ func TestRoles(t *testing.T) {
 				packet.Fix(b, packet.FixIPCsum)
 				changed[2].Data = b
 				for side, pair := range [2][2][]pcap.Packet{{list, changed}, {changed, list}} {
-					names := writeTwo(t, pair[0], pair[1])
-					to := t.TempDir()
-					copies := []string{filepath.Join(to, "copies", "0.pcap"), filepath.Join(to, "copies", "1.pcap")}
-					if _, err := anonymiser(t, 0).Files(t.Context(), nil, io.Discard, io.Discard, filepath.Join(to, "copies"), names); err != nil {
+					dir := t.TempDir()
+					to := filepath.Join(dir, "copies")
+					var names, copies []string
+					for i, base := range []string{"before.pcap", "after.pcap"} {
+						names, copies = append(names, filepath.Join(dir, base)), append(copies, filepath.Join(to, base))
+						writeClassic(t, names[i], pair[i])
+					}
+					if _, err := anonymiser(t, 0).Files(t.Context(), nil, io.Discard, io.Discard, to, names); err != nil {
 						t.Fatal(err)
 					}
 					if want, got := verdictOf(t, names), verdictOf(t, copies); want != got || want == "" {
@@ -232,20 +228,4 @@ func TestRoles(t *testing.T) {
 			}
 		}
 	}
-}
-
-// writeTwo writes two captures and returns their names.
-func writeTwo(t *testing.T, lists ...[]pcap.Packet) (names []string) {
-	dir := t.TempDir()
-	for i, list := range lists {
-		var file bytes.Buffer
-		if err := pcap.Write(&file, list); err != nil {
-			t.Fatal(err)
-		}
-		names = append(names, filepath.Join(dir, strconv.Itoa(i)+".pcap"))
-		if err := os.WriteFile(names[i], file.Bytes(), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return names
 }

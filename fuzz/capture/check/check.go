@@ -137,13 +137,18 @@ type judged struct {
 
 // found emits a finding in p and counts it.
 func (p *judged) found(kind Kind, field, got, want, format string, args ...any) {
+	p.foundAt(p.n, kind, field, got, want, format, args...)
+}
+
+// foundAt emits a finding in packet n, which is of p's flow.
+func (p *judged) foundAt(n int, kind Kind, field, got, want, format string, args ...any) {
 	c := p.check
 	c.Seen.Findings++
 	if kind.Suspect {
 		c.Seen.Suspects++
 	}
 	kind.Case = kind.caseOf(p.Header)
-	c.emit(Finding{kind, p.n, field, got, want, fmt.Sprintf(format, args...)})
+	c.emit(Finding{kind, n, field, got, want, fmt.Sprintf(format, args...)})
 }
 
 func hex16(v uint16) string { return fmt.Sprintf("%04x", v) }
@@ -286,9 +291,9 @@ func (p *judged) l4(f *flow) {
 		p.check.Seen.TCP++
 	} else {
 		p.check.Seen.UDP++
-	}
-	if p.Proto == 17 && p.PayloadOff > 0 && tunnelPort(p.u16(p.L4Off+2)) {
-		p.check.Seen.Tunnels++
+		if p.PayloadOff > 0 && tunnelPort(p.u16(p.L4Off+2)) {
+			p.check.Seen.Tunnels++
+		}
 	}
 	if p.PayloadOff == 0 {
 		p.check.alien = p.n

@@ -183,10 +183,7 @@ func (p *judged) tcpRun(f *flow) {
 		p.found(kind, "tcp.flags", "CWR", "", "packet %d, the segment before it, has it too; only the first segment may", l.number)
 	}
 	if follows && l.flags&fin != 0 {
-		n := p.n
-		p.n = l.number
-		p.found(TCPFIN, "tcp.flags", "FIN", "no FIN", "packet %d goes on where it ends", n)
-		p.n = n
+		p.foundAt(l.number, TCPFIN, "tcp.flags", "FIN", "no FIN", "packet %d goes on where it ends", p.n)
 	}
 	if l.number > 0 && seq != l.seq {
 		f.constant = nil
@@ -251,10 +248,7 @@ func (p *judged) pushes(f *flow, follows bool, flags byte, payload int) {
 		f.pushed, f.pushedFirst = 1, p.n
 	}
 	if f.pushed == pushedRun {
-		n := p.n
-		p.n = f.pushedFirst
-		p.found(TCPPSH, "tcp.flags", "PSH", "", "each segment of %d bytes from this one to packet %d has it", payload, n)
-		p.n = n
+		p.foundAt(f.pushedFirst, TCPPSH, "tcp.flags", "PSH", "", "each segment of %d bytes from this one to packet %d has it", payload, p.n)
 	}
 }
 

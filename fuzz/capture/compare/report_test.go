@@ -308,8 +308,8 @@ func TestInvented(t *testing.T) {
 	}
 }
 
-// TestToldSegments checks that a stream which is cut at another size than its superpackets'
-// VnetHdrs say is told with the lengths of segments, and of what may be too long for a link.
+// TestToldSegments cuts superpackets at another size than their VnetHdrs say. The report has
+// the lengths of the segments, and warns that they may be too long for a link.
 func TestToldSegments(t *testing.T) {
 	var before, after []pcap.Packet
 	p := scenario.TCP4(3600)

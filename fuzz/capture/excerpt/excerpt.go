@@ -47,11 +47,14 @@ type window struct {
 
 func (w *window) add(p pcap.Packet) {
 	w.packets = append(w.packets, p)
-	for w.bytes += len(p.Data); len(w.packets) > maxPackets || w.bytes > maxBytes; w.packets = w.packets[1:] {
-		w.bytes -= len(w.packets[0].Data)
+	for w.bytes += size(p); len(w.packets) > maxPackets || w.bytes > maxBytes; w.packets = w.packets[1:] {
+		w.bytes -= size(w.packets[0])
 		w.full = true
 	}
 }
+
+// size returns how many bytes of memory a packet has.
+func size(p pcap.Packet) int { return len(p.Data) + len(p.Trailer) }
 
 // without returns packets without the ends of their frames: an excerpt has no frames. With
 // padded, the packets have these bytes after their own end, as some sums cover them.
@@ -145,6 +148,9 @@ func Check(ctx context.Context, in *capture.Source, cfg check.Config, f check.Fi
 		c.Finish()
 		return shown
 	}
+	if !found {
+		return nil, errFar
+	}
 	at := slices.IndexFunc(w.packets, func(p pcap.Packet) bool { return p.Number == f.Packet })
 	for _, padded := range []bool{false, true} {
 		packets := without(w.packets, padded)
@@ -154,14 +160,14 @@ func Check(ctx context.Context, in *capture.Source, cfg check.Config, f check.Fi
 			flow := slices.DeleteFunc(slices.Clone(packets), func(p pcap.Packet) bool { return !between(p.Data, b) })
 			tries = [][]pcap.Packet{packets[at : at+1], flow, packets}
 		}
-		if list, ok := smallest(ctx, shows, tries...); found && ok {
+		if list, ok := smallest(ctx, shows, tries...); ok {
 			return numbered(list), ctx.Err()
 		}
 	}
-	if found && !w.full {
-		return nil, errFrame
+	if w.full {
+		return nil, errFar
 	}
-	return nil, errFar
+	return nil, errFrame
 }
 
 // side is a packet of one of two captures.
@@ -171,9 +177,9 @@ type side struct {
 }
 
 // Compare returns the smallest parts of two captures that show a finding of compare: one of
-// the same kind, in the same fields, of the same packet, and no other finding if they are
-// found. Of a lost or extra one something
-// came through beside it, so that the captures are of the same traffic.
+// the same kind, in the same fields, of the same packet. If possible they show no other. Of
+// a lost or extra one something came through beside it, so that the captures are of the same
+// traffic.
 func Compare(ctx context.Context, in [2]*capture.Source, cfg compare.Config, f compare.Finding) (parts [2][]pcap.Packet, err error) {
 	cfg.Each, cfg.Cut = nil, nil
 	var near [2][]pcap.Packet

@@ -114,6 +114,18 @@ func inside(t *testing.T) {
 	}
 }
 
+// violates judges a wrong program with a number of checks until it shows a violation.
+func violates(t *testing.T, b *box, checks int, want string) {
+	t.Helper()
+	var out, progress output
+	b.from, b.to, b.out, b.ctx = "tpfrom", "tpto", &progress, t.Context()
+	code, err := judge(t.Context(), b, conform.Options{Seed: 3, Checks: checks, Minimise: 100 * time.Millisecond,
+		Enough: func(f conform.Found) bool { return strings.HasPrefix(f.Key(), want) }}, false, false, &out)
+	if err != nil || code != record.ExitViolation || !strings.Contains(out.String(), want) {
+		t.Errorf("exit %d, %v, want %q\n%s%s", code, err, want, out.String(), progress.String())
+	}
+}
+
 // TestPrograms checks that the faults of wrong programs are detected.
 func TestPrograms(t *testing.T) {
 	inside(t)
@@ -141,13 +153,7 @@ func TestPrograms(t *testing.T) {
 		}
 		t.Run(c.fault, func(t *testing.T) {
 			t.Setenv(envFault, c.fault)
-			var out, progress output
-			b := &box{argv: os.Args[:1], from: "tpfrom", to: "tpto", start: 10 * time.Second, quiet: c.quiet, out: &progress, ctx: t.Context()}
-			code, err := judge(t.Context(), b, conform.Options{Seed: 3, Checks: 500, Minimise: 100 * time.Millisecond,
-				Enough: func(f conform.Found) bool { return strings.HasPrefix(f.Key(), c.want) }}, false, false, &out)
-			if err != nil || code != record.ExitViolation || !strings.Contains(out.String(), c.want) {
-				t.Errorf("exit %d, %v, want %q\n%s%s", code, err, c.want, out.String(), progress.String())
-			}
+			violates(t, &box{argv: os.Args[:1], start: 10 * time.Second, quiet: c.quiet}, 500, c.want)
 		})
 	}
 }
@@ -193,14 +199,7 @@ func TestDPDK(t *testing.T) {
 	if out, err := exec.Command("cc", append([]string{"dpdk/forward.c", "-o", program}, strings.Fields(string(flags))...)...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	const want = "P3: TCP data overtakes"
-	var out, progress output
-	b := &box{argv: []string{program}, from: "tpfrom", to: "tpto", start: time.Minute, quiet: lostAfter, out: &progress, ctx: t.Context()}
-	code, err := judge(t.Context(), b, conform.Options{Seed: 3, Checks: 5000, Minimise: 100 * time.Millisecond,
-		Enough: func(f conform.Found) bool { return strings.HasPrefix(f.Key(), want) }}, false, false, &out)
-	if err != nil || code != record.ExitViolation || !strings.Contains(out.String(), want) {
-		t.Errorf("exit %d, %v, want %q\n%s%s", code, err, want, out.String(), progress.String())
-	}
+	violates(t, &box{argv: []string{program}, start: time.Minute, quiet: lostAfter}, 5000, "P3: TCP data overtakes")
 }
 
 // TestNone checks the errors for a program that cannot be judged.

@@ -48,14 +48,14 @@ func (o outcome) aim() string {
 
 // outcomes returns the outcomes of the claims whose rows were measured.
 func outcomes(rows []*row) (list []outcome) {
+	vnni := find(rows, "SumAVX2/size=1448") != nil // otherwise the row Sum was measured with AVX2
 	for _, c := range claims {
-		if find(rows, "SumAVX2/size=1448") == nil { // measured without AVX-512 VNNI
-			switch c.id {
-			case "sum-vnni":
-				continue
-			case "sum-avx2":
-				c.row = "Sum/size=1448"
-			}
+		switch {
+		case vnni:
+		case c.id == "sum-vnni":
+			continue
+		case c.id == "sum-avx2":
+			c.row = "Sum/size=1448"
 		}
 		r := find(rows, c.row)
 		if r == nil {
