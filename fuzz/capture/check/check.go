@@ -137,18 +137,21 @@ type judged struct {
 
 // found emits a finding in p and counts it.
 func (p *judged) found(kind Kind, field, got, want, format string, args ...any) {
-	p.foundAt(p.n, kind, field, got, want, format, args...)
-}
-
-// foundAt emits a finding in packet n, which is of p's flow.
-func (p *judged) foundAt(n int, kind Kind, field, got, want, format string, args ...any) {
 	c := p.check
 	c.Seen.Findings++
 	if kind.Suspect {
 		c.Seen.Suspects++
 	}
 	kind.Case = kind.caseOf(p.Header)
-	c.emit(Finding{kind, n, field, got, want, fmt.Sprintf(format, args...)})
+	c.emit(Finding{kind, p.n, field, got, want, fmt.Sprintf(format, args...)})
+}
+
+// foundAt emits a finding in packet n, which is of p's flow.
+func (p *judged) foundAt(n int, kind Kind, field, got, want, format string, args ...any) {
+	was := p.n
+	p.n = n
+	p.found(kind, field, got, want, format, args...)
+	p.n = was
 }
 
 func hex16(v uint16) string { return fmt.Sprintf("%04x", v) }
